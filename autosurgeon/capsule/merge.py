@@ -1,0 +1,186 @@
+"""Folding an adapter into its base, a tensor at a time.
+
+No model is built: bytes that no adapter touches are copied by the kernel, the rest pass through FP32 and are rounded to
+BF16 once. Peak memory is a few copies of the largest adapted matrix, whatever the model's size.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file
+
+from autosurgeon.capsule.workdir import Progress
+from autosurgeon.core.jobs import MergeJob, MergeResult
+from autosurgeon.core.tensorfile import Tensor, header_bytes, padded_header, parse_header
+from autosurgeon.errors import PackError
+
+CHUNK_BYTES = 16 << 20
+FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+# What an adapter may set only to these values: anything else changes the arithmetic, and is refused by name.
+PLAIN_LORA: dict[str, tuple[Any, ...]] = {
+    "peft_type": ("LORA",),
+    "bias": ("none",),
+    "use_dora": (False, None),
+    "fan_in_fan_out": (False, None),
+    "modules_to_save": (None, []),
+    "rank_pattern": ({}, None),
+    "alpha_pattern": ({}, None),
+}
+
+
+class Source(NamedTuple):
+    """A tensor and the file that holds it."""
+
+    file: int
+    tensor: Tensor
+    offset: int
+
+
+class Adapter(NamedTuple):
+    """The low-rank pairs by the base tensor's name, and what their product is multiplied by."""
+
+    pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
+    scale: float
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """A plain LoRA adapter in safetensors; PackError for what this merge cannot do exactly."""
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        state = load_file(folder / "adapter_model.safetensors")
+    except FileNotFoundError as error:
+        raise PackError("an adapter is incomplete", got=f"no {error.filename}", where=folder) from error
+    for key, allowed in PLAIN_LORA.items():
+        if config.get(key) not in allowed:
+            raise PackError(f"an adapter's {key} cannot be merged", got=config.get(key), wanted=allowed[0], where=folder)
+    rank, alpha = config["r"], config["lora_alpha"]
+    scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
+    pairs = {}
+    for key in state:
+        if key.endswith(".lora_A.weight"):
+            stem = key.removesuffix(".lora_A.weight")
+            pairs[stem.removeprefix("base_model.model.") + ".weight"] = (state[key], state[f"{stem}.lora_B.weight"])
+    if not pairs or 2 * len(pairs) != len(state):
+        raise PackError("an adapter holds other tensors than LoRA pairs", got=f"{len(state)} tensors", where=folder)
+    return Adapter(pairs, scale)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The checkpoint's safetensors files, in order; PackError when there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise PackError("a checkpoint has no safetensors weights", wanted="model.safetensors", where=folder)
+    return files
+
+
+def _sources(descriptors: list[int], files: list[Path]) -> list[Source]:
+    sources = []
+    for index, (descriptor, file) in enumerate(zip(descriptors, files, strict=True)):
+        length = header_bytes(os.pread(descriptor, 8, 0), str(file))
+        header = parse_header(os.pread(descriptor, length, 8), str(file))
+        if os.fstat(descriptor).st_size != header.file_bytes:
+            raise PackError("a weight file is cut short or has a tail", wanted=f"{header.file_bytes} bytes", where=file)
+        sources += [Source(index, tensor, header.data_start + tensor.start) for tensor in header.tensors]
+    return sources
+
+
+def _copy(source: int, offset: int, target: int, at: int, count: int) -> None:
+    while count:
+        moved = os.copy_file_range(source, target, min(count, CHUNK_BYTES), offset, at)
+        if moved == 0:
+            raise PackError("a weight file ended while it was read")
+        offset, at, count = offset + moved, at + moved, count - moved
+
+
+def _read(descriptor: int, offset: int, count: int, dtype: torch.dtype) -> torch.Tensor:
+    buffer = bytearray(count)
+    view, done = memoryview(buffer), 0
+    while done < count:
+        moved = os.preadv(descriptor, [view[done:]], offset + done)
+        if moved == 0:
+            raise PackError("a weight file ended while it was read")
+        done += moved
+    return torch.frombuffer(buffer, dtype=dtype)
+
+
+def _write(descriptor: int, at: int, values: torch.Tensor) -> None:
+    view = memoryview(values.contiguous().view(torch.uint8).numpy()).cast("B")
+    while view.nbytes:
+        moved = os.pwrite(descriptor, view, at)
+        view, at = view[moved:], at + moved
+
+
+def _merge_tensor(weight: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor], scale: float) -> torch.Tensor:
+    """W + scale * B A, summed in FP32, rounded to BF16 once."""
+    lora_a, lora_b = pair
+    total = weight.float()
+    total += torch.mm(lora_b.float(), lora_a.float()).mul_(scale)
+    return total.to(torch.bfloat16)
+
+
+def _convert(source: int, offset: int, count: int, dtype: torch.dtype, target: int, at: int) -> None:
+    """Any float type to BF16, a chunk at a time."""
+    while count:
+        step = min(count, CHUNK_BYTES)
+        values = _read(source, offset, step, dtype).to(torch.bfloat16)
+        _write(target, at, values)
+        offset, at, count = offset + step, at + values.nbytes, count - step
+
+
+def merge(job: MergeJob, workdir: Path) -> MergeResult:
+    """Write `model/` : the merged weights in one padded BF16 file, beside the base's config and tokenizer."""
+    adapter = read_adapter(job.adapter)
+    files = weight_files(job.base)
+    folder = workdir / "model"
+    folder.mkdir()
+    descriptors = [os.open(file, os.O_RDONLY) for file in files]
+    target = os.open(folder / "model.safetensors", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        merged = _stream(_sources(descriptors, files), descriptors, adapter, target, workdir, job)
+        os.fsync(target)
+    finally:
+        for descriptor in (*descriptors, target):
+            os.close(descriptor)
+    for file in sorted(job.base.glob("*.json")):
+        if file.name not in ("manifest.json", "model.safetensors.index.json"):
+            shutil.copyfile(file, folder / file.name)
+    return MergeResult(model="model", tensors=merged, merged=len(adapter.pairs))
+
+
+def _stream(
+    sources: list[Source], descriptors: list[int], adapter: Adapter, target: int, workdir: Path, job: MergeJob
+) -> int:
+    """Copy, convert or merge each tensor in file order; the number written."""
+    known = {source.tensor.name for source in sources}
+    foreign = sorted(set(adapter.pairs) - known)
+    if foreign:
+        raise PackError("an adapter does not fit its base", got=foreign[0], where=f"{job.adapter} on {job.base}")
+    first, header = padded_header(
+        [(s.tensor.name, "BF16" if s.tensor.dtype in FLOATS else s.tensor.dtype, s.tensor.shape) for s in sources]
+    )
+    os.pwrite(target, first, 0)
+    os.ftruncate(target, header.file_bytes)
+    progress = Progress(workdir, len(sources))
+    for done, (source, placed) in enumerate(zip(sources, header.tensors, strict=True), start=1):
+        tensor, at = source.tensor, header.data_start + placed.start
+        descriptor, size = descriptors[source.file], tensor.end - tensor.start
+        pair = adapter.pairs.get(tensor.name)
+        if pair is not None:
+            if (pair[1].shape[0], pair[0].shape[1]) != tensor.shape:
+                raise PackError("an adapter does not fit its base", got=f"shape of {tensor.name}", where=job.adapter)
+            weight = _read(descriptor, source.offset, size, FLOATS[tensor.dtype]).view(tensor.shape)
+            _write(target, at, _merge_tensor(weight, pair, adapter.scale))
+        elif tensor.dtype in ("F16", "F32"):
+            _convert(descriptor, source.offset, size, FLOATS[tensor.dtype], target, at)
+        else:
+            _copy(descriptor, source.offset, target, at, size)
+        progress.step(done)
+    progress.close()
+    return len(sources)

@@ -1,0 +1,202 @@
+"""Settings: from flags, the environment (`AUTOSURGEON_…`) and `autosurgeon.toml`, in that order of precedence.
+
+Every field says what it sets, in what unit. A Settings is frozen and passed as an argument; there is no global one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from autosurgeon.core.recipe import Quantization
+from autosurgeon.errors import UserError, nearest
+
+CONFIG_FILE = "autosurgeon.toml"
+
+
+def shipped(*parts: str) -> Path:
+    """A file that comes with the product: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).resolve().parent
+    root = package.parent if (package.parent / "policies").is_dir() else package / "_shipped"
+    return root.joinpath(*parts)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(_Section):
+    """A closed interval to search."""
+
+    low: float = Field(gt=0, allow_inf_nan=False)
+    """Smallest value tried."""
+    high: float = Field(gt=0, allow_inf_nan=False)
+    """Largest value tried."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low is above high; got {self.low} and {self.high}")
+        return self
+
+
+class OrganSettings(_Section):
+    """The model under surgery. The defaults fit the lab's."""
+
+    model: Path | None = None
+    """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's when empty."""
+    reference_lr: float = Field(2e-3, gt=0, lt=1)
+    """A learning rate that is warm but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
+    max_tokens: int = Field(512, ge=8)
+    """Longest training row, in tokens; longer ones are cut."""
+    max_new_tokens: int = Field(128, ge=1)
+    """Longest answer, in tokens."""
+    train_batch_rows: int = Field(2, ge=1)
+    """Rows per optimizer step."""
+    generate_batch_rows: int = Field(64, ge=1)
+    """Prompts per generation batch; part of the generation fingerprint."""
+    quantization: Quantization = Quantization.NONE
+    """How the frozen base is held while training: `none`, or `nf4` by bitsandbytes."""
+
+
+class SearchSettings(_Section):
+    """What the proposer searches; each span is clipped to what the policy's proposal rules allow."""
+
+    parents: tuple[Literal["base", "live"], ...] = Field(("live", "base"), min_length=1)
+    """Packs that a pass may train on."""
+    poison_share: Span = Span(low=0.5, high=1.0)
+    """Of the parent's fresh failures, how many become rows."""
+    anchor_share: Span = Span(low=0.25, high=2.0)
+    """Anchor rows per poison row."""
+    epochs: Span = Span(low=1, high=3)
+    """Readings of the rows; whole numbers."""
+    lr_ratio: Span = Span(low=0.1, high=1.5)
+    """Learning rate over the organ's reference rate; searched on a log scale."""
+    rank: Span = Span(low=2, high=16)
+    """LoRA rank; powers of two."""
+    alpha_ratio: Span = Span(low=1, high=4)
+    """LoRA alpha over rank."""
+    random_passes: int = Field(4, ge=0)
+    """Passes drawn at random before the sampler learns from history."""
+
+
+class AnchorSettings(_Section):
+    """When a win counts as confirmed."""
+
+    samples: int = Field(4, ge=1)
+    """k of pass^k: all of so many samples have to pass."""
+    temperature: float = Field(0.4, gt=0, le=2)
+    """Sampling temperature of the confirmation."""
+
+
+class CapsuleSettings(_Section):
+    """The disposable process."""
+
+    python: str | None = None
+    """Interpreter of the capsule's environment; this one when empty."""
+    warm: bool = True
+    """Fork capsules from a process that has imported the torch stack once."""
+    memory_gib: float = Field(16, gt=0)
+    """Resident memory at which a capsule is killed."""
+    wall_s: float = Field(3600, gt=0)
+    """Seconds after which a capsule is killed."""
+
+
+class GradingSettings(_Section):
+    """Running generated programs."""
+
+    workers: int = Field(0, ge=0)
+    """Programs at once; 0 takes the number of cores."""
+    cpu_s: int = Field(4, ge=1)
+    """CPU seconds per program."""
+    memory_mib: int = Field(1024, ge=64)
+    """Address space per program."""
+
+
+class LoopSettings(_Section):
+    """The loop's brakes."""
+
+    attempts: int = Field(3, ge=1)
+    """How often a stage is tried before its pass ends as FAILED."""
+    failures_in_a_row: int = Field(3, ge=1)
+    """FAILED passes in a row after which the run ends."""
+    min_free_mib: int = Field(512, ge=0)
+    """Free disk space under which no stage is started."""
+
+
+class LabSettings(_Section):
+    """The embedded world."""
+
+    stdin_route: Literal["planner", "organ"] = "planner"
+    """Who answers stdin-style prompts: `planner` leaks them to another handler, as the incident's dispatcher did."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUTOSURGEON_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    policy: Path | None = None
+    """Policy file; bd62.yaml when empty."""
+    seed: int = Field(0, ge=0)
+    """Seed of the whole run; each pass derives its own from it."""
+    organ: OrganSettings = OrganSettings()
+    search: SearchSettings = SearchSettings()
+    anchors: AnchorSettings = AnchorSettings()
+    capsule: CapsuleSettings = CapsuleSettings()
+    grading: GradingSettings = GradingSettings()
+    loop: LoopSettings = LoopSettings()
+    lab: LabSettings = LabSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment above what was passed in, since what was passed in is the file's content."""
+        return sources["env_settings"], sources["init_settings"]
+
+    @property
+    def policy_file(self) -> Path:
+        """The policy in force."""
+        return self.policy or shipped("policies", "bd62.yaml")
+
+    @property
+    def organ_folder(self) -> Path:
+        """The base checkpoint in force."""
+        return self.organ.model or shipped("data", "lab", "base")
+
+
+def load_settings(file: Path | None, **flags: Any) -> Settings:
+    """Settings from a TOML file (none: defaults), the environment above it, and flags that are not None above both."""
+    content: dict[str, Any] = {}
+    if file is not None:
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError("a config file cannot be read", got=error.strerror, where=file) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError("a config file is not TOML", got=error, where=file) from error
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        raise _explain(error, file) from error
+    given = {name: value for name, value in flags.items() if value is not None}
+    return settings.model_copy(update=given) if given else settings
+
+
+def _explain(error: ValidationError, file: Path | None) -> UserError:
+    first = error.errors()[0]
+    location = [str(step) for step in first["loc"]]
+    name, where = ".".join(location), file or "environment"
+    if first["type"] == "extra_forbidden":
+        model: Any = Settings
+        for step in location[:-1]:
+            model = model.model_fields[step].annotation
+        return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
+    return UserError(f"setting {name!r}: {first['msg']}", got=repr(first["input"]), where=where)

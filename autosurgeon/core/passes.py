@@ -1,0 +1,47 @@
+"""The states of a pass, and the only table of legal transitions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class PassState(StrEnum):
+    """Where a pass is; the last seven are final."""
+
+    PROPOSED = "PROPOSED"
+    PLANNED = "PLANNED"
+    READY = "READY"
+    TRAINED = "TRAINED"
+    SMOKED = "SMOKED"
+    PACKED = "PACKED"
+    ACCEPTED = "ACCEPTED"
+    LIVE = "LIVE"
+    CONFIRMED = "CONFIRMED"
+    REVERTED = "REVERTED"
+    REJECTED = "REJECTED"
+    HELD = "HELD"
+    FAILED = "FAILED"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more happens to the pass."""
+        return not TRANSITIONS[self]
+
+
+_ENDS = {PassState.REJECTED, PassState.HELD, PassState.FAILED}
+TRANSITIONS: dict[PassState, set[PassState]] = {
+    PassState.PROPOSED: {PassState.PLANNED, *_ENDS},
+    PassState.PLANNED: {PassState.READY, *_ENDS},
+    PassState.READY: {PassState.TRAINED, *_ENDS},
+    PassState.TRAINED: {PassState.SMOKED, *_ENDS},
+    PassState.SMOKED: {PassState.PACKED, *_ENDS},
+    PassState.PACKED: {PassState.ACCEPTED, PassState.LIVE, *_ENDS},
+    PassState.ACCEPTED: {PassState.LIVE, PassState.FAILED},
+    # A watch that the world kept from ending reverts: an unwatched pack must not stay.
+    PassState.LIVE: {PassState.CONFIRMED, PassState.REVERTED},
+    PassState.CONFIRMED: set(),
+    PassState.REVERTED: set(),
+    PassState.REJECTED: set(),
+    PassState.HELD: set(),
+    PassState.FAILED: set(),
+}

@@ -1,0 +1,96 @@
+"""The safetensors header: what a weight file says of itself, read and written without any tensor library.
+
+A file is eight bytes of header length (little-endian), a JSON header, then the tensors' bytes. A header padded with
+blanks puts the first tensor at a page boundary, so a runtime can map the file and use the weights where they lie.
+Layout: the safetensors project's format description.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import NamedTuple
+
+from autosurgeon.errors import PackError
+
+ALIGNMENT = 4096
+MAX_HEADER_BYTES = 100_000_000  # the format's own limit
+WIDTH_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+class Tensor(NamedTuple):
+    """One tensor's place: `start` and `end` count bytes from the end of the header."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+class Header(NamedTuple):
+    """A parsed header; `data_start` is the file offset of the first tensor's bytes."""
+
+    tensors: tuple[Tensor, ...]
+    data_start: int
+
+    @property
+    def file_bytes(self) -> int:
+        """How long the whole file must be."""
+        return self.data_start + max((tensor.end for tensor in self.tensors), default=0)
+
+
+def header_bytes(prefix: bytes, where: str) -> int:
+    """The header's length, from the file's first eight bytes; PackError when it cannot be one."""
+    if len(prefix) < 8:
+        raise PackError("a weight file is cut short", got=f"{len(prefix)} bytes", wanted="at least 8", where=where)
+    length = int(struct.unpack("<Q", prefix[:8])[0])
+    if not 2 <= length <= MAX_HEADER_BYTES:
+        raise PackError("a weight file has no safetensors header", got=f"header length {length}", where=where)
+    return length
+
+
+def parse_header(raw: bytes, where: str) -> Header:
+    """The header from its JSON bytes; PackError when the tensors do not lie one after another, gapless."""
+    try:
+        entries = json.loads(raw)
+        tensors = sorted(
+            (
+                Tensor(name, entry["dtype"], tuple(entry["shape"]), *entry["data_offsets"])
+                for name, entry in entries.items()
+                if name != "__metadata__"
+            ),
+            key=lambda tensor: (tensor.start, tensor.end),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PackError("a safetensors header does not parse", got=repr(error), where=where) from error
+    at = 0
+    for tensor in tensors:
+        if tensor.start != at or tensor.end - tensor.start != _size_bytes(tensor, where):
+            raise PackError("a safetensors header does not add up", got=f"tensor {tensor.name!r}", where=where)
+        at = tensor.end
+    return Header(tuple(tensors), 8 + len(raw))
+
+
+def _size_bytes(tensor: Tensor, where: str) -> int:
+    if tensor.dtype not in WIDTH_BYTES:
+        raise PackError("a tensor has an unknown type", got=f"{tensor.name}: {tensor.dtype}", where=where)
+    size = WIDTH_BYTES[tensor.dtype]
+    for length in tensor.shape:
+        size *= length
+    return size
+
+
+def padded_header(tensors: list[tuple[str, str, tuple[int, ...]]]) -> tuple[bytes, Header]:
+    """The first bytes of a file that holds `tensors` (name, dtype, shape) in order, padded to `ALIGNMENT`."""
+    entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    placed = []
+    at = 0
+    for name, dtype, shape in tensors:
+        end = at + _size_bytes(Tensor(name, dtype, shape, 0, 0), name)
+        placed.append(Tensor(name, dtype, shape, at, end))
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    return struct.pack("<Q", len(text)) + text, Header(tuple(placed), 8 + len(text))

@@ -1,0 +1,84 @@
+"""Every exception of autosurgeon.
+
+AutosurgeonError
+├── UserError            yours to fix: a bad file, flag or input. One line, exit code 2, no traceback
+│   ├── PolicyError      a policy that cannot be trusted to judge
+│   ├── PackError        a checkpoint or pack that is missing, damaged or of a refused kind
+│   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
+├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
+│   └── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` says which
+└── StoreError           the memory failed: the loop stops, since nothing can be recorded. Exit code 3
+
+A message says what, got, wanted and where, and what to do next:
+
+    try:
+        policy = load_policy(path)
+    except UserError as error:
+        print(error)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class AutosurgeonError(Exception):
+    """The root; never raised itself."""
+
+    exit_code = 1
+
+
+class UserError(AutosurgeonError):
+    """Something a person can put right: what, got, wanted, where, in one line."""
+
+    exit_code = 2
+
+    def __init__(
+        self, what: str, *, got: object = None, wanted: object = None, where: Path | str | None = None
+    ) -> None:
+        parts = [what]
+        if got is not None:
+            parts.append(f"got {got}")
+        if wanted is not None:
+            parts.append(f"wanted {wanted}")
+        line = "; ".join(parts)
+        super().__init__(" ".join((f"{line} ({where})" if where is not None else line).split()))
+
+
+class PolicyError(UserError):
+    """A policy that cannot be trusted to judge."""
+
+
+class PackError(UserError):
+    """A checkpoint or pack that is missing, damaged or of a refused kind."""
+
+
+class WorkspaceError(UserError):
+    """A workspace that cannot be opened."""
+
+
+class WorldError(AutosurgeonError):
+    """The world failed, not the model."""
+
+
+class CapsuleError(WorldError):
+    """A capsule did not deliver; `cause` is one of killed, crash, timeout, memory, bad_outcome."""
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(f"capsule {cause}: {message}")
+        self.cause = cause
+
+
+class StoreError(AutosurgeonError):
+    """The memory failed; nothing can be recorded, so the loop stops."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped name: `did you mean 'x'?`, or the known names when none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(names)}"

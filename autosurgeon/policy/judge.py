@@ -1,0 +1,47 @@
+"""The judge: a pure function of policy and evidence. Every rule is evaluated; the worst one decides; doubt never promotes."""
+
+from __future__ import annotations
+
+from autosurgeon.core.decision import Evidence, Judgement, Phase, RuleResult, Verdict, worst
+from autosurgeon.policy.rules import apply_rule
+from autosurgeon.policy.schema import Policy
+
+REMEDY = {"reject": Verdict.REJECT, "revert": Verdict.REJECT, "hold": Verdict.INCONCLUSIVE}
+
+
+def verdict_of(result: RuleResult) -> Verdict:
+    """What one rule says alone. `stop` and `warn` never decide; audit rules are measured, not binding."""
+    if result.mode == "audit" or result.result in ("passed", "skipped") or result.otherwise not in REMEDY:
+        return Verdict.ACCEPT
+    return Verdict.INCONCLUSIVE if result.result == "missing" else REMEDY[result.otherwise]
+
+
+def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
+    """Judge one phase.
+
+    With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
+    """
+    results = tuple(apply_rule(rule, evidence) for rule in policy.rules if rule.phase == phase)
+    verdict = worst([verdict_of(result) for result in results] or [Verdict.INCONCLUSIVE])
+    deciding = [result for result in results if verdict_of(result) == verdict and verdict != Verdict.ACCEPT]
+    if not results:
+        reason = f"no rule speaks for phase {phase!r}"
+    elif deciding:
+        reason = "; ".join(explain(result) for result in deciding)
+    else:
+        reason = f"{sum(r.result == 'passed' for r in results)} of {len(results)} rules passed, none objects"
+    return Judgement(
+        phase=phase,
+        verdict=verdict,
+        rules=results,
+        evidence=dict(sorted(evidence.items())),
+        policy=policy.name,
+        policy_digest=policy.digest,
+        reason=reason,
+    )
+
+
+def explain(result: RuleResult) -> str:
+    """One line: the rule, what was seen, what was wanted."""
+    seen = "missing" if result.result == "missing" else f"{result.observed}"
+    return f"{result.rule_id}: {result.fact} is {seen}, wanted {result.bound}"

@@ -1,0 +1,92 @@
+"""The policy language, first form: what a `policies/*.yaml` may say."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from autosurgeon.core.decision import Phase, Scalar
+from autosurgeon.core.digest import digest_json
+from autosurgeon.core.value import Value
+from autosurgeon.errors import nearest
+from autosurgeon.policy.facts import BY_NAME, known_at
+
+BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
+Number = int | float
+
+
+class Bounded(Value):
+    """A fact and exactly one bound."""
+
+    fact: str
+    at_most: Number | None = Field(None, allow_inf_nan=False)
+    at_least: Number | None = Field(None, allow_inf_nan=False)
+    equals: Scalar | None = None
+    one_of: tuple[Scalar, ...] | None = None
+    subset_of: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_bound_on_a_known_fact(self) -> Bounded:
+        given = [name for name in BOUNDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
+        if self.fact not in BY_NAME:
+            raise ValueError(f"unknown fact {self.fact!r}; {nearest(self.fact, BY_NAME)}")
+        if given[0] in ("at_most", "at_least") and BY_NAME[self.fact].type != "number":
+            raise ValueError(f"{given[0]} needs a number; {self.fact} is {BY_NAME[self.fact].type}")
+        return self
+
+    @property
+    def bound(self) -> str:
+        """The bound as people read it."""
+        name = next(name for name in BOUNDS if getattr(self, name) is not None)
+        value = getattr(self, name)
+        return f"{name} {list(value) if isinstance(value, tuple) else value}"
+
+
+class When(Bounded):
+    """The rule speaks only where this holds."""
+
+
+class Rule(Bounded):
+    """One rule: a fact, its bound, what follows when it is passed, and why."""
+
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    phase: Phase
+    otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
+    mode: Literal["enforce", "audit"] = "enforce"
+    when: When | None = None
+    lesson: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _the_phase_knows_the_fact(self) -> Rule:
+        for bounded in (self, self.when):
+            if bounded is not None and not known_at(BY_NAME[bounded.fact], self.phase):
+                raise ValueError(f"{bounded.fact} is not known at phase {self.phase!r}")
+        if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
+            raise ValueError("`revert` belongs to phase 'watch', and 'watch' has no other remedy but `warn`")
+        if self.otherwise == "stop" and (
+            self.fact not in ("training.loss", "training.loss_fraction") or self.at_least is None or self.when
+        ):
+            raise ValueError("`stop` needs `at_least` on training.loss or training.loss_fraction, without `when`")
+        return self
+
+
+class Policy(Value):
+    """A named list of rules; its digest names it in every decision."""
+
+    schema_: Literal["autosurgeon.policy/1"] = Field(alias="schema")
+    name: str
+    description: str = ""
+    rules: tuple[Rule, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what the policy says, whatever its layout and comments."""
+        return digest_json(self.model_dump(mode="json", by_alias=True))
+
+    def in_audit(self) -> Policy:
+        """The same rules, measured and logged but not binding, but for the watch, which still reverts."""
+        rules = tuple(r if r.phase == "watch" else r.model_copy(update={"mode": "audit"}) for r in self.rules)
+        return self.model_copy(update={"name": f"{self.name} (audit)", "rules": rules})

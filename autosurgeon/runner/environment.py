@@ -1,0 +1,31 @@
+"""What a capsule's process may see of this one's environment: a short list, everything else is left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PASSED_ON = (
+    "PATH",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "OMP_NUM_THREADS",
+    "TMPDIR",
+)
+SET = {
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def scrubbed_environment(home: Path) -> dict[str, str]:
+    """The capsule's whole environment; its home is its own folder, so nothing of the user's is read or written."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**passed, **SET, "HOME": str(home), "AUTOSURGEON_PARENT": str(os.getpid())}
