@@ -1,0 +1,1 @@
+"""The decision log and the reports that people read the morning after."""

@@ -1,4 +1,8 @@
-"""The states of a pass, and the only table of legal transitions."""
+"""The states of a pass, and the only table of legal transitions.
+
+The design's ACCEPTED is no state of its own: the decision and the live pointer change in one transaction, so a pass goes
+from PACKED to LIVE at once.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from enum import StrEnum
 
 
 class PassState(StrEnum):
-    """Where a pass is; the last seven are final."""
+    """Where a pass is; the last five are final."""
 
     PROPOSED = "PROPOSED"
     PLANNED = "PLANNED"
@@ -14,7 +18,6 @@ class PassState(StrEnum):
     TRAINED = "TRAINED"
     SMOKED = "SMOKED"
     PACKED = "PACKED"
-    ACCEPTED = "ACCEPTED"
     LIVE = "LIVE"
     CONFIRMED = "CONFIRMED"
     REVERTED = "REVERTED"
@@ -35,8 +38,7 @@ TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.READY: {PassState.TRAINED, *_ENDS},
     PassState.TRAINED: {PassState.SMOKED, *_ENDS},
     PassState.SMOKED: {PassState.PACKED, *_ENDS},
-    PassState.PACKED: {PassState.ACCEPTED, PassState.LIVE, *_ENDS},
-    PassState.ACCEPTED: {PassState.LIVE, PassState.FAILED},
+    PassState.PACKED: {PassState.LIVE, *_ENDS},
     # A watch that the world kept from ending reverts: an unwatched pack must not stay.
     PassState.LIVE: {PassState.CONFIRMED, PassState.REVERTED},
     PassState.CONFIRMED: set(),

@@ -1,0 +1,1 @@
+"""The surgeon: propose, gate, operate, judge, settle, tell; and begin again."""

@@ -1,0 +1,1 @@
+"""Packs: immutable, content-addressed weight folders. Never imports a tensor library."""

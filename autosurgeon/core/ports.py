@@ -1,0 +1,34 @@
+"""What the loop needs of others, and has more than one of."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
+
+
+class Reporter(Protocol):
+    """Someone who is told what happens while it happens."""
+
+    def say(self, text: str) -> None:
+        """A line about the run."""
+
+    def pass_started(self, number: int, recipe: Recipe) -> None:
+        """A pass begins, or goes on after a stop."""
+
+    def stage_started(self, scope: str, name: str) -> None:
+        """A stage begins."""
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """The running stage is so far."""
+
+    def stage_ended(self, seconds: float) -> None:
+        """The stage is over."""
+
+    def decided(self, decision: Decision) -> None:
+        """A decision was written."""
+
+    def pass_ended(self, record: PassRecord) -> None:
+        """A pass is over."""

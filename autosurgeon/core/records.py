@@ -1,0 +1,66 @@
+"""What is remembered, as small frozen records with no database handle in them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.value import Value
+
+
+class Feedback(Value):
+    """What the proposer is told of a pass: a value on dev where it was measured, and what was violated, by how much."""
+
+    value: float | None = None
+    violations: dict[str, float] = {}
+    failed: bool = False
+    """The world failed; the recipe is not to blame."""
+
+
+class PassRecord(Value):
+    """One pass as it stands."""
+
+    number: int
+    state: PassState
+    verdict: str | None
+    reason: str
+    recipe: Recipe
+    parent: str
+    live_before: str
+    pack: str | None
+    feedback: Feedback | None
+    started_at: str
+    ended_at: str | None
+
+
+class Live(NamedTuple):
+    """A version of the live pointer."""
+
+    version: int
+    pack: str
+    decision_id: str
+    at: str
+
+
+class StageRecord(NamedTuple):
+    """One try of a stage."""
+
+    scope: str
+    name: str
+    attempt: int
+    error: str | None
+    seconds: float
+    at: str
+
+
+class RunRecord(Value):
+    """One start of the loop."""
+
+    id: int
+    started_at: str
+    ended_at: str | None
+    passes_limit: int | None
+    hours_limit: float | None
+    passes_done: int
+    end_reason: str | None

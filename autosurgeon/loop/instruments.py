@@ -1,0 +1,37 @@
+"""What the surgeon holds: every collaborator, built once by the wiring and passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autosurgeon.bench.grade import Grader
+from autosurgeon.config import Settings
+from autosurgeon.core.ports import Reporter
+from autosurgeon.core.task import Task
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.lab.dispatcher import Dispatcher
+from autosurgeon.loop.brakes import Brakes
+from autosurgeon.packs.packstore import PackStore
+from autosurgeon.policy.schema import Policy
+from autosurgeon.proposer.study import Proposer
+from autosurgeon.runner.capsules import Capsules
+from autosurgeon.store.sqlstore import SqlStore
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """The collaborators of a run."""
+
+    settings: Settings
+    workspace: Workspace
+    policy: Policy
+    tasks: Mapping[str, Task]
+    store: SqlStore
+    packs: PackStore
+    capsules: Capsules
+    grader: Grader
+    dispatcher: Dispatcher
+    proposer: Proposer
+    reporter: Reporter
+    brakes: Brakes

@@ -1,0 +1,101 @@
+"""Settling: a judgement becomes a decision, in the store first and then in the files that others read."""
+
+from __future__ import annotations
+
+import structlog
+
+from autosurgeon.audit.journal import project
+from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.records import Feedback
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.packs.livefile import write_live
+from autosurgeon.store.database import utc_now
+
+PASSED_ON_TO: dict[Phase, PassState] = {
+    "proposal": PassState.PLANNED,
+    "training": PassState.TRAINED,
+    "smoke": PassState.SMOKED,
+    "promotion": PassState.LIVE,
+    "watch": PassState.CONFIRMED,
+}
+
+
+def publish(ins: Instruments, decision: Decision) -> None:
+    """Bring the projections up to date with a decision that the store holds."""
+    rebuild_projections(ins)
+    structlog.get_logger().info(
+        "decided", decision=decision.decision_id, action=decision.action, reason=decision.reason
+    )
+    ins.reporter.decided(decision)
+
+
+def rebuild_projections(ins: Instruments) -> None:
+    """`decisions.jsonl` and `live.json` from the store; at every start, and after every decision."""
+    project(ins.workspace.decisions, ins.store.decisions())
+    live = ins.store.live()
+    if live is not None:
+        folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
+        write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder)
+
+
+def violations(judgement: Judgement) -> dict[str, float]:
+    """What a refusal tells the proposer: each binding rule that objects, and by how much; holds are no violation."""
+    return {
+        rule.rule_id: -rule.margin if rule.margin is not None and rule.margin < 0 else 1.0
+        for rule in judgement.broken(mode="enforce")
+        if rule.otherwise in ("reject", "revert")
+    }
+
+
+def settle(
+    ins: Instruments,
+    number: int,
+    judgement: Judgement,
+    *,
+    pack: str | None = None,
+    dev_gain: int | None = None,
+    revert_to: str | None = None,
+) -> PassState:
+    """Write the decision of one phase with all that follows from it; the pass's new state.
+
+    Args:
+        ins: the instruments.
+        number: the pass.
+        judgement: what the policy said.
+        pack: the packed candidate, which an accepted promotion makes live.
+        dev_gain: net gain on dev, for the proposer.
+        revert_to: the pack that a refused watch makes live again.
+    """
+    accepted = judgement.verdict == Verdict.ACCEPT
+    live_pack = pack if accepted and judgement.phase == "promotion" else None
+    if accepted:
+        state = PASSED_ON_TO[judgement.phase]
+        action = "promote" if live_pack else "continue"
+    elif judgement.phase == "watch":
+        state, action, live_pack = PassState.REVERTED, "revert", revert_to
+    else:
+        state = PassState.REJECTED if judgement.verdict == Verdict.REJECT else PassState.HELD
+        action = "stop"
+    told = dev_gain is not None or not accepted
+    feedback = Feedback(value=dev_gain, violations=violations(judgement)) if told else None
+    if feedback is not None and feedback.value is None:
+        known = ins.store.get_pass(number).feedback
+        feedback = feedback.model_copy(update={"value": known.value if known else None})
+    decision = ins.store.decide(
+        Decision(
+            decision_id=f"pass-{number:04d}-{judgement.phase}",
+            pass_number=number,
+            judgement=judgement,
+            action=action,
+            reason=judgement.reason,
+            pack=pack,
+            at=utc_now(),
+        ),
+        state=state,
+        feedback=feedback,
+        live_pack=live_pack,
+        pack=pack,
+    )
+    publish(ins, decision)
+    return state

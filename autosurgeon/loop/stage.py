@@ -1,0 +1,81 @@
+"""A stage: run at least once, committed exactly once, adopted when the pass is continued."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import structlog
+
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.pack import Manifest
+from autosurgeon.errors import UserError, WorldError
+from autosurgeon.loop.instruments import Instruments
+
+
+class Done(NamedTuple):
+    """What a stage comes back with; see SqlStore.commit_stage for the parts."""
+
+    output: dict[str, Any]
+    envelopes: tuple[str, str, Iterable[Envelope]] | None = None
+    confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None
+    pack: tuple[Manifest, int | None] | None = None
+
+
+def once(
+    ins: Instruments,
+    scope: str,
+    name: str,
+    work: Callable[[Path], Done],
+    still_there: Callable[[dict[str, Any]], bool] = lambda output: True,
+) -> dict[str, Any]:
+    """The stage's output: the committed one where there is one and its files are still there, else a fresh run's.
+
+    Args:
+        ins: the instruments.
+        scope: whose stage it is.
+        name: the stage.
+        work: does it, in the folder that it is given.
+        still_there: whether what a committed output names is still usable.
+
+    Raises:
+        WorldError: the world failed as often as the settings allow.
+        StoppedError: a person asked to stop; nothing of this stage has begun.
+    """
+    committed = ins.store.stage_output(scope, name)
+    if committed is not None and still_there(committed):
+        return committed
+    while True:
+        ins.brakes.check()
+        _check_disk(ins)
+        ins.reporter.stage_started(scope, name)
+        began = time.monotonic()
+        try:
+            done = work(ins.workspace.stage(scope, name))
+        except WorldError as error:
+            seconds = time.monotonic() - began
+            ins.store.record_failure(scope, name, str(error), seconds)
+            structlog.get_logger().warning("stage_failed", scope=scope, stage=name, error=str(error))
+            ins.reporter.say(f"{scope} {name}: {error}")
+            if ins.store.failed_attempts(scope, name) >= ins.settings.loop.attempts:
+                raise
+            continue
+        seconds = time.monotonic() - began
+        ins.store.commit_stage(scope, name, seconds=seconds, **done._asdict())
+        structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
+        ins.reporter.stage_ended(seconds)
+        return done.output
+
+
+def _check_disk(ins: Instruments) -> None:
+    free_mib = shutil.disk_usage(ins.workspace.root).free >> 20
+    if free_mib < ins.settings.loop.min_free_mib:
+        raise UserError(
+            "the disk is nearly full; free some space and run again, nothing is lost",
+            got=f"{free_mib} MiB free",
+            wanted=f"{ins.settings.loop.min_free_mib} (setting loop.min_free_mib)",
+            where=ins.workspace.root,
+        )

@@ -1,0 +1,69 @@
+"""The loop: one pass after another until a brake says stop."""
+
+from __future__ import annotations
+
+import structlog
+
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.loop.brakes import StoppedError
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.settle import rebuild_projections
+from autosurgeon.loop.standing import Standing, take_stock
+from autosurgeon.loop.surgery import Surgery
+from autosurgeon.policy.schema import Policy
+
+
+def run(ins: Instruments) -> str:
+    """Run passes within the budget; why the run ended: passes, hours, stopped or failures.
+
+    A pass that an earlier run left open is finished first and counts.
+    """
+    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
+    reason = "error"
+    try:
+        reason = _run_passes(ins, run_id)
+    except StoppedError:
+        reason = "stopped"
+    finally:
+        ins.store.end_run(run_id, reason)
+    return reason
+
+
+def _run_passes(ins: Instruments, run_id: int) -> str:
+    rebuild_projections(ins)
+    ins.capsules.warm_up()
+    done, failures = 0, 0
+    while (reason := ins.brakes.end_reason(done)) is None:
+        left_open = open_pass(ins)
+        standing = take_stock(ins, left_open.live_before if left_open else None)
+        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing)
+        ended = finish_pass(ins, record, standing, ins.policy)
+        ins.store.count_pass(run_id)
+        done += 1
+        failures = failures + 1 if ended.state == PassState.FAILED else 0
+        if failures >= ins.settings.loop.failures_in_a_row:
+            return "failures"
+    return reason
+
+
+def open_pass(ins: Instruments) -> PassRecord | None:
+    """The pass that an earlier run left open, if there is one."""
+    return next((record for record in ins.store.passes() if not record.state.is_finished), None)
+
+
+def begin_pass(ins: Instruments, recipe: Recipe, standing: Standing) -> PassRecord:
+    """Write the proposal down before anything acts on it."""
+    parent = standing.base if recipe.parent == "base" else standing.live
+    return ins.store.get_pass(ins.store.begin_pass(recipe, parent, standing.live))
+
+
+def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy: Policy) -> PassRecord:
+    """Take an open pass to its end."""
+    structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
+    ins.reporter.pass_started(record.number, record.recipe)
+    Surgery(ins, record, standing, policy).operate()
+    ended = ins.store.get_pass(record.number)
+    ins.reporter.pass_ended(ended)
+    return ended

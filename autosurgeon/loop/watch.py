@@ -1,0 +1,84 @@
+"""Auto-revert: a pack that just went live is benched again, on the canary split and on every anchor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.records import Feedback
+from autosurgeon.core.task import Split
+from autosurgeon.errors import WorldError
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.settle import publish, settle
+from autosurgeon.loop.stage import Done, once
+from autosurgeon.loop.standing import Standing, last_good_pack, pass_scope, tasks_of, verified_folder
+from autosurgeon.policy.evidence import watch_facts
+from autosurgeon.policy.judge import judge
+from autosurgeon.policy.schema import Policy
+from autosurgeon.store.database import utc_now
+
+
+def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> None:
+    """Confirm the live pack or revert it to the last good one, as a new live version with its own decision.
+
+    Args:
+        ins: the instruments.
+        number: the pass that made the live pack.
+        standing: how things stood when the pass began; its live pack is what the new one is held against.
+        policy: its watch rules decide.
+    """
+    record = ins.store.get_pass(number)
+    assert record.pack is not None  # the pass is LIVE
+    pack, occasion = record.pack, f"{pass_scope(number)}/watch"
+    canary = tasks_of(ins, standing.counted, (Split.CANARY,))
+    tasks = [*canary, *(ins.tasks[task_id] for task_id in standing.anchors)]
+
+    def bench(folder: Path) -> Done:
+        envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), tasks, folder)
+        return Done({"tasks": len(envelopes)}, envelopes=(pack, occasion, envelopes))
+
+    try:
+        once(ins, pass_scope(number), "watch", bench)
+    except WorldError as error:
+        # What cannot be watched must not stay: nobody would notice what it broke.
+        revert(ins, number, pack, f"the live pack could not be benched again: {error}")
+        return
+    evidence = watch_facts(
+        canary=[task.task_id for task in canary],
+        before=ins.store.envelopes(record.live_before),
+        after=ins.store.envelopes(pack, occasion),
+        anchors=standing.anchors,
+    )
+    judgement = judge(policy, "watch", evidence)
+    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack))
+
+
+def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None) -> Decision:
+    """Make an earlier pack live again without a judgement: by hand, or since the world kept it from being watched.
+
+    Args:
+        ins: the instruments.
+        number: the open pass that made the pack, if it is one.
+        pack: the pack that is live.
+        reason: written down.
+        to: the pack to go back to; the last good one when empty.
+    """
+    live = ins.store.live()
+    version = live.version + 1 if live else 1
+    decision = ins.store.decide(
+        Decision(
+            decision_id=f"revert-v{version}",
+            pass_number=number,
+            judgement=None,
+            action="revert",
+            reason=reason,
+            at=utc_now(),
+        ),
+        state=PassState.REVERTED if number is not None else None,
+        feedback=Feedback(failed=True) if number is not None else None,
+        live_pack=to or last_good_pack(ins, but=pack),
+    )
+    publish(ins, decision)
+    return decision

@@ -1,0 +1,63 @@
+"""A user's checkpoint: what is refused, and how it becomes files fit for a pack."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from autosurgeon.core.pack import WEIGHTS_FILE
+from autosurgeon.core.tensorfile import padded_header
+from autosurgeon.errors import PackError
+from autosurgeon.packs.files import CHUNK_BYTES, read_header
+
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+NEEDED = ("config.json", "tokenizer.json")
+
+
+def check_checkpoint(folder: Path) -> None:
+    """Refuse what is missing, pickled or wants its own code run; PackError names the file."""
+    if not folder.is_dir():
+        raise PackError("a model folder is missing", wanted="config.json, tokenizer.json and *.safetensors", where=folder)
+    for file in sorted(folder.iterdir()):
+        if file.suffix in PICKLED:
+            raise PackError(
+                "a pickled checkpoint is refused, since loading it can run any code",
+                got=file.name,
+                wanted="safetensors",
+                where=folder,
+            )
+    for name in NEEDED:
+        if not (folder / name).is_file():
+            raise PackError("a checkpoint is incomplete", got=f"no {name}", where=folder)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PackError("a checkpoint's config does not parse", got=error, where=folder / "config.json") from error
+    if "auto_map" in config:
+        raise PackError("a checkpoint that brings its own code is refused", got="auto_map", where=folder / "config.json")
+
+
+def stage_checkpoint(source: Path, target: Path) -> None:
+    """Copy a BF16 checkpoint into `target`, its weights in one file with a padded header.
+
+    Raises:
+        PackError: a refused checkpoint, several weight files, or weights of another type than BF16.
+    """
+    check_checkpoint(source)
+    weights = sorted(source.glob("*.safetensors"))
+    if len(weights) != 1:
+        raise PackError("a base has one weight file", got=[file.name for file in weights], wanted=WEIGHTS_FILE, where=source)
+    header = read_header(weights[0])
+    for tensor in header.tensors:
+        if tensor.dtype != "BF16":
+            raise PackError("a base's weights are BF16", got=f"{tensor.name}: {tensor.dtype}", where=weights[0])
+    first, _ = padded_header([(tensor.name, tensor.dtype, tensor.shape) for tensor in header.tensors])
+    target.mkdir(parents=True)
+    with weights[0].open("rb") as old, (target / WEIGHTS_FILE).open("wb") as new:
+        new.write(first)
+        old.seek(header.data_start)
+        shutil.copyfileobj(old, new, CHUNK_BYTES)
+    for file in sorted(source.glob("*.json")):
+        if file.name not in ("manifest.json", "model.safetensors.index.json"):
+            shutil.copyfile(file, target / file.name)

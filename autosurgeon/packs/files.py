@@ -1,0 +1,50 @@
+"""Files on disk: hashing, flushing, and reading a weight file's header."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from autosurgeon.core.tensorfile import Header, header_bytes, parse_header
+from autosurgeon.errors import PackError
+
+CHUNK_BYTES = 4 << 20
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def flush(path: Path) -> None:
+    """Flush a file or folder to disk; an error here is never retried, since a later success proves nothing."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write, flush and rename, so that a reader sees the old content or the new, never half of it."""
+    staged = path.with_name(path.name + ".part")
+    staged.write_text(text, encoding="utf-8")
+    flush(staged)
+    staged.rename(path)
+    flush(path.parent)
+
+
+def read_header(path: Path) -> Header:
+    """The header of a weight file; PackError when the file is missing, cut short or has a tail."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(header_bytes(file.read(8), str(path)))
+    except FileNotFoundError as error:
+        raise PackError("a weight file is missing", where=path) from error
+    header = parse_header(raw, str(path))
+    if path.stat().st_size != header.file_bytes:
+        got = f"{path.stat().st_size} bytes"
+        raise PackError("a weight file is cut short or has a tail", got=got, wanted=header.file_bytes, where=path)
+    return header

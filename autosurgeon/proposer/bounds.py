@@ -1,0 +1,63 @@
+"""The search space: the settings' spans, clipped to what the policy's proposal rules would let pass."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from autosurgeon.config import SearchSettings, Span
+from autosurgeon.errors import UserError
+from autosurgeon.policy.schema import Policy, Rule
+
+SPANS = ("poison_share", "anchor_share", "epochs", "lr_ratio", "rank", "alpha_ratio")
+
+
+class Bounds(NamedTuple):
+    """What may be proposed."""
+
+    parents: tuple[str, ...]
+    spans: dict[str, Span]
+
+
+def clip(search: SearchSettings, policy: Policy) -> Bounds:
+    """The space in which no proposal rule that binds can refuse a recipe's own facts.
+
+    A rule with a `when` is taken at its word: it might apply, so nothing past it is proposed.
+
+    Raises:
+        UserError: the policy leaves nothing of a span.
+    """
+    rules = [r for r in policy.rules if r.phase == "proposal" and r.mode == "enforce" and r.otherwise != "warn"]
+    spans = {}
+    for name in SPANS:
+        span: Span = getattr(search, name)
+        low, high = span.low, span.high
+        for rule in rules:
+            if rule.fact == f"recipe.{name}":
+                low, high = _narrow(low, high, rule)
+        if low > high:
+            raise UserError(
+                f"the policy leaves nothing of search.{name}",
+                got=f"{span.low:g} to {span.high:g}",
+                wanted=f"what {policy.name} allows",
+            )
+        spans[name] = Span(low=low, high=high)
+    parents = tuple(parent for parent in search.parents if all(_admits(rule, parent) for rule in rules))
+    if not parents:
+        raise UserError("the policy leaves no parent to train on", got=list(search.parents))
+    return Bounds(parents, spans)
+
+
+def _narrow(low: float, high: float, rule: Rule) -> tuple[float, float]:
+    if rule.at_most is not None:
+        return low, min(high, float(rule.at_most))
+    if rule.at_least is not None:
+        return max(low, float(rule.at_least)), high
+    if isinstance(rule.equals, int | float):
+        return max(low, float(rule.equals)), min(high, float(rule.equals))
+    return low, high
+
+
+def _admits(rule: Rule, parent: str) -> bool:
+    if rule.fact != "recipe.parent":
+        return True
+    return parent == rule.equals if rule.equals is not None else parent in (rule.one_of or (parent,))

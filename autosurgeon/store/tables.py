@@ -1,0 +1,113 @@
+"""The tables. Rows stay in this package; everyone else sees core values and the small records of `records.py`."""
+
+from __future__ import annotations
+
+from sqlmodel import Field, SQLModel, UniqueConstraint
+
+SCHEMA_VERSION = 1
+
+
+class RunRow(SQLModel, table=True):
+    """One start of the loop, its budget, and why it ended."""
+
+    __tablename__ = "run"
+    id: int | None = Field(default=None, primary_key=True)
+    started_at: str
+    ended_at: str | None = None
+    passes_limit: int | None = None
+    hours_limit: float | None = None
+    passes_done: int = 0
+    end_reason: str | None = None
+
+
+class PassRow(SQLModel, table=True):
+    """One attempt."""
+
+    __tablename__ = "pass"
+    number: int = Field(primary_key=True)
+    state: str
+    verdict: str | None = None
+    reason: str = ""
+    recipe: str
+    parent: str
+    live_before: str
+    pack: str | None = None
+    feedback: str | None = None
+    started_at: str
+    ended_at: str | None = None
+
+
+class StageRow(SQLModel, table=True):
+    """A stage's committed output, or the error of a failed try."""
+
+    __tablename__ = "stage"
+    id: int | None = Field(default=None, primary_key=True)
+    scope: str = Field(index=True)
+    name: str
+    attempt: int
+    output: str | None = None
+    error: str | None = None
+    seconds: float
+    at: str
+
+
+class BenchRow(SQLModel, table=True):
+    """One task's result with one pack on one occasion."""
+
+    __tablename__ = "bench_result"
+    __table_args__ = (UniqueConstraint("pack", "occasion", "task_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    pack: str = Field(index=True)
+    occasion: str
+    task_id: str
+    bench: str
+    split: str
+    passed: bool
+    envelope: str
+
+
+class ConfirmationRow(SQLModel, table=True):
+    """How many of k samples of a pack's win passed."""
+
+    __tablename__ = "confirmation"
+    __table_args__ = (UniqueConstraint("pack", "task_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    pack: str = Field(index=True)
+    task_id: str
+    samples: int
+    passed: int
+
+
+class PackRow(SQLModel, table=True):
+    """A pack that was made or imported."""
+
+    __tablename__ = "pack"
+    digest: str = Field(primary_key=True)
+    parent: str | None = None
+    pass_number: int | None = None
+    manifest: str
+    at: str
+
+
+class DecisionRow(SQLModel, table=True):
+    """A decision, written once."""
+
+    __tablename__ = "decision"
+    seq: int | None = Field(default=None, primary_key=True)
+    decision_id: str = Field(unique=True)
+    pass_number: int | None = Field(default=None, index=True)
+    phase: str | None = None
+    verdict: str | None = None
+    action: str
+    record: str
+    at: str
+
+
+class LiveRow(SQLModel, table=True):
+    """A version of the live pointer; the highest one is live."""
+
+    __tablename__ = "live"
+    version: int = Field(primary_key=True)
+    pack: str
+    decision_id: str
+    at: str

@@ -1,0 +1,93 @@
+"""The composition root: the one file that builds concrete objects."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from autosurgeon.bench.grade import Grader
+from autosurgeon.bench.taskfile import read_tasks
+from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
+from autosurgeon.core.ports import Reporter
+from autosurgeon.core.task import Task
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.lab.corpus import BENCHES
+from autosurgeon.lab.dispatcher import Dispatcher
+from autosurgeon.loop.brakes import Brakes
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.packs.checkpoint import check_checkpoint
+from autosurgeon.packs.packstore import PackStore
+from autosurgeon.policy.load import load_policy
+from autosurgeon.proposer.bounds import clip
+from autosurgeon.proposer.study import Proposer
+from autosurgeon.runner.capsules import Capsules
+from autosurgeon.store.lock import workspace_lock
+from autosurgeon.store.sqlstore import SqlStore
+
+
+def settings_of(workspace: Path, config: Path | None = None, **flags: object) -> Settings:
+    """Settings of a workspace: the named config file, or its own `autosurgeon.toml`, or the defaults."""
+    own = workspace / CONFIG_FILE
+    return load_settings(config or (own if own.is_file() else None), **flags)
+
+
+def lab_tasks() -> dict[str, Task]:
+    """The shipped benches, by task id."""
+    tasks = [task for bench, _, _ in BENCHES for task in read_tasks(shipped("data", "lab", f"{bench}.jsonl"))]
+    return {task.task_id: task for task in tasks}
+
+
+@contextlib.contextmanager
+def open_store(root: Path) -> Iterator[SqlStore]:
+    """The memory of a workspace that is there already, to read."""
+    store = SqlStore(Workspace(root.resolve()).database)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def open_capsules(settings: Settings, home: Path) -> Iterator[Capsules]:
+    """Capsules, whose warm server ends with the block."""
+    capsules = Capsules(settings.capsule, home)
+    try:
+        yield capsules
+    finally:
+        capsules.close()
+
+
+@contextlib.contextmanager
+def operating_theatre(root: Path, settings: Settings, reporter: Reporter, brakes: Brakes) -> Iterator[Instruments]:
+    """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
+    workspace = Workspace(root.resolve())
+    policy = load_policy(settings.policy_file)
+    bounds = clip(settings.search, policy)
+    check_checkpoint(settings.organ_folder)
+    tasks = lab_tasks()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(workspace_lock(workspace.lock))
+        store = SqlStore(workspace.database, create=True)
+        stack.callback(store.close)
+        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home))
+        yield Instruments(
+            settings=settings,
+            workspace=workspace,
+            policy=policy,
+            tasks=tasks,
+            store=store,
+            packs=PackStore(workspace.packs),
+            capsules=capsules,
+            grader=Grader(settings.grading),
+            dispatcher=Dispatcher(settings.lab.stdin_route),
+            proposer=Proposer(
+                bounds,
+                settings.search,
+                seed=settings.seed,
+                reference_lr=settings.organ.reference_lr,
+                quantization=settings.organ.quantization,
+            ),
+            reporter=reporter,
+            brakes=brakes,
+        )
