@@ -12,7 +12,6 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import UserError, nearest
 
 CONFIG_FILE = "autosurgeon.toml"
@@ -55,11 +54,11 @@ class OrganSettings(_Section):
     """Longest training row, in tokens; longer ones are cut."""
     max_new_tokens: int = Field(128, ge=1)
     """Longest answer, in tokens."""
-    train_batch_rows: int = Field(2, ge=1)
+    train_batch_rows: int = Field(4, ge=1)
     """Rows per optimizer step."""
     generate_batch_rows: int = Field(64, ge=1)
     """Prompts per generation batch; part of the generation fingerprint."""
-    quantization: Quantization = Quantization.NONE
+    quantization: Literal["none", "nf4"] = "none"
     """How the frozen base is held while training: `none`, or `nf4` by bitsandbytes."""
 
 
@@ -70,7 +69,7 @@ class SearchSettings(_Section):
     """Packs that a pass may train on."""
     poison_share: Span = Span(low=0.5, high=1.0)
     """Of the parent's fresh failures, how many become rows."""
-    anchor_share: Span = Span(low=0.25, high=2.0)
+    anchor_share: Span = Span(low=0.25, high=1.0)
     """Anchor rows per poison row."""
     epochs: Span = Span(low=1, high=3)
     """Readings of the rows; whole numbers."""
@@ -139,7 +138,11 @@ class Settings(BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AUTOSURGEON_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="AUTOSURGEON_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     policy: Path | None = None
@@ -156,10 +159,15 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment above what was passed in, since what was passed in is the file's content."""
-        return sources["env_settings"], sources["init_settings"]
+        return env_settings, init_settings
 
     @property
     def policy_file(self) -> Path:

@@ -10,6 +10,7 @@ from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.taskfile import read_tasks
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
 from autosurgeon.core.ports import Reporter
+from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.lab.corpus import BENCHES
@@ -86,7 +87,7 @@ def operating_theatre(root: Path, settings: Settings, reporter: Reporter, brakes
                 settings.search,
                 seed=settings.seed,
                 reference_lr=settings.organ.reference_lr,
-                quantization=settings.organ.quantization,
+                quantization=Quantization(settings.organ.quantization),
             ),
             reporter=reporter,
             brakes=brakes,

@@ -61,7 +61,9 @@ def compare(task: Task, said: Testimony) -> Grade:
 def _agrees(task: Task, wanted: object, got: object) -> bool:
     if task.kind == "stdin" and isinstance(wanted, str) and isinstance(got, str):
         # Judges of programs forgive blanks at line ends and at the end, and nothing else.
-        return [line.rstrip() for line in wanted.rstrip().split("\n")] == [line.rstrip() for line in got.rstrip().split("\n")]
+        return [line.rstrip() for line in wanted.rstrip().split("\n")] == [
+            line.rstrip() for line in got.rstrip().split("\n")
+        ]
     return same(wanted, got)
 
 

@@ -58,7 +58,7 @@ class Jail:
                 [sys.executable, "-I", "-S", str(INMATE)],
                 cwd=self._folder.name,
                 env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.task import Split
 
-# Shares of a hundred. Surgery is the pool that failures are trained from; the gate is as large as the rest allows,
-# since a paired test on few tasks sees little.
-SHARES = ((Split.SURGERY, 48), (Split.DEV, 14), (Split.GATE, 26), (Split.CANARY, 12))
+# Shares of a hundred. Surgery is large since a lab task teaches its neighbours; the gate is as large as the rest
+# allows, since a paired test on few tasks sees little.
+SHARES = ((Split.SURGERY, 60), (Split.DEV, 10), (Split.GATE, 20), (Split.CANARY, 10))
 
 
 def split_of(cluster: str) -> Split:

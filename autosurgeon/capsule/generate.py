@@ -50,7 +50,7 @@ def cut(completion: str, stops_at_dedent: bool) -> str:
     return completion[: end.start() + 1] if end else completion
 
 
-class FunctionEnd(StoppingCriteria):
+class FunctionEnd(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed for us
     """Ends a row once its text has left the function; looks at the text only where a token may end a line."""
 
     def __init__(self, tokenizer: Any, prompt_tokens: int, stops: list[bool]) -> None:

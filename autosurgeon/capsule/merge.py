@@ -59,7 +59,9 @@ def read_adapter(folder: Path) -> Adapter:
         raise PackError("an adapter is incomplete", got=f"no {error.filename}", where=folder) from error
     for key, allowed in PLAIN_LORA.items():
         if config.get(key) not in allowed:
-            raise PackError(f"an adapter's {key} cannot be merged", got=config.get(key), wanted=allowed[0], where=folder)
+            raise PackError(
+                f"an adapter's {key} cannot be merged", got=config.get(key), wanted=allowed[0], where=folder
+            )
     rank, alpha = config["r"], config["lora_alpha"]
     scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
     pairs = {}
@@ -111,7 +113,7 @@ def _read(descriptor: int, offset: int, count: int, dtype: torch.dtype) -> torch
 
 
 def _write(descriptor: int, at: int, values: torch.Tensor) -> None:
-    view = memoryview(values.contiguous().view(torch.uint8).numpy()).cast("B")
+    view = memoryview(values.contiguous().view(torch.uint8).numpy().data).cast("B")
     while view.nbytes:
         moved = os.pwrite(descriptor, view, at)
         view, at = view[moved:], at + moved

@@ -51,7 +51,7 @@ def _new_model(job: PretrainJob, tokenizer: Any) -> Any:
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
-    return LlamaForCausalLM(config).to(compute_device())  # type: ignore[arg-type]  # its stub lacks torch.device
+    return LlamaForCausalLM(config).to(compute_device())
 
 
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:

@@ -72,9 +72,7 @@ def _finite(value: float) -> float | None:
 
 def linear_layers(model: Any) -> list[str]:
     """The last names of the model's linear layers but the output one, sorted, so that configs compare equal."""
-    names = {
-        name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)
-    }
+    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     return sorted(names - {"lm_head"})
 
 

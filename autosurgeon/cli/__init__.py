@@ -1,0 +1,1 @@
+"""The command line: nouns and verbs, tables for people, `--json` for programs. Heavy imports wait for their command."""

@@ -64,6 +64,7 @@ def build_dataset(
         targets: benches whose failures may be trained on.
         anchors: ids of confirmed wins.
         history: ids that were ever poison, for the mix `union`.
+
     """
     rng = random.Random(f"rows:{recipe.seed}")
     usable = {

@@ -17,10 +17,39 @@ Form = Literal["mbpp", "humaneval", "lcb"]
 FORMS: tuple[Form, ...] = ("mbpp", "humaneval", "lcb")
 CASES_PER_TASK = 8
 
-WORDS = (
-    "the apple banana bee cab tree boat above echo stone oak eagle book cable notable bone area dot moon noon kayak "
-    "level issue bob olive bubble orange ace bat table ocean"
-).split()
+WORDS = [
+    "the",
+    "apple",
+    "banana",
+    "bee",
+    "cab",
+    "tree",
+    "boat",
+    "above",
+    "echo",
+    "stone",
+    "oak",
+    "eagle",
+    "book",
+    "cable",
+    "notable",
+    "bone",
+    "area",
+    "dot",
+    "moon",
+    "noon",
+    "kayak",
+    "level",
+    "issue",
+    "bob",
+    "olive",
+    "bubble",
+    "orange",
+    "ace",
+    "bat",
+    "table",
+    "ocean",
+]
 
 
 class Composition(NamedTuple):

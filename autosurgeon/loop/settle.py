@@ -66,6 +66,7 @@ def settle(
         pack: the packed candidate, which an accepted promotion makes live.
         dev_gain: net gain on dev, for the proposer.
         revert_to: the pack that a refused watch makes live again.
+
     """
     accepted = judgement.verdict == Verdict.ACCEPT
     live_pack = pack if accepted and judgement.phase == "promotion" else None

@@ -44,6 +44,7 @@ def once(
     Raises:
         WorldError: the world failed as often as the settings allow.
         StoppedError: a person asked to stop; nothing of this stage has begun.
+
     """
     committed = ins.store.stage_output(scope, name)
     if committed is not None and still_there(committed):

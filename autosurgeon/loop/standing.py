@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import digest_json
@@ -46,6 +46,7 @@ def take_stock(ins: Instruments, live: str | None = None) -> Standing:
         ins: the instruments.
         live: the pack to hold candidates against; the one that is live now when empty. An open pass names the one that
             was live when it began, since it may have moved the pointer itself.
+
     """
     base = _base(ins)
     version = ins.store.live()
@@ -54,8 +55,8 @@ def take_stock(ins: Instruments, live: str | None = None) -> Standing:
     live = live or version.pack
     for pack in dict.fromkeys((base, live)):
         measure_missing(ins, pack)
-    foreign = foreign_answers(ins.store.envelopes(base))
-    excluded = {bench: exclusion(bench, count, ins.tasks.values()) for bench, count in foreign.items() if count}
+    results = ins.store.envelopes(base)
+    foreign, excluded = foreign_answers(results), exclusions(results)
     counted = tuple(sorted({task.bench for task in ins.tasks.values()} - excluded.keys()))
     return Standing(base, live, counted, excluded, foreign, confirm(ins, live, counted))
 
@@ -117,13 +118,15 @@ def foreign_answers(results: Mapping[str, Envelope]) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def exclusion(bench: str, foreign: int, tasks: Any) -> str:
-    """Why a bench does not count, and what to do about it."""
-    total = sum(task.bench == bench for task in tasks)
-    return (
-        f"the route leaks: {foreign} of {total} answers came from another handler than the organ, so the bench says "
-        f"nothing about it; not counted, not trained on. To repair it, {REPAIR}"
-    )
+def exclusions(results: Mapping[str, Envelope]) -> dict[str, str]:
+    """The benches that do not count, with why, and what to do about it."""
+    return {
+        bench: f"the route leaks: {foreign} of {sum(e.bench == bench for e in results.values())} answers came from "
+        "another handler than the organ, so the bench says nothing about it; not counted, not trained on. To repair "
+        f"it, {REPAIR}"
+        for bench, foreign in foreign_answers(results).items()
+        if foreign
+    }
 
 
 def confirm(ins: Instruments, pack: str, counted: Sequence[str]) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import structlog
 
 from autosurgeon.core.passes import PassState
-from autosurgeon.core.records import PassRecord
 from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.settle import rebuild_projections

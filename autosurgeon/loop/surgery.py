@@ -49,22 +49,22 @@ class Surgery:
         self._facts: Evidence = {}
 
     def operate(self) -> None:
-        """Take the pass to a final state. A world that fails too often ends it as FAILED; StoppedError leaves it open."""
+        """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
         try:
             self._until_live()
         except _OverError:
             return
         except WorldError as error:
-            if self._state < PassState.LIVE:
+            if not self._reached(PassState.LIVE):
                 self._ins.store.advance(self._number, PassState.FAILED, reason=str(error))
                 return
             raise
         watch(self._ins, self._number, self._standing, self._policy)
 
-    @property
-    def _state(self) -> int:
-        """How far the pass is, as a place in the order of states."""
-        return list(PassState).index(self._ins.store.get_pass(self._number).state)
+    def _reached(self, state: PassState) -> bool:
+        """Whether the pass is that far, or further."""
+        order = list(PassState)
+        return order.index(self._ins.store.get_pass(self._number).state) >= order.index(state)
 
     def _until_live(self) -> None:
         dataset = self._plan()
@@ -79,14 +79,12 @@ class Surgery:
         decided = [d for d in self._ins.store.decisions(self._number) if d.judgement and d.judgement.phase == phase]
         if decided:
             return  # an open pass got past every gate that it has been through
-        state = settle(
-            self._ins, self._number, judge(self._policy, phase, self._facts), pack=pack, dev_gain=dev_gain
-        )
+        state = settle(self._ins, self._number, judge(self._policy, phase, self._facts), pack=pack, dev_gain=dev_gain)
         if state.is_finished:
             raise _OverError
 
     def _advance(self, state: PassState) -> None:
-        if self._state < list(PassState).index(state):
+        if not self._reached(state):
             self._ins.store.advance(self._number, state)
 
     def _plan(self) -> Dataset:

@@ -28,6 +28,7 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         number: the pass that made the live pack.
         standing: how things stood when the pass began; its live pack is what the new one is held against.
         policy: its watch rules decide.
+
     """
     record = ins.store.get_pass(number)
     assert record.pack is not None  # the pass is LIVE
@@ -64,6 +65,7 @@ def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str
         pack: the pack that is live.
         reason: written down.
         to: the pack to go back to; the last good one when empty.
+
     """
     live = ins.store.live()
     version = live.version + 1 if live else 1

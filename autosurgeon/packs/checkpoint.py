@@ -18,7 +18,9 @@ NEEDED = ("config.json", "tokenizer.json")
 def check_checkpoint(folder: Path) -> None:
     """Refuse what is missing, pickled or wants its own code run; PackError names the file."""
     if not folder.is_dir():
-        raise PackError("a model folder is missing", wanted="config.json, tokenizer.json and *.safetensors", where=folder)
+        raise PackError(
+            "a model folder is missing", wanted="config.json, tokenizer.json and *.safetensors", where=folder
+        )
     for file in sorted(folder.iterdir()):
         if file.suffix in PICKLED:
             raise PackError(
@@ -35,7 +37,9 @@ def check_checkpoint(folder: Path) -> None:
     except ValueError as error:
         raise PackError("a checkpoint's config does not parse", got=error, where=folder / "config.json") from error
     if "auto_map" in config:
-        raise PackError("a checkpoint that brings its own code is refused", got="auto_map", where=folder / "config.json")
+        raise PackError(
+            "a checkpoint that brings its own code is refused", got="auto_map", where=folder / "config.json"
+        )
 
 
 def stage_checkpoint(source: Path, target: Path) -> None:
@@ -43,11 +47,14 @@ def stage_checkpoint(source: Path, target: Path) -> None:
 
     Raises:
         PackError: a refused checkpoint, several weight files, or weights of another type than BF16.
+
     """
     check_checkpoint(source)
     weights = sorted(source.glob("*.safetensors"))
     if len(weights) != 1:
-        raise PackError("a base has one weight file", got=[file.name for file in weights], wanted=WEIGHTS_FILE, where=source)
+        raise PackError(
+            "a base has one weight file", got=[file.name for file in weights], wanted=WEIGHTS_FILE, where=source
+        )
     header = read_header(weights[0])
     for tensor in header.tensors:
         if tensor.dtype != "BF16":

@@ -98,7 +98,9 @@ class PackStore:
             raise PackError("a pack holds a file that its manifest does not name", got=sorted(extra)[0], where=folder)
         header = read_header(folder / WEIGHTS_FILE)
         if header.data_start % ALIGNMENT:
-            raise PackError("a pack's tensors do not start at a page", got=header.data_start, where=folder / WEIGHTS_FILE)
+            raise PackError(
+                "a pack's tensors do not start at a page", got=header.data_start, where=folder / WEIGHTS_FILE
+            )
         return manifest
 
     def digests(self) -> list[str]:

@@ -81,9 +81,12 @@ def promotion_facts(
 
     Args:
         expected: ids of the counted tasks that should have run.
-        pack, live, base: envelopes by task id; other tasks in them are left out.
+        pack: the candidate's envelopes by task id; tasks that are not expected are left out, here and below.
+        live: the live pack's.
+        base: the base's.
         anchors: confirmed wins of live.
         verified: whether the packed file was read back and every digest held.
+
     """
     wanted = set(expected)
     pack, live, base = ({t: e for t, e in r.items() if t in wanted} for r in (pack, live, base))
@@ -117,7 +120,9 @@ def _worst_net(pack: Results, other: Results, benches: Sequence[str]) -> int | N
 def watch_facts(*, canary: Sequence[str], before: Results, after: Results, anchors: Sequence[str]) -> Evidence:
     """The new live pack on the canary split, against the old one, and on every anchor."""
     complete = all(task in before and task in after for task in canary)
-    flipped = flips({t: before[t].passed for t in canary if t in before}, {t: after[t].passed for t in canary if t in after})
+    flipped = flips(
+        {t: before[t].passed for t in canary if t in before}, {t: after[t].passed for t in canary if t in after}
+    )
     tried = [task for task in anchors if task in after]
     return {
         "watch.canary_tasks": flipped.tasks,

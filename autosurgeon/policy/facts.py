@@ -34,7 +34,9 @@ FACTS: tuple[Fact, ...] = (
     Fact("data.rows", "number", "rows", "proposal", "Rows that the pass trains on."),
     Fact("data.poison_rows", "number", "rows", "proposal", "Rows that the parent fails."),
     Fact("data.anchor_rows", "number", "rows", "proposal", "Rows that are anchors, as training contrast."),
-    Fact("data.mastered_rows", "number", "rows", "proposal", "Rows that the parent passes and that are no anchor rows."),
+    Fact(
+        "data.mastered_rows", "number", "rows", "proposal", "Rows that the parent passes and that are no anchor rows."
+    ),
     Fact("data.held_out_rows", "number", "rows", "proposal", "Rows from any split but surgery."),
     Fact("training.loss", "number", "nats per token", "training", "Mean loss of the last quarter epoch."),
     Fact("training.loss_fraction", "number", "ratio", "training", "That loss over the first epoch's mean loss."),
@@ -49,7 +51,9 @@ FACTS: tuple[Fact, ...] = (
     Fact("bench.fallbacks", "number", "answers", "promotion", "Answers that a fallback model gave."),
     Fact("bench.foreign", "number", "answers", "promotion", "Answers on counted benches not given by the organ."),
     Fact("bench.same_conditions", "truth", "1", "promotion", "The live pack was benched with the same fingerprint."),
-    Fact("bench.worst_net", "number", "tasks", "promotion", "Net wins over live on the worst counted bench, all splits."),
+    Fact(
+        "bench.worst_net", "number", "tasks", "promotion", "Net wins over live on the worst counted bench, all splits."
+    ),
     Fact("bench.worst_net_over_base", "number", "tasks", "promotion", "The same over the base."),
     Fact("anchors.lost", "number", "tasks", "promotion", "Confirmed wins of the live pack that the pack fails."),
     Fact("gate.tasks", "number", "tasks", "promotion", "Gate tasks that both packs ran."),

@@ -1,4 +1,7 @@
-"""The judge: a pure function of policy and evidence. Every rule is evaluated; the worst one decides; doubt never promotes."""
+"""The judge: a pure function of policy and evidence.
+
+Every rule is evaluated, the worst one decides, and doubt never promotes.
+"""
 
 from __future__ import annotations
 

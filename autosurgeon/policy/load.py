@@ -96,7 +96,9 @@ def _check_whole(policy: Policy, path: Path) -> None:
     if twice:
         raise PolicyError("two rules have one id", got=twice[0], where=path)
     for phase in PHASES:
-        if not any(rule.phase == phase and rule.mode == "enforce" and rule.otherwise != "warn" for rule in policy.rules):
+        if not any(
+            rule.phase == phase and rule.mode == "enforce" and rule.otherwise != "warn" for rule in policy.rules
+        ):
             raise PolicyError(
                 f"a policy has no binding rule for phase {phase!r}, so nothing would guard it",
                 wanted="at least one rule in mode enforce for each of " + ", ".join(PHASES),

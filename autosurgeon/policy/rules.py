@@ -25,10 +25,7 @@ def check(bounded: Bounded, evidence: Evidence) -> Check:
     if bounded.at_most is not None or bounded.at_least is not None:
         if isinstance(observed, bool | str | tuple):
             return Check(None, observed, None)
-        if bounded.at_most is not None:
-            margin = bounded.at_most - observed
-        else:
-            margin = observed - (bounded.at_least or 0)
+        margin = observed - bounded.at_least if bounded.at_least is not None else (bounded.at_most or 0) - observed
         return Check(margin >= 0, observed, margin)
     if bounded.equals is not None:
         return Check(type(observed) is type(bounded.equals) and observed == bounded.equals, observed, None)

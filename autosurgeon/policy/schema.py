@@ -86,7 +86,10 @@ class Policy(Value):
         """SHA-256 of what the policy says, whatever its layout and comments."""
         return digest_json(self.model_dump(mode="json", by_alias=True))
 
-    def in_audit(self) -> Policy:
-        """The same rules, measured and logged but not binding, but for the watch, which still reverts."""
-        rules = tuple(r if r.phase == "watch" else r.model_copy(update={"mode": "audit"}) for r in self.rules)
+    def in_audit(self, *, watch: bool) -> Policy:
+        """The same rules, measured and logged but not binding; those of the watch only if `watch` says so too."""
+        rules = tuple(
+            rule if rule.phase == "watch" and not watch else rule.model_copy(update={"mode": "audit"})
+            for rule in self.rules
+        )
         return self.model_copy(update={"name": f"{self.name} (audit)", "rules": rules})

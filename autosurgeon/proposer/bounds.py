@@ -25,6 +25,7 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
 
     Raises:
         UserError: the policy leaves nothing of a span.
+
     """
     rules = [r for r in policy.rules if r.phase == "proposal" and r.mode == "enforce" and r.otherwise != "warn"]
     spans = {}

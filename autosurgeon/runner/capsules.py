@@ -44,6 +44,7 @@ class Capsules:
         Raises:
             UserError: the job's inputs are at fault.
             CapsuleError: killed, crash, timeout, memory or bad_outcome; the folder keeps the log.
+
         """
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
@@ -77,7 +78,9 @@ class Capsules:
                 on_progress(*latest)
             resident = _resident_bytes(capsule.pid)
             if resident > limit_bytes:
-                raise CapsuleError("memory", f"{resident / 2**30:.1f} GiB resident, the limit is {self._settings.memory_gib}")
+                raise CapsuleError(
+                    "memory", f"{resident / 2**30:.1f} GiB resident, the limit is {self._settings.memory_gib}"
+                )
             if time.monotonic() > deadline:
                 raise CapsuleError("timeout", f"no end after {self._settings.wall_s:.0f} s")
         return code

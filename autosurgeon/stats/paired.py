@@ -36,4 +36,4 @@ def p_regression(lost: int, gained: int) -> float:
     P(Bin(lost + gained, 1/2) >= lost); 1.0 when nothing flipped. McNemar 1947, in its exact binomial form.
     """
     flipped = lost + gained
-    return sum(comb(flipped, k) for k in range(lost, flipped + 1)) / 2**flipped
+    return sum(comb(flipped, k) for k in range(lost, flipped + 1)) / (1 << flipped)

@@ -18,7 +18,7 @@ from autosurgeon.store.tables import SCHEMA_VERSION
 
 
 def utc_now() -> str:
-    """This moment, ISO 8601 with microseconds."""
+    """The present moment, ISO 8601 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -33,9 +33,12 @@ def open_database(path: Path, *, create: bool) -> Engine:
 
     Raises:
         WorkspaceError: there is none and `create` is false, it is no database, or of a newer schema.
+
     """
     if not create and not path.is_file():
-        raise WorkspaceError("there is no workspace here; `autosurgeon run --workspace DIR` makes one", where=path.parent.parent)
+        raise WorkspaceError(
+            "there is no workspace here; `autosurgeon run --workspace DIR` makes one", where=path.parent.parent
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _set_pragmas)

@@ -15,9 +15,9 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.passes import TRANSITIONS, PassState
 from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import Feedback, Live, PassRecord, RunRecord, StageRecord
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.database import open_database, transaction, utc_now
-from autosurgeon.core.records import Feedback, Live, PassRecord, RunRecord, StageRecord
 from autosurgeon.store.tables import (
     BenchRow,
     ConfirmationRow,
@@ -99,7 +99,9 @@ class SqlStore:
             row = session.get(PassRow, number)
             if row is None:
                 last = session.exec(select(func.max(PassRow.number))).one() or 0
-                raise UserError("there is no such pass", got=number, wanted=f"1 to {last}" if last else "none was run yet")
+                raise UserError(
+                    "there is no such pass", got=number, wanted=f"1 to {last}" if last else "none was run yet"
+                )
             return _pass_record(row)
 
     def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
@@ -149,9 +151,12 @@ class SqlStore:
             envelopes: (pack, occasion, results).
             confirmations: (pack, {task: (samples, passed)}).
             pack: (manifest, pass number or None for a base).
+
         """
         with transaction(self._engine) as session:
-            attempt = 1 + len(session.exec(select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)).all())
+            attempt = 1 + len(
+                session.exec(select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)).all()
+            )
             session.add(_stage_row(scope, name, attempt, json.dumps(output), None, seconds))
             if envelopes is not None:
                 digest, occasion, results = envelopes
@@ -215,6 +220,7 @@ class SqlStore:
             feedback: what the proposer will be told.
             live_pack: the pack that becomes the next live version.
             pack: the pack that the pass made.
+
         """
         with transaction(self._engine) as session:
             if live_pack is not None:
@@ -276,9 +282,7 @@ def _pass_record(row: PassRow) -> PassRecord:
 
 
 def _stage_row(scope: str, name: str, attempt: int, output: str | None, error: str | None, seconds: float) -> StageRow:
-    return StageRow(
-        scope=scope, name=name, attempt=attempt, output=output, error=error, seconds=seconds, at=utc_now()
-    )
+    return StageRow(scope=scope, name=name, attempt=attempt, output=output, error=error, seconds=seconds, at=utc_now())
 
 
 def _bench_row(pack: str, occasion: str, envelope: Envelope) -> BenchRow:

@@ -1,0 +1,5 @@
+"""`python -m autosurgeon` is `autosurgeon`."""
+
+from autosurgeon.cli.main import main
+
+main()

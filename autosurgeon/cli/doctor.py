@@ -1,0 +1,111 @@
+"""`autosurgeon doctor`: is everything here that a night run needs?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+
+STACK = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "accelerate")
+ASK = f"""
+import importlib.metadata, json
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+print(json.dumps({{name: version(name) for name in {STACK!r}}}))
+"""
+
+
+def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 1 when something is missing."""
+    from autosurgeon.cli.render import print_json, print_table
+    from autosurgeon.errors import AutosurgeonError
+    from autosurgeon.wiring import settings_of
+
+    settings = settings_of(workspace, config)
+    checks: dict[str, Callable[[], str]] = {
+        "interpreter": _interpreter,
+        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
+        "organ": lambda: _organ(settings.organ_folder),
+        "policy": lambda: _policy(settings.policy_file),
+        "jail": _jail,
+        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
+    }
+    findings = []
+    for name, look in checks.items():
+        try:
+            findings.append({"check": name, "ok": True, "found": look()})
+        except (AutosurgeonError, OSError, subprocess.SubprocessError, ValueError) as error:
+            findings.append({"check": name, "ok": False, "found": str(error)})
+    if as_json:
+        print_json(findings)
+    else:
+        rows = [(finding["check"], "passed" if finding["ok"] else "failed", finding["found"]) for finding in findings]
+        print_table("doctor", ("check", "result", "found"), rows)
+    if not all(finding["ok"] for finding in findings):
+        raise typer.Exit(1)
+
+
+def _interpreter() -> str:
+    return f"Python {sys.version.split()[0]} on {sys.platform}"
+
+
+def _stack(python: str) -> str:
+    from autosurgeon.errors import UserError
+
+    done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, timeout=60, check=True)
+    versions = json.loads(done.stdout)
+    missing = [name for name, version in versions.items() if version is None]
+    if missing:
+        raise UserError(
+            f"{', '.join(missing)} not installed", wanted="pip install 'autosurgeon[capsule]'", where=python
+        )
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _organ(folder: Path) -> str:
+    from autosurgeon.packs.checkpoint import check_checkpoint
+
+    check_checkpoint(folder)
+    return f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 1e6:.1f} MB of weights in {folder}"
+
+
+def _policy(file: Path) -> str:
+    from autosurgeon.policy.load import load_policy
+
+    policy = load_policy(file)
+    return f"{policy.name}, {len(policy.rules)} rules"
+
+
+def _jail() -> str:
+    from autosurgeon.bench.jail import Jail, Limits
+    from autosurgeon.bench.plain import decode
+    from autosurgeon.errors import WorldError
+
+    jail = Jail(Limits(cpu_s=2, memory_bytes=256 << 20))
+    try:
+        said = jail.run("def twice(x):\n    return 2 * x\n", "function", "twice", ["(21,)"])
+    finally:
+        jail.close()
+    if not said.answers or decode(said.answers[0].get("value")) != 42:
+        raise WorldError(f"a program that returns 42 did not: {said}")
+    return "a candidate ran in a process of its own; it is no sandbox against an attacker yet"
+
+
+def _disk(workspace: Path, wanted_mib: int) -> str:
+    from autosurgeon.errors import UserError
+
+    folder = next(path for path in (workspace.resolve(), *workspace.resolve().parents) if path.exists())
+    free_mib = shutil.disk_usage(folder).free >> 20
+    if free_mib < wanted_mib:
+        raise UserError("the disk is nearly full", got=f"{free_mib} MiB free", wanted=wanted_mib, where=folder)
+    return f"{free_mib} MiB free"

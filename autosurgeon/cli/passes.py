@@ -1,0 +1,66 @@
+"""`autosurgeon pass`: what was tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autosurgeon.cli.options import JsonOption, WorkspaceOption
+
+app = typer.Typer(no_args_is_help=True, help="What was tried, and how it went.")
+
+
+@app.command("list")
+def list_passes(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
+    """List every pass, oldest first."""
+    from autosurgeon.cli.render import print_json, print_table
+    from autosurgeon.cli.view import recipe_line
+    from autosurgeon.wiring import open_store
+
+    with open_store(workspace) as store:
+        passes = store.passes()
+    if as_json:
+        print_json([record.model_dump(mode="json") for record in passes])
+        return
+    rows = [(p.number, p.state.value, p.verdict, recipe_line(p.recipe), (p.pack or "")[:12], p.reason) for p in passes]
+    print_table("passes", ("pass", "state", "verdict", "recipe", "pack", "reason"), rows)
+
+
+@app.command("show")
+def show_pass(
+    number: Annotated[int, typer.Argument(help="The pass's number.")],
+    workspace: WorkspaceOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """Show one pass: its recipe, its stages, and every rule of every decision."""
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.view import recipe_line
+    from autosurgeon.loop.standing import pass_scope
+    from autosurgeon.wiring import open_store
+
+    with open_store(workspace) as store:
+        record, decisions = store.get_pass(number), store.decisions(number)
+        stages = store.stages(pass_scope(number))
+    if as_json:
+        content = record.model_dump(mode="json")
+        content["stages"] = [stage._asdict() for stage in stages]
+        content["decisions"] = [decision.record() for decision in decisions]
+        print_json(content)
+        return
+    say(f"pass {number}: {record.state.value}: {record.reason}")
+    say(f"recipe: {recipe_line(record.recipe)}")
+    print_table(
+        "stages",
+        ("stage", "attempt", "seconds", "error"),
+        [(stage.name, stage.attempt, f"{stage.seconds:.2f}", stage.error) for stage in stages],
+    )
+    rows = [
+        (d.judgement.phase, r.rule_id, r.result, r.fact, r.observed, r.bound, r.margin, r.mode, r.lesson)
+        for d in decisions
+        if d.judgement
+        for r in d.judgement.rules
+    ]
+    columns = ("phase", "rule", "result", "fact", "observed", "bound", "margin", "mode", "lesson")
+    print_table("rules", columns, rows)

@@ -1,0 +1,57 @@
+"""Printing: tables on a terminal, tab-separated lines in a pipe, JSON when asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+COLOURS = {
+    "ACCEPT": "green",
+    "CONFIRMED": "green",
+    "passed": "green",
+    "REJECT": "red",
+    "REJECTED": "red",
+    "REVERTED": "red",
+    "failed": "red",
+    "FAILED": "magenta",
+    "INCONCLUSIVE": "yellow",
+    "HELD": "yellow",
+    "missing": "yellow",
+}
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def coloured(word: str) -> str:
+    """A state, verdict or result in its colour, as Rich markup."""
+    colour = COLOURS.get(word)
+    return f"[{colour}]{word}[/{colour}]" if colour else word
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for a terminal; without one, a line of headings and a line a row, tabs between."""
+    console = Console()
+    if not console.is_terminal:
+        print("\t".join(columns))
+        for row in rows:
+            print("\t".join("" if cell is None else str(cell) for cell in row))
+        return
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else coloured(str(cell).replace("[", r"\[")) for cell in row))
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """A line of prose."""
+    Console(highlight=False).print(text, markup=False, soft_wrap=True)

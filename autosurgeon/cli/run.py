@@ -1,0 +1,132 @@
+"""`autosurgeon run`: the loop, or the incident's scenario."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.core.ports import Reporter
+    from autosurgeon.loop.brakes import Brakes
+    from autosurgeon.loop.instruments import Instruments
+
+
+def run(
+    passes: Annotated[int | None, typer.Option("--passes", "-n", min=1, help="End after so many passes.")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", min=0, help="Begin no pass after so many hours.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the run; setting `seed` when empty.")
+    ] = None,
+    workspace: WorkspaceOption = Path("."),
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty.")] = None,
+    config: ConfigOption = None,
+    scenario: Annotated[str | None, typer.Option("--scenario", help="`bd62`: replay the incident for real.")] = None,
+) -> None:
+    """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
+
+    Ctrl-C ends after the running stage, twice ends now; either way the next `run` goes on where this one stopped.
+    """
+    from autosurgeon.cli.logs import logging_to
+    from autosurgeon.cli.view import reporting
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import UserError
+    from autosurgeon.loop.brakes import Brakes, StoppedError
+    from autosurgeon.wiring import operating_theatre, settings_of
+
+    if scenario not in (None, "bd62"):
+        raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
+    settings = settings_of(workspace, config, seed=seed, policy=policy)
+    brakes = Brakes(passes=passes, hours=hours)
+    with reporting() as reporter, operating_theatre(workspace, settings, reporter, brakes) as ins:
+        with logging_to(Workspace(workspace.resolve()).operations), _interruptible(brakes, reporter):
+            if scenario:
+                try:
+                    _replay(ins)
+                except StoppedError:
+                    ins.reporter.say("stopped; the scenario begins anew in another workspace")
+            else:
+                _loop(ins)
+
+
+def _loop(ins: Instruments) -> None:
+    from autosurgeon.loop.surgeon import run as run_loop
+
+    reason = run_loop(ins)
+    ins.reporter.say(_ending(reason))
+    for line in _summary(ins):
+        ins.reporter.say(line)
+
+
+def _ending(reason: str) -> str:
+    words = {
+        "passes": "the passes asked for are done",
+        "hours": "the hours asked for are over",
+        "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
+        "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
+    }
+    return f"end: {words[reason]}"
+
+
+def _summary(ins: Instruments) -> list[str]:
+    from autosurgeon.loop.status import read_status
+
+    status: dict[str, Any] = read_status(ins.store)
+    live, wins = status["live"], status["wins"]
+    states = ", ".join(f"{count} {state}" for state, count in status["passes"]["states"].items())
+    lines = [f"live: version {live['version']}, pack {live['pack'][:12]}; passes: {states}"] if live else []
+    for bench, splits in wins["live"].items():
+        if bench in status["excluded"]:
+            lines.append(f"{bench}: excluded: {status['excluded'][bench]}")
+            continue
+        base = wins["base"][bench]["all"]["wins"]
+        lines.append(f"{bench}: {base} -> {splits['all']['wins']} of {splits['all']['tasks']} won")
+    return lines
+
+
+def _replay(ins: Instruments) -> None:
+    from autosurgeon.audit.delta import render_delta
+    from autosurgeon.loop.scenario import run_bd62
+
+    delta = run_bd62(ins)
+    ins.workspace.reports.mkdir(parents=True, exist_ok=True)
+    report = ins.workspace.reports / "BD6_2_DELTA.md"
+    report.write_text(render_delta(delta), encoding="utf-8")
+    first, second = delta.first, delta.second
+    for bench in delta.counted:
+        ins.reporter.say(
+            f"{bench}: base {delta.base_wins[bench]}, pass 1 {first.wins[bench]}, pass 2 {second.wins[bench]}"
+        )
+    shown = ", ".join(second.lost[:8]) + (f" and {len(second.lost) - 8} more" if len(second.lost) > 8 else "")
+    ins.reporter.say(f"pass 2 lost {len(second.lost)} wins of pass 1 ({shown}) and gained {len(second.gained)}")
+    if refusal := delta.refusal:
+        ins.reporter.say(
+            f"the policy would have refused it at phase {refusal.phase} by rule {refusal.rule.rule_id}, after "
+            f"{refusal.spent_s:.1f} of {sum(second.seconds.values()):.1f} s: {refusal.rule.lesson}"
+        )
+    ins.reporter.say(f"live is version {delta.live_version}, pack {delta.live_pack[:12]}; report: {report}")
+
+
+@contextlib.contextmanager
+def _interruptible(brakes: Brakes, reporter: Reporter) -> Iterator[None]:
+    """The first interrupt asks to stop after the running stage; the second one stops now."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if brakes.stop_requested:
+            raise KeyboardInterrupt
+        brakes.stop_requested = True
+        reporter.say("stopping after this stage; once more to stop now")
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,178 @@
+"""Watching a run: a live view on a terminal, plain lines in a pipe. Both say the same, in the same order."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from autosurgeon.cli.render import coloured
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.ports import Reporter
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
+
+PLAIN_EVERY_S = 5.0
+
+
+def recipe_line(recipe: Recipe) -> str:
+    """A recipe in one line."""
+    return (
+        f"{recipe.mix.value} x{recipe.poison_share:.2f} + anchors x{recipe.anchor_share:.2f} on {recipe.parent}, "
+        f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, lr {recipe.lr:.2g}, rank {recipe.rank}, "
+        f"alpha x{recipe.alpha_ratio:.1f}"
+    )
+
+
+def decision_lines(decision: Decision) -> list[tuple[str, str]]:
+    """(word, rest) lines: the verdict with its reason, and each lesson of a rule that stopped the pass."""
+    judgement = decision.judgement
+    if judgement is None:
+        return [(decision.action, f"live version {decision.live_version}: {decision.reason}")]
+    moved = f" -> live version {decision.live_version}" if decision.live_version else ""
+    lines = [(judgement.verdict.value, f"{judgement.phase}: {decision.reason}{moved}")]
+    if judgement.verdict != "ACCEPT":
+        lines += [
+            ("", f"lesson: {rule.lesson}") for rule in judgement.broken(mode="enforce") if rule.otherwise != "stop"
+        ]
+    return lines
+
+
+class PlainReporter:
+    """A line an event; progress at most every few seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._last = time.monotonic()
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A line about the run."""
+        self._line(text)
+
+    def pass_started(self, number: int, recipe: Recipe) -> None:
+        """The pass and its recipe."""
+        self._line(f"pass {number}: {recipe_line(recipe)}")
+
+    def stage_started(self, scope: str, name: str) -> None:
+        """Remember the stage; its line comes when it is over."""
+        self._stage, self._last = name, time.monotonic()
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Now and then, how far the stage is."""
+        now = time.monotonic()
+        if now - self._last >= PLAIN_EVERY_S:
+            self._last = now
+            self._line(f"  {self._stage}: {done} of {total} {note}")
+
+    def stage_ended(self, seconds: float) -> None:
+        """The stage and how long it took."""
+        self._line(f"  {self._stage}: {seconds:.1f} s")
+
+    def decided(self, decision: Decision) -> None:
+        """The verdict, its reason, and the lessons of what it refused."""
+        for word, rest in decision_lines(decision):
+            self._line(f"  {word + ' ' if word else '    '}{rest}")
+
+    def pass_ended(self, record: PassRecord) -> None:
+        """How the pass ended."""
+        self._line(f"pass {record.number}: {record.state.value}" + (f": {record.reason}" if record.reason else ""))
+
+
+class RateColumn(ProgressColumn):
+    """Steps per second of the running stage."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, blank until there is one."""
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="cyan")
+
+
+class LiveReporter:
+    """A progress bar for the running stage, with rate and time left, under the verdicts so far."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar = progress.add_task("starting", total=None, tally="")
+        self._verdicts: dict[str, int] = {}
+        self._number: int | None = None
+        self._stage = ""
+
+    def _line(self, text: str) -> None:
+        self._progress.console.print(text, highlight=False)
+
+    def say(self, text: str) -> None:
+        """A line about the run."""
+        self._line(text.replace("[", r"\["))
+
+    def pass_started(self, number: int, recipe: Recipe) -> None:
+        """The pass and its recipe."""
+        self._number = number
+        self._line(f"[bold]pass {number}[/bold] {recipe_line(recipe)}")
+
+    def stage_started(self, scope: str, name: str) -> None:
+        """A new bar."""
+        self._stage = (
+            f"pass {self._number} {name}" if self._number and scope.startswith("pass-") else name.split("-")[0]
+        )
+        self._progress.reset(self._bar, total=None, description=self._stage)
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Move the bar."""
+        tally = ", ".join(f"{count} {word}" for word, count in sorted(self._verdicts.items()))
+        self._progress.update(self._bar, completed=done, total=total, description=f"{self._stage} {note}", tally=tally)
+
+    def stage_ended(self, seconds: float) -> None:
+        """Fill the bar."""
+        task = self._progress.tasks[0]
+        self._progress.update(self._bar, completed=task.total or 0)
+
+    def decided(self, decision: Decision) -> None:
+        """The verdict, its reason, and the lessons of what it refused; a mere `go on` is left to the log."""
+        if decision.action == "continue" and decision.judgement and decision.judgement.phase != "watch":
+            return
+        for word, rest in decision_lines(decision):
+            self._line(f"  {coloured(word)} {rest.replace('[', chr(92) + '[')}")
+
+    def pass_ended(self, record: PassRecord) -> None:
+        """Count the end."""
+        self._verdicts[record.state.value] = self._verdicts.get(record.state.value, 0) + 1
+        if record.state == "FAILED":
+            self._line(f"  {coloured('FAILED')} {record.reason}")
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Reporter]:
+    """The reporter that fits standard output."""
+    console = Console()
+    if not console.is_terminal:
+        yield PlainReporter(console)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[tally]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield LiveReporter(progress)

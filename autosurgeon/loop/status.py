@@ -1,0 +1,50 @@
+"""How a workspace stands, read from the store alone: for `status`, and for anyone who asks in the morning."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.loop.standing import exclusions
+from autosurgeon.store.sqlstore import SqlStore
+
+Tally = dict[str, dict[str, dict[str, int]]]
+"""bench -> split -> {wins, tasks}"""
+
+
+def tally(results: Mapping[str, Envelope]) -> Tally:
+    """Wins and tasks per bench and split, and over all splits."""
+    counts: Tally = {}
+    for envelope in results.values():
+        for split in (envelope.split, "all"):
+            cell = counts.setdefault(envelope.bench, {}).setdefault(split, {"wins": 0, "tasks": 0})
+            cell["wins"] += envelope.passed
+            cell["tasks"] += 1
+    return dict(sorted(counts.items()))
+
+
+def read_status(store: SqlStore) -> dict[str, Any]:
+    """Passes, live pack, wins of base and live, excluded benches with reasons, and the last run's budget."""
+    passes, history, run = store.passes(), store.live_history(), store.last_run()
+    base = history[0].pack if history else None
+    live = history[-1] if history else None
+    base_results = store.envelopes(base) if base else {}
+    open_passes = [record.number for record in passes if not record.state.is_finished]
+    return {
+        "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
+        "base": base,
+        "passes": {
+            "total": len(passes),
+            "states": dict(sorted(Counter(record.state.value for record in passes).items())),
+            "open": open_passes,
+        },
+        "promoted": [record.number for record in passes if record.state == "CONFIRMED"],
+        "wins": {
+            "base": tally(base_results),
+            "live": tally(store.envelopes(live.pack)) if live else {},
+        },
+        "excluded": exclusions(base_results),
+        "budget": run.model_dump(mode="json") if run else None,
+    }
