@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from autosurgeon.errors import UserError, nearest
 
@@ -54,7 +54,7 @@ class OrganSettings(_Section):
     """Longest training row, in tokens; longer ones are cut."""
     max_new_tokens: int = Field(128, ge=1)
     """Longest answer, in tokens."""
-    train_batch_rows: int = Field(4, ge=1)
+    train_batch_rows: int = Field(2, ge=1)
     """Rows per optimizer step."""
     generate_batch_rows: int = Field(64, ge=1)
     """Prompts per generation batch; part of the generation fingerprint."""
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
         return self.organ.model or shipped("data", "lab", "base")
 
 
-def load_settings(file: Path | None, **flags: Any) -> Settings:
+def load_settings(file: Path | None, *, seed: int | None = None, policy: Path | None = None) -> Settings:
     """Settings from a TOML file (none: defaults), the environment above it, and flags that are not None above both."""
     content: dict[str, Any] = {}
     if file is not None:
@@ -194,7 +194,9 @@ def load_settings(file: Path | None, **flags: Any) -> Settings:
         settings = Settings(**content)
     except ValidationError as error:
         raise _explain(error, file) from error
-    given = {name: value for name, value in flags.items() if value is not None}
+    except SettingsError as error:
+        raise UserError("a setting in the environment does not parse", got=error, where="AUTOSURGEON_…") from error
+    given = {name: value for name, value in {"seed": seed, "policy": policy}.items() if value is not None}
     return settings.model_copy(update=given) if given else settings
 
 

@@ -27,10 +27,12 @@ from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.sqlstore import SqlStore
 
 
-def settings_of(workspace: Path, config: Path | None = None, **flags: object) -> Settings:
+def settings_of(
+    workspace: Path, config: Path | None = None, *, seed: int | None = None, policy: Path | None = None
+) -> Settings:
     """Settings of a workspace: the named config file, or its own `autosurgeon.toml`, or the defaults."""
     own = workspace / CONFIG_FILE
-    return load_settings(config or (own if own.is_file() else None), **flags)
+    return load_settings(config or (own if own.is_file() else None), seed=seed, policy=policy)
 
 
 def lab_tasks() -> dict[str, Task]:

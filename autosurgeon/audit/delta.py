@@ -38,6 +38,16 @@ class PassStory(Value):
     seconds: dict[str, float]
 
 
+class Variant(Value):
+    """Pass 2 with one thing changed: what was changed, and what the adapter did to pass 1's wins."""
+
+    name: str
+    rows: int
+    lost: int
+    gained: int
+    anchors_lost: int
+
+
 class Delta(Value):
     """The whole scenario."""
 
@@ -52,6 +62,7 @@ class Delta(Value):
     live_version: int
     live_pack: str
     prompts: dict[str, str]
+    variants: tuple[Variant, ...] = ()
 
     @property
     def refusal(self) -> Refusal | None:
@@ -141,15 +152,13 @@ def _wrong(delta: Delta) -> str:
     lines = [
         "## What went wrong",
         "",
-        f"Pass 2 read {sum(second.rows.values())} rows {second.epochs:g} times, {second.rows['mastered']} of them already "
-        f"mastered, at {second.recipe.lr / delta.first.recipe.lr:g} times the learning rate and "
-        f"{second.recipe.rank / delta.first.recipe.rank:g} times the rank of pass 1. It lost {len(second.lost)} of pass "
-        f"1's wins ({share:.0%}), {len(second.anchors_lost)} of them confirmed, and gained {len(second.gained)}, "
+        f"Pass 2 read {sum(second.rows.values())} rows {second.epochs:g} times, {second.rows['mastered']} of them "
+        f"already mastered, at {second.recipe.lr / delta.first.recipe.lr:g} times the learning rate and "
+        f"{second.recipe.rank / delta.first.recipe.rank:g} times the rank of pass 1. It lost {len(second.lost)} of "
+        f"pass 1's wins ({share:.0%}), {len(second.anchors_lost)} of them confirmed, and gained {len(second.gained)}, "
         f"{second.held_out_gained} of these on tasks that were never trained on.",
         "",
-        "What was expected is not what decides: the union's mastered rows act as replay and soften the loss, while heat, "
-        "rank and repetition cause it. The figures above are this run's own.",
-        "",
+        *_causes(delta),
         "### Wins of pass 1 that pass 2 lost",
         "",
     ]
@@ -160,6 +169,25 @@ def _wrong(delta: Delta) -> str:
     if len(second.lost) > LISTED:
         lines.append(f"- and {len(second.lost) - LISTED} more: {', '.join(second.lost[LISTED:])}")
     return "\n".join(lines)
+
+
+def _causes(delta: Delta) -> list[str]:
+    """Pass 2 again with one thing changed at a time: what did it, by measurement."""
+    if not delta.variants:
+        return []
+    ranked = sorted(delta.variants, key=lambda variant: variant.lost)
+    return [
+        "### What did it",
+        "",
+        "Pass 2, and the adapters of the same pass with one thing changed, on every counted task but the canary's:",
+        "",
+        "| variant | rows | wins of pass 1 lost | of them anchors | gained |",
+        "|---|---|---|---|---|",
+        *(f"| {v.name} | {v.rows} | {v.lost} | {v.anchors_lost} | {v.gained} |" for v in delta.variants),
+        "",
+        f"Measured here, `{ranked[0].name}` kept the most and `{ranked[-1].name}` lost the most.",
+        "",
+    ]
 
 
 def _lessons(delta: Delta) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from autosurgeon.bench.plain import NotPlainError, decode, same
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Condition, Envelope, Poison
 from autosurgeon.core.task import Task
+from autosurgeon.errors import WorldError
 
 
 class Answer(NamedTuple):
@@ -44,18 +44,27 @@ def compare(task: Task, said: Testimony) -> Grade:
     food = 0
     for case, answer in zip(task.cases, said.answers, strict=False):
         if "error" in answer:
-            return Grade(food, Poison.ERROR, str(answer["error"])[:200])
+            return Grade(food, Poison.ERROR, _shown(answer["error"], 200))
         try:
             got = decode(answer.get("value"))
         except NotPlainError as error:
-            return Grade(food, Poison.WRONG, str(error)[:200])
+            return Grade(food, Poison.WRONG, _shown(error, 200))
         wanted = case.wanted if task.kind == "stdin" else ast.literal_eval(case.wanted)
         if not _agrees(task, wanted, got):
-            return Grade(food, Poison.WRONG, f"on {case.given[:80]} wanted {case.wanted[:60]}, got {str(got)[:60]}")
+            return Grade(food, Poison.WRONG, f"on {case.given[:80]} wanted {case.wanted[:60]}, got {_shown(got, 60)}")
         food += 1
     if food == len(task.cases):
         return Grade(food, None, "")
     return Grade(food, said.ended or Poison.KILLED, said.detail)
+
+
+def _shown(value: object, most: int) -> str:
+    """The start of what a candidate said, as text that can be stored: no huge integer prints, no surrogate is UTF-8."""
+    try:
+        text = str(value)
+    except ValueError:
+        text = "an integer too long to print"
+    return text[:most].encode("utf-8", "replace").decode("utf-8")
 
 
 def _agrees(task: Task, wanted: object, got: object) -> bool:
@@ -78,29 +87,35 @@ class Grader:
         """Envelopes in the order of the answers; equal programs of one task are run once."""
         todo = list(answers)
         unique = {(answer.task.task_id, answer.completion): answer for answer in todo}
-        with contextlib.ExitStack() as stack:
-            jails = Queue[Jail]()
-            for _ in range(min(self._workers, len(unique))):
-                jail = Jail(self._limits)
-                stack.callback(jail.close)
-                jails.put(jail)
-            pool = stack.enter_context(ThreadPoolExecutor(self._workers))
-            grades: dict[tuple[str, str], Grade] = {}
-            for done, (key, result) in enumerate(
-                zip(unique, pool.map(lambda answer: _in_a_jail(jails, answer), unique.values()), strict=True), start=1
-            ):
-                grades[key] = result
-                if on_graded is not None:
-                    on_graded(done)
+        jails = Queue[Jail]()
+        for _ in range(min(self._workers, len(unique))):
+            jails.put(Jail(self._limits))
+        grades: dict[tuple[str, str], Grade] = {}
+        try:
+            with ThreadPoolExecutor(self._workers) as pool:
+                results = pool.map(lambda answer: self._in_a_jail(jails, answer), unique.values())
+                for done, (key, result) in enumerate(zip(unique, results, strict=True), start=1):
+                    grades[key] = result
+                    if on_graded is not None:
+                        on_graded(done)
+        finally:
+            while not jails.empty():
+                jails.get().close()
         return [_envelope(answer, grades[answer.task.task_id, answer.completion]) for answer in todo]
 
-
-def _in_a_jail(jails: Queue[Jail], answer: Answer) -> Grade:
-    jail = jails.get()
-    try:
-        return grade(answer.task, answer.completion, jail)
-    finally:
-        jails.put(jail)
+    def _in_a_jail(self, jails: Queue[Jail], answer: Answer) -> Grade:
+        """Grade in the next free jail; a jail that dies is replaced, a candidate that two died of has failed."""
+        jail = jails.get()
+        try:
+            for _ in range(2):
+                try:
+                    return grade(answer.task, answer.completion, jail)
+                except WorldError:
+                    jail.close()
+                    jail = Jail(self._limits)
+            return Grade(0, Poison.KILLED, "the jail ended twice while this ran")
+        finally:
+            jails.put(jail)
 
 
 def _envelope(answer: Answer, result: Grade) -> Envelope:

@@ -1,9 +1,10 @@
 """The program inside the jail: a bare interpreter that forks once per candidate.
 
 Started as `python -I -S inmate.py`, by path, so it imports nothing but the standard library and knows nothing of the
-wanted answers: they stay with the grader. On the socket at descriptor 0 it takes one request at a time, with the
-descriptor that the candidate's answers go to, and sends back how the candidate's process ended. Values cross as typed
-plain data (see plain.py); an object of any other type is only named.
+wanted answers: they stay with the grader. On the socket at descriptor 0 it takes one request at a time, as two
+descriptors: where the candidate's answers go, and the file that says what to run. It sends back how the candidate's
+process ended.
+Values cross as typed plain data (see plain.py); an object of any other type is only named.
 """
 
 import ast
@@ -16,7 +17,6 @@ import socket
 import sys
 
 MAX_DEPTH = 32
-MAX_REQUEST_BYTES = 4 << 20
 
 
 def encode(value, depth=0):
@@ -44,10 +44,16 @@ def run_function(scope, entry_point, given):
 
 
 def run_program(code, given):
-    sys.stdin, sys.stdout = io.StringIO(given), io.StringIO()
+    said = io.BytesIO()
+    sys.stdin = io.TextIOWrapper(io.BytesIO(given.encode()), "utf-8")
+    sys.stdout = io.TextIOWrapper(said, "utf-8", "replace", write_through=True)
     try:
-        exec(code, {"__name__": "__main__"})
-        return ["str", sys.stdout.getvalue()]
+        try:
+            exec(code, {"__name__": "__main__"})
+        except SystemExit as ending:
+            if ending.code not in (None, 0):
+                raise
+        return ["str", said.getvalue().decode("utf-8", "replace")]
     finally:
         sys.stdin, sys.stdout = sys.__stdin__, sys.__stdout__
 
@@ -93,17 +99,20 @@ def main():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     grader = socket.socket(fileno=0)
     while True:
-        message, descriptors, _, _ = socket.recv_fds(grader, MAX_REQUEST_BYTES, 1)
+        message, descriptors, _, _ = socket.recv_fds(grader, 16, 2)
         if not message:
             return
         pid = os.fork()
         if pid == 0:
             grader.detach()
             try:
-                become_candidate(json.loads(message), descriptors[0])
+                with os.fdopen(descriptors[1], "rb") as letter:
+                    request = json.load(letter)
+                become_candidate(request, descriptors[0])
             finally:
                 os._exit(0)
-        os.close(descriptors[0])
+        for descriptor in descriptors:
+            os.close(descriptor)
         grader.send(b"%d\n" % pid)
         _, status = os.waitpid(pid, 0)
         grader.send(b"%d\n" % os.waitstatus_to_exitcode(status))

@@ -86,7 +86,11 @@ class Jail:
             read_end, write_end = os.pipe()
             try:
                 try:
-                    socket.send_fds(self._channel, [json.dumps(request).encode()], [write_end])
+                    # By file, since a message has to fit into the socket's buffer and an input may be large.
+                    with tempfile.TemporaryFile() as letter:
+                        letter.write(json.dumps(request).encode())
+                        letter.seek(0)
+                        socket.send_fds(self._channel, [b"run"], [write_end, letter.fileno()])
                 finally:
                     os.close(write_end)
                 pid = self._number()

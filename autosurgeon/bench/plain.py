@@ -43,8 +43,19 @@ def same(wanted: Any, got: Any) -> bool:
     if isinstance(wanted, list | tuple):
         return len(wanted) == len(got) and all(map(same, wanted, got))
     if isinstance(wanted, dict):
-        typed = {(type(key), key): value for key, value in got.items()}
+        typed = {_typed(key): value for key, value in got.items()}
         return len(wanted) == len(got) and all(
-            (type(key), key) in typed and same(value, typed[type(key), key]) for key, value in wanted.items()
+            _typed(key) in typed and same(value, typed[_typed(key)]) for key, value in wanted.items()
         )
+    if isinstance(wanted, set | frozenset):
+        return {_typed(item) for item in wanted} == {_typed(item) for item in got}
     return bool(wanted == got)
+
+
+def _typed(value: Any) -> Any:
+    """A hashable value that is equal only to that of a `same` one; for keys and members of sets."""
+    if isinstance(value, tuple):
+        return tuple, tuple(map(_typed, value))
+    if isinstance(value, frozenset):
+        return frozenset, frozenset(map(_typed, value))
+    return type(value), value

@@ -1,4 +1,4 @@
-"""`autosurgeon doctor`: is everything here that a night run needs?"""
+"""`autosurgeon doctor`: whether everything is here that a night run needs."""
 
 from __future__ import annotations
 

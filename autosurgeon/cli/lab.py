@@ -38,16 +38,15 @@ def build(
 
         manifest = build_lab(capsules, Grader(settings.grading), target, recipe, show)
     wins = ", ".join(f"{bench} {count}" for bench, count in manifest.wins.items())
-    say(
-        f"{target}: {manifest.parameters / 1e6:.1f} M parameters, {manifest.tokens / 1e6:.1f} M tokens; base wins: {wins}"
-    )
+    size = f"{manifest.parameters / 1e6:.1f} M parameters, {manifest.tokens / 1e6:.1f} M tokens"
+    say(f"{target}: {size}; base wins: {wins}")
 
 
 @app.command("check")
 def check(
     folder: Annotated[Path | None, typer.Option("--folder", help="A lab to check; the shipped one when empty.")] = None,
 ) -> None:
-    """Check a lab: files as built, tasks as generated, and the base's wins, measured now; exit code 1 when one is off."""
+    """Check a lab: files as built, tasks as generated, the base's wins measured now; exit code 1 when one is off."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.cli.render import say
     from autosurgeon.config import load_settings, shipped

@@ -45,15 +45,20 @@ def run(
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
     settings = settings_of(workspace, config, seed=seed, policy=policy)
     brakes = Brakes(passes=passes, hours=hours)
-    with reporting() as reporter, operating_theatre(workspace, settings, reporter, brakes) as ins:
-        with logging_to(Workspace(workspace.resolve()).operations), _interruptible(brakes, reporter):
-            if scenario:
-                try:
-                    _replay(ins)
-                except StoppedError:
-                    ins.reporter.say("stopped; the scenario begins anew in another workspace")
-            else:
-                _loop(ins)
+    log = Workspace(workspace.resolve()).operations
+    with (
+        reporting() as reporter,
+        operating_theatre(workspace, settings, reporter, brakes) as ins,
+        logging_to(log),
+        _interruptible(brakes, reporter),
+    ):
+        if scenario is None:
+            _loop(ins)
+        else:
+            try:
+                _replay(ins)
+            except StoppedError:
+                reporter.say("stopped; the scenario begins anew in another workspace")
 
 
 def _loop(ins: Instruments) -> None:

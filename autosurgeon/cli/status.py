@@ -32,9 +32,8 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     if budget:
         limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
         limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
-        say(
-            f"last run: {', '.join(limits)}; {'ended: ' + budget['end_reason'] if budget['end_reason'] else 'under way'}"
-        )
+        ending = f"ended: {budget['end_reason']}" if budget["end_reason"] else "under way"
+        say(f"last run: {', '.join(limits)}; {ending}")
     if found["wins"]["live"]:
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():

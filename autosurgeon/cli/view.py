@@ -26,7 +26,7 @@ from autosurgeon.core.ports import Reporter
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 
-PLAIN_EVERY_S = 5.0
+PLAIN_EVERY_S = 15.0
 
 
 def recipe_line(recipe: Recipe) -> str:

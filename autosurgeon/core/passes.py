@@ -1,7 +1,7 @@
 """The states of a pass, and the only table of legal transitions.
 
-The design's ACCEPTED is no state of its own: the decision and the live pointer change in one transaction, so a pass goes
-from PACKED to LIVE at once.
+The design's ACCEPTED is no state of its own: the decision and the live pointer change in one transaction, so a pass
+goes from PACKED to LIVE at once.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pydantic import Field
+
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.value import Value
@@ -13,7 +15,7 @@ class Feedback(Value):
     """What the proposer is told of a pass: a value on dev where it was measured, and what was violated, by how much."""
 
     value: float | None = None
-    violations: dict[str, float] = {}
+    violations: dict[str, float] = Field(default_factory=dict)
     failed: bool = False
     """The world failed; the recipe is not to blame."""
 

@@ -66,10 +66,18 @@ def parse_header(raw: bytes, where: str) -> Header:
         raise PackError("a safetensors header does not parse", got=repr(error), where=where) from error
     at = 0
     for tensor in tensors:
+        _check_types(tensor, where)
         if tensor.start != at or tensor.end - tensor.start != _size_bytes(tensor, where):
             raise PackError("a safetensors header does not add up", got=f"tensor {tensor.name!r}", where=where)
         at = tensor.end
     return Header(tuple(tensors), 8 + len(raw))
+
+
+def _check_types(tensor: Tensor, where: str) -> None:
+    """JSON that parses may still hold anything where a name or a count belongs."""
+    counts = (*tensor.shape, tensor.start, tensor.end)
+    if type(tensor.dtype) is not str or any(type(count) is not int or count < 0 for count in counts):
+        raise PackError("a safetensors header does not parse", got=f"tensor {tensor.name!r}", where=where)
 
 
 def _size_bytes(tensor: Tensor, where: str) -> int:

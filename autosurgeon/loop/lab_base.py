@@ -117,8 +117,8 @@ def bench_base(
     cond = Condition(
         mode=Mode.ORGAN_ALONE, pack=model.name, handler=ORGAN, fallback=False, fingerprint=result.fingerprint
     )
-    lines = (workdir / "generate" / result.completions).read_text(encoding="utf-8").splitlines()
-    texts = {row["task_id"]: row["completion"] for row in map(json.loads, lines)}
+    with (workdir / "generate" / result.completions).open(encoding="utf-8") as lines:
+        texts = {row["task_id"]: row["completion"] for row in map(json.loads, lines)}
     wins = dict.fromkeys((bench for bench, _, _ in BENCHES), 0)
     for envelope in grader.grade_all([Answer(task, texts[task.task_id], cond) for task in tasks]):
         wins[envelope.bench] += envelope.passed

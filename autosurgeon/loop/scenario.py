@@ -9,6 +9,7 @@ from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.errors import UserError
+from autosurgeon.loop.ablation import ablate
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, pass_scope, take_stock
@@ -16,8 +17,8 @@ from autosurgeon.loop.surgeon import begin_pass, finish_pass
 from autosurgeon.loop.watch import revert
 from autosurgeon.stats.paired import flips
 
-# Measured on the lab's base: fresh failures with as many anchors, read once, gain and lose next to nothing, while the
-# incident's recipe at four times the reference rate forgets for certain, whatever the seed.
+# Measured on the lab's base: fresh failures with as many anchors, read once, gain and lose next to nothing, while four
+# readings at four times the reference rate lose a third of the wins, whatever the seed.
 CAREFUL_LR_RATIO = 0.5
 HOT_LR_RATIO = 4.0
 
@@ -60,7 +61,8 @@ def run_bd62(ins: Instruments) -> Delta:
     )
     if second.state == PassState.CONFIRMED and second.pack is not None:
         revert(ins, None, second.pack, "the scenario ends where the incident ended: on pass 1", to=middle.live)
-    return _tell(ins, begin, middle, first, second)
+    variants = ablate(ins, middle, second, first.recipe.lr)
+    return _tell(ins, begin, middle, first, second).model_copy(update={"variants": variants})
 
 
 def _operate(ins: Instruments, recipe: Recipe, standing: Standing, *, watched: bool) -> PassRecord:

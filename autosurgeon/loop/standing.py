@@ -142,7 +142,8 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str]) -> tuple[str, .
         if task.bench in counted and task.split != Split.CANARY and task_id in results and results[task_id].passed
     ]
     before = _wins_before(ins, pack)
-    fresh = [task for task in wins if task.task_id not in before]
+    known = ins.store.confirmations(pack)
+    fresh = [task for task in wins if task.task_id not in before | known.keys()]
     name = f"confirm-{digest_json(list(counted))[:8]}"
 
     def sample(folder: Path) -> Done:
@@ -152,9 +153,10 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str]) -> tuple[str, .
         passed = {task.task_id: 0 for task in fresh}
         for envelope in envelopes:
             passed[envelope.task_id] += envelope.passed
-        sampled = [task_id for task_id, count in passed.items() if count == anchors.samples]
-        twice = [task.task_id for task in wins if task.task_id in before]
         counts = {task_id: (anchors.samples, count) for task_id, count in passed.items()}
+        always = {task_id for task_id, (samples, count) in (known | counts).items() if samples == count}
+        sampled = [task.task_id for task in wins if task.task_id in always and task.task_id not in before]
+        twice = [task.task_id for task in wins if task.task_id in before]
         return Done({"anchors": sampled + twice, "wins": len(wins)}, confirmations=(pack, counts))
 
     return tuple(once(ins, f"pack-{pack[:12]}", name, sample)["anchors"])

@@ -8,6 +8,7 @@ from autosurgeon.core.decision import Evidence, Phase
 from autosurgeon.core.jobs import MergeJob, MergeResult, StopRule, TrainJob, TrainResult
 from autosurgeon.core.pack import Lineage
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.dataset.rows import Dataset, build_dataset
@@ -122,24 +123,12 @@ class Surgery:
 
     def _train(self, dataset: Dataset) -> Path:
         """Train the adapter, committed before anything is evaluated."""
-        ins, recipe, organ = self._ins, self._record.recipe, self._ins.settings.organ
+        ins, recipe = self._ins, self._record.recipe
         folder = ins.workspace.stage(self._scope, "train")
 
         def train(workdir: Path) -> Done:
-            job = TrainJob(
-                base=verified_folder(ins, self._record.parent).resolve(),
-                rows=self._rows_file.resolve(),
-                epochs=recipe.epochs,
-                lr=recipe.lr,
-                rank=recipe.rank,
-                alpha_ratio=recipe.alpha_ratio,
-                quantization=recipe.quantization,
-                batch_rows=organ.train_batch_rows,
-                max_tokens=organ.max_tokens,
-                seed=recipe.seed,
-                stop_rules=_stop_rules(self._policy),
-            )
-            result = ins.capsules.run(job, workdir, _show_training(ins))
+            job = train_job(ins, self._record.parent, recipe, self._rows_file, _stop_rules(self._policy))
+            result = ins.capsules.run(job, workdir, show_training(ins))
             return Done({"result": result.model_dump(mode="json")})
 
         def still_there(output: dict[str, dict[str, str]]) -> bool:
@@ -225,7 +214,27 @@ def _stop_rules(policy: Policy) -> tuple[StopRule, ...]:
     )
 
 
-def _show_training(ins: Instruments) -> OnProgress:
+def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_rules: tuple[StopRule, ...]) -> TrainJob:
+    """The capsule's job for a recipe on a parent whose every byte was just read back."""
+    organ = ins.settings.organ
+    return TrainJob(
+        base=verified_folder(ins, parent).resolve(),
+        rows=rows.resolve(),
+        epochs=recipe.epochs,
+        lr=recipe.lr,
+        rank=recipe.rank,
+        alpha_ratio=recipe.alpha_ratio,
+        quantization=recipe.quantization,
+        batch_rows=organ.train_batch_rows,
+        max_tokens=organ.max_tokens,
+        seed=recipe.seed,
+        stop_rules=stop_rules,
+    )
+
+
+def show_training(ins: Instruments) -> OnProgress:
+    """Progress of a training capsule, for the reporter."""
+
     def show(done: int, total: int, metrics: dict[str, float]) -> None:
         ins.reporter.progress(done, total, f"steps, loss {metrics.get('loss', float('nan')):.2f}")
 

@@ -34,8 +34,10 @@ def check_checkpoint(folder: Path) -> None:
             raise PackError("a checkpoint is incomplete", got=f"no {name}", where=folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PackError("a checkpoint's config does not parse", got=error, where=folder / "config.json") from error
+    if not isinstance(config, dict):
+        raise PackError("a checkpoint's config is no mapping", got=type(config).__name__, where=folder / "config.json")
     if "auto_map" in config:
         raise PackError(
             "a checkpoint that brings its own code is refused", got="auto_map", where=folder / "config.json"

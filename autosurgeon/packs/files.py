@@ -40,9 +40,12 @@ def read_header(path: Path) -> Header:
     """The header of a weight file; PackError when the file is missing, cut short or has a tail."""
     try:
         with path.open("rb") as file:
-            raw = file.read(header_bytes(file.read(8), str(path)))
+            length = header_bytes(file.read(8), str(path))
+            raw = file.read(length)
     except FileNotFoundError as error:
         raise PackError("a weight file is missing", where=path) from error
+    if len(raw) != length:
+        raise PackError("a weight file is cut short", got=f"{len(raw)} bytes of header", wanted=length, where=path)
     header = parse_header(raw, str(path))
     if path.stat().st_size != header.file_bytes:
         got = f"{path.stat().st_size} bytes"

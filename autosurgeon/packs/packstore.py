@@ -48,6 +48,7 @@ class PackStore:
                 files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
         manifest = Manifest(files=files, lineage=lineage)
         write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
+        _check(folder, manifest)
         target = self.path(manifest.digest)
         if target.exists():
             with contextlib.suppress(PackError):
@@ -82,27 +83,30 @@ class PackStore:
 
     def verify(self, digest: str) -> Manifest:
         """Read every byte back and hold it against the manifest; PackError names the first file that differs."""
-        manifest, folder = self.manifest(digest), self.path(digest)
-        for name, packed in manifest.files.items():
-            path = folder / name
-            if not path.is_file() or path.is_symlink():
-                raise PackError("a pack's file is missing", got=name, where=folder)
-            if path.stat().st_size != packed.bytes:
-                raise PackError(
-                    "a pack's file is damaged", got=f"{path.stat().st_size} bytes", wanted=f"{packed.bytes}", where=path
-                )
-            if (found := hash_file(path)) != packed.sha256:
-                raise PackError("a pack's file is damaged", got=found[:12], wanted=packed.sha256[:12], where=path)
-        extra = {file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST_FILE}
-        if extra:
-            raise PackError("a pack holds a file that its manifest does not name", got=sorted(extra)[0], where=folder)
-        header = read_header(folder / WEIGHTS_FILE)
-        if header.data_start % ALIGNMENT:
-            raise PackError(
-                "a pack's tensors do not start at a page", got=header.data_start, where=folder / WEIGHTS_FILE
-            )
+        manifest = self.manifest(digest)
+        _check(self.path(digest), manifest)
         return manifest
 
     def digests(self) -> list[str]:
         """The packs that are there, by name."""
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
+
+
+def _check(folder: Path, manifest: Manifest) -> None:
+    """Hold a folder's every byte against a manifest; PackError names the first file that differs."""
+    for name, packed in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            raise PackError("a pack's file is missing", got=name, where=folder)
+        if path.stat().st_size != packed.bytes:
+            raise PackError(
+                "a pack's file is damaged", got=f"{path.stat().st_size} bytes", wanted=f"{packed.bytes}", where=path
+            )
+        if (found := hash_file(path)) != packed.sha256:
+            raise PackError("a pack's file is damaged", got=found[:12], wanted=packed.sha256[:12], where=path)
+    extra = {file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST_FILE}
+    if extra:
+        raise PackError("a pack holds a file that its manifest does not name", got=sorted(extra)[0], where=folder)
+    header = read_header(folder / WEIGHTS_FILE)
+    if header.data_start % ALIGNMENT:
+        raise PackError("a pack's tensors do not start at a page", got=header.data_start, where=folder / WEIGHTS_FILE)

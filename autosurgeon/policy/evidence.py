@@ -92,7 +92,7 @@ def promotion_facts(
     pack, live, base = ({t: e for t, e in r.items() if t in wanted} for r in (pack, live, base))
     benches = sorted({envelope.bench for envelope in base.values()})
     comparable = pack.keys() >= wanted and live.keys() >= wanted and base.keys() >= wanted
-    prints = {e.cond.fingerprint for r in (pack, live) for e in r.values() if e.cond.handler == ORGAN}
+    prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in (pack, live, base)]
     gate = flips(_passed(live, "gate"), _passed(pack, "gate"))
     anchors_run = [task_id for task_id in anchors if task_id in pack]
     return {
@@ -101,7 +101,7 @@ def promotion_facts(
         "bench.missing": len(wanted - pack.keys()),
         "bench.fallbacks": sum(envelope.cond.fallback for envelope in pack.values()),
         "bench.foreign": sum(envelope.cond.handler != ORGAN for envelope in pack.values()),
-        "bench.same_conditions": len(prints) == 1,
+        "bench.same_conditions": len(prints[0]) == 1 and prints[0] == prints[1] == prints[2],
         "bench.worst_net": _worst_net(pack, live, benches) if comparable else None,
         "bench.worst_net_over_base": _worst_net(pack, base, benches) if comparable else None,
         "anchors.lost": sum(not pack[t].passed for t in anchors_run) if len(anchors_run) == len(anchors) else None,

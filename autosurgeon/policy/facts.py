@@ -50,7 +50,7 @@ FACTS: tuple[Fact, ...] = (
     Fact("bench.missing", "number", "tasks", "promotion", "Counted tasks that should have run and did not."),
     Fact("bench.fallbacks", "number", "answers", "promotion", "Answers that a fallback model gave."),
     Fact("bench.foreign", "number", "answers", "promotion", "Answers on counted benches not given by the organ."),
-    Fact("bench.same_conditions", "truth", "1", "promotion", "The live pack was benched with the same fingerprint."),
+    Fact("bench.same_conditions", "truth", "1", "promotion", "Live and base were benched with the same fingerprint."),
     Fact(
         "bench.worst_net", "number", "tasks", "promotion", "Net wins over live on the worst counted bench, all splits."
     ),

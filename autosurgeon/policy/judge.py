@@ -6,7 +6,7 @@ Every rule is evaluated, the worst one decides, and doubt never promotes.
 from __future__ import annotations
 
 from autosurgeon.core.decision import Evidence, Judgement, Phase, RuleResult, Verdict, worst
-from autosurgeon.policy.rules import apply_rule
+from autosurgeon.policy.rules import apply_rule, is_no_number
 from autosurgeon.policy.schema import Policy
 
 REMEDY = {"reject": Verdict.REJECT, "revert": Verdict.REJECT, "hold": Verdict.INCONCLUSIVE}
@@ -37,7 +37,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         phase=phase,
         verdict=verdict,
         rules=results,
-        evidence=dict(sorted(evidence.items())),
+        evidence={fact: None if is_no_number(value) else value for fact, value in sorted(evidence.items())},
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,

@@ -34,7 +34,7 @@ def load_policy(path: Path) -> Policy:
         raise PolicyError("a policy is not YAML", got=getattr(error, "problem", None) or error, where=where) from error
     if not isinstance(content, dict) or root is None:
         raise PolicyError("a policy is a mapping", got=type(content).__name__, where=path)
-    _refuse_duplicates(root, path)
+    _refuse_duplicates(root, path, set())
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
@@ -43,8 +43,11 @@ def load_policy(path: Path) -> Policy:
     return policy
 
 
-def _refuse_duplicates(node: Any, path: Path) -> None:
+def _refuse_duplicates(node: Any, path: Path, visited: set[int]) -> None:
     """YAML keeps the last of two equal keys in silence; here the second one is an error."""
+    if id(node) in visited:  # an alias: walked before, and perhaps around in a circle
+        return
+    visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -52,10 +55,10 @@ def _refuse_duplicates(node: Any, path: Path) -> None:
                 where = f"{path}:{key.start_mark.line + 1}"
                 raise PolicyError("a key stands twice", got=repr(key.value), where=where)
             seen.add(key.value)
-            _refuse_duplicates(value, path)
+            _refuse_duplicates(value, path, visited)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_duplicates(item, path)
+            _refuse_duplicates(item, path, visited)
 
 
 def _line(root: Any, location: Sequence[int | str]) -> int:
@@ -97,7 +100,8 @@ def _check_whole(policy: Policy, path: Path) -> None:
         raise PolicyError("two rules have one id", got=twice[0], where=path)
     for phase in PHASES:
         if not any(
-            rule.phase == phase and rule.mode == "enforce" and rule.otherwise != "warn" for rule in policy.rules
+            rule.phase == phase and rule.mode == "enforce" and rule.otherwise not in ("warn", "stop")
+            for rule in policy.rules
         ):
             raise PolicyError(
                 f"a policy has no binding rule for phase {phase!r}, so nothing would guard it",

@@ -17,23 +17,33 @@ class Check(NamedTuple):
     margin: float | None
 
 
+def is_no_number(value: FactValue) -> bool:
+    """NaN or infinite: taken for missing, and written down so, since JSON has no word for either."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
 def check(bounded: Bounded, evidence: Evidence) -> Check:
     """Hold a fact against its bound. Missing, NaN, infinite or of another type is missing, never a pass."""
     observed = evidence.get(bounded.fact)
-    if observed is None or (isinstance(observed, float) and not math.isfinite(observed)):
+    if observed is None or is_no_number(observed):
         return Check(None, None, None)
     if bounded.at_most is not None or bounded.at_least is not None:
         if isinstance(observed, bool | str | tuple):
             return Check(None, observed, None)
         margin = observed - bounded.at_least if bounded.at_least is not None else (bounded.at_most or 0) - observed
-        return Check(margin >= 0, observed, margin)
+        return Check(margin >= 0, observed, margin if math.isfinite(margin) else None)
     if bounded.equals is not None:
-        return Check(type(observed) is type(bounded.equals) and observed == bounded.equals, observed, None)
+        return Check(_equal(observed, bounded.equals), observed, None)
     if bounded.one_of is not None:
-        return Check(observed in bounded.one_of, observed, None)
+        return Check(any(_equal(observed, wanted) for wanted in bounded.one_of), observed, None)
     if not isinstance(observed, tuple):
         return Check(None, observed, None)
     return Check(set(observed) <= set(bounded.subset_of or ()), observed, None)
+
+
+def _equal(observed: FactValue, wanted: FactValue) -> bool:
+    """Equal in value; a truth is no number, while 1 and 1.0 are the same one."""
+    return isinstance(observed, bool) == isinstance(wanted, bool) and observed == wanted
 
 
 def apply_rule(rule: Rule, evidence: Evidence) -> RuleResult:

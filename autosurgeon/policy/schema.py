@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictFloat, StrictInt, model_validator
 
 from autosurgeon.core.decision import Phase, Scalar
 from autosurgeon.core.digest import digest_json
@@ -13,7 +14,7 @@ from autosurgeon.errors import nearest
 from autosurgeon.policy.facts import BY_NAME, known_at
 
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
-Number = int | float
+Number = StrictInt | StrictFloat
 
 
 class Bounded(Value):
@@ -31,6 +32,8 @@ class Bounded(Value):
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
+        if any(isinstance(value, float) and not math.isfinite(value) for value in (self.equals, *(self.one_of or ()))):
+            raise ValueError(f"{given[0]} needs finite numbers")
         if self.fact not in BY_NAME:
             raise ValueError(f"unknown fact {self.fact!r}; {nearest(self.fact, BY_NAME)}")
         if given[0] in ("at_most", "at_least") and BY_NAME[self.fact].type != "number":

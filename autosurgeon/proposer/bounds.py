@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from autosurgeon.config import SearchSettings, Span
@@ -35,6 +36,8 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
         for rule in rules:
             if rule.fact == f"recipe.{name}":
                 low, high = _narrow(low, high, rule)
+        if low <= high:
+            low, high = _to_steps(name, low, high)
         if low > high:
             raise UserError(
                 f"the policy leaves nothing of search.{name}",
@@ -55,6 +58,15 @@ def _narrow(low: float, high: float, rule: Rule) -> tuple[float, float]:
         return max(low, float(rule.at_least)), high
     if isinstance(rule.equals, int | float):
         return max(low, float(rule.equals)), min(high, float(rule.equals))
+    return low, high
+
+
+def _to_steps(name: str, low: float, high: float) -> tuple[float, float]:
+    """The ends moved inwards to what can be tried: whole epochs, ranks that are powers of two."""
+    if name == "epochs":
+        return float(math.ceil(low)), float(math.floor(high))
+    if name == "rank":
+        return 2.0 ** max(0, math.ceil(math.log2(low))), 2.0 ** math.floor(math.log2(high))
     return low, high
 
 

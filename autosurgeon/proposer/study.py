@@ -78,12 +78,21 @@ class Proposer:
             poison_share=chosen["poison_share"],
             anchor_share=chosen["anchor_share"],
             epochs=epochs,
-            lr=lr_ratio * self._reference_lr,
+            lr=self._rate(lr_ratio),
             rank=2**exponent,
             alpha_ratio=trial.suggest_float("alpha_ratio", *_ends(spans["alpha_ratio"])),
             quantization=self._quantization,
             seed=seed,
         )
+
+    def _rate(self, ratio: float) -> float:
+        """The learning rate of a ratio, rounded so that dividing again stays within the bounds."""
+        lr, span = ratio * self._reference_lr, self._bounds.spans["lr_ratio"]
+        while lr / self._reference_lr > span.high:
+            lr = math.nextafter(lr, 0)
+        while lr / self._reference_lr < span.low:
+            lr = math.nextafter(lr, math.inf)
+        return lr
 
     def _told(self, record: PassRecord) -> FrozenTrial:
         """A past pass as a trial. Its distributions are today's, widened to hold what was tried then."""

@@ -171,8 +171,8 @@ class SqlStore:
     # --- what was measured --------------------------------------------------------------------------------------
 
     def envelopes(self, pack: str, occasion: str | None = None) -> dict[str, Envelope]:
-        """A pack's results by task id; over all occasions, the first result of a task is its record."""
-        query = select(BenchRow).where(BenchRow.pack == pack).order_by(col(BenchRow.id).desc())
+        """A pack's results by task id; over all occasions, a task's newest one."""
+        query = select(BenchRow).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
         if occasion is not None:
             query = query.where(BenchRow.occasion == occasion)
         with transaction(self._engine) as session:

@@ -1,0 +1,125 @@
+"""Stand-ins for what is slow or of another world: capsules that obey a script, and a reporter that remembers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.jobs import GenerateJob, GenerateResult, MergeJob, MergeResult, Result, TrainJob, TrainResult
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.task import Task
+from autosurgeon.core.tensorfile import padded_header
+from autosurgeon.core.value import Value
+from autosurgeon.runner.capsules import OnProgress
+
+Knows = Callable[[int, str], bool]
+"""(generation of the weights, task id) -> whether the model of that generation solves the task."""
+
+
+@dataclass
+class RecordingReporter:
+    """Remembers what it was told."""
+
+    lines: list[str] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    ended: list[PassRecord] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def pass_started(self, number: int, recipe: Recipe) -> None:
+        self.lines.append(f"pass {number}")
+
+    def stage_started(self, scope: str, name: str) -> None:
+        self.stages.append(name.split("-")[0])
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        pass
+
+    def stage_ended(self, seconds: float) -> None:
+        pass
+
+    def decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+    def pass_ended(self, record: PassRecord) -> None:
+        self.ended.append(record)
+
+
+@dataclass
+class ScriptedCapsules:
+    """Capsules without a model: weights carry a generation number, and `knows` says what that generation solves.
+
+    A training makes the next generation. `before` is called with each job, and may raise what the world would.
+    """
+
+    tasks: dict[str, Task]
+    knows: Knows
+    before: Callable[[Value], None] = lambda job: None
+    trained: int = 0
+    jobs: list[Value] = field(default_factory=list)
+
+    def warm_up(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
+        self.before(job)
+        self.jobs.append(job)
+        workdir.mkdir(parents=True, exist_ok=True)
+        if isinstance(job, TrainJob):
+            return self._train(job, workdir)
+        if isinstance(job, MergeJob):
+            return self._merge(job, workdir)
+        assert isinstance(job, GenerateJob)
+        return self._generate(job, workdir)
+
+    def _train(self, job: TrainJob, workdir: Path) -> TrainResult:
+        self.trained += 1
+        (workdir / "adapter").mkdir(exist_ok=True)
+        (workdir / "adapter" / "adapter_model.safetensors").write_text(str(self.trained))
+        return TrainResult(
+            adapter="adapter",
+            rows=len(job.rows.read_text().splitlines()),
+            steps=1,
+            epochs=float(job.epochs),
+            tokens=1,
+            trainable_parameters=1,
+            loss=0.5,
+            first_epoch_loss=0.6,
+            loss_fraction=0.8,
+            gradient_norm=1.0,
+            stopped_by=None,
+        )
+
+    def _merge(self, job: MergeJob, workdir: Path) -> MergeResult:
+        folder = workdir / "model"
+        folder.mkdir(exist_ok=True)
+        generation = int((job.adapter / "adapter_model.safetensors").read_text())
+        first, _ = padded_header([("generation", "BF16", (1,))])
+        (folder / "model.safetensors").write_bytes(first + generation.to_bytes(2, "little"))
+        for name in ("config.json", "tokenizer.json"):
+            (folder / name).write_text("{}")
+        return MergeResult(model="model", tensors=1, merged=1)
+
+    def _generate(self, job: GenerateJob, workdir: Path) -> GenerateResult:
+        if job.adapter is not None:
+            generation = int((job.adapter / "adapter_model.safetensors").read_text())
+        else:
+            generation = int.from_bytes((job.model / "model.safetensors").read_bytes()[-2:], "little")
+        prompts = [json.loads(line) for line in job.prompts.read_text().splitlines()]
+        rows = []
+        for prompt in prompts:
+            task = self.tasks[prompt["task_id"]]
+            known = self.knows(generation, task.task_id)
+            text = task.reference if known else "def solve(x):\n    return 'wrong'\n"
+            rows += [{"task_id": task.task_id, "sample": n, "completion": text} for n in range(job.samples)]
+        (workdir / "completions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return GenerateResult(completions="completions.jsonl", count=len(rows), tokens=1, fingerprint="scripted")

@@ -1,0 +1,104 @@
+"""Stopping and going on: nothing is lost, nothing is done twice, nothing is decided twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from theatre import learns_everything, small_theatre
+
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.value import Value
+from autosurgeon.errors import UserError
+from autosurgeon.loop.surgeon import run
+
+
+class PowerCut(BaseException):
+    """Ends the process where it stands, as far as the loop can tell."""
+
+
+def test_a_run_that_is_cut_at_any_job_ends_as_the_one_that_was_not(tmp_path: Path) -> None:
+    with small_theatre(tmp_path / "whole", learns_everything) as ins:
+        run(ins)
+        whole = [(d.decision_id, d.action, d.live_version, d.pack) for d in ins.store.decisions()]
+        jobs = len(ins.capsules.jobs)  # type: ignore[attr-defined]
+    for cut_at in range(jobs):
+        seen = 0
+
+        def cut(job: Value, cut_at: int = cut_at) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == cut_at + 1:
+                raise PowerCut
+
+        root = tmp_path / f"cut-{cut_at}"
+        with small_theatre(root, learns_everything, before=cut) as ins, pytest.raises(PowerCut):
+            run(ins)
+        with small_theatre(root, learns_everything) as ins:
+            run(ins)
+            assert [(d.decision_id, d.action, d.live_version, d.pack) for d in ins.store.decisions()] == whole
+            assert ins.store.get_pass(1).state == PassState.CONFIRMED
+            assert len(ins.store.passes()) == 1
+
+
+def test_a_request_to_stop_ends_after_the_running_stage_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    def ask_to_stop(job: Value) -> None:
+        if job.verb == "train":  # type: ignore[attr-defined]
+            ins.brakes.stop_requested = True
+
+    with small_theatre(tmp_path, learns_everything, before=ask_to_stop) as ins:
+        assert run(ins) == "stopped"
+        assert ins.store.stage_output("pass-0001", "train") is not None
+        assert ins.store.get_pass(1).state == PassState.TRAINED
+    with small_theatre(tmp_path, learns_everything) as ins:
+        assert run(ins) == "passes"
+        assert not any(job.verb == "train" for job in ins.capsules.jobs)  # type: ignore[attr-defined]
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
+
+
+def test_a_committed_stage_whose_files_are_gone_is_run_again(tmp_path: Path) -> None:
+    def stop_after_training(job: Value) -> None:
+        if job.verb == "train":  # type: ignore[attr-defined]
+            ins.brakes.stop_requested = True
+
+    with small_theatre(tmp_path, learns_everything, before=stop_after_training) as ins:
+        run(ins)
+        (ins.workspace.stage("pass-0001", "train") / "adapter" / "adapter_model.safetensors").unlink()
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins)
+        assert any(job.verb == "train" for job in ins.capsules.jobs)  # type: ignore[attr-defined]
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
+
+
+def test_a_full_disk_stops_the_run_with_one_line_and_nothing_lost(tmp_path: Path) -> None:
+    with (
+        small_theatre(tmp_path, learns_everything, loop={"min_free_mib": 10**9}) as ins,
+        pytest.raises(UserError, match=r"disk is nearly full.*min_free_mib"),
+    ):
+        run(ins)
+    with small_theatre(tmp_path, learns_everything) as ins:
+        assert run(ins) == "passes"
+
+
+def test_a_restarted_loop_proposes_what_it_would_have_proposed(tmp_path: Path) -> None:
+    with small_theatre(tmp_path / "one", learns_everything, passes=4) as ins:
+        run(ins)
+        straight = [record.recipe for record in ins.store.passes()]
+    for _ in range(4):
+        with small_theatre(tmp_path / "two", learns_everything) as ins:
+            run(ins)
+            again = [record.recipe for record in ins.store.passes()]
+    assert again == straight
+
+
+def test_projections_are_rebuilt_at_the_start(tmp_path: Path) -> None:
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins)
+        decisions = ins.workspace.decisions.read_text()
+        ins.workspace.live_file.unlink()
+        ins.workspace.decisions.write_text(decisions[: len(decisions) // 2])
+    with small_theatre(tmp_path, learns_everything, passes=1) as ins:
+        ins.brakes.stop_requested = True
+        run(ins)
+        assert ins.workspace.live_file.is_file()
+        assert len(ins.workspace.decisions.read_text().splitlines()) == len(ins.store.decisions())

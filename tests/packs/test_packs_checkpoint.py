@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import weights_file, write_checkpoint
+
+from autosurgeon.core.tensorfile import ALIGNMENT
+from autosurgeon.errors import PackError
+from autosurgeon.packs.checkpoint import PICKLED, check_checkpoint, stage_checkpoint
+from autosurgeon.packs.files import read_header
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / "source")
+
+
+def test_a_staged_checkpoint_starts_at_a_page_and_keeps_every_byte(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "staged"
+    stage_checkpoint(source, target)
+    old, new = (read_header(folder / "model.safetensors") for folder in (source, target))
+    assert old.data_start % ALIGNMENT != 0
+    assert new.data_start % ALIGNMENT == 0
+    assert new.tensors == old.tensors
+    bodies = [
+        (folder / "model.safetensors").read_bytes()[header.data_start :]
+        for folder, header in ((source, old), (target, new))
+    ]
+    assert bodies[0] == bodies[1]
+
+
+def test_the_safetensors_library_reads_a_padded_file(source: Path, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors")
+    stage_checkpoint(source, tmp_path / "staged")
+    files = [(folder / "model.safetensors").read_bytes() for folder in (source, tmp_path / "staged")]
+    old, new = (dict(safetensors.deserialize(raw)) for raw in files)
+    assert old == new
+    assert set(new) == {"embed.weight", "head.weight"}
+
+
+def test_config_and_tokenizer_come_along_and_nothing_else(source: Path, tmp_path: Path) -> None:
+    for name in ("manifest.json", "model.safetensors.index.json", "README.md", "modeling.py"):
+        (source / name).write_text("{}")
+    stage_checkpoint(source, tmp_path / "staged")
+    assert sorted(file.name for file in (tmp_path / "staged").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+
+
+@pytest.mark.parametrize("suffix", PICKLED)
+def test_a_pickled_checkpoint_is_refused_even_beside_a_good_one(source: Path, suffix: str) -> None:
+    (source / f"pytorch_model{suffix}").write_bytes(b"\x80\x04")
+    with pytest.raises(PackError, match=f"pickled.*pytorch_model{suffix}"):
+        check_checkpoint(source)
+
+
+def test_a_checkpoint_with_its_own_code_is_refused(source: Path) -> None:
+    (source / "config.json").write_text(json.dumps({"auto_map": {"AutoModel": "modeling.Evil"}}))
+    with pytest.raises(PackError, match="auto_map"):
+        check_checkpoint(source)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_an_incomplete_checkpoint_is_refused_and_the_file_named(source: Path, name: str) -> None:
+    (source / name).unlink()
+    with pytest.raises(PackError, match=f"no {name}"):
+        check_checkpoint(source)
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"5", b"null", b'["auto_map"]', b"[" * 100_000])
+def test_a_config_that_is_no_mapping_is_refused(source: Path, text: bytes) -> None:
+    (source / "config.json").write_bytes(text)
+    with pytest.raises(PackError, match="config"):
+        check_checkpoint(source)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="missing"):
+        check_checkpoint(tmp_path / "none")
+
+
+def test_a_sharded_checkpoint_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "model.safetensors").rename(source / "model-00001-of-00002.safetensors")
+    (source / "model-00002-of-00002.safetensors").write_bytes(weights_file({}))
+    with pytest.raises(PackError, match="model-00002-of-00002"):
+        stage_checkpoint(source, tmp_path / "staged")
+
+
+def test_a_checkpoint_without_weights_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "model.safetensors").unlink()
+    with pytest.raises(PackError, match="one weight file"):
+        stage_checkpoint(source, tmp_path / "staged")
+
+
+def test_weights_of_another_type_than_bf16_are_refused_and_the_tensor_named(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "source", dtype="F32")
+    with pytest.raises(PackError, match=r"embed\.weight: F32"):
+        stage_checkpoint(source, tmp_path / "staged")
+    assert not (tmp_path / "staged").exists()
+
+
+@pytest.mark.parametrize("cut", [1, 7, 17, 100])
+def test_weights_that_are_cut_short_are_refused(source: Path, tmp_path: Path, cut: int) -> None:
+    path = source / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(PackError):
+        stage_checkpoint(source, tmp_path / "staged")
+
+
+def test_weights_with_a_tail_are_refused(source: Path, tmp_path: Path) -> None:
+    with (source / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(PackError, match="tail"):
+        stage_checkpoint(source, tmp_path / "staged")
+
+
+def test_a_header_that_is_cut_inside_its_padding_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((4088).to_bytes(8, "little") + b"{}" + b" " * 100)
+    with pytest.raises(PackError, match="cut short"):
+        read_header(path)
+
+
+def test_a_pickle_by_another_name_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "model.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200))
+    with pytest.raises(PackError):
+        stage_checkpoint(source, tmp_path / "staged")

@@ -1,0 +1,160 @@
+"""The shipped policy against the incident that it was written for, lesson by lesson."""
+
+from __future__ import annotations
+
+import pytest
+
+from autosurgeon.config import shipped
+from autosurgeon.core.decision import PHASES, Evidence, FactValue, Judgement, Phase, Verdict
+from autosurgeon.policy.judge import REMEDY, judge
+from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.schema import Bounded, Rule
+
+POLICY = load_policy(shipped("policies", "bd62.yaml"))
+# A pass that nobody could object to.
+GOOD: Evidence = {
+    "recipe.parent": "live",
+    "recipe.mix": "poison",
+    "recipe.poison_share": 1.0,
+    "recipe.anchor_share": 0.5,
+    "recipe.epochs": 1,
+    "recipe.lr": 1e-4,
+    "recipe.lr_ratio": 1.0,
+    "recipe.rank": 8,
+    "recipe.alpha_ratio": 2.0,
+    "targets.benches": 2,
+    "targets.leaking": 0,
+    "data.rows": 300,
+    "data.poison_rows": 200,
+    "data.anchor_rows": 100,
+    "data.mastered_rows": 0,
+    "data.held_out_rows": 0,
+    "training.loss": 0.6,
+    "training.loss_fraction": 0.8,
+    "training.epochs": 1.0,
+    "training.steps": 75,
+    "training.gradient_norm": 1.0,
+    "smoke.tried": 10,
+    "smoke.lost": 0,
+    "pack.verified": True,
+    "bench.tasks": 264,
+    "bench.missing": 0,
+    "bench.fallbacks": 0,
+    "bench.foreign": 0,
+    "bench.same_conditions": True,
+    "bench.worst_net": 0,
+    "bench.worst_net_over_base": 1,
+    "anchors.lost": 0,
+    "gate.tasks": 60,
+    "gate.lost": 1,
+    "gate.gained": 4,
+    "gate.net": 3,
+    "gate.p_regression": 0.97,
+    "watch.canary_tasks": 30,
+    "watch.canary_lost": 0,
+    "watch.canary_net": 0,
+    "watch.anchors_tried": 10,
+    "watch.anchors_lost": 0,
+}
+BINDING = [rule for rule in POLICY.rules if rule.otherwise in REMEDY and rule.mode == "enforce"]
+
+
+def broken_value(bounded: Bounded) -> FactValue:
+    if bounded.at_most is not None:
+        return bounded.at_most + 1
+    if bounded.at_least is not None:
+        return bounded.at_least - 1
+    if isinstance(bounded.equals, bool):
+        return not bounded.equals
+    return "something else"
+
+
+def judged(phase: Phase, **changes: FactValue) -> Judgement:
+    return judge(POLICY, phase, GOOD | {name.replace("__", "."): value for name, value in changes.items()})
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_careful_pass_goes_through_every_gate(phase: Phase) -> None:
+    assert judged(phase).verdict == Verdict.ACCEPT, judged(phase).reason
+
+
+@pytest.mark.parametrize("rule", BINDING, ids=lambda rule: rule.id)
+def test_each_rule_alone_refuses_a_pass_that_breaks_it(rule: Rule) -> None:
+    judgement = judge(POLICY, rule.phase, GOOD | {rule.fact: broken_value(rule)})
+    assert judgement.verdict == REMEDY[rule.otherwise]
+    assert rule.id in [result.rule_id for result in judgement.broken()]
+    assert rule.id in judgement.reason
+
+
+@pytest.mark.parametrize("rule", BINDING, ids=lambda rule: rule.id)
+def test_no_rule_passes_without_its_fact(rule: Rule) -> None:
+    assert judge(POLICY, rule.phase, GOOD | {rule.fact: None}).verdict == Verdict.INCONCLUSIVE
+
+
+def test_the_recipe_of_bd62_is_refused_before_any_compute_is_spent() -> None:
+    judgement = judged(
+        "proposal",
+        recipe__mix="union",
+        recipe__epochs=4,
+        recipe__lr_ratio=2.0,
+        recipe__rank=16,
+        data__rows=310,
+        data__mastered_rows=120,
+        targets__leaking=1,
+    )
+    assert judgement.verdict == Verdict.REJECT
+    assert {rule.rule_id for rule in judgement.broken()} == {
+        "poison-only",
+        "no-mastered-rows",
+        "stop-earlier",
+        "cooler-on-few-rows",
+        "small-rank-on-few-rows",
+        "no-leaking-target",
+    }
+
+
+def test_many_rows_allow_more_heat_and_rank() -> None:
+    assert judged("proposal", data__rows=501, recipe__lr_ratio=2.0, recipe__rank=16).verdict == Verdict.ACCEPT
+
+
+def test_a_leaking_bench_is_refused_as_a_target() -> None:
+    assert [rule.rule_id for rule in judged("proposal", targets__leaking=1).broken()] == ["no-leaking-target"]
+
+
+def test_the_loss_floor_stops_training_and_does_not_judge_it() -> None:
+    judgement = judged("training", training__loss=0.3, training__loss_fraction=0.3)
+    assert [(rule.rule_id, rule.otherwise) for rule in judgement.broken()] == [("loss-floor", "stop")]
+    assert judgement.verdict == Verdict.ACCEPT
+
+
+def test_a_single_lost_anchor_aborts_the_merge() -> None:
+    assert judged("smoke", smoke__lost=1).verdict == Verdict.REJECT
+
+
+def test_a_smoke_of_nothing_is_no_smoke() -> None:
+    assert judged("smoke", smoke__tried=0).verdict == Verdict.INCONCLUSIVE
+
+
+def test_humaneval_plus_two_does_not_pay_for_mbpp_minus_seven() -> None:
+    judgement = judged("promotion", bench__worst_net=-7, gate__net=2)
+    assert judgement.verdict == Verdict.REJECT
+    assert [rule.rule_id for rule in judgement.broken()] == ["no-bench-worse"]
+
+
+def test_a_pack_that_gained_nothing_is_held_and_not_rejected() -> None:
+    assert judged("promotion", gate__net=0).verdict == Verdict.INCONCLUSIVE
+
+
+def test_a_canary_that_fell_reverts() -> None:
+    judgement = judged("watch", watch__canary_net=-1)
+    assert judgement.verdict == Verdict.REJECT
+    assert [rule.otherwise for rule in judgement.broken()] == ["revert"]
+
+
+def test_a_rejection_outranks_every_doubt() -> None:
+    assert judged("promotion", gate__net=None, anchors__lost=1).verdict == Verdict.REJECT
+
+
+def test_every_rule_tells_its_lesson_in_a_sentence() -> None:
+    for rule in POLICY.rules:
+        assert rule.lesson.endswith("."), rule.id

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from builders import make_envelope, make_recipe, make_results
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autosurgeon.core.decision import Evidence
+from autosurgeon.core.jobs import TrainResult
+from autosurgeon.policy.evidence import (
+    Results,
+    data_facts,
+    promotion_facts,
+    recipe_facts,
+    smoke_facts,
+    target_facts,
+    training_facts,
+    watch_facts,
+)
+from autosurgeon.policy.facts import BY_NAME
+
+TASKS = ["mbpp/0", "mbpp/1", "mbpp/2", "he/0", "he/1"]
+ALL_PASS = make_results(dict.fromkeys(TASKS, True))
+RESULTS = st.dictionaries(st.sampled_from(TASKS), st.booleans()).map(make_results)
+
+
+def promotion(**changes: Any) -> Evidence:
+    facts: dict[str, Any] = {
+        "expected": TASKS,
+        "pack": ALL_PASS,
+        "live": ALL_PASS,
+        "base": ALL_PASS,
+        "anchors": [],
+        "verified": True,
+    }
+    return promotion_facts(**(facts | changes))
+
+
+def watch(before: Results, after: Results, canary: list[str], anchors: list[str]) -> Evidence:
+    return watch_facts(canary=canary, before=before, after=after, anchors=anchors)
+
+
+def trained(**changes: Any) -> TrainResult:
+    content: dict[str, Any] = {
+        "adapter": "adapter",
+        "rows": 8,
+        "steps": 4,
+        "epochs": 1.0,
+        "tokens": 100,
+        "trainable_parameters": 10,
+        "loss": 0.5,
+        "first_epoch_loss": 1.0,
+        "loss_fraction": 0.5,
+        "gradient_norm": 1.0,
+        "stopped_by": None,
+    }
+    return TrainResult.model_validate(content | changes)
+
+
+def test_the_phases_together_measure_every_documented_fact_and_no_other() -> None:
+    facts = (
+        recipe_facts(make_recipe(), 1e-3)
+        | data_facts([], [])
+        | target_facts([], {})
+        | training_facts(trained())
+        | smoke_facts([], {})
+        | promotion()
+        | watch({}, {}, [], [])
+    )
+    assert facts.keys() == BY_NAME.keys()
+
+
+def test_the_learning_rate_is_also_told_against_the_organs_own() -> None:
+    assert recipe_facts(make_recipe(lr=2e-4), 1e-4)["recipe.lr_ratio"] == 2.0
+
+
+def test_rows_are_counted_by_reason_and_by_split() -> None:
+    facts = data_facts(["poison", "poison", "anchor", "mastered"], ["surgery", "gate", "surgery", "canary"])
+    assert list(facts.values()) == [4, 2, 1, 1, 2]
+
+
+def test_a_target_leaks_when_another_handler_answered_for_it() -> None:
+    assert target_facts(["mbpp", "lcb"], {"lcb": 50, "he": 3})["targets.leaking"] == 1
+
+
+def test_a_loss_that_was_no_number_is_missing() -> None:
+    assert training_facts(trained(loss=None))["training.loss"] is None
+
+
+def test_a_smoke_that_ran_in_part_does_not_say_that_nothing_was_lost() -> None:
+    results = make_results({"mbpp/0": True, "mbpp/1": False})
+    assert smoke_facts(["mbpp/0", "mbpp/1"], results) == {"smoke.tried": 2, "smoke.lost": 1}
+    assert smoke_facts(["mbpp/0", "mbpp/9"], results) == {"smoke.tried": 1, "smoke.lost": None}
+
+
+def test_a_pack_equal_to_live_gains_and_loses_nothing() -> None:
+    facts = promotion()
+    assert (facts["bench.tasks"], facts["bench.missing"], facts["bench.worst_net"]) == (5, 0, 0)
+    assert (facts["gate.net"], facts["gate.p_regression"]) == (0, 1.0)
+
+
+def test_a_gain_on_one_bench_does_not_pay_for_a_loss_on_another() -> None:
+    live = make_results(dict(zip(TASKS, [True, True, True, False, False], strict=True)))
+    pack = make_results(dict(zip(TASKS, [True, True, False, True, True], strict=True)))
+    facts = promotion(live=live, pack=pack, base=live)
+    assert (facts["bench.worst_net"], facts["bench.worst_net_over_base"], facts["gate.net"]) == (-1, -1, 1)
+
+
+@given(RESULTS, RESULTS, RESULTS)
+def test_a_bench_that_ran_in_part_has_no_score(pack: Results, live: Results, base: Results) -> None:
+    facts = promotion(pack=pack, live=live, base=base)
+    complete = all(len(results) == len(TASKS) for results in (pack, live, base))
+    assert (facts["bench.worst_net"] is not None) == complete
+    assert facts["bench.missing"] == len(TASKS) - len(pack)
+
+
+@pytest.mark.parametrize("short", ["pack", "live", "base"])
+def test_one_task_that_one_pack_did_not_run_is_enough_to_have_no_score(short: str) -> None:
+    facts = promotion(**{short: {task_id: ALL_PASS[task_id] for task_id in TASKS[1:]}})
+    assert facts["bench.worst_net"] is None
+    assert facts["bench.worst_net_over_base"] is None
+
+
+@given(RESULTS, RESULTS)
+def test_the_gate_compares_only_what_both_packs_ran(pack: Results, live: Results) -> None:
+    facts = promotion(pack=pack, live=live)
+    both = pack.keys() & live.keys()
+    assert facts["gate.tasks"] == len(both)
+    assert (facts["gate.net"] is None) == (facts["gate.p_regression"] is None) == (not both)
+
+
+def test_tasks_outside_the_gate_are_no_flips_of_the_gate() -> None:
+    live, pack = (make_results(dict.fromkeys(TASKS, won), split="dev") for won in (True, False))
+    facts = promotion(live=live, pack=pack)
+    assert (facts["gate.tasks"], facts["gate.lost"], facts["bench.worst_net"]) == (0, None, -3)
+
+
+def test_tasks_that_do_not_count_are_left_out() -> None:
+    pack = ALL_PASS | make_results({"lcb/0": False}, handler="planner")
+    assert promotion(pack=pack)["bench.foreign"] == 0
+
+
+def test_answers_of_a_fallback_or_a_foreign_handler_are_counted() -> None:
+    pack = ALL_PASS | {
+        "mbpp/0": make_envelope("mbpp/0", fallback=True),
+        "he/0": make_envelope("he/0", handler="planner"),
+    }
+    facts = promotion(pack=pack)
+    assert (facts["bench.fallbacks"], facts["bench.foreign"]) == (1, 1)
+
+
+def test_results_of_another_fingerprint_are_not_of_the_same_conditions() -> None:
+    assert promotion()["bench.same_conditions"] is True
+    pack = make_results(dict.fromkeys(TASKS, True), fingerprint="batch of 8")
+    assert promotion(pack=pack)["bench.same_conditions"] is False
+
+
+def test_packs_that_never_ran_were_under_no_conditions_at_all() -> None:
+    assert promotion(pack={}, live={})["bench.same_conditions"] is False
+
+
+def test_an_anchor_that_did_not_run_leaves_the_loss_unknown() -> None:
+    pack = ALL_PASS | make_results({"mbpp/0": False})
+    assert promotion(pack=pack, anchors=["mbpp/0", "mbpp/1"])["anchors.lost"] == 1
+    assert promotion(pack=pack, anchors=["mbpp/0", "other/1"])["anchors.lost"] is None
+
+
+def test_the_watch_knows_nothing_of_a_canary_that_ran_in_part() -> None:
+    before = make_results({"mbpp/0": True, "mbpp/1": False})
+    after = make_results({"mbpp/0": False, "mbpp/1": True})
+    facts = watch(before, after, ["mbpp/0", "mbpp/1"], ["mbpp/1"])
+    assert list(facts.values()) == [2, 1, 0, 1, 0]
+    short = watch(before, after, ["mbpp/0", "mbpp/2"], ["mbpp/2"])
+    assert list(short.values()) == [1, None, None, 0, None]
+
+
+def test_a_watch_without_a_canary_knows_nothing() -> None:
+    assert watch(ALL_PASS, ALL_PASS, [], [])["watch.canary_net"] is None

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autosurgeon.stats.paired import flips, p_regression
+
+RESULTS = st.dictionaries(st.sampled_from([f"t{n}" for n in range(12)]), st.booleans())
+COUNTS = st.integers(0, 200)
+
+
+@given(RESULTS, RESULTS)
+def test_looking_the_other_way_swaps_lost_and_gained(before: dict[str, bool], after: dict[str, bool]) -> None:
+    forth, back = flips(before, after), flips(after, before)
+    assert (forth.lost, forth.gained, forth.tasks) == (back.gained, back.lost, back.tasks)
+    assert forth.net == -back.net
+
+
+@given(RESULTS, RESULTS)
+def test_only_tasks_that_both_ran_are_compared(before: dict[str, bool], after: dict[str, bool]) -> None:
+    found = flips(before, after)
+    both = before.keys() & after.keys()
+    assert found.tasks == len(both)
+    assert set(found.lost) | set(found.gained) == {task for task in both if before[task] != after[task]}
+    assert list(found.lost) == sorted(found.lost)
+
+
+@given(RESULTS, RESULTS)
+def test_the_net_is_the_difference_of_the_totals(before: dict[str, bool], after: dict[str, bool]) -> None:
+    both = before.keys() & after.keys()
+    assert flips(before, after).net == sum(after[t] for t in both) - sum(before[t] for t in both)
+
+
+@given(RESULTS)
+def test_a_pack_does_not_differ_from_itself(results: dict[str, bool]) -> None:
+    assert flips(results, results) == ((), (), len(results))
+
+
+@given(COUNTS, COUNTS)
+def test_the_chance_is_a_probability_and_never_zero(lost: int, gained: int) -> None:
+    assert 0 < p_regression(lost, gained) <= 1
+
+
+@given(COUNTS, COUNTS)
+def test_both_tails_overlap_in_exactly_the_observed_split(lost: int, gained: int) -> None:
+    both_tails = p_regression(lost, gained) + p_regression(gained, lost)
+    observed = Fraction(comb(lost + gained, lost), 2 ** (lost + gained))
+    assert both_tails == pytest.approx(float(1 + observed))
+
+
+@given(COUNTS, COUNTS)
+def test_one_more_loss_is_never_more_likely_and_one_more_gain_never_less(lost: int, gained: int) -> None:
+    assert p_regression(lost + 1, gained) <= p_regression(lost, gained) <= p_regression(lost, gained + 1)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "wanted"), [(0, 0, 1.0), (0, 9, 1.0), (1, 0, 0.5), (5, 0, 1 / 32), (7, 2, 46 / 512)]
+)
+def test_the_chance_agrees_with_the_table(lost: int, gained: int, wanted: float) -> None:
+    assert p_regression(lost, gained) == wanted

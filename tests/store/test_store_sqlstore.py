@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import make_decision, make_envelope, make_recipe, make_results
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autosurgeon.core.pack import Lineage, Manifest, PackedFile
+from autosurgeon.core.passes import TRANSITIONS, PassState
+from autosurgeon.core.records import Feedback
+from autosurgeon.errors import StoreError, UserError, WorkspaceError
+from autosurgeon.store.sqlstore import SqlStore
+from autosurgeon.store.tables import SCHEMA_VERSION
+
+ROAD = [PassState(name) for name in ("PLANNED", "READY", "TRAINED", "SMOKED", "PACKED", "LIVE", "CONFIRMED")]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "autosurgeon.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqlStore]:
+    store = SqlStore(path, create=True)
+    yield store
+    store.close()
+
+
+def manifest(name: str) -> Manifest:
+    return Manifest(files={name: PackedFile(sha256=name, bytes=1)}, lineage=Lineage())
+
+
+def begin(store: SqlStore, *road: PassState) -> int:
+    number = store.begin_pass(make_recipe(), "parent", "live")
+    for state in road:
+        store.advance(number, state)
+    return number
+
+
+def run_sql(path: Path, statement: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    found: list[tuple[object, ...]] = connection.execute(statement).fetchall()
+    connection.commit()
+    connection.close()
+    return found
+
+
+def test_a_new_pass_is_proposed_and_numbers_go_up(store: SqlStore) -> None:
+    recipe = make_recipe(lr=1.23456789e-4, epochs=2)
+    assert store.begin_pass(recipe, "parent", "live") == 1
+    assert store.begin_pass(recipe, "parent", "live") == 2
+    record = store.get_pass(1)
+    assert (record.state, record.recipe, record.parent, record.live_before) == (
+        PassState.PROPOSED,
+        recipe,
+        "parent",
+        "live",
+    )
+    assert record.ended_at is None
+    assert [p.number for p in store.passes()] == [1, 2]
+
+
+def test_asking_for_a_pass_that_is_not_there_is_the_users_mistake(store: SqlStore) -> None:
+    with pytest.raises(UserError, match="none was run yet"):
+        store.get_pass(1)
+    begin(store)
+    with pytest.raises(UserError, match="got 7; wanted 1 to 1"):
+        store.get_pass(7)
+
+
+@pytest.mark.parametrize("state", PassState)
+def test_only_legal_transitions_are_taken(store: SqlStore, state: PassState) -> None:
+    for length in range(len(ROAD) + 1):
+        number = begin(store, *ROAD[:length])
+        here = store.get_pass(number).state
+        if state in TRANSITIONS[here]:
+            store.advance(number, state)
+            assert store.get_pass(number).state == state
+        else:
+            with pytest.raises(StoreError, match=f"cannot go from {here} to {state}"):
+                store.advance(number, state)
+            assert store.get_pass(number).state == here
+
+
+def test_a_finished_pass_has_an_end_and_a_failed_one_tells_the_proposer(store: SqlStore) -> None:
+    number = begin(store, PassState.PLANNED)
+    store.advance(number, PassState.FAILED, reason="out of memory")
+    record = store.get_pass(number)
+    assert record.ended_at is not None
+    assert record.reason == "out of memory"
+    assert record.feedback == Feedback(failed=True)
+
+
+def test_a_decision_is_written_once(store: SqlStore) -> None:
+    decision = make_decision("d-1", evidence={"training.loss": 0.5})
+    assert store.decide(decision) == decision
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.decide(make_decision("d-1", reason="another word"))
+    assert store.decisions() == [decision]
+
+
+def test_a_decision_moves_its_pass_and_is_found_by_it(store: SqlStore) -> None:
+    number = begin(store)
+    decision = make_decision("d-1", pass_number=number, evidence={"training.loss": 0.5})
+    store.decide(make_decision("d-0"))
+    store.decide(decision, state=PassState.PLANNED, feedback=Feedback(value=2.0), pack="abc")
+    record = store.get_pass(number)
+    assert (record.state, record.verdict, record.reason, record.pack) == (
+        PassState.PLANNED,
+        "ACCEPT",
+        "because",
+        "abc",
+    )
+    assert record.feedback == Feedback(value=2.0)
+    assert store.decisions(number) == [decision]
+    assert [d.decision_id for d in store.decisions()] == ["d-0", "d-1"]
+
+
+def test_the_live_version_only_goes_up_even_when_an_old_pack_returns(store: SqlStore) -> None:
+    assert store.live() is None
+    for number, pack in enumerate(["one", "two", "one"], start=1):
+        written = store.decide(make_decision(f"d-{number}"), live_pack=pack)
+        assert (written.live_version, written.pack) == (number, pack)
+    assert [(live.version, live.pack, live.decision_id) for live in store.live_history()] == [
+        (1, "one", "d-1"),
+        (2, "two", "d-2"),
+        (3, "one", "d-3"),
+    ]
+    live = store.live()
+    assert live is not None
+    assert live.version == 3
+    assert store.decisions()[-1].live_version == 3
+
+
+def test_a_decision_that_fails_changes_nothing(store: SqlStore) -> None:
+    number = begin(store)
+    store.decide(make_decision("d-1"), live_pack="one")
+    before = store.get_pass(number), store.live_history(), store.decisions()
+    with pytest.raises(StoreError, match="cannot go from PROPOSED to LIVE"):
+        store.decide(
+            make_decision("d-2", pass_number=number),
+            state=PassState.LIVE,
+            feedback=Feedback(value=1.0),
+            live_pack="two",
+            pack="two",
+        )
+    with pytest.raises(StoreError):
+        store.decide(make_decision("d-1", pass_number=number), state=PassState.PLANNED, live_pack="two")
+    assert (store.get_pass(number), store.live_history(), store.decisions()) == before
+
+
+def test_a_committed_stage_is_adopted_and_a_failed_one_is_not(store: SqlStore) -> None:
+    store.record_failure("pass-0001", "train", "CUDA out of memory", 3.0)
+    assert store.stage_output("pass-0001", "train") is None
+    assert store.failed_attempts("pass-0001", "train") == 1
+    store.commit_stage("pass-0001", "train", {"adapter": "a", "loss": 0.5}, 9.0)
+    assert store.stage_output("pass-0001", "train") == {"adapter": "a", "loss": 0.5}
+    assert store.stage_output("pass-0002", "train") is None
+    assert [(s.attempt, s.error, s.seconds) for s in store.stages("pass-0001")] == [
+        (1, "CUDA out of memory", 3.0),
+        (2, None, 9.0),
+    ]
+
+
+def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: SqlStore) -> None:
+    results = list(make_results({"b/0": True, "b/1": False}).values())
+    store.commit_stage(
+        "s",
+        "bench",
+        {},
+        1.0,
+        envelopes=("p", "bench", results),
+        confirmations=("p", {"b/0": (4, 3)}),
+        pack=(manifest("p"), 1),
+    )
+    with pytest.raises(StoreError):
+        store.commit_stage("s2", "bench", {}, 1.0, envelopes=("p", "bench", results), pack=(manifest("q"), 2))
+    assert store.stage_output("s2", "bench") is None
+    assert store.envelopes("p") == {envelope.task_id: envelope for envelope in results}
+    assert store.confirmations("p") == {"b/0": (4, 3)}
+    assert [(m, number) for m, number, _ in store.packs()] == [(manifest("p"), 1)]
+
+
+def test_the_first_result_of_a_task_is_its_record_over_all_occasions(store: SqlStore) -> None:
+    first, second = make_envelope(passed=True), make_envelope(passed=False)
+    store.commit_stage("s", "bench", {}, 1.0, envelopes=("p", "bench", [first]))
+    store.commit_stage("s", "watch", {}, 1.0, envelopes=("p", "watch", [second]))
+    assert store.envelopes("p") == {"b/0": first}
+    assert store.envelopes("p", "watch") == {"b/0": second}
+    assert store.envelopes("q") == {}
+
+
+def test_a_pack_that_two_recipes_made_keeps_its_first_name(store: SqlStore) -> None:
+    for number in (1, 2):
+        store.commit_stage(f"pass-{number}", "pack", {}, 1.0, pack=(manifest("p"), number))
+    assert [number for _, number, _ in store.packs()] == [1]
+
+
+def test_a_run_that_was_killed_is_closed_by_the_next(store: SqlStore, path: Path) -> None:
+    first = store.begin_run(3, None)
+    store.count_pass(first)
+    second = store.begin_run(None, 1.5)
+    assert second > first
+    store.end_run(second, "done")
+    run = store.last_run()
+    assert run is not None
+    assert (run.id, run.passes_done, run.hours_limit, run.end_reason) == (second, 0, 1.5, "done")
+    assert run_sql(path, "SELECT passes_done, end_reason FROM run ORDER BY id") == [(1, "killed"), (0, "done")]
+
+
+def test_everything_is_still_there_after_opening_again(store: SqlStore, path: Path) -> None:
+    number = begin(store, PassState.PLANNED)
+    store.decide(make_decision("d-1", pass_number=number), live_pack="one")
+    again = SqlStore(path)
+    try:
+        assert again.passes() == store.passes()
+        assert again.decisions() == store.decisions()
+        assert again.live() == store.live()
+    finally:
+        again.close()
+
+
+def test_a_workspace_that_is_not_there_is_not_made_by_looking(path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no workspace here"):
+        SqlStore(path)
+    assert not path.parent.exists()
+
+
+def test_a_workspace_of_a_newer_schema_is_refused_and_left_alone(store: SqlStore, path: Path) -> None:
+    store.close()
+    run_sql(path, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
+    for create in (False, True):
+        with pytest.raises(WorkspaceError, match=f"got schema {SCHEMA_VERSION + 1}"):
+            SqlStore(path, create=create)
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database, not even nearly; " * 50)
+    with pytest.raises(WorkspaceError, match="cannot be opened"):
+        SqlStore(path)
+
+
+def test_a_database_that_lost_a_table_stops_the_loop(store: SqlStore, path: Path) -> None:
+    run_sql(path, "DROP TABLE decision")
+    with pytest.raises(StoreError, match="no such table"):
+        store.decisions()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(text=st.text(st.characters(codec="utf-8")))
+def test_any_text_is_remembered_as_it_was(store: SqlStore, text: str) -> None:
+    number = begin(store)
+    decision = make_decision(f"d-{number}", pass_number=number, reason=text)
+    store.decide(decision, state=PassState.HELD)
+    assert store.decisions(number) == [decision]
+    assert store.get_pass(number).reason == text

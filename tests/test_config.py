@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from autosurgeon.config import Settings, Span, load_settings, shipped
+from autosurgeon.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("AUTOSURGEON_")]:
+        monkeypatch.delenv(name)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "autosurgeon.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(UserError) as caught:
+        load_settings(written(folder, text))
+    said = str(caught.value)
+    assert "autosurgeon.toml" in said
+    assert "\n" not in said
+    return said
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    settings = load_settings(None)
+    assert settings == Settings()
+    assert settings.policy_file == shipped("policies", "bd62.yaml")
+    assert settings.organ_folder == shipped("data", "lab", "base")
+    assert settings.lab.stdin_route == "planner"
+
+
+def test_a_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
+    text = 'seed = 7\npolicy = "p.yaml"\n[organ]\nreference_lr = 1e-4\n[search.epochs]\nhigh = 9\n'
+    settings = load_settings(written(tmp_path, text))
+    assert (settings.seed, settings.organ.reference_lr) == (7, 1e-4)
+    assert settings.organ.max_tokens == Settings().organ.max_tokens
+    assert settings.search.epochs == Span(low=Settings().search.epochs.low, high=9)
+    assert settings.policy_file == Path("p.yaml")
+
+
+def test_the_environment_stands_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSURGEON_SEED", "8")
+    monkeypatch.setenv("AUTOSURGEON_ORGAN__MAX_TOKENS", "64")
+    settings = load_settings(written(tmp_path, "seed = 7\n[organ]\nmax_tokens = 32\nreference_lr = 1e-4\n"))
+    assert settings.seed == 8
+    assert (settings.organ.max_tokens, settings.organ.reference_lr) == (64, 1e-4)
+
+
+def test_flags_stand_above_both_unless_they_were_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSURGEON_SEED", "8")
+    path = written(tmp_path, 'seed = 7\npolicy = "p.yaml"\n')
+    settings = load_settings(path, seed=9, policy=None)
+    assert settings.seed == 9
+    assert settings.policy == Path("p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "near"),
+    [
+        ("sed = 1", "'sed'", "'seed'"),
+        ("[organn]\nmodel = 'x'", "'organn'", "'organ'"),
+        ("[organ]\nmax_token = 5", "'organ.max_token'", "'max_tokens'"),
+        ("[search.epochs]\nlow = 1\nhigh = 2\nhihg = 3", "'search.epochs.hihg'", "'high'"),
+    ],
+)
+def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path, text: str, name: str, near: str) -> None:
+    said = refused(tmp_path, text)
+    assert name in said
+    assert f"did you mean {near}" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("seed = -1", "'seed'"),
+        ("seed = 'x'", "'seed'"),
+        ("organ = 5", "'organ'"),
+        ("[organ]\nreference_lr = 2", "'organ.reference_lr'"),
+        ("[search]\nparents = []", "'search.parents'"),
+        ("[search]\nparents = ['live2']", "'search.parents.0'"),
+        ("[search.epochs]\nlow = 3\nhigh = 1", "'search.epochs'"),
+        ("[search.epochs]\nlow = 0\nhigh = inf", "'search.epochs.low'"),
+        ("[lab]\nstdin_route = 'nobody'", "'lab.stdin_route'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(tmp_path: Path, text: str, name: str) -> None:
+    assert f"setting {name}" in refused(tmp_path, text)
+
+
+def test_an_unknown_setting_of_the_environment_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSURGEON_ORGAN__MAX_TOKEN", "5")
+    with pytest.raises(UserError, match=r"'organ\.max_token'.*did you mean 'max_tokens'.*\(environment\)"):
+        load_settings(None)
+
+
+@pytest.mark.parametrize("text", ["seed = ", "[organ", "seed = 1\nseed = 2", "\x00"])
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
+    assert "not TOML" in refused(tmp_path, text)
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "autosurgeon.toml"
+    path.write_bytes("policy = 'ä.yaml'".encode("latin-1"))
+    with pytest.raises(UserError, match="not TOML"):
+        load_settings(path)
+
+
+def test_a_missing_file_is_the_users_to_fix(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings(None).seed = 3  # type: ignore[misc]
+
+
+def test_a_span_may_be_a_point_and_not_turned_around() -> None:
+    assert Span(low=1, high=1).low == 1
+    with pytest.raises(ValidationError, match="low is above high"):
+        Span(low=2, high=1)

@@ -1,0 +1,100 @@
+"""A small world for the loop: real store, packs, grader, policy and proposer; only the model is scripted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from builders import make_task, weights_file
+from fakes import Knows, RecordingReporter, ScriptedCapsules
+
+from autosurgeon.bench.grade import Grader
+from autosurgeon.config import Settings, shipped
+from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.task import Split, Task
+from autosurgeon.core.value import Value
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.lab.dispatcher import Dispatcher
+from autosurgeon.loop.brakes import Brakes
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.packs.packstore import PackStore
+from autosurgeon.policy.load import load_policy
+from autosurgeon.proposer.bounds import clip
+from autosurgeon.proposer.study import Proposer
+from autosurgeon.store.sqlstore import SqlStore
+
+SIZES = {Split.SURGERY: 6, Split.DEV: 3, Split.GATE: 5, Split.CANARY: 4}
+
+
+def small_world() -> dict[str, Task]:
+    """Bench `b` with tasks in every split, and bench `leak`, whose prompts the dispatcher takes for planning."""
+    tasks = {}
+    for split, size in SIZES.items():
+        for number in range(size):
+            task = make_task(f"b/{split.value}-{number}", split=split, prompt=f"# {split.value} {number}\n")
+            tasks[task.task_id] = task
+    for number, split in enumerate((Split.SURGERY, Split.GATE)):
+        task = make_task(f"leak/{number}", split=split, prompt=f"# read from stdin {number}\n")
+        tasks[task.task_id] = task
+    return tasks
+
+
+def first_half(task_id: str) -> bool:
+    """What the base of the small world solves: the even-numbered tasks."""
+    return int(task_id[-1]) % 2 == 0
+
+
+def learns_everything(generation: int, task_id: str) -> bool:
+    """The base solves half; whatever was trained solves all."""
+    return generation > 0 or first_half(task_id)
+
+
+@contextlib.contextmanager
+def small_theatre(
+    root: Path,
+    knows: Knows,
+    *,
+    before: Callable[[Value], None] = lambda job: None,
+    passes: int = 1,
+    **settings: Any,
+) -> Iterator[Instruments]:
+    """Instruments over the small world; the same root again is the same workspace, after a restart."""
+    organ = root / "organ"
+    if not organ.exists():
+        organ.mkdir(parents=True)
+        (organ / "model.safetensors").write_bytes(weights_file({"generation": ("BF16", (1,), b"\0\0")}))
+        for name in ("config.json", "tokenizer.json"):
+            (organ / name).write_text("{}")
+    content: dict[str, Any] = {
+        "organ": {"model": organ},
+        "grading": {"workers": 2},
+        "loop": {"min_free_mib": 0},
+    } | settings
+    configured = Settings(**content)
+    workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), small_world()
+    store = SqlStore(workspace.database, create=True)
+    try:
+        yield Instruments(
+            settings=configured,
+            workspace=workspace,
+            policy=policy,
+            tasks=tasks,
+            store=store,
+            packs=PackStore(workspace.packs),
+            capsules=ScriptedCapsules(tasks, knows, before),  # type: ignore[arg-type]  # it runs jobs, which is all
+            grader=Grader(configured.grading),
+            dispatcher=Dispatcher(configured.lab.stdin_route),
+            proposer=Proposer(
+                clip(configured.search, policy),
+                configured.search,
+                seed=0,
+                reference_lr=configured.organ.reference_lr,
+                quantization=Quantization.NONE,
+            ),
+            reporter=RecordingReporter(),
+            brakes=Brakes(passes=passes),
+        )
+    finally:
+        store.close()
