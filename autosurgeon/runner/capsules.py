@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.process import LOG_FILE, ColdCapsule, Running, WarmServer, kill_group
 
 POLL_S = 0.05
+REAP_S = 10.0
 MAX_OUTCOME_BYTES = 1 << 20
 
 OnProgress = Callable[[int, int, dict[str, float]], None]
@@ -52,9 +54,12 @@ class Capsules:
         capsule = self._start(workdir)
         try:
             code = self._watch(capsule, workdir, on_progress)
-        finally:
-            # Harmless where it has ended; where this loop is leaving, the capsule must not outlive it.
+        except BaseException:
             kill_group(capsule.pid)
+            # Reaped here, so that the next capsule's answers are its own.
+            with contextlib.suppress(CapsuleError):
+                capsule.wait(REAP_S)
+            raise
         return _result(workdir, code)
 
     def _start(self, workdir: Path) -> Running:

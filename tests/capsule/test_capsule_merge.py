@@ -1,0 +1,118 @@
+"""Merging by streaming, held against peft's own merge, on the lab's real base."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from autosurgeon.capsule.merge import merge
+from autosurgeon.config import shipped
+from autosurgeon.core.jobs import MergeJob
+from autosurgeon.core.tensorfile import ALIGNMENT
+from autosurgeon.errors import PackError
+from autosurgeon.packs.files import read_header
+
+BASE = shipped("data", "lab", "base")
+
+
+def random_adapter(folder: Path, *, base: Path = BASE, **config: Any) -> Path:
+    """An adapter whose both halves are random, so that merging it changes every adapted weight."""
+    torch.manual_seed(0)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16)
+    options = {"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "down_proj"]} | config
+    adapted = get_peft_model(model, LoraConfig(**options))
+    for name, weight in adapted.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weight, std=0.02)
+    adapted.save_pretrained(folder)
+    return folder
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_file(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize("config", [{}, {"use_rslora": True}, {"r": 1, "lora_alpha": 16}])
+def test_a_streamed_merge_is_bit_identical_to_pefts(tmp_path: Path, config: dict[str, Any]) -> None:
+    adapter = random_adapter(tmp_path / "adapter", **config)
+    merge(MergeJob(base=BASE, adapter=adapter), tmp_path)
+    model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16)
+    wanted = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().state_dict()
+    got = weights_of(tmp_path / "model")
+    assert got.keys() == wanted.keys() - {"lm_head.weight"}
+    changed = [name for name, tensor in weights_of(BASE).items() if not torch.equal(tensor, got[name])]
+    assert len(changed) == 8
+    for name, tensor in got.items():
+        assert tensor.dtype == torch.bfloat16
+        assert torch.equal(tensor, wanted[name]), name
+
+
+def test_the_merged_file_starts_its_tensors_at_a_page(tmp_path: Path) -> None:
+    merge(MergeJob(base=BASE, adapter=random_adapter(tmp_path / "adapter")), tmp_path)
+    assert read_header(tmp_path / "model" / "model.safetensors").data_start % ALIGNMENT == 0
+
+
+def test_a_base_in_several_files_merges_to_the_same_weights(tmp_path: Path) -> None:
+    adapter = random_adapter(tmp_path / "adapter")
+    sharded = tmp_path / "sharded"
+    shutil.copytree(BASE, sharded)
+    weights = weights_of(BASE)
+    names = sorted(weights)
+    (sharded / "model.safetensors").unlink()
+    for number, part in enumerate((names[:20], names[20:]), start=1):
+        save_file({name: weights[name] for name in part}, sharded / f"model-0000{number}-of-00002.safetensors")
+    for name, base in (("one", BASE), ("two", sharded)):
+        (tmp_path / name).mkdir()
+        merge(MergeJob(base=base, adapter=adapter), tmp_path / name)
+    one, two = weights_of(tmp_path / "one" / "model"), weights_of(tmp_path / "two" / "model")
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_base_in_fp32_is_rounded_to_bf16_once(tmp_path: Path) -> None:
+    adapter = random_adapter(tmp_path / "adapter")
+    wide = tmp_path / "wide"
+    shutil.copytree(BASE, wide)
+    (wide / "model.safetensors").unlink()
+    save_file({name: tensor.float() for name, tensor in weights_of(BASE).items()}, wide / "model.safetensors")
+    (tmp_path / "out").mkdir()
+    merge(MergeJob(base=wide, adapter=adapter), tmp_path / "out")
+    merge(MergeJob(base=BASE, adapter=adapter), tmp_path)
+    got, wanted = weights_of(tmp_path / "out" / "model"), weights_of(tmp_path / "model")
+    assert all(torch.equal(got[name], wanted[name]) for name in wanted)
+
+
+def test_an_adapter_that_changes_the_arithmetic_is_refused_by_name(tmp_path: Path) -> None:
+    adapter = random_adapter(tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    for key, value in (("use_dora", True), ("bias", "all"), ("modules_to_save", ["lm_head"]), ("peft_type", "IA3")):
+        (adapter / "adapter_config.json").write_text(json.dumps(config | {key: value}))
+        with pytest.raises(PackError, match=key):
+            merge(MergeJob(base=BASE, adapter=adapter), tmp_path)
+
+
+def test_an_adapter_for_another_base_is_refused(tmp_path: Path) -> None:
+    adapter = random_adapter(tmp_path / "adapter")
+    state = load_file(adapter / "adapter_model.safetensors")
+    renamed = {name.replace("layers.0.", "layers.77."): tensor for name, tensor in state.items()}
+    save_file(renamed, adapter / "adapter_model.safetensors")
+    with pytest.raises(PackError, match="does not fit its base"):
+        merge(MergeJob(base=BASE, adapter=adapter), tmp_path)
+
+
+def test_a_truncated_base_is_refused(tmp_path: Path) -> None:
+    adapter = random_adapter(tmp_path / "adapter")
+    short = tmp_path / "short"
+    shutil.copytree(BASE, short)
+    weights = short / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2])
+    with pytest.raises(PackError, match="cut short"):
+        merge(MergeJob(base=short, adapter=adapter), tmp_path)

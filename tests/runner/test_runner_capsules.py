@@ -1,0 +1,168 @@
+"""Real capsule processes: what comes back when they work, die, hang, swell, or lose their loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autosurgeon.config import CapsuleSettings, shipped
+from autosurgeon.core.jobs import OUTCOME_FILE, GenerateJob, GenerateResult, TrainJob
+from autosurgeon.core.recipe import Quantization
+from autosurgeon.errors import CapsuleError, UserError
+from autosurgeon.runner.capsules import Capsules
+from autosurgeon.runner.environment import scrubbed_environment
+
+BASE = shipped("data", "lab", "base")
+
+
+@pytest.fixture(scope="module")
+def capsules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capsules]:
+    warm = Capsules(CapsuleSettings(), tmp_path_factory.mktemp("home"))
+    warm.warm_up()
+    yield warm
+    warm.close()
+
+
+def generate_job(folder: Path, model: Path = BASE) -> GenerateJob:
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text(json.dumps({"task_id": "t", "prompt": "def solve(xs):\n", "stop": "function"}) + "\n")
+    return GenerateJob(model=model, prompts=prompts, max_new_tokens=4, batch_rows=1)
+
+
+def endless_job(folder: Path) -> TrainJob:
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": "a b c ", "completion": "d " * 40}) + "\n" for _ in range(200)))
+    return TrainJob(
+        base=BASE,
+        rows=rows,
+        epochs=100,
+        lr=1e-5,
+        rank=2,
+        alpha_ratio=1.0,
+        quantization=Quantization.NONE,
+        batch_rows=1,
+        max_tokens=128,
+        seed=0,
+    )
+
+
+def when_at_work(workdir: Path) -> int:
+    """The pid of the capsule at work in a folder, once it reports progress."""
+    for _ in range(600):
+        if (workdir / "progress.jsonl").exists():
+            break
+        time.sleep(0.05)
+    found = subprocess.run(["pgrep", "-f", "autosurgeon.capsule"], capture_output=True, text=True, check=True).stdout
+    for pid in map(int, found.split()):
+        try:
+            if Path(f"/proc/{pid}/cwd").resolve() == workdir.resolve():
+                return pid
+        except OSError:
+            continue
+    raise AssertionError("no capsule works here")
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_capsule_comes_back_with_a_typed_result(tmp_path: Path, capsules: Capsules, warm: bool) -> None:
+    runner = capsules if warm else Capsules(CapsuleSettings(warm=False), tmp_path)
+    result = runner.run(generate_job(tmp_path), tmp_path / "work")
+    assert isinstance(result, GenerateResult)
+    assert result.count == 1
+    assert json.loads((tmp_path / "work" / OUTCOME_FILE).read_text())["result"]["count"] == 1
+
+
+def test_a_missing_model_is_the_users_to_mend(tmp_path: Path, capsules: Capsules) -> None:
+    with pytest.raises((UserError, CapsuleError), match="nowhere"):
+        capsules.run(generate_job(tmp_path, model=tmp_path / "nowhere"), tmp_path / "work")
+
+
+def test_a_capsule_killed_at_work_is_told_apart_and_the_next_one_works(tmp_path: Path, capsules: Capsules) -> None:
+    work = tmp_path / "work"
+    threading.Thread(target=lambda: os.kill(when_at_work(work), signal.SIGKILL)).start()
+    with pytest.raises(CapsuleError, match="killed") as caught:
+        capsules.run(endless_job(tmp_path), work)
+    assert caught.value.cause == "killed"
+    assert not (work / OUTCOME_FILE).exists()
+    assert isinstance(capsules.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
+
+
+def test_a_capsule_over_its_time_is_killed(tmp_path: Path) -> None:
+    runner = Capsules(CapsuleSettings(warm=False, wall_s=1.0), tmp_path)
+    with pytest.raises(CapsuleError, match="no end after 1 s") as caught:
+        runner.run(endless_job(tmp_path), tmp_path / "work")
+    assert caught.value.cause == "timeout"
+
+
+def test_a_capsule_over_its_memory_is_killed(tmp_path: Path) -> None:
+    runner = Capsules(CapsuleSettings(warm=False, memory_gib=0.15), tmp_path)
+    with pytest.raises(CapsuleError, match="GiB resident") as caught:
+        runner.run(endless_job(tmp_path), tmp_path / "work")
+    assert caught.value.cause == "memory"
+
+
+def test_a_forged_or_broken_outcome_is_no_result(tmp_path: Path) -> None:
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\necho \'{"result": {"verb": "merge"}\' > "$(dirname "$3")/outcome.json"\n')
+    fake.chmod(0o755)
+    runner = Capsules(CapsuleSettings(warm=False, python=str(fake)), tmp_path)
+    with pytest.raises(CapsuleError) as caught:
+        runner.run(generate_job(tmp_path), tmp_path / "work")
+    assert caught.value.cause == "bad_outcome"
+
+
+def test_a_capsule_that_leaves_nothing_is_no_result(tmp_path: Path) -> None:
+    runner = Capsules(CapsuleSettings(warm=False, python="/bin/true"), tmp_path)
+    with pytest.raises(CapsuleError, match="no outcome"):
+        runner.run(generate_job(tmp_path), tmp_path / "work")
+
+
+def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    seen = scrubbed_environment(tmp_path)
+    assert "SECRET_TOKEN" not in seen
+    assert seen["HOME"] == str(tmp_path)
+    assert seen["HF_HUB_OFFLINE"] == "1"
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, warm: bool) -> None:
+    job, work = endless_job(tmp_path), tmp_path / "work"
+    script = f"""
+        from pathlib import Path
+        from autosurgeon.config import CapsuleSettings
+        from autosurgeon.core.jobs import TrainJob
+        from autosurgeon.runner.capsules import Capsules
+        job = TrainJob.model_validate_json({job.model_dump_json()!r})
+        Capsules(CapsuleSettings(warm={warm}), Path({str(tmp_path)!r})).run(job, Path({str(work)!r}))
+    """
+    loop = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
+    capsule = when_at_work(work)
+    loop.kill()
+    loop.wait()
+    for _ in range(100):
+        if not Path(f"/proc/{capsule}/cmdline").exists() or not Path(f"/proc/{capsule}/cmdline").read_bytes():
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(capsule, signal.SIGKILL)
+        raise AssertionError("the capsule outlived its loop")
+
+
+def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path: Path) -> None:
+    runner = Capsules(CapsuleSettings(wall_s=8.0), tmp_path / "home")
+    try:
+        with pytest.raises(CapsuleError, match="no end"):
+            runner.run(endless_job(tmp_path), tmp_path / "work")
+        assert isinstance(runner.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
+    finally:
+        runner.close()
