@@ -108,7 +108,8 @@ def _pipeline(delta: Delta) -> str:
             f"pass {story.number}: mix {recipe.mix.value}: {rows['poison']} poison, {rows['anchor']} anchor, "
             f"{rows['mastered']} mastered rows",
             f"  -> LoRA rank {recipe.rank}, alpha {recipe.alpha_ratio * recipe.rank:g}, lr {recipe.lr:g}, "
-            f"{story.epochs:g} epochs, {story.steps} steps, loss {first} (first epoch) -> {last}",
+            f"{story.epochs:g} epoch{'s' if story.epochs != 1 else ''}, {story.steps} steps, "
+            f"loss {first} (first epoch) -> {last}",
             f"  -> merge, BF16 pack {story.pack[:12]}, bench in mode B -> {story.state}",
         ]
     return "\n".join([*lines, "```"])
@@ -143,7 +144,7 @@ def _constraints(delta: Delta) -> str:
 def _seen(refusal: Refusal | None) -> str:
     if refusal is None:
         return "held"
-    return f"**broken**: {refusal.rule.observed}, wanted {refusal.rule.bound}"
+    return f"**broken**: {refusal.rule.seen}, wanted {refusal.rule.bound}"
 
 
 def _wrong(delta: Delta) -> str:
@@ -195,7 +196,7 @@ def _lessons(delta: Delta) -> str:
     for refusal in delta.second.refusals:
         rule = refusal.rule
         lines.append(
-            f"- **{rule.rule_id}** ({refusal.phase}, after {refusal.spent_s:.1f} s): {rule.fact} was {rule.observed}, "
+            f"- **{rule.rule_id}** ({refusal.phase}, after {refusal.spent_s:.1f} s): {rule.fact} was {rule.seen}, "
             f"wanted {rule.bound}. {rule.lesson}"
         )
     for bench, reason in delta.excluded.items():

@@ -57,7 +57,17 @@ def show_pass(
         [(stage.name, stage.attempt, f"{stage.seconds:.2f}", stage.error) for stage in stages],
     )
     rows = [
-        (d.judgement.phase, r.rule_id, r.result, r.fact, r.observed, r.bound, r.margin, r.mode, r.lesson)
+        (
+            d.judgement.phase,
+            r.rule_id,
+            r.result,
+            r.fact,
+            r.seen,
+            r.bound,
+            "" if r.margin is None else f"{r.margin:.3g}",
+            r.mode,
+            r.lesson,
+        )
         for d in decisions
         if d.judgement
         for r in d.judgement.rules

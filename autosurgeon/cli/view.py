@@ -52,6 +52,11 @@ def decision_lines(decision: Decision) -> list[tuple[str, str]]:
     return lines
 
 
+def stage_title(scope: str, name: str) -> str:
+    """A stage as people call it: `train` within a pass, `bench of pack 5754833767d7` outside one."""
+    return f"{name.split('-')[0]} of {scope.replace('-', ' ')}" if scope.startswith("pack-") else name
+
+
 class PlainReporter:
     """A line an event; progress at most every few seconds."""
 
@@ -73,7 +78,7 @@ class PlainReporter:
 
     def stage_started(self, scope: str, name: str) -> None:
         """Remember the stage; its line comes when it is over."""
-        self._stage, self._last = name, time.monotonic()
+        self._stage, self._last = stage_title(scope, name), time.monotonic()
 
     def progress(self, done: int, total: int, note: str) -> None:
         """Now and then, how far the stage is."""

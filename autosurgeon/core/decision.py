@@ -45,6 +45,13 @@ class RuleResult(Value):
     mode: Literal["enforce", "audit"]
     lesson: str
 
+    @property
+    def seen(self) -> str:
+        """What was observed, as people read it."""
+        if self.result == "missing":
+            return "missing"
+        return f"{self.observed:.3g}" if isinstance(self.observed, float) else f"{self.observed}"
+
 
 class Judgement(Value):
     """What `judge` says of one phase: a pure function of policy and evidence."""

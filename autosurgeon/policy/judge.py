@@ -32,7 +32,9 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     elif deciding:
         reason = "; ".join(explain(result) for result in deciding)
     else:
-        reason = f"{sum(r.result == 'passed' for r in results)} of {len(results)} rules passed, none objects"
+        spoke = [result.rule_id for result in results if result.result in ("failed", "missing")]
+        reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
+        reason += f"; noted: {', '.join(spoke)}" if spoke else ""
     return Judgement(
         phase=phase,
         verdict=verdict,
@@ -46,5 +48,4 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
 
 def explain(result: RuleResult) -> str:
     """One line: the rule, what was seen, what was wanted."""
-    seen = "missing" if result.result == "missing" else f"{result.observed}"
-    return f"{result.rule_id}: {result.fact} is {seen}, wanted {result.bound}"
+    return f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"

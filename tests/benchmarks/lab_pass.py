@@ -1,0 +1,103 @@
+"""Where the time of lab passes goes: seconds per stage, and the share outside train, generate and grade.
+
+    python tests/benchmarks/lab_pass.py [--passes 4] [--seed 7]
+
+Runs the real loop in a fresh workspace and prints a table. Nothing here is a test: no machine's speed can fail it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+
+from rich.console import Console
+
+from autosurgeon.cli.view import PlainReporter
+from autosurgeon.core.jobs import GenerateJob, TrainJob
+from autosurgeon.loop.brakes import Brakes
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.standing import pass_scope
+from autosurgeon.loop.surgeon import run
+from autosurgeon.wiring import operating_theatre, settings_of
+
+
+def timed(ins: Instruments, seconds: dict[str, float]) -> None:
+    """Add up what capsules and grader take, by kind of work."""
+    run_capsule, grade_all = ins.capsules.run, ins.grader.grade_all
+
+    def run_timed(job, workdir, on_progress=None):  # type: ignore[no-untyped-def]
+        began = time.perf_counter()
+        try:
+            return run_capsule(job, workdir, on_progress)
+        finally:
+            kind = "train" if isinstance(job, TrainJob) else "generate" if isinstance(job, GenerateJob) else "merge"
+            seconds[kind] += time.perf_counter() - began
+
+    def grade_timed(answers, on_graded=None):  # type: ignore[no-untyped-def]
+        began = time.perf_counter()
+        try:
+            return grade_all(answers, on_graded)
+        finally:
+            seconds["grade"] += time.perf_counter() - began
+
+    ins.capsules.run = run_timed  # type: ignore[method-assign]
+    ins.grader.grade_all = grade_timed  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args()
+    seconds: dict[str, float] = defaultdict(float)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        quiet = PlainReporter(Console(quiet=True))
+        settings = settings_of(root, seed=options.seed)
+        with operating_theatre(root, settings, quiet, Brakes(passes=options.passes)) as ins:
+            ins.capsules.warm_up()
+            began = time.perf_counter()
+            timed(ins, seconds)
+            run(ins)
+            wall = time.perf_counter() - began
+            stages: dict[str, list[float]] = defaultdict(list)
+            for number in range(1, options.passes + 1):
+                for stage in ins.store.stages(pass_scope(number)):
+                    stages[stage.name].append(stage.seconds)
+    print(
+        f"{options.passes} passes, seed {options.seed}: {wall:.1f} s, the base's bench and the stack's import included\n"
+    )
+    print(f"{'stage':12} {'times':>5} {'mean s':>8} {'total s':>8}")
+    for name, times in stages.items():
+        print(f"{name:12} {len(times):5} {sum(times) / len(times):8.2f} {sum(times):8.2f}")
+    print(f"\n{'work':12} {'total s':>8} {'share':>7}")
+    for name, total in sorted(seconds.items(), key=lambda item: -item[1]):
+        print(f"{name:12} {total:8.2f} {total / wall:7.1%}")
+    outside = wall - sum(seconds[name] for name in ("train", "generate", "grade"))
+    print(f"\noutside train, generate and grade: {outside:.2f} s, {outside / wall:.1%} (goal: under 15 %)")
+    cpu = [
+        _cpu([sys.executable, "-c", "pass"]),
+        _cpu([sys.executable, "-m", "autosurgeon", "--help"]),
+    ]
+    print(f"`--help`: {cpu[1] - cpu[0]:.2f} s of CPU beyond Python's own {cpu[0]:.2f} s (goal: under 0.3 s)")
+
+
+def _cpu(command: list[str]) -> float:
+    best = float("inf")
+    for _ in range(5):
+        before = getrusage(RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        after = getrusage(RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return best
+
+
+if __name__ == "__main__":
+    main()

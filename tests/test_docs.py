@@ -1,0 +1,89 @@
+"""What people read is held against the code: facts, rules, settings, commands and the README's own lines."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from autosurgeon import config
+from autosurgeon.cli.main import app
+from autosurgeon.policy.facts import FACTS, Fact
+from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.schema import BOUNDS, Rule
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+POLICIES = (ROOT / "policies" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_every_fact_is_documented_with_type_unit_and_sentence(fact: Fact) -> None:
+    assert f"| `{fact.name}` | {fact.phase} | {fact.type} | {fact.unit} | {fact.sentence} |" in POLICIES
+
+
+@pytest.mark.parametrize("word", [*BOUNDS, "reject", "hold", "stop", "revert", "warn", *Rule.model_fields])
+def test_every_word_of_a_rule_is_documented(word: str) -> None:
+    assert word in POLICIES
+
+
+def test_the_rule_in_the_policies_readme_is_a_rule(tmp_path: Path) -> None:
+    block = re.search(r"```yaml\n(.*?)```", POLICIES, re.DOTALL)
+    assert block is not None
+    example = block.group(1).split("rules:\n")[1]
+    shipped = (ROOT / "policies" / "bd62.yaml").read_text(encoding="utf-8")
+    extended = tmp_path / "extended.yaml"
+    extended.write_text(shipped + example.replace("id: stop-earlier", "id: stop-earlier-still"), encoding="utf-8")
+    assert load_policy(extended).rules[-1].id == "stop-earlier-still"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "policies").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_policy_is_sound_and_every_rule_has_its_lesson(path: Path) -> None:
+    assert all(len(rule.lesson.split()) > 4 for rule in load_policy(path).rules)
+
+
+def commands() -> list[str]:
+    found = []
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]  # it is a group
+        verbs = getattr(command, "commands", None)
+        found += [f"{name} {verb}" for verb in verbs] if verbs else [name]
+    return found
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_stands_in_the_readme(command: str) -> None:
+    noun, *verb = command.split()
+    assert re.search(rf"`{noun}[^`]*{verb[0] if verb else ''}[^`]*`", README), command
+
+
+def test_every_folder_of_the_house_is_on_the_map() -> None:
+    for folder in sorted((ROOT / "autosurgeon").iterdir()):
+        if folder.is_dir() and folder.name != "__pycache__":
+            assert re.search(rf"^\s+{folder.name}/ +\S+", README, re.MULTILINE), folder.name
+
+
+def test_the_two_set_up_commands_are_one_line_each_and_pin_torch() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv ")]
+    assert len(lines) == 2
+    assert all("torch==2.13.0" in line for line in lines)
+    assert lines[0].split("&&")[-1].strip().startswith(".venv/bin/autosurgeon run")
+    assert lines[1].endswith(".venv/bin/pytest")
+
+
+def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
+    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    sections = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))
+    ]
+    assert len(sections) > 5
+    for section in sections:
+        for field, after in zip(section.body, [*section.body[1:], None], strict=True):
+            if isinstance(field, ast.AnnAssign) and section.name != "Settings":
+                assert isinstance(after, ast.Expr), f"{section.name}.{ast.unparse(field.target)}"
+
+
+def test_the_changelog_is_kept() -> None:
+    assert "## 0.1.0" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
