@@ -71,9 +71,7 @@ def main() -> None:
             for number in range(1, options.passes + 1):
                 for stage in ins.store.stages(pass_scope(number)):
                     stages[stage.name].append(stage.seconds)
-    print(
-        f"{options.passes} passes, seed {options.seed}: {wall:.1f} s, the base's bench and the stack's import included\n"
-    )
+    print(f"{options.passes} passes, seed {options.seed}: {wall:.1f} s, the bench of the base included\n")
     print(f"{'stage':12} {'times':>5} {'mean s':>8} {'total s':>8}")
     for name, times in stages.items():
         print(f"{name:12} {len(times):5} {sum(times) / len(times):8.2f} {sum(times):8.2f}")
