@@ -10,6 +10,7 @@ from pathlib import Path
 from autosurgeon.bench.grade import Answer, Grader
 from autosurgeon.bench.splits import split_of
 from autosurgeon.bench.taskfile import read_tasks, write_tasks
+from autosurgeon.config import OrganSettings
 from autosurgeon.core.envelope import ORGAN, Condition, Mode
 from autosurgeon.core.jobs import GenerateJob, GenerateResult, PretrainJob, PretrainResult
 from autosurgeon.core.task import Task
@@ -111,7 +112,13 @@ def bench_base(
         "".join(json.dumps({"task_id": t.task_id, "prompt": t.prompt, "stop": stops[t.kind]}) + "\n" for t in tasks),
         encoding="utf-8",
     )
-    job = GenerateJob(model=model.resolve(), prompts=prompts.resolve(), max_new_tokens=128, batch_rows=64)
+    organ = OrganSettings()
+    job = GenerateJob(
+        model=model.resolve(),
+        prompts=prompts.resolve(),
+        max_new_tokens=organ.max_new_tokens,
+        batch_rows=organ.generate_batch_rows,
+    )
     result = capsules.run(job, workdir / "generate", on_progress)
     assert isinstance(result, GenerateResult)
     cond = Condition(

@@ -186,12 +186,12 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
     assert [(m, number) for m, number, _ in store.packs()] == [(manifest("p"), 1)]
 
 
-def test_the_first_result_of_a_task_is_its_record_over_all_occasions(store: SqlStore) -> None:
+def test_the_newest_result_of_a_task_is_its_record_over_all_occasions(store: SqlStore) -> None:
     first, second = make_envelope(passed=True), make_envelope(passed=False)
     store.commit_stage("s", "bench", {}, 1.0, envelopes=("p", "bench", [first]))
     store.commit_stage("s", "watch", {}, 1.0, envelopes=("p", "watch", [second]))
-    assert store.envelopes("p") == {"b/0": first}
-    assert store.envelopes("p", "watch") == {"b/0": second}
+    assert store.envelopes("p") == {"b/0": second}
+    assert store.envelopes("p", "bench") == {"b/0": first}
     assert store.envelopes("q") == {}
 
 
