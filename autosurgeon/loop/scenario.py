@@ -11,9 +11,8 @@ from autosurgeon.core.task import Split
 from autosurgeon.errors import UserError
 from autosurgeon.loop.ablation import ablate
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, pass_scope, take_stock
-from autosurgeon.loop.surgeon import begin_pass, finish_pass
+from autosurgeon.loop.surgeon import begin_pass, finish_pass, open_theatre
 from autosurgeon.loop.watch import revert
 from autosurgeon.stats.paired import flips
 
@@ -34,8 +33,7 @@ def run_bd62(ins: Instruments) -> Delta:
         raise UserError(
             "the bd62 scenario needs a workspace without passes", wanted="another --workspace", where=ins.workspace.root
         )
-    rebuild_projections(ins)
-    ins.capsules.warm_up()
+    open_theatre(ins)
     begin = take_stock(ins)
     reference, seed = ins.settings.organ.reference_lr, int(digest_text(f"bd62:{ins.settings.seed}")[:8], 16)
     first = _operate(

@@ -10,12 +10,13 @@ from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.task import Split, Task
-from autosurgeon.errors import PackError, StoreError
+from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import REPAIR
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import Model, Sampling, measure
 from autosurgeon.loop.settle import publish
 from autosurgeon.loop.stage import Done, once
+from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.store.database import utc_now
 
 
@@ -66,7 +67,7 @@ def _base(ins: Instruments) -> str:
 
     def import_base(_: Path) -> Done:
         manifest = ins.packs.import_checkpoint(ins.settings.organ_folder)
-        return Done({"pack": manifest.digest}, pack=(manifest, None))
+        return Done({"pack": manifest.digest, "organ": organ_digest(ins.settings.organ_folder)}, pack=(manifest, None))
 
     base: str = once(ins, "base", "import", import_base)["pack"]
     if ins.store.live() is None:
@@ -83,6 +84,18 @@ def _base(ins: Instruments) -> str:
         )
         publish(ins, decision)
     return base
+
+
+def refuse_other_organ(ins: Instruments) -> None:
+    """UserError when the workspace was begun with other weights than the settings name now."""
+    imported, folder = ins.store.stage_output("base", "import"), ins.settings.organ_folder
+    if imported is not None and imported["organ"] != (now := organ_digest(folder)):
+        raise UserError(
+            "this workspace was begun with another organ; name another --workspace, or the old model",
+            got=f"weights {now[:12]}",
+            wanted=imported["organ"][:12],
+            where=folder,
+        )
 
 
 def measure_missing(ins: Instruments, pack: str) -> None:

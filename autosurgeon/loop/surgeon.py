@@ -10,7 +10,7 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.settle import rebuild_projections
-from autosurgeon.loop.standing import Standing, take_stock
+from autosurgeon.loop.standing import Standing, refuse_other_organ, take_stock
 from autosurgeon.loop.surgery import Surgery
 from autosurgeon.policy.schema import Policy
 
@@ -20,6 +20,7 @@ def run(ins: Instruments) -> str:
 
     A pass that an earlier run left open is finished first and counts.
     """
+    open_theatre(ins)
     run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
     reason = "error"
     try:
@@ -31,9 +32,14 @@ def run(ins: Instruments) -> str:
     return reason
 
 
-def _run_passes(ins: Instruments, run_id: int) -> str:
+def open_theatre(ins: Instruments) -> None:
+    """What every start begins with: the right organ, files that agree with the store, a capsule server on its way."""
+    refuse_other_organ(ins)
     rebuild_projections(ins)
     ins.capsules.warm_up()
+
+
+def _run_passes(ins: Instruments, run_id: int) -> str:
     done, failures = 0, 0
     while (reason := ins.brakes.end_reason(done)) is None:
         left_open = open_pass(ins)

@@ -6,10 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+from autosurgeon.core.digest import digest_json
 from autosurgeon.core.pack import WEIGHTS_FILE
 from autosurgeon.core.tensorfile import padded_header
 from autosurgeon.errors import PackError
-from autosurgeon.packs.files import CHUNK_BYTES, read_header
+from autosurgeon.packs.files import CHUNK_BYTES, hash_file, read_header
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 NEEDED = ("config.json", "tokenizer.json")
@@ -42,6 +43,11 @@ def check_checkpoint(folder: Path) -> None:
         raise PackError(
             "a checkpoint that brings its own code is refused", got="auto_map", where=folder / "config.json"
         )
+
+
+def organ_digest(folder: Path) -> str:
+    """SHA-256 over the digests of a checkpoint's weight files, by which a workspace knows its organ again."""
+    return digest_json([hash_file(file) for file in sorted(folder.glob("*.safetensors"))])
 
 
 def stage_checkpoint(source: Path, target: Path) -> None:

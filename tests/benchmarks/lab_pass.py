@@ -18,6 +18,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 from rich.console import Console
 
+from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
 from autosurgeon.core.jobs import GenerateJob, TrainJob
 from autosurgeon.loop.brakes import Brakes
@@ -61,7 +62,8 @@ def main() -> None:
         root = Path(folder)
         quiet = PlainReporter(Console(quiet=True))
         settings = settings_of(root, seed=options.seed)
-        with operating_theatre(root, settings, quiet, Brakes(passes=options.passes)) as ins:
+        brakes = Brakes(passes=options.passes)
+        with logging_to(root / "log"), operating_theatre(root, settings, quiet, brakes) as ins:
             ins.capsules.warm_up()
             began = time.perf_counter()
             timed(ins, seconds)

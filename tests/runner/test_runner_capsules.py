@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -58,17 +59,13 @@ def endless_job(folder: Path) -> TrainJob:
 
 def when_at_work(workdir: Path) -> int:
     """The pid of the capsule at work in a folder, once it reports progress."""
-    for _ in range(600):
-        if (workdir / "progress.jsonl").exists():
-            break
+    deadline = time.monotonic() + 120
+    while not (workdir / "progress.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    found = subprocess.run(["pgrep", "-f", "autosurgeon.capsule"], capture_output=True, text=True, check=True).stdout
-    for pid in map(int, found.split()):
-        try:
-            if Path(f"/proc/{pid}/cwd").resolve() == workdir.resolve():
-                return pid
-        except OSError:
-            continue
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if entry.resolve() == workdir.resolve():
+                return int(entry.parent.name)
     raise AssertionError("no capsule works here")
 
 
