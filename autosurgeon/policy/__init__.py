@@ -1,0 +1,1 @@
+"""The judge: schema, facts, rules and loading of policies. Pure but for load.py."""
