@@ -9,12 +9,12 @@ from pathlib import Path
 
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.jobs import GenerateJob, GenerateResult, MergeJob, MergeResult, Result, TrainJob, TrainResult
+from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Task
 from autosurgeon.core.tensorfile import padded_header
 from autosurgeon.core.value import Value
-from autosurgeon.runner.capsules import OnProgress
 
 Knows = Callable[[int, str], bool]
 """(generation of the weights, task id) -> whether the model of that generation solves the task."""

@@ -51,6 +51,12 @@ def learns_everything(generation: int, task_id: str) -> bool:
     return generation > 0 or first_half(task_id)
 
 
+def jobs_of(ins: Instruments) -> list[Value]:
+    """The jobs that the scripted capsules were given, in order."""
+    assert isinstance(ins.capsules, ScriptedCapsules)
+    return ins.capsules.jobs
+
+
 @contextlib.contextmanager
 def small_theatre(
     root: Path,
@@ -83,7 +89,7 @@ def small_theatre(
             tasks=tasks,
             store=store,
             packs=PackStore(workspace.packs),
-            capsules=ScriptedCapsules(tasks, knows, before),  # type: ignore[arg-type]  # it runs jobs, which is all
+            capsules=ScriptedCapsules(tasks, knows, before),
             grader=Grader(configured.grading),
             dispatcher=Dispatcher(configured.lab.stdin_route),
             proposer=Proposer(

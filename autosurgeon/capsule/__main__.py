@@ -91,15 +91,8 @@ def _become_capsule(parent: int, request: dict[str, str]) -> None:
 
 def serve() -> int:
     """Import the stack, say so, then fork one capsule per request until standard input ends."""
-    import peft  # noqa: F401  # imported for its side effect: warm modules
-    import safetensors.torch  # noqa: F401
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast  # noqa: F401
-
-    import autosurgeon.capsule.generate
-    import autosurgeon.capsule.merge
-    import autosurgeon.capsule.train  # noqa: F401
+    for verb in ("generate", "merge", "train"):
+        verb_of(verb)  # its module imports the stack
 
     # The protocol keeps a descriptor of its own: libraries write to standard output as they please.
     answers = os.fdopen(os.dup(1), "w", buffering=1)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from autosurgeon.core.decision import Decision
+from autosurgeon.core.jobs import Result
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.value import Value
+
+OnProgress = Callable[[int, int, dict[str, float]], None]
+"""(done, total, metrics) of a capsule's last report."""
+
+
+class CapsuleRunner(Protocol):
+    """Someone who runs a capsule's job."""
+
+    def warm_up(self) -> None:
+        """Get ready in the background."""
+
+    def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
+        """Run the job in a fresh `workdir`: its typed result, or UserError or CapsuleError."""
 
 
 class Reporter(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import Settings
-from autosurgeon.core.ports import Reporter
+from autosurgeon.core.ports import CapsuleRunner, Reporter
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.lab.dispatcher import Dispatcher
@@ -15,7 +15,6 @@ from autosurgeon.loop.brakes import Brakes
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.study import Proposer
-from autosurgeon.runner.capsules import Capsules
 from autosurgeon.store.sqlstore import SqlStore
 
 
@@ -29,7 +28,7 @@ class Instruments:
     tasks: Mapping[str, Task]
     store: SqlStore
     packs: PackStore
-    capsules: Capsules
+    capsules: CapsuleRunner
     grader: Grader
     dispatcher: Dispatcher
     proposer: Proposer

@@ -13,13 +13,13 @@ from autosurgeon.bench.taskfile import read_tasks, write_tasks
 from autosurgeon.config import OrganSettings
 from autosurgeon.core.envelope import ORGAN, Condition, Mode
 from autosurgeon.core.jobs import GenerateJob, GenerateResult, PretrainJob, PretrainResult
+from autosurgeon.core.ports import CapsuleRunner, OnProgress
 from autosurgeon.core.task import Task
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError
 from autosurgeon.lab.corpus import BENCHES, bench_tasks, pretraining_rows
 from autosurgeon.packs.checkpoint import stage_checkpoint
 from autosurgeon.packs.files import hash_file
-from autosurgeon.runner.capsules import Capsules, OnProgress
 
 MANIFEST = "manifest.json"
 SHARE_WANTED = (0.25, 0.60)
@@ -55,7 +55,7 @@ class LabManifest(Value):
 
 
 def build_lab(
-    capsules: Capsules, grader: Grader, target: Path, recipe: LabRecipe, on_progress: OnProgress
+    capsules: CapsuleRunner, grader: Grader, target: Path, recipe: LabRecipe, on_progress: OnProgress
 ) -> LabManifest:
     """Write the bench files, train the base, measure it, and write the manifest last.
 
@@ -102,7 +102,7 @@ def _digests(folder: Path) -> dict[str, str]:
 
 
 def bench_base(
-    capsules: Capsules, grader: Grader, model: Path, tasks: list[Task], workdir: Path, on_progress: OnProgress
+    capsules: CapsuleRunner, grader: Grader, model: Path, tasks: list[Task], workdir: Path, on_progress: OnProgress
 ) -> dict[str, int]:
     """Wins per bench of a model, every prompt answered by it."""
     workdir.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def bench_base(
 
 
 def check_lab(
-    capsules: Capsules, grader: Grader, folder: Path, workdir: Path, say: Callable[[str, bool], None]
+    capsules: CapsuleRunner, grader: Grader, folder: Path, workdir: Path, say: Callable[[str, bool], None]
 ) -> bool:
     """Hold a lab against its manifest, its generator and its promise; `say` hears each finding, and if it is good."""
     try:

@@ -8,6 +8,7 @@ from autosurgeon.core.decision import Evidence, Phase
 from autosurgeon.core.jobs import MergeJob, MergeResult, StopRule, TrainJob, TrainResult
 from autosurgeon.core.pack import Lineage
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
@@ -29,7 +30,6 @@ from autosurgeon.policy.evidence import (
 )
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
-from autosurgeon.runner.capsules import OnProgress
 from autosurgeon.stats.paired import flips
 
 

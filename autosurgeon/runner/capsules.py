@@ -7,13 +7,13 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Outcome, Result
+from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.process import LOG_FILE, ColdCapsule, Running, WarmServer, kill_group
@@ -21,9 +21,6 @@ from autosurgeon.runner.process import LOG_FILE, ColdCapsule, Running, WarmServe
 POLL_S = 0.05
 REAP_S = 10.0
 MAX_OUTCOME_BYTES = 1 << 20
-
-OnProgress = Callable[[int, int, dict[str, float]], None]
-"""(done, total, metrics) of the capsule's last report."""
 
 
 class Capsules:

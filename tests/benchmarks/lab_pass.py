@@ -13,42 +13,59 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 from rich.console import Console
 
+from autosurgeon.bench.grade import Answer, Grader
 from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
-from autosurgeon.core.jobs import GenerateJob, TrainJob
+from autosurgeon.config import GradingSettings
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.jobs import GenerateJob, Result, TrainJob
+from autosurgeon.core.ports import CapsuleRunner, OnProgress
+from autosurgeon.core.value import Value
 from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import pass_scope
 from autosurgeon.loop.surgeon import run
 from autosurgeon.wiring import operating_theatre, settings_of
 
 
-def timed(ins: Instruments, seconds: dict[str, float]) -> None:
-    """Add up what capsules and grader take, by kind of work."""
-    run_capsule, grade_all = ins.capsules.run, ins.grader.grade_all
+@dataclass
+class TimedCapsules:
+    """Capsules, with what they take added up by kind of work."""
 
-    def run_timed(job, workdir, on_progress=None):  # type: ignore[no-untyped-def]
+    inner: CapsuleRunner
+    seconds: dict[str, float]
+
+    def warm_up(self) -> None:
+        self.inner.warm_up()
+
+    def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
         began = time.perf_counter()
         try:
-            return run_capsule(job, workdir, on_progress)
+            return self.inner.run(job, workdir, on_progress)
         finally:
             kind = "train" if isinstance(job, TrainJob) else "generate" if isinstance(job, GenerateJob) else "merge"
-            seconds[kind] += time.perf_counter() - began
+            self.seconds[kind] += time.perf_counter() - began
 
-    def grade_timed(answers, on_graded=None):  # type: ignore[no-untyped-def]
+
+class TimedGrader(Grader):
+    """A grader that adds up what it takes."""
+
+    def __init__(self, settings: GradingSettings, seconds: dict[str, float]) -> None:
+        super().__init__(settings)
+        self._seconds = seconds
+
+    def grade_all(self, answers: Iterable[Answer], on_graded: Callable[[int], None] | None = None) -> list[Envelope]:
         began = time.perf_counter()
         try:
-            return grade_all(answers, on_graded)
+            return super().grade_all(answers, on_graded)
         finally:
-            seconds["grade"] += time.perf_counter() - began
-
-    ins.capsules.run = run_timed  # type: ignore[method-assign]
-    ins.grader.grade_all = grade_timed  # type: ignore[method-assign]
+            self._seconds["grade"] += time.perf_counter() - began
 
 
 def main() -> None:
@@ -66,7 +83,8 @@ def main() -> None:
         with logging_to(root / "log"), operating_theatre(root, settings, quiet, brakes) as ins:
             ins.capsules.warm_up()
             began = time.perf_counter()
-            timed(ins, seconds)
+            capsules, grader = TimedCapsules(ins.capsules, seconds), TimedGrader(settings.grading, seconds)
+            ins = replace(ins, capsules=capsules, grader=grader)
             run(ins)
             wall = time.perf_counter() - began
             stages: dict[str, list[float]] = defaultdict(list)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from theatre import first_half, learns_everything, small_theatre
+from theatre import first_half, jobs_of, learns_everything, small_theatre
 
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
 from autosurgeon.core.passes import PassState
@@ -45,7 +45,7 @@ def test_the_first_lost_anchor_ends_the_pass_before_the_merge(tmp_path: Path) ->
         record = ins.store.get_pass(1)
         assert record.state == PassState.REJECTED
         assert "anchor-wins-kept" in record.reason
-        assert not any(isinstance(job, MergeJob) for job in ins.capsules.jobs)  # type: ignore[attr-defined]
+        assert not any(isinstance(job, MergeJob) for job in jobs_of(ins))
         assert record.feedback is not None
         assert record.feedback.violations == {"anchor-wins-kept": 1.0}
         assert record.feedback.value is None
@@ -124,7 +124,7 @@ def test_no_row_ever_comes_from_a_held_out_split(tmp_path: Path) -> None:
 def test_the_stop_rule_of_the_policy_reaches_the_capsule(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
         run(ins)
-        job = next(job for job in ins.capsules.jobs if isinstance(job, TrainJob))  # type: ignore[attr-defined]
+        job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
         assert [(rule.rule_id, rule.fact) for rule in job.stop_rules] == [("loss-floor", "training.loss_fraction")]
 
 

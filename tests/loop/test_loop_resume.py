@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from theatre import learns_everything, small_theatre
+from theatre import jobs_of, learns_everything, small_theatre
 
+from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError
@@ -21,7 +22,7 @@ def test_a_run_that_is_cut_at_any_job_ends_as_the_one_that_was_not(tmp_path: Pat
     with small_theatre(tmp_path / "whole", learns_everything) as ins:
         run(ins)
         whole = [(d.decision_id, d.action, d.live_version, d.pack) for d in ins.store.decisions()]
-        jobs = len(ins.capsules.jobs)  # type: ignore[attr-defined]
+        jobs = len(jobs_of(ins))
     for cut_at in range(jobs):
         seen = 0
 
@@ -43,7 +44,7 @@ def test_a_run_that_is_cut_at_any_job_ends_as_the_one_that_was_not(tmp_path: Pat
 
 def test_a_request_to_stop_ends_after_the_running_stage_and_the_next_run_goes_on(tmp_path: Path) -> None:
     def ask_to_stop(job: Value) -> None:
-        if job.verb == "train":  # type: ignore[attr-defined]
+        if isinstance(job, TrainJob):
             ins.brakes.stop_requested = True
 
     with small_theatre(tmp_path, learns_everything, before=ask_to_stop) as ins:
@@ -52,13 +53,13 @@ def test_a_request_to_stop_ends_after_the_running_stage_and_the_next_run_goes_on
         assert ins.store.get_pass(1).state == PassState.TRAINED
     with small_theatre(tmp_path, learns_everything) as ins:
         assert run(ins) == "passes"
-        assert not any(job.verb == "train" for job in ins.capsules.jobs)  # type: ignore[attr-defined]
+        assert not any(isinstance(job, TrainJob) for job in jobs_of(ins))
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
 
 
 def test_a_committed_stage_whose_files_are_gone_is_run_again(tmp_path: Path) -> None:
     def stop_after_training(job: Value) -> None:
-        if job.verb == "train":  # type: ignore[attr-defined]
+        if isinstance(job, TrainJob):
             ins.brakes.stop_requested = True
 
     with small_theatre(tmp_path, learns_everything, before=stop_after_training) as ins:
@@ -66,7 +67,7 @@ def test_a_committed_stage_whose_files_are_gone_is_run_again(tmp_path: Path) -> 
         (ins.workspace.stage("pass-0001", "train") / "adapter" / "adapter_model.safetensors").unlink()
     with small_theatre(tmp_path, learns_everything) as ins:
         run(ins)
-        assert any(job.verb == "train" for job in ins.capsules.jobs)  # type: ignore[attr-defined]
+        assert any(isinstance(job, TrainJob) for job in jobs_of(ins))
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
 
 
