@@ -66,7 +66,7 @@ class Capsules:
         assert self._server is not None
         try:
             return self._server.start(workdir)
-        except CapsuleError:
+        except (CapsuleError, UserError):
             self._server.close()
             self._server = None
             raise

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from autosurgeon.core.jobs import JOB_FILE
-from autosurgeon.errors import CapsuleError
+from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.environment import scrubbed_environment
 
 LOG_FILE = "capsule.log"
@@ -66,6 +66,7 @@ class WarmServer:
     def __init__(self, python: str, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self._log = home / "server.log"
+        self._python = python
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [python, "-m", "autosurgeon.capsule", "--serve"],
@@ -79,10 +80,13 @@ class WarmServer:
         self._ready = False
 
     def start(self, workdir: Path) -> WarmCapsule:
-        """Fork a capsule for the job in `workdir`; CapsuleError when the server is gone."""
-        if not self._ready:
-            self.answer(START_TIMEOUT_S)
-            self._ready = True
+        """Fork a capsule for the job in `workdir`.
+
+        Raises:
+            UserError: the interpreter cannot load the torch stack.
+            CapsuleError: the server is gone.
+        """
+        self._get_ready()
         request = {"job": str(workdir / JOB_FILE), "log": str(workdir / LOG_FILE)}
         try:
             stdin = self._pipe(self._process.stdin)
@@ -94,6 +98,23 @@ class WarmServer:
         if answer is None:
             raise CapsuleError("timeout", "the warm capsule server does not fork")
         return WarmCapsule(self, answer["pid"])
+
+    def _get_ready(self) -> None:
+        """Wait for the stack to be imported, once."""
+        if self._ready:
+            return
+        try:
+            self.answer(START_TIMEOUT_S)
+        except CapsuleError as error:
+            if self._process.wait() > 0:  # it ended by itself; a signal would be the world's doing
+                last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+                raise UserError(
+                    "the capsule's interpreter cannot load the torch stack; `autosurgeon doctor` says what is missing",
+                    got=last[-1] if last else "no word",
+                    where=self._python,
+                ) from error
+            raise
+        self._ready = True
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -123,6 +123,15 @@ def test_a_capsule_that_leaves_nothing_is_no_result(tmp_path: Path) -> None:
         runner.run(generate_job(tmp_path), tmp_path / "work")
 
 
+def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2\nexit 1\n")
+    bare.chmod(0o755)
+    runner = Capsules(CapsuleSettings(python=str(bare)), tmp_path / "home")
+    with pytest.raises(UserError, match=r"autosurgeon doctor.*No module named 'torch'"):
+        runner.run(generate_job(tmp_path), tmp_path / "work")
+
+
 def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
     seen = scrubbed_environment(tmp_path)
