@@ -85,6 +85,7 @@ class WarmServer:
         Raises:
             UserError: the interpreter cannot load the torch stack.
             CapsuleError: the server is gone.
+
         """
         self._get_ready()
         request = {"job": str(workdir / JOB_FILE), "log": str(workdir / LOG_FILE)}
