@@ -68,6 +68,8 @@ def _loop(ins: Instruments) -> None:
     ins.reporter.say(_ending(reason))
     for line in _summary(ins):
         ins.reporter.say(line)
+    if reason == "failures":
+        raise typer.Exit(1)
 
 
 def _ending(reason: str) -> str:
