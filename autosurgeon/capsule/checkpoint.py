@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from autosurgeon.errors import PackError
+
 
 def compute_device() -> torch.device:
     """The accelerator where there is one, else the CPU."""
@@ -19,8 +21,15 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
+def _check_present(folder: Path) -> None:
+    """Transformers would take a missing folder's name for one of a hub's."""
+    if not folder.is_dir():
+        raise PackError("a model folder is missing", where=folder)
+
+
 def open_tokenizer(folder: Path) -> Any:
-    """The folder's tokenizer, padding on the left, as generation wants it."""
+    """The folder's tokenizer, padding on the left, as generation wants it; PackError when there is no such folder."""
+    _check_present(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
@@ -29,7 +38,13 @@ def open_tokenizer(folder: Path) -> Any:
 
 
 def open_model(folder: Path, *, nf4: bool = False) -> Any:
-    """The folder's causal model on the compute device; `nf4` loads its linear layers in 4 bits by bitsandbytes."""
+    """The folder's causal model on the compute device; `nf4` loads its linear layers in 4 bits by bitsandbytes.
+
+    Raises:
+        PackError: there is no such folder.
+
+    """
+    _check_present(folder)
     device = compute_device()
     options: dict[str, Any] = {"dtype": compute_dtype(device)}
     if nf4:

@@ -11,7 +11,6 @@ from typing import Literal
 
 from autosurgeon.core.envelope import ORGAN
 
-PLANNER = "planner"
 REPAIR = 'set `stdin_route = "organ"` under `[lab]` in autosurgeon.toml'
 
 

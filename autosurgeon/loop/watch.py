@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autosurgeon.core.decision import Decision
+from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Split
@@ -55,7 +55,9 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         anchors=standing.anchors,
     )
     judgement = judge(policy, "watch", evidence)
-    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack))
+    # Looked for only when it is needed: a pack that holds must not fall with a damaged predecessor.
+    fallen = judgement.verdict != Verdict.ACCEPT
+    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None)
 
 
 def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None) -> Decision:

@@ -169,3 +169,14 @@ def test_a_world_that_keeps_failing_fails_the_pass_and_says_nothing_of_the_recip
         assert [record.state for record in passes] == [PassState.FAILED] * 3
         assert all(record.feedback is not None and record.feedback.failed for record in passes)
         assert len([stage for stage in ins.store.stages("pass-0001") if stage.error]) == 3
+
+
+def test_a_pack_that_holds_stays_live_though_its_predecessor_is_damaged(tmp_path: Path) -> None:
+    def damage_the_base(job: Value) -> None:
+        if isinstance(job, GenerateJob) and "watch" in str(job.prompts):
+            base = ins.store.live_history()[0].pack
+            (ins.packs.path(base) / "model.safetensors").write_bytes(b"")
+
+    with small_theatre(tmp_path, learns_everything, before=damage_the_base) as ins:
+        run(ins)
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
