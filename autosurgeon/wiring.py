@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
-from autosurgeon.bench.taskfile import read_tasks
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
 from autosurgeon.core.ports import Reporter
 from autosurgeon.core.recipe import Quantization

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autosurgeon.bench.formats.native import write_tasks
+from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Answer, Grader
 from autosurgeon.bench.splits import split_of
-from autosurgeon.bench.taskfile import read_tasks, write_tasks
 from autosurgeon.config import OrganSettings
 from autosurgeon.core.envelope import ORGAN, Condition, Mode
 from autosurgeon.core.jobs import GenerateJob, GenerateResult, PretrainJob, PretrainResult

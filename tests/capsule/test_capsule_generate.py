@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autosurgeon.bench.taskfile import read_tasks
+from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.generate import cut, generate
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob

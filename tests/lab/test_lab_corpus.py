@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 import pytest
 from builders import make_envelope
 
+from autosurgeon.bench.formats.native import write_tasks
+from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Answer, Grader
 from autosurgeon.bench.splits import split_of
-from autosurgeon.bench.taskfile import read_tasks, write_tasks
 from autosurgeon.config import GradingSettings, shipped
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Split, Task

