@@ -33,10 +33,21 @@ def small_world() -> dict[str, Task]:
     tasks = {}
     for split, size in SIZES.items():
         for number in range(size):
-            task = make_task(f"b/{split.value}-{number}", split=split, prompt=f"# {split.value} {number}\n")
+            task = make_task(
+                f"b/{split.value}-{number}",
+                split=split,
+                prompt=f"# {split.value} {number}\n",
+                # A program of its own, since one that stands in two splits is contamination.
+                reference=f"def solve(x):\n    return x + {len(tasks)} - {len(tasks)}\n",
+            )
             tasks[task.task_id] = task
     for number, split in enumerate((Split.SURGERY, Split.GATE)):
-        task = make_task(f"leak/{number}", split=split, prompt=f"# read from stdin {number}\n")
+        task = make_task(
+            f"leak/{number}",
+            split=split,
+            prompt=f"# read from stdin {number}\n",
+            reference=f"def solve(x):\n    return x * {number + 2} // {number + 2}\n",
+        )
         tasks[task.task_id] = task
     return tasks
 
@@ -64,6 +75,7 @@ def small_theatre(
     *,
     before: Callable[[Value], None] = lambda job: None,
     passes: int = 1,
+    tasks: dict[str, Task] | None = None,
     **settings: Any,
 ) -> Iterator[Instruments]:
     """Instruments over the small world; the same root again is the same workspace, after a restart."""
@@ -79,7 +91,7 @@ def small_theatre(
         "loop": {"min_free_mib": 0},
     } | settings
     configured = Settings(**content)
-    workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), small_world()
+    workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), tasks or small_world()
     store = SqlStore(workspace.database, create=True)
     try:
         yield Instruments(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from autosurgeon.core.digest import digest_text
@@ -11,6 +11,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
+from autosurgeon.errors import UserError
 
 Why = Literal["poison", "anchor", "mastered"]
 
@@ -59,18 +60,20 @@ def build_dataset(
 
     Args:
         recipe: shares, mix and seed.
-        tasks: every task by id; only those of the surgery split with a reference can be rows.
+        tasks: the tasks of the surgery split, by id; only those with a reference can be rows.
         parent: the parent's envelopes by task id.
         targets: benches whose failures may be trained on.
         anchors: ids of confirmed wins.
         history: ids that were ever poison, for the mix `union`.
 
+    Raises:
+        UserError: a task of another split is among the tasks; what is held out must never come this far.
+
     """
+    _refuse_held_out(tasks.values())
     rng = random.Random(f"rows:{recipe.seed}")
     usable = {
-        task_id
-        for task_id, task in tasks.items()
-        if task.split == Split.SURGERY and task.reference and task.bench in targets and task_id in parent
+        task_id for task_id, task in tasks.items() if task.reference and task.bench in targets and task_id in parent
     }
     failures = sorted(task_id for task_id in usable if not parent[task_id].passed)
     poison = set(_share(failures, recipe.poison_share, rng))
@@ -86,6 +89,16 @@ def build_dataset(
         **dict.fromkeys(mastered, "mastered"),
     }
     return Dataset(rows=tuple(_row(tasks[task_id], why[task_id]) for task_id in sorted(why)))
+
+
+def _refuse_held_out(tasks: Iterable[Task]) -> None:
+    strays = sorted(task.task_id for task in tasks if task.split != Split.SURGERY)
+    if strays:
+        raise UserError(
+            "held-out tasks were handed to the dataset",
+            got=", ".join(strays[:3]) + (f" and {len(strays) - 3} more" if len(strays) > 3 else ""),
+            wanted="tasks of the surgery split alone",
+        )
 
 
 def _share(ids: list[str], share: float, rng: random.Random) -> list[str]:

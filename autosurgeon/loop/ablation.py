@@ -11,9 +11,9 @@ from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
-from autosurgeon.dataset.rows import build_dataset
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.plan import ROWS_FILE, choose_rows
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder
 from autosurgeon.loop.surgery import show_training, train_job
@@ -61,12 +61,9 @@ def _variant(ins: Instruments, standing: Standing, name: str, rows: int, results
 
 def _try(ins: Instruments, standing: Standing, name: str, recipe: Recipe) -> Variant:
     def work(folder: Path) -> Done:
-        live = ins.store.envelopes(standing.live)
         history = (ins.store.stage_output(pass_scope(1), "dataset") or {}).get("poison", ())
-        dataset = build_dataset(recipe, ins.tasks, live, standing.counted, standing.anchors, history)
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = folder / "rows.jsonl"
-        rows.write_text(dataset.jsonl, encoding="utf-8")
+        dataset = choose_rows(ins, recipe, standing.live, standing, history, folder)
+        rows = folder / ROWS_FILE
         result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
         assert isinstance(result, TrainResult)
         model = Model(name, verified_folder(ins, standing.live), folder / "train" / result.adapter)

@@ -130,7 +130,13 @@ def _story(ins: Instruments, record: PassRecord, standing: Standing) -> PassStor
     )
 
 
-PHASE_AFTER = {"proposal": "dataset", "training": "train", "smoke": "smoke", "promotion": "bench", "watch": "watch"}
+PHASE_AFTER = {
+    "proposal": "contamination",
+    "training": "train",
+    "smoke": "smoke",
+    "promotion": "bench",
+    "watch": "watch",
+}
 
 
 def _refusals(ins: Instruments, number: int, seconds: dict[str, float]) -> tuple[Refusal, ...]:

@@ -12,16 +12,16 @@ from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
-from autosurgeon.dataset.rows import Dataset, build_dataset
+from autosurgeon.dataset.rows import Dataset
 from autosurgeon.errors import CapsuleError, PackError, WorldError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder
 from autosurgeon.loop.watch import watch
 from autosurgeon.policy.evidence import (
-    data_facts,
     promotion_facts,
     recipe_facts,
     smoke_facts,
@@ -91,35 +91,15 @@ class Surgery:
     def _plan(self) -> Dataset:
         """Choose the rows and judge recipe and rows before any compute is spent."""
         ins, recipe, standing = self._ins, self._record.recipe, self._standing
-
-        def choose(folder: Path) -> Done:
-            history = {
-                task_id
-                for record in ins.store.passes()
-                if record.number < self._number
-                for task_id in (ins.store.stage_output(pass_scope(record.number), "dataset") or {}).get("poison", ())
-            }
-            parent = ins.store.envelopes(self._record.parent)
-            chosen = build_dataset(recipe, ins.tasks, parent, standing.counted, standing.anchors, history)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "rows.jsonl").write_text(chosen.jsonl, encoding="utf-8")
-            poison = [row.task_id for row in chosen.rows if row.why == "poison"]
-            return Done({"dataset": chosen.model_dump(mode="json"), "digest": chosen.digest, "poison": poison})
-
-        output = once(ins, self._scope, "dataset", choose, lambda _: self._rows_file.is_file())
-        dataset = Dataset.model_validate(output["dataset"])
+        dataset, of_rows = plan_rows(ins, self._record, standing)
         evidence = {
             **recipe_facts(recipe, ins.settings.organ.reference_lr),
             **target_facts(standing.counted, standing.foreign),
-            **data_facts([row.why for row in dataset.rows], [row.split for row in dataset.rows]),
+            **of_rows,
         }
         self._gate("proposal", evidence)
         self._advance(PassState.READY)
         return dataset
-
-    @property
-    def _rows_file(self) -> Path:
-        return self._ins.workspace.stage(self._scope, "dataset") / "rows.jsonl"
 
     def _train(self, dataset: Dataset) -> Path:
         """Train the adapter, committed before anything is evaluated."""
@@ -127,7 +107,7 @@ class Surgery:
         folder = ins.workspace.stage(self._scope, "train")
 
         def train(workdir: Path) -> Done:
-            job = train_job(ins, self._record.parent, recipe, self._rows_file, _stop_rules(self._policy))
+            job = train_job(ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy))
             result = ins.capsules.run(job, workdir, show_training(ins))
             return Done({"result": result.model_dump(mode="json")})
 

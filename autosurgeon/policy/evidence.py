@@ -13,6 +13,9 @@ from autosurgeon.stats.paired import flips, p_regression
 Results = Mapping[str, Envelope]
 """A pack's envelopes by task id."""
 
+MOST_NAMED = 20
+"""Of what evidence names; a decision is to be read, and the stage's own output holds the rest."""
+
 
 def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
     """What the recipe says; its rate also as a ratio, so that one policy fits organs of any size."""
@@ -38,6 +41,20 @@ def data_facts(reasons: Sequence[str], splits: Sequence[str]) -> Evidence:
         "data.mastered_rows": reasons.count("mastered"),
         "data.held_out_rows": sum(split != "surgery" for split in splits),
     }
+
+
+def contamination_facts(twins: Mapping[str, Sequence[str]], near: Mapping[str, Sequence[str]]) -> Evidence:
+    """Which rows are held-out tasks told again, and which are like one: by row, its pairs in words."""
+    return {
+        "data.held_out_hits": len(twins),
+        "data.held_out_pairs": _first_named(twins),
+        "data.near_hits": len(near),
+        "data.near_pairs": _first_named(near),
+    }
+
+
+def _first_named(pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    return tuple(pair for told in pairs.values() for pair in told)[:MOST_NAMED]
 
 
 def target_facts(targets: Sequence[str], foreign_answers: Mapping[str, int]) -> Evidence:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Phase
 
-FactType = Literal["number", "text", "truth"]
+FactType = Literal["number", "text", "truth", "list"]
 
 
 class Fact(NamedTuple):
@@ -17,6 +17,8 @@ class Fact(NamedTuple):
     unit: str
     phase: Phase
     sentence: str
+    named_by: str | None = None
+    """The fact that names what this one counts: a decision that turns on the count shows the names."""
 
 
 FACTS: tuple[Fact, ...] = (
@@ -38,6 +40,24 @@ FACTS: tuple[Fact, ...] = (
         "data.mastered_rows", "number", "rows", "proposal", "Rows that the parent passes and that are no anchor rows."
     ),
     Fact("data.held_out_rows", "number", "rows", "proposal", "Rows from any split but surgery."),
+    Fact(
+        "data.held_out_hits",
+        "number",
+        "rows",
+        "proposal",
+        "Rows that are a held-out task told again: same program, same prompt, or same family.",
+        "data.held_out_pairs",
+    ),
+    Fact("data.held_out_pairs", "list", "pairs", "proposal", "Which rows, and which held-out tasks; the first 20."),
+    Fact(
+        "data.near_hits",
+        "number",
+        "rows",
+        "proposal",
+        "Rows that are like a held-out task: half of its 10-grams, or MinHash similarity 0.7.",
+        "data.near_pairs",
+    ),
+    Fact("data.near_pairs", "list", "pairs", "proposal", "Which rows, and which held-out tasks; the nearest 20."),
     Fact("training.loss", "number", "nats per token", "training", "Mean loss of the last quarter epoch."),
     Fact("training.loss_fraction", "number", "ratio", "training", "That loss over the first epoch's mean loss."),
     Fact("training.epochs", "number", "epochs", "training", "How often the rows were read."),

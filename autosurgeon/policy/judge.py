@@ -6,9 +6,11 @@ Every rule is evaluated, the worst one decides, and doubt never promotes.
 from __future__ import annotations
 
 from autosurgeon.core.decision import Evidence, Judgement, Phase, RuleResult, Verdict, worst
+from autosurgeon.policy.facts import BY_NAME
 from autosurgeon.policy.rules import apply_rule, is_no_number
 from autosurgeon.policy.schema import Policy
 
+MOST_SHOWN = 3
 REMEDY = {"reject": Verdict.REJECT, "revert": Verdict.REJECT, "hold": Verdict.INCONCLUSIVE}
 
 
@@ -30,7 +32,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     if not results:
         reason = f"no rule speaks for phase {phase!r}"
     elif deciding:
-        reason = "; ".join(explain(result) for result in deciding)
+        reason = "; ".join(explain(result, evidence) for result in deciding)
     else:
         spoke = [result.rule_id for result in results if result.result in ("failed", "missing")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
@@ -46,6 +48,11 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     )
 
 
-def explain(result: RuleResult) -> str:
-    """One line: the rule, what was seen, what was wanted."""
-    return f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"
+def explain(result: RuleResult, evidence: Evidence) -> str:
+    """One line: the rule, what was seen, what was wanted, and the names of what was counted, where there are any."""
+    line = f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"
+    names = evidence.get(BY_NAME[result.fact].named_by or "")
+    if not isinstance(names, tuple) or not names:
+        return line
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"{line}: {', '.join(names[:MOST_SHOWN])}{more}"

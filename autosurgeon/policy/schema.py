@@ -38,6 +38,8 @@ class Bounded(Value):
             raise ValueError(f"unknown fact {self.fact!r}; {nearest(self.fact, BY_NAME)}")
         if given[0] in ("at_most", "at_least") and BY_NAME[self.fact].type != "number":
             raise ValueError(f"{given[0]} needs a number; {self.fact} is {BY_NAME[self.fact].type}")
+        if (given[0] == "subset_of") != (BY_NAME[self.fact].type == "list"):
+            raise ValueError(f"{self.fact} is {BY_NAME[self.fact].type}; `subset_of` is for lists, and lists for it")
         return self
 
     @property

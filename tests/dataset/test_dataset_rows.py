@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.dataset.rows import Dataset, build_dataset
+from autosurgeon.errors import UserError
 
 
 class World(NamedTuple):
@@ -25,7 +26,8 @@ class World(NamedTuple):
     history: list[str]
 
     def rows(self, targets: tuple[str, ...] = ("b", "c"), **recipe: Any) -> Dataset:
-        return build_dataset(make_recipe(**recipe), self.tasks, self.parent, targets, self.anchors, self.history)
+        surgery = {task_id: task for task_id, task in self.tasks.items() if task.split == Split.SURGERY}
+        return build_dataset(make_recipe(**recipe), surgery, self.parent, targets, self.anchors, self.history)
 
 
 @st.composite
@@ -57,6 +59,14 @@ def test_only_the_surgery_split_of_the_target_benches_becomes_rows(
     for row in w.rows(targets=("b",), mix=mix, poison_share=share, anchor_share=ratio).rows:
         assert w.tasks[row.task_id].split == Split.SURGERY
         assert (row.split, row.bench) == ("surgery", "b")
+
+
+@pytest.mark.parametrize("split", [split for split in Split if split != Split.SURGERY])
+def test_a_task_of_another_split_is_refused_by_name_before_any_row_is_chosen(split: Split) -> None:
+    world = plain_world(2, 2)
+    tasks = world.tasks | {"b/9": make_task("b/9", split=split)}
+    with pytest.raises(UserError, match=r"held-out tasks were handed to the dataset; got b/9; wanted .* surgery split"):
+        build_dataset(make_recipe(), tasks, world.parent, ("b",), (), ())
 
 
 @given(worlds(), MIXES, SHARES, RATIOS)

@@ -29,6 +29,10 @@ GOOD: Evidence = {
     "data.anchor_rows": 100,
     "data.mastered_rows": 0,
     "data.held_out_rows": 0,
+    "data.held_out_hits": 0,
+    "data.held_out_pairs": (),
+    "data.near_hits": 40,
+    "data.near_pairs": ("b/1 ~ b/2 (gate, minhash 0.71)",),
     "training.loss": 0.6,
     "training.loss_fraction": 0.8,
     "training.epochs": 1.0,
@@ -111,6 +115,20 @@ def test_the_recipe_of_bd62_is_refused_before_any_compute_is_spent() -> None:
         "small-rank-on-few-rows",
         "no-leaking-target",
     }
+
+
+def test_a_row_that_is_a_held_out_task_is_refused_and_the_pair_is_named() -> None:
+    judgement = judged("proposal", data__held_out_hits=1, data__held_out_pairs=("b/1 ~ b/2 (gate, same program)",))
+    assert judgement.verdict == Verdict.REJECT
+    assert judgement.reason == (
+        "no-contamination: data.held_out_hits is 1, wanted at_most 0: b/1 ~ b/2 (gate, same program)"
+    )
+
+
+def test_rows_that_are_only_like_held_out_tasks_are_told_and_not_refused() -> None:
+    judgement = judged("proposal", data__near_hits=300)
+    assert judgement.verdict == Verdict.ACCEPT
+    assert judgement.evidence["data.near_hits"] == 300
 
 
 def test_many_rows_allow_more_heat_and_rank() -> None:

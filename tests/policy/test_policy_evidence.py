@@ -11,6 +11,7 @@ from autosurgeon.core.decision import Evidence
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.policy.evidence import (
     Results,
+    contamination_facts,
     data_facts,
     promotion_facts,
     recipe_facts,
@@ -63,6 +64,7 @@ def test_the_phases_together_measure_every_documented_fact_and_no_other() -> Non
     facts = (
         recipe_facts(make_recipe(), 1e-3)
         | data_facts([], [])
+        | contamination_facts({}, {})
         | target_facts([], {})
         | training_facts(trained())
         | smoke_facts([], {})
@@ -79,6 +81,13 @@ def test_the_learning_rate_is_also_told_against_the_organs_own() -> None:
 def test_rows_are_counted_by_reason_and_by_split() -> None:
     facts = data_facts(["poison", "poison", "anchor", "mastered"], ["surgery", "gate", "surgery", "canary"])
     assert list(facts.values()) == [4, 2, 1, 1, 2]
+
+
+def test_contaminated_rows_are_counted_once_and_their_pairs_are_named() -> None:
+    facts = contamination_facts({"a": ["a ~ x", "a ~ y"]}, {f"{n}": [f"{n} ~ z"] for n in range(30)})
+    assert (facts["data.held_out_hits"], facts["data.held_out_pairs"]) == (1, ("a ~ x", "a ~ y"))
+    assert facts["data.near_hits"] == 30
+    assert facts["data.near_pairs"] == tuple(f"{n} ~ z" for n in range(20))
 
 
 def test_a_target_leaks_when_another_handler_answered_for_it() -> None:

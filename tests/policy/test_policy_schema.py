@@ -55,6 +55,27 @@ def test_a_bound_in_numbers_needs_a_fact_in_numbers(fact: str) -> None:
     assert "needs a number" in refused(make_rule("r", fact, at_most=1))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fact": "gate.net", "subset_of": ["a"]},
+        {"fact": "data.near_pairs", "equals": "a"},
+        {"fact": "data.near_pairs", "at_most": 1},
+    ],
+)
+def test_a_list_has_a_bound_of_its_own(changes: dict[str, Any]) -> None:
+    assert "is for lists" in refused(make_rule("r", **changes)) or "needs a number" in refused(
+        make_rule("r", **changes)
+    )
+
+
+def test_a_fact_that_names_what_another_counts_is_a_list_of_the_same_phase() -> None:
+    naming = [(fact, BY_NAME[fact.named_by]) for fact in FACTS if fact.named_by]
+    assert naming
+    for fact, names in naming:
+        assert (names.type, names.phase) == ("list", fact.phase)
+
+
 def test_a_fact_that_is_not_measured_yet_is_refused() -> None:
     assert "not known at phase" in refused(make_rule("r", "training.loss", phase="proposal", at_most=1))
 
