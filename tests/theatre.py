@@ -30,7 +30,7 @@ SIZES = {Split.SURGERY: 6, Split.DEV: 3, Split.GATE: 5, Split.CANARY: 4}
 
 def small_world() -> dict[str, Task]:
     """Bench `b` with tasks in every split, and bench `leak`, whose prompts the dispatcher takes for planning."""
-    tasks = {}
+    tasks: dict[str, Task] = {}
     for split, size in SIZES.items():
         for number in range(size):
             task = make_task(
