@@ -108,10 +108,16 @@ class CapsuleSettings(_Section):
 class GradingSettings(_Section):
     """Running generated programs."""
 
-    workers: int = Field(0, ge=0)
+    jail: Literal["auto", "bwrap", "landlock", "plain"] = "auto"
+    """How programs are kept in; `auto` takes the best that works on this machine."""
+    allow_plain_jail: bool = False
+    """Whether the loop may run programs with no sandbox around them, where the machine offers none."""
+    workers: int = Field(0, ge=0, le=1024)
     """Programs at once; 0 takes the number of cores."""
-    cpu_s: int = Field(4, ge=1)
-    """CPU seconds per program."""
+    cpu_s: float = Field(2, gt=0, le=3600, allow_inf_nan=False)
+    """CPU seconds per program; a program may use ten times what its task's reference uses, where that is more."""
+    wall_s: float = Field(30, gt=0, le=86400, allow_inf_nan=False)
+    """Seconds of wall clock per program: a backstop for programs that sleep."""
     memory_mib: int = Field(1024, ge=64)
     """Address space per program."""
 

@@ -13,6 +13,7 @@ from autosurgeon.core.ports import Reporter
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import UserError
 from autosurgeon.lab.corpus import BENCHES
 from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.loop.brakes import Brakes
@@ -68,6 +69,14 @@ def operating_theatre(root: Path, settings: Settings, reporter: Reporter, brakes
     policy = load_policy(settings.policy_file)
     bounds = clip(settings.search, policy)
     check_checkpoint(settings.organ_folder)
+    grader = Grader(settings.grading)
+    if grader.level == "plain" and not settings.grading.allow_plain_jail:
+        raise UserError(
+            "no sandbox works on this machine, and programs of a model would run unattended",
+            got="the plain jail",
+            wanted="bubblewrap installed, or grading.allow_plain_jail = true",
+            where="autosurgeon doctor tells more",
+        )
     tasks = lab_tasks()
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace_lock(workspace.lock))
@@ -82,7 +91,7 @@ def operating_theatre(root: Path, settings: Settings, reporter: Reporter, brakes
             store=store,
             packs=PackStore(workspace.packs),
             capsules=capsules,
-            grader=Grader(settings.grading),
+            grader=grader,
             dispatcher=Dispatcher(settings.lab.stdin_route),
             proposer=Proposer(
                 bounds,

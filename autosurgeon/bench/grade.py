@@ -1,20 +1,29 @@
-"""Grading: completions in, envelopes out. The wanted answers never leave this process."""
+"""Grading: programs in, grades out, in order, as many at once as there are workers."""
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
-from typing import NamedTuple
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal, NamedTuple, Self
 
-from autosurgeon.bench.jail import Jail, Limits, Testimony
-from autosurgeon.bench.plain import NotPlainError, decode, same
+from autosurgeon.bench.cell import Cell, CellError, Limits, Testimony, Way
+from autosurgeon.bench.jail import Level, choose
 from autosurgeon.config import GradingSettings
+from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Condition, Envelope, Poison
 from autosurgeon.core.task import Task
 from autosurgeon.errors import WorldError
+
+WINDOW = 512
+"""Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""
+REMEMBERED = 4096
+SLOWER_THAN_REFERENCE = 10
+"""A program may use so many times the reference's CPU time, where that is more than the setting."""
+Tier = Literal["split", "shared"]
 
 
 class Answer(NamedTuple):
@@ -25,107 +34,221 @@ class Answer(NamedTuple):
     cond: Condition
 
 
+class Submission(NamedTuple):
+    """A program for a task: a completion, which stands after the task's prelude, or a whole program."""
+
+    task: Task
+    text: str
+    whole: bool = False
+
+
 class Grade(NamedTuple):
-    """How many cases passed, and why the task failed, if it did."""
+    """What a program is worth; `infra` is no score at all: the machine or the task failed, not the program."""
 
-    food: int
-    poison: Poison | None
+    verdict: Literal["pass", "fail", "infra"]
+    cause: Poison | None
     detail: str
+    food: int
+    tier: Tier
+    jail: Level
+    cpu_s: float
 
 
-def grade(task: Task, completion: str, jail: Jail) -> Grade:
-    """Run one completion in the jail and compare what came out; it passes when every case does."""
-    given = [case.given for case in task.cases]
-    return compare(task, jail.run(task.prelude + completion, task.kind, task.entry_point, given))
+class _Nature(NamedTuple):
+    """How a task's reference fares: the first way in which it passes, if any, and what came of it."""
 
-
-def compare(task: Task, said: Testimony) -> Grade:
-    """Testimony against the wanted answers; a case without an answer is a failed one."""
-    food = 0
-    for case, answer in zip(task.cases, said.answers, strict=False):
-        if "error" in answer:
-            return Grade(food, Poison.ERROR, _shown(answer["error"], 200))
-        try:
-            got = decode(answer.get("value"))
-        except NotPlainError as error:
-            return Grade(food, Poison.WRONG, _shown(error, 200))
-        wanted = case.wanted if task.kind == "stdin" else ast.literal_eval(case.wanted)
-        if not _agrees(task, wanted, got):
-            return Grade(food, Poison.WRONG, f"on {case.given[:80]} wanted {case.wanted[:60]}, got {_shown(got, 60)}")
-        food += 1
-    if food == len(task.cases):
-        return Grade(food, None, "")
-    return Grade(food, said.ended or Poison.KILLED, said.detail)
-
-
-def _shown(value: object, most: int) -> str:
-    """The start of what a candidate said, as text that can be stored: no huge integer prints, no surrogate is UTF-8."""
-    try:
-        text = str(value)
-    except ValueError:
-        text = "an integer too long to print"
-    return text[:most].encode("utf-8", "replace").decode("utf-8")
-
-
-def _agrees(task: Task, wanted: object, got: object) -> bool:
-    if task.kind == "stdin" and isinstance(wanted, str) and isinstance(got, str):
-        # Judges of programs forgive blanks at line ends and at the end, and nothing else.
-        return [line.rstrip() for line in wanted.rstrip().split("\n")] == [
-            line.rstrip() for line in got.rstrip().split("\n")
-        ]
-    return same(wanted, got)
+    way: Way | None
+    testimony: Testimony
 
 
 class Grader:
-    """Grades many answers at once, in as many jails as there are workers."""
+    """Grades programs in jails that it keeps; a context manager, and usable without: jails end with `close`."""
 
     def __init__(self, settings: GradingSettings) -> None:
-        self._workers = settings.workers or os.cpu_count() or 1
-        self._limits = Limits(settings.cpu_s, settings.memory_mib << 20)
+        self.workers = settings.workers or os.cpu_count() or 1
+        self.level = choose(settings.jail)
+        self._limits = Limits(settings.cpu_s, settings.wall_s, settings.memory_mib << 20)
+        self._pool: ThreadPoolExecutor | None = None
+        self._own = threading.local()
+        self._cells: list[Cell] = []
+        self._remembered: OrderedDict[str, Future[Grade]] = OrderedDict()
+        self._natures: dict[str, _Nature] = {}
+        self._keys: dict[int, tuple[Task, str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every jail; a later call starts new ones."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        for cell in self._cells:
+            cell.close()
+        self._cells.clear()
+        self._own = threading.local()
+
+    def stream(self, submissions: Iterable[Submission | tuple[Task, str]], *, afresh: bool = False) -> Iterator[Grade]:
+        """Grades in the order of the submissions, each as soon as those before it are there.
+
+        Equal programs of one task are run once, unless `afresh`. Memory is bounded whatever their number.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="grader")
+        waiting: deque[Future[Grade]] = deque()
+        try:
+            for submission in submissions:
+                waiting.append(self._submit(self._pool, Submission(*submission), afresh))
+                if len(waiting) >= WINDOW:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _submit(self, pool: ThreadPoolExecutor, submission: Submission, afresh: bool) -> Future[Grade]:
+        if afresh:
+            return pool.submit(self._grade, submission)
+        key = self._key(submission.task) + digest_text(f"{submission.whole}{submission.text}")
+        future = self._remembered.get(key)
+        if future is None or future.cancelled():
+            future = self._remembered[key] = pool.submit(self._grade, submission)
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return future
 
     def grade_all(self, answers: Iterable[Answer], on_graded: Callable[[int], None] | None = None) -> list[Envelope]:
-        """Envelopes in the order of the answers; equal programs of one task are run once."""
+        """Envelopes in the order of the answers; WorldError when one could not be graded, since no score is missing."""
         todo = list(answers)
-        unique = {(answer.task.task_id, answer.completion): answer for answer in todo}
-        jails = Queue[Jail]()
-        for _ in range(min(self._workers, len(unique))):
-            jails.put(Jail(self._limits))
-        grades: dict[tuple[str, str], Grade] = {}
+        envelopes = []
         try:
-            with ThreadPoolExecutor(self._workers) as pool:
-                results = pool.map(lambda answer: self._in_a_jail(jails, answer), unique.values())
-                for done, (key, result) in enumerate(zip(unique, results, strict=True), start=1):
-                    grades[key] = result
-                    if on_graded is not None:
-                        on_graded(done)
+            grades = self.stream(Submission(answer.task, answer.completion) for answer in todo)
+            for done, (answer, grade) in enumerate(zip(todo, grades, strict=True), start=1):
+                if grade.verdict == "infra":
+                    raise WorldError(f"{answer.task.task_id} could not be graded: {grade.detail}")
+                envelopes.append(_envelope(answer, grade))
+                if on_graded is not None:
+                    on_graded(done)
         finally:
-            while not jails.empty():
-                jails.get().close()
-        return [_envelope(answer, grades[answer.task.task_id, answer.completion]) for answer in todo]
+            self.close()
+        return envelopes
 
-    def _in_a_jail(self, jails: Queue[Jail], answer: Answer) -> Grade:
-        """Grade in the next free jail; a jail that dies is replaced, a candidate that two died of has failed."""
-        jail = jails.get()
+    def reference(self, task: Task) -> Grade:
+        """The grade of the task's own reference, run now."""
+        return self._asked(Submission(task, task.reference or ""))
+
+    def _asked(self, submission: Submission) -> Grade:
+        return next(iter(self.stream([submission], afresh=True)))
+
+    def _grade(self, submission: Submission) -> Grade:
+        task, text, whole = submission
+        source = text if whole else task.prelude + text
+        said = self._examined(task, source, "split", self._limits)
+        way: Way = "split"
+        nature = None
+        if said.cause is not None and task.reference is not None and (task.tests or said.cause == Poison.TIMEOUT):
+            nature = self._nature(task)
+        if nature is not None and nature.way not in (None, "split") and said.cause != Poison.TIMEOUT:
+            way = nature.way or "split"
+            said = self._examined(task, source, way, self._limits)
+        if nature is not None and nature.way is not None and source == task.prelude + (task.reference or ""):
+            said, way = nature.testimony, nature.way
+        if nature is not None and nature.way is not None and said.cause == Poison.TIMEOUT:
+            patience = SLOWER_THAN_REFERENCE * nature.testimony.cpu_s
+            if patience > self._limits.cpu_s:
+                wall_s = self._limits.wall_s * patience / self._limits.cpu_s
+                said = self._examined(task, source, way, self._limits._replace(cpu_s=patience, wall_s=wall_s))
+        if way == "shared" and said.cause is None and nature is not None and said.checks != nature.testimony.checks:
+            said = said._replace(cause="wrong", detail=f"{said.checks} checks, not {nature.testimony.checks}")
+        return self._graded(said, way)
+
+    def _graded(self, said: Testimony, way: Way) -> Grade:
+        tier: Tier = "shared" if way == "shared" else "split"
+        if said.flaw or said.cause == "infra":
+            return Grade("infra", None, said.detail, 0, tier, self.level, 0.0)
+        cause = Poison(said.cause) if said.cause is not None else None
+        verdict: Literal["pass", "fail"] = "pass" if cause is None else "fail"
+        return Grade(verdict, cause, said.detail, said.held, tier, self.level, said.cpu_s)
+
+    def _nature(self, task: Task) -> _Nature:
+        """How the reference fares, found out once; two workers may find it out at the same time, with one result."""
+        key = self._key(task)
+        if key not in self._natures:
+            self._natures[key] = self._found(task)
+        return self._natures[key]
+
+    def _found(self, task: Task) -> _Nature:
+        source = task.prelude + (task.reference or "")
+        patient = self._limits._replace(
+            cpu_s=self._limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=self._limits.wall_s * SLOWER_THAN_REFERENCE
+        )
+        ways: tuple[Way, ...] = ("split", "in_place", "shared") if task.tests and not task.cases else ("split",)
+        for way in ways:
+            try:
+                said = self._tried(task, source, way, patient)
+            except CellError as error:
+                return _Nature(None, Testimony("infra", str(error), 0, 0, 0.0))
+            if said.cause is None:
+                return _Nature(way, said)
+            if said.cause == Poison.MISSING:
+                break  # tests that never call it would hold in the weaker tier, for anybody
+        return _Nature(None, said)
+
+    def _examined(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
+        """One run; where the cell is lost over it, what that means is asked of the reference."""
         try:
-            for _ in range(2):
-                try:
-                    return grade(answer.task, answer.completion, jail)
-                except WorldError:
-                    jail.close()
-                    jail = Jail(self._limits)
-            return Grade(0, Poison.KILLED, "the jail ended twice while this ran")
-        finally:
-            jails.put(jail)
+            return self._tried(task, source, way, limits)
+        except CellError as lost:
+            late = lost.late
+        if not late:
+            with contextlib.suppress(CellError):
+                return self._tried(task, source, way, limits)
+        cause, detail = ("timeout", "the tests do not end on it") if late else ("died", "the jail ended twice over it")
+        if task.reference is None:
+            return Testimony("infra", f"{detail}, and there is no reference to ask", 0, 0, 0.0)
+        try:
+            self._tried(task, task.prelude + task.reference, way, limits)
+        except CellError:
+            return Testimony("infra", f"{detail}, and over the reference too", 0, 0, 0.0)
+        return Testimony(cause, detail, 0, 0, 0.0)
+
+    def _tried(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
+        """One run in this thread's cell; a lost cell is closed, and the next call has a new one."""
+        cell: Cell | None = getattr(self._own, "cell", None)
+        if cell is None:
+            cell = self._own.cell = Cell(self.level)
+            self._cells.append(cell)
+        try:
+            return cell.examine(self._key(task), task, source, way, limits)
+        except CellError:
+            self._own.cell = None
+            self._cells.remove(cell)
+            cell.close()
+            raise
+
+    def _key(self, task: Task) -> str:
+        """A task's digest, computed once per object."""
+        kept = self._keys.get(id(task))
+        if kept is None:
+            kept = self._keys[id(task)] = (task, digest_text(task.model_dump_json()))
+        return kept[1]
 
 
-def _envelope(answer: Answer, result: Grade) -> Envelope:
+def _envelope(answer: Answer, grade: Grade) -> Envelope:
     return Envelope(
         task_id=answer.task.task_id,
         bench=answer.task.bench,
         split=answer.task.split.value,
-        food=result.food,
-        poison=result.poison,
-        detail=result.detail,
+        food=grade.food,
+        poison=grade.cause,
+        detail=grade.detail,
+        tier=grade.tier,
+        jail=grade.jail,
         completion=answer.completion,
         cond=answer.cond,
     )

@@ -1,152 +1,169 @@
-"""The jail: for each candidate a fresh process, forked from a bare interpreter, with limits and an empty folder.
+"""Jails: a bare interpreter on a program of `inside/`, with as few rights as this machine can take from it.
 
-Promised: the candidate runs in another process and session than the grader; CPU time, address space, file size and
-wall time are bounded; what it says is bounded, and goes where no other candidate can write; its process group is killed
-at the end.
+| level | what holds |
+|---|---|
+| bwrap | own user, process, network, mount and IPC namespaces; no writable path, no /proc; landlock's seccomp too |
+| landlock | no path but the interpreter's can be read, none written; no process, signal, socket or tracing (seccomp) |
+| plain | limits on CPU time, memory and files, another process; no sandbox |
 
-Not promised yet: it is no sandbox against an attacker. It can read what its user can read and reach the network, leave
-a daemon behind, and as root raise its own limits.
+At `bwrap` and `landlock`, root becomes nobody first, so that limits on threads hold for root too.
 """
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import json
 import os
-import select
-import signal
-import socket
+import platform
+import shutil
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, get_args
 
-from autosurgeon.core.envelope import Poison
-from autosurgeon.errors import WorldError
+from autosurgeon.errors import UserError, WorldError
 
-INMATE = Path(__file__).with_name("inmate.py")
-MAX_ANSWER_BYTES = 1 << 20
-WALL_OVER_CPU = 3
-
-
-class Limits(NamedTuple):
-    """Per candidate."""
-
-    cpu_s: int
-    memory_bytes: int
+Level = Literal["bwrap", "landlock", "plain"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+INSIDE = Path(__file__).with_name("inside")
+THREADS = 256
+_NOBODY = 65534
 
 
-class Testimony(NamedTuple):
-    """What the candidate said, one JSON object per input, and why it stopped early, if it did."""
-
-    answers: list[dict[str, Any]]
-    ended: Poison | None
-    detail: str
-
-
-class Jail:
-    """One bare interpreter that forks candidates, one at a time; close it when done."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._folder = tempfile.TemporaryDirectory(prefix="autosurgeon-jail-", ignore_cleanup_errors=True)
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(INMATE)],
-                cwd=self._folder.name,
-                env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8"},
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-
-    def run(self, source: str, kind: str, entry_point: str | None, given: list[str]) -> Testimony:
-        """Run a candidate on all inputs; WorldError when the jail itself is gone."""
-        cpu_s, memory = self._limits
-        with tempfile.TemporaryDirectory(dir=self._folder.name, ignore_cleanup_errors=True) as folder:
-            request = {
-                "source": source,
-                "kind": kind,
-                "entry_point": entry_point,
-                "given": given,
-                "folder": folder,
-                "limits": [
-                    # Past the soft limit the kernel says so; past the hard one it kills.
-                    ("RLIMIT_CPU", cpu_s, cpu_s + 1),
-                    ("RLIMIT_AS", memory, memory),
-                    ("RLIMIT_FSIZE", 1 << 20, 1 << 20),
-                    ("RLIMIT_NOFILE", 32, 32),
-                    ("RLIMIT_CORE", 0, 0),
-                ],
-            }
-            read_end, write_end = os.pipe()
-            try:
-                try:
-                    # By file, since a message has to fit into the socket's buffer and an input may be large.
-                    with tempfile.TemporaryFile() as letter:
-                        letter.write(json.dumps(request).encode())
-                        letter.seek(0)
-                        socket.send_fds(self._channel, [b"run"], [write_end, letter.fileno()])
-                finally:
-                    os.close(write_end)
-                pid = self._number()
-                said, ended = _listen(read_end, time.monotonic() + cpu_s * WALL_OVER_CPU)
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                return _testimony(said, ended, self._number())
-            except OSError as error:
-                raise WorldError(f"the jail failed: {error}") from error
-            finally:
-                os.close(read_end)
-
-    def _number(self) -> int:
-        answer = self._channel.recv(64)
-        if not answer:
-            raise WorldError("the jail ended")
-        return int(answer)
-
-    def close(self) -> None:
-        """End the interpreter and what it forked."""
-        self._channel.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._folder.cleanup()
+def interpreter() -> tuple[Path, Path]:
+    """The base interpreter, no virtual environment's, and the prefix that holds its library; links resolved."""
+    prefix = Path(sys.base_prefix).resolve()
+    program = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    return program, prefix
 
 
-def _listen(descriptor: int, deadline: float) -> tuple[bytes, Poison | None]:
-    """Read until the candidate is done, silent for too long, or says too much."""
-    said = bytearray()
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return bytes(said), Poison.TIMEOUT
-        chunk = os.read(descriptor, 65536)
-        if not chunk:
-            return bytes(said), None
-        said += chunk
-        if len(said) > MAX_ANSWER_BYTES:
-            return b"", Poison.OVERFLOW
+def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) -> subprocess.Popen[bytes]:
+    """Start `inside/PROGRAM` in a jail; the descriptors' numbers are its last arguments.
+
+    It dies with the thread that starts it.
+    """
+    command, keep = _command(level, program)
+    try:
+        return subprocess.Popen(
+            [*command, json.dumps(_confinement(level)), *map(str, descriptors)],
+            cwd="/",
+            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[*descriptors, *keep],
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise WorldError(f"a jail does not start: {error}") from error
+    finally:
+        for descriptor in keep:
+            os.close(descriptor)
 
 
-def _testimony(said: bytes, ended: Poison | None, code: int) -> Testimony:
-    answers = []
-    for line in said.splitlines():
+def _confinement(level: Level) -> dict[str, object]:
+    """What the program takes from itself; see `inside/confine.py`."""
+    root = os.geteuid() == 0
+    _, prefix = interpreter()
+    system = [path for path in ("/usr/lib", "/lib", "/lib64", "/usr/lib64") if Path(path).exists()]
+    readable = [str(prefix / "lib"), *system, str(INSIDE), "/dev/null", "/dev/urandom"]
+    return {
+        "nobody": root and level != "plain",
+        "filter": level != "plain",
+        "paths": readable if level == "landlock" else [],
+        # Without a user namespace of its own, an ordinary user's limit would count all the user's processes.
+        "threads": THREADS if level == "bwrap" or (level == "landlock" and root) else None,
+    }
+
+
+def _command(level: Level, program: str) -> tuple[list[str], list[int]]:
+    """The command line, and descriptors to pass along and close."""
+    python, prefix = interpreter()
+    if level != "bwrap":
+        return [str(python), "-I", "-S", str(INSIDE / program)], []
+    if os.geteuid() == 0:
+        # Two users are mapped, so that the server may hand each candidate to nobody and keep out of its reach.
+        space = _user_namespace()
+        rights = [option for name in ("SETUID", "SETGID", "KILL") for option in ("--cap-add", f"CAP_{name}")]
+        user, keep = ["--userns", str(space), *rights], [space]
+    else:
+        user, keep = ["--unshare-user", "--disable-userns", "--uid", str(_NOBODY), "--gid", str(_NOBODY)], []
+    inner = prefix if prefix == Path("/usr") else Path("/python")
+    library = ["--ro-bind", str(prefix / "lib"), str(inner / "lib")] if inner != prefix else []
+    executable = inner / "bin" / python.name
+    command = [
+        *("bwrap", "--cap-drop", "ALL", *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
+        # Folders that bwrap makes on the way are closed to all but their owner.
+        *_open_folders("/usr", "/python", "/python/bin", "/usr/bin"),
+        *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8", "--setenv", "LD_LIBRARY_PATH"),
+        *(str(inner / "lib"), "--ro-bind", "/usr/lib", "/usr/lib", "--ro-bind-try", "/usr/lib64", "/usr/lib64"),
+        *_system_folders(),
+        *library,
+        *("--ro-bind", str(python), str(executable), "--ro-bind", str(INSIDE), "/inside", "--tmpfs", "/dev"),
+        *("--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"),
+        *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
+        *(str(executable), "-I", "-S", f"/inside/{program}"),
+    ]
+    return command, keep
+
+
+def _open_folders(*names: str) -> list[str]:
+    return [option for name in names for option in ("--perms", "0755", "--dir", name)]
+
+
+def _system_folders() -> list[str]:
+    """`/lib` and `/lib64`: links into /usr on most systems, folders on others."""
+    options: list[str] = []
+    for name in ("/lib", "/lib64"):
+        if os.path.islink(name):
+            options += ["--symlink", os.readlink(name), name]
+        elif os.path.isdir(name):
+            options += ["--ro-bind", name, name]
+    return options
+
+
+def _user_namespace() -> int:
+    """A user namespace that knows root and nobody, as a descriptor; root only."""
+    python, _ = interpreter()
+    helper = [str(python), "-I", "-S", str(INSIDE / "namespace.py")]
+    with subprocess.Popen(helper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as process:
+        assert process.stdin is not None and process.stdout is not None
         try:
-            answer = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if not isinstance(answer, dict):
-            break
-        answers.append(answer)
-    if ended is None and code == -signal.SIGXCPU:
-        ended = Poison.TIMEOUT
-    elif ended is None:
-        ended = Poison.KILLED
-    return Testimony(answers, ended, f"exit {code}")
+            if process.stdout.read(1) != b"y":
+                raise WorldError("a user namespace cannot be made")
+            for kind in ("uid_map", "gid_map"):
+                Path(f"/proc/{process.pid}/{kind}").write_text(f"0 0 1\n{_NOBODY} {_NOBODY} 1\n", encoding="ascii")
+            return os.open(f"/proc/{process.pid}/ns/user", os.O_RDONLY)
+        except OSError as error:
+            raise WorldError(f"a user namespace cannot be made: {error}") from error
+
+
+@functools.cache
+def levels_here() -> tuple[Level, ...]:
+    """The levels that work on this machine, best first; each was tried."""
+    return tuple(level for level in LEVELS if _works(level))
+
+
+def _works(level: Level) -> bool:
+    if level == "plain":
+        return True
+    if platform.system() != "Linux" or (level == "bwrap" and shutil.which("bwrap") is None):
+        return False
+    try:
+        with tempfile.TemporaryFile() as nothing:
+            process = start(level, "hello.py", [], nothing.fileno())
+            return process.wait(10) == 0
+    except (WorldError, subprocess.TimeoutExpired):
+        return False
+
+
+def choose(wish: Literal["auto"] | Level) -> Level:
+    """The level that is wished for, or the best; UserError when this machine does not offer it."""
+    if wish == "auto":
+        return levels_here()[0]
+    if wish not in levels_here():
+        raise UserError("a jail level does not work on this machine", got=wish, wanted=" or ".join(levels_here()))
+    return wish

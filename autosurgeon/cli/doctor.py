@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.config import GradingSettings
 
 STACK = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "accelerate")
 ASK = f"""
@@ -37,7 +41,7 @@ def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, 
         "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
         "organ": lambda: _organ(settings.organ_folder),
         "policy": lambda: _policy(settings.policy_file),
-        "jail": _jail,
+        "jail": lambda: _jail(settings.grading),
         "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
     }
     findings = []
@@ -86,19 +90,10 @@ def _policy(file: Path) -> str:
     return f"{policy.name}, {len(policy.rules)} rules"
 
 
-def _jail() -> str:
-    from autosurgeon.bench.jail import Jail, Limits
-    from autosurgeon.bench.plain import decode
-    from autosurgeon.errors import WorldError
+def _jail(settings: GradingSettings) -> str:
+    from autosurgeon.bench.selfcheck import check_jail
 
-    jail = Jail(Limits(cpu_s=2, memory_bytes=256 << 20))
-    try:
-        said = jail.run("def twice(x):\n    return 2 * x\n", "function", "twice", ["(21,)"])
-    finally:
-        jail.close()
-    if not said.answers or decode(said.answers[0].get("value")) != 42:
-        raise WorldError(f"a program that returns 42 did not: {said}")
-    return "a candidate ran in a process of its own; it is no sandbox against an attacker yet"
+    return check_jail(settings)
 
 
 def _disk(workspace: Path, wanted_mib: int) -> str:

@@ -22,11 +22,24 @@ class Mode(StrEnum):
 class Poison(StrEnum):
     """Why a task failed."""
 
-    WRONG = "wrong_answer"
+    WRONG = "wrong"
+    """An answer is not the wanted one."""
+    TYPE = "type"
+    """An answer is no plain data: an object of the candidate's own, too deep, cyclic."""
     ERROR = "error"
+    """It raised an exception."""
+    SYNTAX = "syntax"
+    """It does not compile."""
+    MISSING = "missing"
+    """It does not define the entry point."""
     TIMEOUT = "timeout"
-    KILLED = "killed"
-    OVERFLOW = "too_much_output"
+    """It used more CPU time, or slept longer, than it may."""
+    MEMORY = "memory"
+    """It wanted more memory than it may have."""
+    OUTPUT = "output"
+    """It said more than it may."""
+    DIED = "died"
+    """Its process ended before it had answered."""
 
 
 class Condition(Value):
@@ -48,6 +61,10 @@ class Envelope(Value):
     food: int
     poison: Poison | None
     detail: str = ""
+    tier: str = "split"
+    """`split`: tests and candidate in two processes; `shared`: in one, which a hostile candidate might fool."""
+    jail: str = ""
+    """How the program was kept in: bwrap, landlock or plain."""
     completion: str = ""
     cond: Condition
 

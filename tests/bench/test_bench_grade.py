@@ -1,18 +1,36 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from builders import make_envelope, make_task
 
-from autosurgeon.bench.grade import Answer, Grader, compare, grade
-from autosurgeon.bench.jail import Jail, Limits
-from autosurgeon.bench.jail import Testimony as Said
+from autosurgeon.bench import grade as grading
+from autosurgeon.bench.cell import Cell, CellError
+from autosurgeon.bench.grade import Answer, Grade, Grader, Submission
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Envelope, Poison
+from autosurgeon.core.task import Case, Task
 from autosurgeon.errors import WorldError
 
 COND = make_envelope().cond
 RIGHT = "def solve(x):\n    return x\n"
-SETTINGS = GradingSettings(workers=2, cpu_s=1)
+SETTINGS = GradingSettings(workers=2, cpu_s=1, wall_s=5)
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(SETTINGS) as grader:
+        yield grader
+
+
+def checked_by(tests: str, **changes: Any) -> Task:
+    return make_task(cases=(), tests=tests, **changes)
+
+
+def graded(grader: Grader, task: Task, *texts: str) -> list[Grade]:
+    return list(grader.stream([(task, text) for text in texts], afresh=True))
 
 
 def test_envelopes_come_in_the_order_of_the_answers_with_their_own_condition() -> None:
@@ -22,21 +40,18 @@ def test_envelopes_come_in_the_order_of_the_answers_with_their_own_condition() -
         Answer(task, RIGHT if n % 2 else "def solve(x): return 0", cond)
         for n, (task, cond) in enumerate(zip(tasks, conds, strict=True))
     ]
-    envelopes = Grader(SETTINGS).grade_all(answers)
+    done: list[int] = []
+    envelopes = Grader(SETTINGS).grade_all(answers, done.append)
     assert [e.task_id for e in envelopes] == [t.task_id for t in tasks]
     assert [e.passed for e in envelopes] == [False, True] * 3
     assert [e.cond for e in envelopes] == conds
+    assert done == [1, 2, 3, 4, 5, 6]
+    assert {e.tier for e in envelopes} == {"split"}
+    assert len({e.jail for e in envelopes}) == 1
 
 
-def test_equal_programs_of_one_task_are_run_once() -> None:
-    done: list[int] = []
-    answers = [Answer(make_task(), RIGHT, COND)] * 5 + [Answer(make_task("b/1"), RIGHT, COND)]
-    assert [e.passed for e in Grader(SETTINGS).grade_all(answers, done.append)] == [True] * 6
-    assert done == [1, 2]
-
-
-def test_grading_nothing_gives_nothing() -> None:
-    assert Grader(SETTINGS).grade_all([]) == []
+def test_grading_nothing_gives_nothing(grader: Grader) -> None:
+    assert list(grader.stream([])) == []
 
 
 def test_an_envelope_of_any_answer_can_be_stored() -> None:
@@ -46,29 +61,176 @@ def test_an_envelope_of_any_answer_can_be_stored() -> None:
         assert Envelope.model_validate_json(envelope.model_dump_json()) == envelope
 
 
-def test_the_prelude_stands_before_the_completion() -> None:
+def test_the_prelude_stands_before_a_completion_and_not_before_a_whole_program(grader: Grader) -> None:
     task = make_task(prelude="def solve(x):\n")
-    (envelope,) = Grader(SETTINGS).grade_all([Answer(task, "    return x\n", COND)])
-    assert envelope.passed
+    grades = grader.stream([Submission(task, "    return x\n"), Submission(task, RIGHT, True), Submission(task, RIGHT)])
+    assert [g.verdict for g in grades] == ["pass", "pass", "fail"]
 
 
-def test_an_answer_that_was_never_given_is_a_failed_case() -> None:
-    task = make_task(cases=[("(1,)", "1"), ("(2,)", "2")])
-    said = Said([{"value": ["int", "0x1"]}], Poison.KILLED, "exit -9")
-    assert compare(task, said) == (1, Poison.KILLED, "exit -9")
-    assert compare(task, Said([], None, "exit 0")).poison == Poison.KILLED
+def test_equal_programs_of_one_task_are_run_once_unless_afresh(grader: Grader) -> None:
+    task = make_task("b/same", cases=[("(1,)", "None")])
+    text = "import time\ndef solve(x): pass\nfor _ in range(10**5): pass\n"
+    first, second = grader.stream([(task, text)] * 2)
+    assert first is second
+    first, second = grader.stream([(task, text)] * 2, afresh=True)
+    assert first is not second
 
 
-def test_what_a_candidate_said_before_it_was_stopped_does_not_pass_the_rest() -> None:
-    task = make_task(cases=[("(1,)", "1"), ("(2,)", "2")])
-    assert compare(task, Said([{"value": ["int", "0x1"]}], Poison.TIMEOUT, "")) == (1, Poison.TIMEOUT, "")
+def test_many_more_samples_than_the_window_come_back_in_order(grader: Grader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grading, "WINDOW", 5)
+    task = make_task("b/order", cases=[("(1,)", "1")])
+    grades = grader.stream((task, f"def solve(x): return {n % 3}") for n in range(40))
+    assert [g.verdict == "pass" for g in grades] == [n % 3 == 1 for n in range(40)]
 
 
-def test_a_jail_that_is_gone_is_the_worlds_failure_and_no_score() -> None:
-    jail = Jail(Limits(1, 256 << 20))
-    try:
-        for source in ("import os\ndef solve(x): os.kill(os.getppid(), 9)", RIGHT):
-            with pytest.raises(WorldError, match="jail"):
-                grade(make_task(), source, jail)
-    finally:
-        jail.close()
+def test_tests_meet_the_candidate_by_value(grader: Grader) -> None:
+    task = checked_by(
+        "def check(candidate):\n    for n in range(5):\n        assert candidate(n) == n\ncheck(candidate)\n"
+    )
+    right, wrong = graded(grader, task, RIGHT, "def solve(x): return 0")
+    assert (right.verdict, right.tier) == ("pass", "split")
+    assert (wrong.verdict, wrong.cause) == ("fail", Poison.WRONG)
+
+
+def test_a_helper_that_the_prompt_defines_is_the_prompts_own_for_the_tests(grader: Grader) -> None:
+    support = "def double(x): return 2 * x\ndef solve(x): return double(x)\n"
+    task = checked_by("assert candidate(3) == double(3) == solve(3)\n", support=support, reference=support)
+    lying = "class Yes:\n    def __eq__(s, o): return True\ndef double(x): return Yes()\ndef solve(x): return 0\n"
+    assert [g.verdict for g in graded(grader, task, support, lying)] == ["pass", "fail"]
+
+
+def test_an_in_place_change_comes_back_where_the_reference_makes_one_and_nowhere_else(grader: Grader) -> None:
+    sorting = checked_by("x = [2, 1]\nsolve(x)\nassert x == [1, 2]\n", reference="def solve(x): x.sort()\n")
+    assert graded(grader, sorting, "def solve(x): x.sort()", "def solve(x): sorted(x)")[0].verdict == "pass"
+    assert graded(grader, sorting, "def solve(x): return sorted(x)")[0].verdict == "fail"
+    # A candidate that empties the argument would agree with a test that looks at it.
+    copying = checked_by("x = [2, 1]\nassert sorted(solve(x)) == sorted(x)\n", reference="def solve(x): return x[:]\n")
+    right, wrong = graded(grader, copying, "def solve(x): return x", "def solve(x):\n    x.clear()\n    return []\n")
+    assert (right.verdict, wrong.verdict) == ("pass", "fail")
+
+
+def test_tests_that_pass_a_function_are_graded_in_the_weaker_tier_and_say_so(grader: Grader) -> None:
+    task = checked_by(
+        "assert solve(lambda n: n + 1) == 2\nassert solve(abs) == 1\n", reference="def solve(f): return f(1)\n"
+    )
+    right, wrong = graded(grader, task, "def solve(f): return f(1)", "def solve(f): return 3")
+    assert (right.verdict, right.tier) == ("pass", "shared")
+    assert (wrong.verdict, wrong.tier, wrong.cause) == ("fail", "shared", Poison.WRONG)
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        "import os\ndef solve(f): os._exit(0)\n",
+        "def solve(f): raise SystemExit(0)\n",
+        "class Done(BaseException): pass\ndef solve(f): raise Done\n",
+        "import sys\ndef solve(f):\n    sys._getframe(1).f_globals['_held']()\n    raise SystemExit\n",
+    ],
+)
+def test_leaving_early_does_not_pass_in_the_weaker_tier_either(grader: Grader, cheat: str) -> None:
+    task = checked_by(
+        "assert solve(lambda n: n + 1) == 2\nassert solve(abs) == 1\n", reference="def solve(f): return f(1)\n"
+    )
+    assert graded(grader, task, cheat)[0].verdict == "fail"
+
+
+def test_no_answer_of_a_candidate_moves_its_task_to_the_weaker_tier(grader: Grader) -> None:
+    task = checked_by("assert solve(1) == 1\n", reference=RIGHT)
+    odd = "class Yes:\n    def __eq__(s, o): return True\ndef solve(x): return Yes()\n"
+    (grade,) = graded(grader, task, odd)
+    assert (grade.verdict, grade.tier, grade.cause) == ("fail", "split", Poison.TYPE)
+
+
+def test_tests_that_never_call_the_candidate_pass_nobody(grader: Grader) -> None:
+    assert graded(grader, checked_by("assert True\n"), RIGHT)[0].verdict == "fail"
+
+
+def test_a_test_that_swallows_everything_does_not_hide_a_dead_candidate(grader: Grader) -> None:
+    task = checked_by("try:\n    assert solve(1) == 1\nexcept BaseException:\n    pass\n")
+    assert graded(grader, task, "import os\ndef solve(x): os._exit(0)")[0].cause == Poison.DIED
+
+
+def test_a_stop_iteration_of_the_candidate_does_not_end_the_tests_early(grader: Grader) -> None:
+    task = checked_by("assert list(map(solve, [1, 2])) == [] or all(map(lambda n: solve(n) == n, [1, 2]))\n")
+    assert graded(grader, task, "def solve(x): raise StopIteration")[0].verdict == "fail"
+
+
+def test_objects_of_the_tests_own_class_cross_by_their_attributes(grader: Grader) -> None:
+    task = checked_by(
+        "assert solve([Pair(1, 2)]) == 3\n",
+        support="class Pair:\n    def __init__(self, a, b): self.a, self.b = a, b\n",
+        reference="def solve(x): return x[0].a + x[0].b\n",
+    )
+    assert graded(grader, task, task.reference or "")[0][::4] == ("pass", "split")
+
+
+def test_wanted_answers_that_a_case_does_not_name_are_the_references(grader: Grader) -> None:
+    task = make_task(cases=()).model_copy(
+        update={"cases": (Case(given="(3,)"),), "atol": 0.0, "reference": "def solve(x): return x / 7\n"}
+    )
+    right, close, wrong = graded(
+        grader, task, "def solve(x): return x / 7", "def solve(x): return x / 7 + 1e-8", "def solve(x): return x / 8"
+    )
+    assert [right.verdict, close.verdict, wrong.verdict] == ["pass", "pass", "fail"]
+
+
+def test_a_special_oracle_decides_in_place_of_comparing_and_its_own_error_is_no_pass(grader: Grader) -> None:
+    task = make_task(cases=[("(2,)", "[1, 2]")], accept="set(got) == set(wanted)")
+    texts = ("def solve(x): return [2, 1, 1]", "def solve(x): return [3]", "def solve(x): return 5")
+    assert [g.verdict for g in graded(grader, task, *texts)] == ["pass", "fail", "fail"]
+
+
+def test_a_method_of_a_class_is_called_on_a_fresh_object(grader: Grader) -> None:
+    task = make_task(entry_point="Solution.twice", cases=[("(1,)", "2"), ("(1,)", "2")])
+    text = (
+        "class Solution:\n    def __init__(self): self.n = 1\n"
+        "    def twice(self, x):\n        self.n += x\n        return self.n\n"
+    )
+    assert graded(grader, task, text)[0].verdict == "pass"
+    assert graded(grader, task, "class Solution: pass")[0].cause == Poison.MISSING
+
+
+def test_a_slow_task_gives_ten_times_what_its_reference_takes(grader: Grader) -> None:
+    slow = (
+        "import time\ndef solve(x):\n    end = time.process_time() + {}\n"
+        "    while time.process_time() < end: pass\n    return x\n"
+    )
+    task = make_task("b/slow", reference=slow.format(0.3))
+    assert graded(grader, task, slow.format(1.4))[0].verdict == "pass"
+    quick = make_task("b/quick", reference=RIGHT)
+    assert graded(grader, quick, slow.format(1.4))[0].cause == Poison.TIMEOUT
+
+
+@pytest.mark.parametrize("tests", ["assert solve(", "raise SystemExit(0)", "import os; os._exit(0)"])
+def test_tests_that_are_broken_are_no_score(grader: Grader, tests: str) -> None:
+    (grade,) = graded(grader, checked_by(tests + "\n"), RIGHT)
+    assert grade.verdict == ("fail" if "SystemExit" in tests else "infra")
+
+
+def test_a_broken_task_ends_a_measurement_as_the_worlds_failure() -> None:
+    with pytest.raises(WorldError, match="b/0 could not be graded"):
+        Grader(SETTINGS).grade_all([Answer(checked_by("assert ("), RIGHT, COND)])
+
+
+def test_a_jail_that_dies_twice_while_the_reference_lives_is_the_candidates_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = Cell.examine
+
+    def deadly(cell: Cell, key: str, task: Task, source: str, *rest: object) -> object:
+        if "deadly" in source:
+            raise CellError("the cell ended")
+        return honest(cell, key, task, source, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Cell, "examine", deadly)
+    with Grader(SETTINGS) as grader:
+        died, fine = graded(grader, make_task(), "deadly", RIGHT)
+        assert (died.verdict, died.cause, fine.verdict) == ("fail", Poison.DIED, "pass")
+        assert graded(grader, make_task(reference="deadly"), "deadly")[0].verdict == "infra"
+
+
+def test_a_grader_can_be_used_again_after_it_was_closed() -> None:
+    grader = Grader(SETTINGS)
+    for _ in range(2):
+        assert graded(grader, make_task(), RIGHT)[0].verdict == "pass"
+        grader.close()

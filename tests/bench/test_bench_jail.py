@@ -1,239 +1,326 @@
-"""Real programs in the real jail, most of them up to no good."""
+"""Real programs in real jails, on every level that this machine has, most of them up to no good.
+
+The corpus in tests/attacks says which attacks fail; here is what each single promise of the jail is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.grade import Grade, grade
-from autosurgeon.bench.jail import Jail, Limits
-from autosurgeon.bench.plain import decode
-from autosurgeon.core.envelope import Poison
+from autosurgeon.bench.cell import Cell, CellError, Limits
+from autosurgeon.bench.cell import Testimony as Said
+from autosurgeon.bench.jail import LEVELS, choose, levels_here, start
+from autosurgeon.core.task import Task
+from autosurgeon.errors import UserError
 
+LIMITS = Limits(cpu_s=1, wall_s=4, memory_bytes=512 << 20)
 ONE = [("(1,)", "1")]
 TWO = [("(1,)", "1"), ("(2,)", "2")]
 
 
-@pytest.fixture(scope="module")
-def jail() -> Iterator[Jail]:
-    """One jail for all of them: none may hurt the next."""
-    jail = Jail(Limits(cpu_s=1, memory_bytes=256 << 20))
-    yield jail
-    jail.close()
+@pytest.fixture(scope="module", params=LEVELS)
+def cell(request: pytest.FixtureRequest) -> Iterator[Cell]:
+    """One cell for all of them: no candidate may hurt the next."""
+    if request.param not in levels_here():
+        pytest.skip(f"this machine has no {request.param}")
+    cell = Cell(request.param)
+    cell.level = request.param  # type: ignore[attr-defined]
+    yield cell
+    cell.close()
 
 
-def solved(jail: Jail, body: str, cases: list[tuple[str, str]], head: str = "") -> Grade:
+@pytest.fixture
+def sandbox(cell: Any) -> Any:
+    """The same, for what only a sandbox promises."""
+    if cell.level == "plain":
+        pytest.skip("the plain level is no sandbox")
+    return cell
+
+
+def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> Said:
+    return cell.examine(task.model_dump_json(), task, source, "split", limits)
+
+
+def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "") -> Said:
     lines = "".join(f"    {line}\n" for line in body.splitlines())
-    return grade(make_task(cases=cases), f"{head}def solve(x):\n{lines}", jail)
+    return ask(cell, make_task(cases=cases), f"{head}def solve(x):\n{lines}")
 
 
-def printed(jail: Jail, source: str, given: str, wanted: str) -> Grade:
-    task = make_task(kind="stdin", entry_point=None, cases=[(given, wanted)])
-    return grade(task, source, jail)
+def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> Said:
+    return ask(cell, make_task(kind="stdin", entry_point=None, cases=cases), source)
 
 
 @pytest.fixture(autouse=True)
-def next_candidate_is_fine(jail: Jail) -> Iterator[None]:
+def next_candidate_is_fine(cell: Cell) -> Iterator[None]:
     """Whatever a candidate did, the one after it is judged as if it had never run."""
     yield
-    assert solved(jail, "return x", TWO) == Grade(2, None, "")
+    assert solved(cell, "return x", TWO)[:3] == (None, "", 2)
 
 
-def test_a_right_answer_passes_every_case(jail: Jail) -> None:
-    assert solved(jail, "return x", TWO) == Grade(2, None, "")
+def test_a_right_answer_passes_every_case(cell: Cell) -> None:
+    assert solved(cell, "return x", TWO)[:3] == (None, "", 2)
 
 
-def test_a_wrong_answer_counts_the_cases_before_it(jail: Jail) -> None:
-    result = solved(jail, "return 1", TWO)
-    assert (result.food, result.poison) == (1, Poison.WRONG)
-    assert "wanted 2, got 1" in result.detail
+def test_a_wrong_answer_counts_the_cases_before_it(cell: Cell) -> None:
+    said = solved(cell, "return 1", TWO)
+    assert (said.cause, said.held) == ("wrong", 1)
+    assert "wanted 2, got 1" in said.detail
 
 
 @pytest.mark.parametrize(
-    ("body", "name"),
+    ("body", "cause", "name"),
     [
-        ("return 1 / 0", "ZeroDivisionError"),
-        ("raise SystemExit(0)", "SystemExit"),
-        ("import sys\nsys.exit()", "SystemExit"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-        ("return solve(x)", "RecursionError"),
-        ("return len([0] * 10**10)", "MemoryError"),
-        ("return open('big', 'wb').write(bytes(2 << 20))", "OSError"),
+        ("return 1 / 0", "error", "ZeroDivisionError"),
+        ("raise SystemExit(0)", "error", "SystemExit"),
+        ("import sys\nsys.exit()", "error", "SystemExit"),
+        ("raise KeyboardInterrupt", "error", "KeyboardInterrupt"),
+        ("raise StopIteration", "error", "StopIteration"),
+        ("return solve(x)", "error", "RecursionError"),
+        ("return len([0] * 10**10)", "memory", "MemoryError"),
+        ("held = []\nwhile True: held.append(bytearray(16 << 20))", "memory", "MemoryError"),
     ],
 )
-def test_a_program_that_raises_has_failed_with_its_error(jail: Jail, body: str, name: str) -> None:
-    result = solved(jail, body, ONE)
-    assert (result.food, result.poison) == (0, Poison.ERROR)
-    assert result.detail.startswith(name)
-
-
-@pytest.mark.parametrize("source", ["def solve(x:", "x = 1\n", "raise SystemExit", "import torch", "\0", "(" * 10_000])
-def test_a_program_that_does_not_even_load_has_failed(jail: Jail, source: str) -> None:
-    assert grade(make_task(), source, jail).poison == Poison.ERROR
-
-
-def test_an_infinite_loop_ends_as_a_timeout(jail: Jail) -> None:
-    assert solved(jail, "while x == 2: pass\nreturn x", TWO)[:2] == (1, Poison.TIMEOUT)
-
-
-def test_a_loop_that_swallows_every_exception_ends_all_the_same(jail: Jail) -> None:
-    body = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
-    assert solved(jail, body, ONE).poison == Poison.TIMEOUT
-
-
-def test_sleeping_ends_as_a_timeout_though_it_burns_nothing(jail: Jail) -> None:
-    assert solved(jail, "import time\ntime.sleep(600)", ONE).poison == Poison.TIMEOUT
+def test_a_program_that_raises_has_failed_with_its_error(cell: Cell, body: str, cause: str, name: str) -> None:
+    said = solved(cell, body, ONE)
+    assert (said.cause, said.held) == (cause, 0)
+    assert name in said.detail
 
 
 @pytest.mark.parametrize(
-    "body",
-    ["import os\nos._exit(0)", "import os\nos.kill(os.getpid(), 9)", "import os\nos.closerange(3, 99)\nreturn x"],
+    ("source", "cause"),
+    [
+        ("def solve(x:", "syntax"),
+        ("\0", "syntax"),
+        ("(" * 10_000, "syntax"),
+        ("x = 1\n", "missing"),
+        ("raise SystemExit", "error"),
+        ("import torch", "error"),
+        ("import os; os._exit(0)", "died"),
+        ("while True: pass", "timeout"),
+    ],
 )
-def test_a_program_that_vanishes_has_failed(jail: Jail, body: str) -> None:
-    result = solved(jail, body, ONE)
-    assert (result.food, result.poison) == (0, Poison.KILLED)
+def test_a_program_that_does_not_even_load_has_failed(cell: Cell, source: str, cause: str) -> None:
+    assert ask(cell, make_task(), source).cause == cause
 
 
-def test_a_memory_bomb_takes_only_itself(jail: Jail) -> None:
-    result = solved(jail, "held = []\nwhile True: held.append(bytearray(16 << 20))", ONE)
-    assert result.poison == Poison.ERROR
-    assert "MemoryError" in result.detail
+def test_an_infinite_loop_ends_as_a_timeout(cell: Cell) -> None:
+    said = solved(cell, "while x == 2: pass\nreturn x", TWO)
+    assert (said.cause, said.detail, said.held) == ("timeout", "cpu", 1)
+    assert 0.9 < said.cpu_s < 1.5
 
 
-@pytest.mark.parametrize("body", ["return 'x' * (2 << 20)", "return list(range(400_000))"])
-def test_a_huge_answer_is_too_much_output(jail: Jail, body: str) -> None:
-    assert solved(jail, body, ONE)[:2] == (0, Poison.OVERFLOW)
+def test_a_loop_that_swallows_every_exception_and_signal_ends_all_the_same(cell: Cell) -> None:
+    body = (
+        "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n    except OSError: pass\n"
+    )
+    body += "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    assert solved(cell, body, ONE).cause == "timeout"
 
 
-def test_a_program_that_prints_without_end_is_too_much_output(jail: Jail) -> None:
-    assert printed(jail, "print('x' * (2 << 20))", "", "x").poison == Poison.OVERFLOW
+def test_sleeping_ends_as_a_timeout_though_it_burns_nothing(cell: Cell) -> None:
+    task = make_task()
+    said = ask(cell, task, "import time\ndef solve(x): time.sleep(600)", LIMITS._replace(wall_s=0.5))
+    assert (said.cause, said.detail) == ("timeout", "wall")
 
 
-def test_what_a_function_prints_is_not_its_answer(jail: Jail) -> None:
+@pytest.mark.parametrize("body", ["import os\nos._exit(0)", "import ctypes\nctypes.string_at(0)"])
+def test_a_program_that_vanishes_has_died(cell: Cell, body: str) -> None:
+    assert solved(cell, body, ONE).cause == "died"
+
+
+def test_closing_every_descriptor_is_no_answer(cell: Cell) -> None:
+    assert solved(cell, "import os\nos.closerange(0, 99)\nreturn x", ONE).cause == "died"
+
+
+@pytest.mark.parametrize("body", ["return 'x' * (64 << 20)", "return ['x' * 99] * 400_000"])
+def test_a_huge_answer_is_too_much_output(cell: Cell, body: str) -> None:
+    assert solved(cell, body, ONE).cause == "output"
+
+
+def test_a_program_that_prints_without_end_is_stopped(cell: Cell) -> None:
+    said = printed(cell, "while True: print('x' * (1 << 20))", ("", "x"))
+    assert said.cause in ("output", "error", "timeout")
+
+
+def test_what_a_function_prints_is_not_its_answer(cell: Cell) -> None:
     body = "import os, sys\nprint('[2]')\nos.write(1, b'noise')\nprint('x', file=sys.stderr)\nreturn x"
-    assert solved(jail, body, TWO).poison is None
+    assert solved(cell, body, TWO).cause is None
 
 
-def test_an_object_that_claims_to_equal_everything_is_wrong(jail: Jail) -> None:
+def test_an_object_that_claims_to_equal_everything_has_no_type_to_cross(cell: Cell) -> None:
     head = "class Yes:\n    def __eq__(self, other): return True\n    def __hash__(self): return hash(1)\n"
     for answer, wanted in (("Yes()", "1"), ("[Yes()]", "[1]"), ("{1: Yes()}", "{1: 1}"), ("{Yes()}", "{1}")):
-        assert solved(jail, f"return {answer}", [("(1,)", wanted)], head).poison == Poison.WRONG
+        assert solved(cell, f"return {answer}", [("(1,)", wanted)], head).cause == "type"
 
 
-@pytest.mark.parametrize("kind", ["int", "str", "list", "dict", "tuple"])
-def test_a_subclass_of_a_plain_type_is_wrong(jail: Jail, kind: str) -> None:
-    head = f"class Sub({kind}): pass\n"
-    task = [
-        ("(0,)", f"{kind}()" if kind == "int" else repr({"str": "", "list": [], "dict": {}, "tuple": ()}.get(kind)))
-    ]
-    wanted = [("(0,)", "0")] if kind == "int" else task
-    assert solved(jail, f"return {kind}()", wanted, head).poison is None
-    assert solved(jail, "return Sub()", wanted, head).poison == Poison.WRONG
+@pytest.mark.parametrize("answer", ["True", "1.0", "'1'", "[1]", "None", "b'1'", "1j", "10**6000", "chr(0xd800)"])
+def test_an_answer_of_another_type_or_value_is_wrong_and_nothing_worse(cell: Cell, answer: str) -> None:
+    said = solved(cell, f"return {answer}", ONE)
+    assert said.cause == "wrong"
+    said.detail.encode()
 
 
-@pytest.mark.parametrize(
-    "answer", ["True", "1.0", "'1'", "[1]", "None", "object()", "solve", "b'1'", "1j", "x.__class__"]
-)
-def test_an_answer_of_another_type_is_wrong(jail: Jail, answer: str) -> None:
-    assert solved(jail, f"return {answer}", ONE).poison == Poison.WRONG
-
-
-@pytest.mark.parametrize("answer", ["10**6000", "[10**6000]", "chr(0xd800)", "[chr(0xdfff)]", "float('nan')", "'\\0'"])
-def test_an_answer_that_is_hard_to_print_is_wrong_and_nothing_worse(jail: Jail, answer: str) -> None:
-    result = solved(jail, f"return {answer}", ONE)
-    assert result.poison == Poison.WRONG
-    result.detail.encode()
-
-
-def test_an_error_that_is_hard_to_print_is_an_error_and_nothing_worse(jail: Jail) -> None:
-    result = solved(jail, "raise ValueError(chr(0xd800))", ONE)
-    assert result.poison == Poison.ERROR
-    result.detail.encode()
-
-
-def test_an_error_that_cannot_be_described_is_no_answer(jail: Jail) -> None:
+def test_an_error_that_is_hard_to_tell_is_an_error_and_nothing_worse(cell: Cell) -> None:
+    solved(cell, "raise ValueError(chr(0xd800))", ONE).detail.encode()
     head = "class Mute(Exception):\n    def __str__(self): raise self\n"
-    assert solved(jail, "raise Mute", ONE, head).poison is not None
+    assert solved(cell, "raise Mute", ONE, head).cause == "error"
 
 
-FORGERY = (
-    "import os\nfor fd in range(3, 32):\n    try: os.write(fd, {line!r})\n    except OSError: pass\nreturn {answer}"
-)
-
-
-def test_a_forged_line_is_judged_like_any_answer(jail: Jail) -> None:
-    forged = FORGERY.format(line=b'{"value": ["int", "0x9"]}\n', answer="x")
-    assert solved(jail, forged, TWO)[:2] == (0, Poison.WRONG)
+FORGERY = """\
+import os, struct
+for fd in range(3, 64):
+    try: os.write(fd, struct.pack('>I', {size}) + {said!r})
+    except OSError: pass
+return {answer}
+"""
 
 
 @pytest.mark.parametrize(
-    "line",
-    [
-        b"garbage\n",
-        b"[]\n",
-        b"5\n",
-        b"[" * 50_000 + b"\n",
-        b"\xff\xfe\n",
-        b'{"passed": true}\n',
-        b'{"value": 1e999}\n',
-        b"{}\n",
-    ],
-)
-def test_a_forged_line_that_says_nothing_passes_nothing(jail: Jail, line: bytes) -> None:
-    result = solved(jail, FORGERY.format(line=line, answer="x"), ONE)
-    assert result.food == 0
-    assert result.poison in (Poison.WRONG, Poison.KILLED)
+    "said",
+    [b'{"value":1}', b'{"value":9}', b"garbage", b"[]", b"5", b"[" * 5000, b"\xff\xfe", b'{"passed":true}', b"{}",
+     b'{"value":1e999}', b'{"value":NaN}', b'{"raised":["x"]}', b'{"refused":5}', b'{"cause":null}'],
+)  # fmt: skip
+def test_a_forged_answer_is_judged_like_any_answer(cell: Cell, said: bytes) -> None:
+    body = FORGERY.format(said=said, size=len(said), answer="x")
+    assert solved(cell, body, TWO).cause in ("wrong", "type", "error")
 
 
-def test_lines_after_the_last_case_change_nothing(jail: Jail) -> None:
-    body = "import os, atexit\nif x == 2:\n    atexit.register(print, 'bye')\nreturn x"
-    assert solved(jail, body, TWO).poison is None
+def test_a_frame_that_promises_more_than_may_be_said_is_too_much_output(cell: Cell) -> None:
+    assert solved(cell, FORGERY.format(said=b"x", size=1 << 31, answer="x"), TWO).cause == "output"
 
 
-def test_the_wanted_answers_are_not_in_the_candidates_process(jail: Jail) -> None:
-    body = (
-        "import sys\nframe = sys._getframe()\n"
-        "while frame and 'request' not in frame.f_locals: frame = frame.f_back\n"
-        "return sorted(frame.f_locals['request'])"
-    )
-    said = jail.run(f"def solve(x):\n    {body.replace(chr(10), chr(10) + '    ')}", "function", "solve", ["(1,)"])
-    assert decode(said.answers[0]["value"]) == ["entry_point", "folder", "given", "kind", "limits", "source"]
+def test_the_wanted_answers_are_nowhere_in_the_candidates_process(cell: Cell) -> None:
+    body = "import gc, sys\nframe, seen = sys._getframe(), ''\nwhile frame:\n    seen += repr(frame.f_locals)\n"
+    body += "    frame = frame.f_back\n"
+    body += "seen += repr([o for o in gc.get_objects() if type(o) in (dict, list, tuple)])[:10**7]\n"
+    body += "return '24yzzyx'[::-1] in seen"
+    assert solved(cell, body, [("(1,)", "False"), ("(2,)", "False"), ("('xyzzy42',)", "True")]).cause is None
 
 
-def test_a_candidate_starts_in_an_empty_folder_and_leaves_nothing_behind(jail: Jail) -> None:
-    body = "import os, builtins\nseen = os.listdir() + [getattr(builtins, 'mark', '')]\n"
-    body += "open('mark', 'w').close()\nbuiltins.mark = 'mark'\nreturn seen"
+def test_every_candidate_starts_from_the_same_state(cell: Cell) -> None:
+    body = "import builtins, os, random\nseen = [getattr(builtins, 'mark', ''), os.environ.get('mark', '')]\n"
+    body += "builtins.mark = os.environ['mark'] = 'mark'\nreturn seen + [random.random()]"
+    task = make_task(cases=[("(1,)", "['', '', 0.8444218515250481]")])
     for _ in range(2):
-        assert solved(jail, body, [("(1,)", "['']")]).poison is None
+        lines = "".join(f"    {line}\n" for line in body.splitlines())
+        assert ask(cell, task, f"def solve(x):\n{lines}").cause is None
 
 
-def test_a_child_that_outlives_its_parent_holds_nobody_up(jail: Jail) -> None:
-    body = "import os, time\nif os.fork() == 0:\n    os.closerange(3, 99)\n    time.sleep(600)\nreturn x"
-    assert solved(jail, body, ONE).poison is None
-
-
-def test_a_large_input_reaches_the_program(jail: Jail) -> None:
-    text = "7 " * 200_000
-    assert printed(jail, "print(sum(map(int, input().split())))", text, "1400000\n").poison is None
+def test_a_large_input_reaches_the_program(cell: Cell) -> None:
+    text = "7 " * 2_000_000
+    assert printed(cell, "print(sum(map(int, input().split())))", (text, "14000000\n")).cause is None
 
 
 @pytest.mark.parametrize(
-    ("said", "passes"),
+    "read",
+    ["input() + input()", "''.join(__import__('sys').stdin.read().split())", "''.join(open(0).read().split())",
+     "__import__('os').read(0, 99).decode().replace('\\n', '')",
+     "b''.join(__import__('sys').stdin.buffer.read().split()).decode()"],
+)  # fmt: skip
+def test_a_program_runs_as_main_and_reads_its_own_input_each_time_by_any_way(cell: Cell, read: str) -> None:
+    source = f"import sys\nif __name__ == '__main__':\n    print({read})\n    sys.exit(0)\n"
+    assert printed(cell, source, ("a\nb\n", "ab\n"), ("c\nd\n", "cd\n"))[:3] == (None, "", 2)
+
+
+def test_a_program_that_ends_badly_has_failed_whatever_it_printed(cell: Cell) -> None:
+    assert printed(cell, "print('a')\nraise SystemExit(3)", ("", "a")).cause == "error"
+
+
+def test_a_thread_with_a_large_stack_runs_as_programmers_in_contests_have_it(cell: Cell) -> None:
+    source = (
+        "import sys, threading\nsys.setrecursionlimit(10**6)\nthreading.stack_size(1 << 27)\n"
+        "def deep(n): return 0 if n == 0 else 1 + deep(n - 1)\n"
+        "def main(): print(deep(50000))\n"
+        "t = threading.Thread(target=main); t.start(); t.join()\n"
+    )
+    assert printed(cell, source, ("", "50000\n")).cause is None
+
+
+@pytest.mark.parametrize(
+    "escape",
     [
-        ("1 2\n3\n", True),
-        ("1 2\n3", True),
-        ("1 2  \n3\n\n", True),
-        ("1  2\n3\n", False),
-        (" 1 2\n3\n", False),
-        ("1 2\n", False),
+        "os.fork()",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+        "os.execv('/bin/true', ['true'])",
+        "os.kill(os.getppid(), 9)",
+        "os.kill(-1, 9)",
+        "os.killpg(0, 9)",
+        "socket.socket()",
+        "socket.socket(socket.AF_UNIX)",
+        "open('/etc/passwd').read()",
+        "open('/etc/hostname').read()",
+        "open('/proc/1/cmdline').read()",
+        "open('/proc/self/mem', 'r+b')",
+        "os.listdir('/root')",
+        "os.listdir('/home')",
+        "os.listdir('/tmp')",
+        "open('/tmp/autosurgeon-attack-x', 'w')",
+        "open('autosurgeon-attack-x', 'w')",
+        "open('/dev/shm/autosurgeon-attack-x', 'w')",
+        "open(os.__file__, 'a')",
+        "os.symlink('/', '/tmp/autosurgeon-attack-l')",
+        "os.mkfifo('/tmp/autosurgeon-attack-f')",
+        "os.memfd_create('x')",
+        "os.setuid(0)",
+        "os.chroot('/')",
+        "os.pidfd_open(1)",
+        "os.sched_setaffinity(os.getppid(), [0])",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)",
+        "resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (0, 0))",
+        "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
+        "check(ctypes.CDLL(None, use_errno=True).unshare(0x10000000))",
+        "check(ctypes.CDLL(None, use_errno=True).ptrace(16, os.getppid(), 0, 0))",
+        "check(ctypes.CDLL(None, use_errno=True).shmget(1, 4096, 0o1600))",
+        "check(ctypes.CDLL(None, use_errno=True).mount(b'x', b'/', b'tmpfs', 0, 0))",
     ],
 )
-def test_a_judge_of_programs_forgives_blanks_at_the_end_and_nothing_else(jail: Jail, said: str, passes: bool) -> None:
-    assert (printed(jail, f"print({said!r}, end='')", "", "1 2\n3\n").poison is None) == passes
+def test_what_a_sandbox_forbids_raises_in_the_candidate_and_goes_no_further(sandbox: Cell, escape: str) -> None:
+    source = (
+        "import ctypes, os, resource, socket\n"
+        "def check(code):\n    if code < 0: raise OSError(ctypes.get_errno(), 'refused')\n"
+        f"def solve(x):\n    try:\n        {escape}\n    except (OSError, ValueError):\n        return 'refused'\n"
+    )
+    assert ask(sandbox, make_task(cases=[("(1,)", "'refused'")]), source)[:2] == (None, "")
 
 
-def test_a_program_runs_as_main_and_reads_its_own_input_each_time(jail: Jail) -> None:
-    task = make_task(kind="stdin", entry_point=None, cases=[("a\nb\n", "ab\n"), ("c\nd\n", "cd\n")])
-    assert grade(task, "if __name__ == '__main__':\n    print(input() + input())\n", jail).poison is None
+def test_a_bomb_of_threads_ends_with_its_candidate(sandbox: Cell) -> None:
+    body = "import threading, time\nthreading.stack_size(32768)\nn = 0\n"
+    body += (
+        "try:\n    while n < 5000:\n        threading.Thread(target=time.sleep, args=(9,)).start()\n        n += 1\n"
+    )
+    body += "except RuntimeError: pass\nreturn n < 300"
+    assert solved(sandbox, body, [("(1,)", "True")]).cause in (None, "timeout")
+
+
+def test_a_cell_whose_jail_is_gone_says_so_and_gives_no_score() -> None:
+    cell = Cell(levels_here()[0])
+    try:
+        cell._processes[0].kill()
+        cell._processes[0].wait()
+        with pytest.raises(CellError, match="ended"):
+            ask(cell, make_task(), "def solve(x): return x")
+    finally:
+        cell.close()
+
+
+def test_a_closed_cell_leaves_no_process() -> None:
+    cell = Cell(levels_here()[0])
+    assert ask(cell, make_task(), "def solve(x): return x").cause is None
+    cell.close()
+    assert all(process.poll() is not None for process in cell._processes)
+
+
+def test_a_level_that_this_machine_lacks_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autosurgeon.bench.jail.levels_here", lambda: ("plain",))
+    assert choose("auto") == "plain"
+    with pytest.raises(UserError, match="bwrap"):
+        choose("bwrap")
+
+
+def test_the_inmate_needs_its_arguments() -> None:
+    process = start("plain", "no-such-program.py", [], 0)
+    assert process.wait(10) != 0

@@ -1,0 +1,201 @@
+"""What crosses between the tests and a candidate: frames of JSON, and plain data in it with its exact type.
+
+JSON's own null, booleans, strings, 64-bit integers, finite floats and arrays stand for themselves; any other type is an
+object with one key, the type's name. A subclass is no plain data, so a friendly `__eq__` stays where it was made.
+"""
+
+import collections
+import json
+import struct
+import types
+
+MAX_DEPTH = 64
+MAX_DRAWN = 100_000
+"""Items taken from an iterator."""
+MAX_FRAME_BYTES = 256 << 20
+MAX_ANSWER_BYTES = 16 << 20
+_WORD = 1 << 63
+_HEAD = struct.Struct(">I")
+
+
+class NotPlainError(ValueError):
+    """A value that is no plain data."""
+
+
+class Record:
+    """An object of the tests' own class, as its attributes; on the other side it has these and no class."""
+
+    def __init__(self, attributes):
+        self.attributes = attributes
+
+
+class BrokenError(Exception):
+    """The other side is gone, or does not keep to the protocol."""
+
+
+def _drawn(iterator):
+    items = []
+    for item in iterator:
+        if len(items) >= MAX_DRAWN:
+            raise NotPlainError("an iterator without end")
+        items.append(item)
+    return items
+
+
+def _pairs(value, depth):
+    return [[encode(key, depth), encode(item, depth)] for key, item in value.items()]
+
+
+def _items(value, depth):
+    return [encode(item, depth) for item in value]
+
+
+_ITERATORS = (
+    type(item for item in ()),
+    map,
+    filter,
+    zip,
+    enumerate,
+    reversed,
+    *map(type, (iter([]), iter(()), iter({}), iter(set()), iter(""), iter(range(0)), reversed([]))),
+    *map(type, (iter({}.values()), iter({}.items()))),
+)
+_WRITERS = {
+    tuple: ("tuple", _items),
+    set: ("set", _items),
+    frozenset: ("frozenset", _items),
+    dict: ("dict", _pairs),
+    bytes: ("bytes", lambda value, depth: value.hex()),
+    bytearray: ("bytearray", lambda value, depth: value.hex()),
+    complex: ("complex", lambda value, depth: [encode(value.real), encode(value.imag)]),
+    range: ("range", lambda value, depth: [encode(value.start), encode(value.stop), encode(value.step)]),
+    collections.Counter: ("Counter", _pairs),
+    collections.OrderedDict: ("OrderedDict", _pairs),
+    collections.defaultdict: ("defaultdict", _pairs),
+    collections.deque: ("deque", _items),
+    Record: ("record", lambda value, depth: {name: encode(item, depth) for name, item in value.attributes.items()}),
+    type({}.keys()): ("keys", _items),
+    type({}.values()): ("values", _items),
+    type({}.items()): ("items", _items),
+    **{kind: ("iterator", lambda value, depth: _items(_drawn(value), depth)) for kind in _ITERATORS},
+}
+_TYPES = {kind.__name__: kind for kind in (int, float, str, bytes, bool, list, tuple, dict, set, frozenset, complex)}
+_NATIVE = frozenset({type(None), bool, str})
+
+
+def encode(value, depth=0):
+    """JSON for plain data; NotPlainError for anything else."""
+    kind = type(value)
+    if kind in _NATIVE:
+        return value
+    if kind is int:
+        return value if -_WORD < value < _WORD else {"int": hex(value)}
+    if kind is float:
+        # Neither NaN nor the infinities are JSON; repr of any other float is exact.
+        return value if value - value == 0.0 else {"float": repr(value)}
+    if depth > MAX_DEPTH:
+        raise NotPlainError("too deep")
+    if kind is list:
+        return [encode(item, depth + 1) for item in value]
+    writer = _WRITERS.get(kind)
+    if kind is type and _TYPES.get(value.__name__) is value:
+        return {"type": value.__name__}
+    if writer is None:
+        # type.__name__ itself, since a metaclass may lie about the name.
+        raise NotPlainError("a value of type " + str(type.__dict__["__name__"].__get__(kind)))
+    return {writer[0]: writer[1](value, depth + 1)}
+
+
+def _read_pairs(body, depth):
+    return {decode(key, depth): decode(item, depth) for key, item in body}
+
+
+def _read_items(body, depth):
+    if type(body) is not list:
+        raise NotPlainError("malformed")
+    return [decode(item, depth) for item in body]
+
+
+_READERS = {
+    "int": lambda body, depth: int(body, 16),
+    "float": lambda body, depth: {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}[body],
+    "tuple": lambda body, depth: tuple(_read_items(body, depth)),
+    "set": lambda body, depth: set(_read_items(body, depth)),
+    "frozenset": lambda body, depth: frozenset(_read_items(body, depth)),
+    "dict": _read_pairs,
+    "bytes": lambda body, depth: bytes.fromhex(body),
+    "bytearray": lambda body, depth: bytearray.fromhex(body),
+    "complex": lambda body, depth: complex(float(decode(body[0])), float(decode(body[1]))),
+    "range": lambda body, depth: range(*_read_items(body, depth)),
+    "Counter": lambda body, depth: collections.Counter(_read_pairs(body, depth)),
+    "OrderedDict": lambda body, depth: collections.OrderedDict(_read_pairs(body, depth)),
+    "defaultdict": lambda body, depth: collections.defaultdict(None, _read_pairs(body, depth)),
+    "deque": lambda body, depth: collections.deque(_read_items(body, depth)),
+    "type": lambda body, depth: _TYPES[body],
+    "record": lambda body, depth: types.SimpleNamespace(**{name: decode(item, depth) for name, item in body.items()}),
+    "keys": lambda body, depth: dict.fromkeys(_read_items(body, depth)).keys(),
+    "values": lambda body, depth: dict(enumerate(_read_items(body, depth))).values(),
+    "items": lambda body, depth: dict(_read_items(body, depth)).items(),
+    "iterator": lambda body, depth: iter(_read_items(body, depth)),
+}
+
+
+def decode(body, depth=0):
+    """The plain data of JSON that a stranger wrote; NotPlainError for anything that `encode` would not say."""
+    kind = type(body)
+    if kind in _NATIVE or kind is int or kind is float:
+        return body
+    if depth > MAX_DEPTH:
+        raise NotPlainError("too deep")
+    if kind is list:
+        return [decode(item, depth + 1) for item in body]
+    if kind is dict and len(body) == 1:
+        [(name, inner)] = body.items()
+        reader = _READERS.get(name)
+        if reader is not None:
+            try:
+                return reader(inner, depth + 1)
+            except NotPlainError:
+                raise
+            except Exception as error:
+                raise NotPlainError("malformed " + name) from error
+    raise NotPlainError("malformed")
+
+
+def send(channel, message):
+    """One frame: its length in four bytes, then JSON."""
+    body = json.dumps(message, separators=(",", ":")).encode()
+    if len(body) > MAX_FRAME_BYTES:
+        raise NotPlainError("too large")
+    try:
+        channel.sendall(_HEAD.pack(len(body)) + body)
+    except OSError as error:
+        raise BrokenError(str(error)) from error
+
+
+def receive(channel, most=MAX_FRAME_BYTES):
+    """The next frame's object; BrokenError at the end, NotPlainError for what is no frame."""
+    size = _HEAD.unpack(_exactly(channel, 4))[0]
+    if size > most:
+        raise OverflowError("said more than " + str(most) + " bytes at once")
+    body = _exactly(channel, size)
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotPlainError("no JSON") from error
+
+
+def _exactly(channel, size):
+    try:
+        first = channel.recv(size) if size else b""
+        if len(first) == size:
+            return first
+        parts, left = [first], size - len(first)
+        while left and parts[-1]:
+            parts.append(channel.recv(min(left, 1 << 20)))
+            left -= len(parts[-1])
+    except OSError as error:
+        raise BrokenError(str(error)) from error
+    if left:
+        raise BrokenError("the other side ended")
+    return b"".join(parts)

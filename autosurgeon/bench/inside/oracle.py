@@ -1,0 +1,137 @@
+"""The tests' jail: runs the tests of one task after the other, with a proxy where they expect the candidate.
+
+Started as `python -I -S oracle.py CONFINEMENT LINK`. The grader is on the socket at descriptor 0; LINK is the socket to
+the inmate. For each exam a fresh candidate is asked for, on a channel of its own; what it says is plain data or
+nothing. Tests come from a bench's file, so this process is confined too; but they are not the candidate's, and so it
+serves many exams.
+"""
+
+import os
+import socket
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import gc
+import json
+
+import confine
+import cross
+import exam
+import proxy
+
+# What tests commonly import: reading files is over before the first of them runs where paths are closed.
+import ast, collections, copy, itertools, math, re, typing  # noqa: E401
+
+MEMORY_BYTES = 8 << 30
+KNOWN = 256
+"""Tasks that are kept ready; the grader keeps the same count of what it has sent."""
+
+
+def opening_of(sheet, way, source):
+    """The first frame to the candidate."""
+    opening = {"kind": sheet.kind, "source": source, "entry_point": sheet.spec["entry_point"]}
+    if way == "shared":
+        spec = sheet.spec
+        tests = exam.counted(spec, "_held")
+        return {**opening, "kind": "shared", "support": spec["support"], "tests": tests, "bind": sheet.bind}
+    return {**opening, "in_place": way == "in_place"}
+
+
+def judged(sheet, way, candidate, nonce):
+    """Cause, detail, cases that held, checks counted; the cause is None when all held."""
+    held = checks = 0
+    try:
+        if way == "shared":
+            said, _ = candidate.ask({"nonce": nonce, "counter": "_held"})
+            if type(said) is not tuple or len(said) != 2 or said[0] != nonce or type(said[1]) is not int:
+                return "wrong", "the nonce did not come back", 0, 0
+            held, checks = 1, said[1]
+        else:
+            for _ in sheet.take(candidate):
+                held += 1
+    except proxy.Lost:
+        return (*candidate.fatal, held, 0)
+    except proxy.Flawed as error:
+        return error.cause, str(error), held, 0
+    except AssertionError as error:
+        return "wrong", exam.shown(str(error), 300), held, 0
+    except MemoryError:
+        return "memory", "MemoryError", held, 0
+    except RecursionError as error:
+        return "error", "RecursionError: " + exam.shown(str(error), 200), held, 0
+    except BaseException as error:
+        return "error", type(error).__name__ + ": " + exam.shown(str(error), 280), held, 0
+    if candidate.fatal is not None:
+        return (*candidate.fatal, held, 0)
+    if not candidate.calls:
+        return "missing", "the tests never called it", held, 0
+    return None, "", held, checks
+
+
+def examine(link, sheet, request):
+    """One candidate from start to end."""
+    way = request["way"]
+    ours, theirs = socket.socketpair()
+    try:
+        limits = {**request["limits"], "kind": sheet.kind if way != "shared" else "function"}
+        socket.send_fds(link, [json.dumps(limits).encode()], [theirs.fileno()])
+        theirs.close()
+        candidate = proxy.Candidate(ours, way == "in_place")
+        try:
+            cross.send(ours, opening_of(sheet, way, request["source"]))
+            cause, detail, held, checks = judged(sheet, way, candidate, request["nonce"])
+        except cross.BrokenError:
+            cause, detail, held, checks = "died", "its process ended", 0, 0
+    finally:
+        ours.close()
+    link.send(b"end")
+    ending = json.loads(link.recv(4096))
+    if cause is not None and ending["reason"] is not None:
+        cause, detail = "timeout", ending["reason"]
+    elif cause == "died":
+        detail = "exit " + str(ending["exit"])
+    return {"cause": cause, "detail": detail, "held": held, "checks": checks, "cpu_s": ending["cpu_s"]}
+
+
+def prepared(spec):
+    """The exam, or what is wrong with the task, as text."""
+    try:
+        return exam.Exam(spec)
+    except BaseException as error:
+        return type(error).__name__ + ": " + exam.shown(str(error), 280)
+
+
+def main():
+    link = socket.socket(fileno=int(sys.argv.pop()))
+    wish = json.loads(sys.argv.pop())
+    confine.die_with_parent()
+    confine.keep_strangers_out()
+    grader = socket.socket(fileno=0)
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    if wish["nobody"]:
+        confine.become_nobody(keep_reading=bool(wish["paths"]))
+        confine.die_with_parent()
+    if wish["paths"]:
+        confine.Paths(wish["paths"]).apply()
+    if wish["filter"]:
+        confine.Filter(spare=["sendmsg"]).apply()
+    ready = {}
+    gc.freeze()
+    while True:
+        try:
+            request = cross.receive(grader)
+        except cross.BrokenError:
+            return
+        key = request["key"]
+        if key not in ready:
+            if len(ready) >= KNOWN:
+                del ready[next(iter(ready))]
+            ready[key] = prepared(request["spec"])
+        sheet = ready[key]
+        cross.send(grader, {"flaw": sheet} if type(sheet) is str else examine(link, sheet, request))
+
+
+main()

@@ -1,0 +1,122 @@
+"""The candidate as the tests see it: something to call, that answers with plain data or raises."""
+
+import builtins
+
+import cross
+
+
+class Lost(BaseException):
+    """The candidate gives no answer any more; no `except Exception` of a test may swallow that."""
+
+
+class CandidateError(Exception):
+    """The candidate raised something that is no builtin exception."""
+
+
+class Flawed(Exception):
+    """The candidate's answer is none; `cause` says why."""
+
+    def __init__(self, cause, detail):
+        super().__init__(detail)
+        self.cause = cause
+
+
+class Candidate:
+    """The far side of the channel, with what went wrong there for good."""
+
+    def __init__(self, channel, in_place):
+        self.channel = channel
+        self.in_place = in_place
+        self.calls = 0
+        self.fatal = None
+
+    def ask(self, call):
+        """One call's raw answer; Lost when none comes."""
+        if self.fatal is not None:
+            raise Lost
+        self.calls += 1
+        try:
+            cross.send(self.channel, call)
+            answer = cross.receive(self.channel, cross.MAX_ANSWER_BYTES + 1024)
+        except OverflowError as error:
+            self.fatal = ("output", str(error))
+            raise Lost from None
+        except cross.NotPlainError as error:
+            self.fatal = ("type", str(error))
+            raise Lost from None
+        except cross.BrokenError:
+            self.fatal = ("died", "its process ended")
+            raise Lost from None
+        return self.value_of(answer)
+
+    def value_of(self, answer):
+        """The decoded answer; what it raised is raised here."""
+        if type(answer) is not dict:
+            raise Flawed("type", "malformed")
+        if "value" in answer:
+            try:
+                value = cross.decode(answer["value"])
+                return value, cross.decode(answer["given"]) if self.in_place and "given" in answer else None
+            except cross.NotPlainError as error:
+                raise Flawed("type", str(error)) from None
+        detail = answer.get("detail")
+        detail = detail if type(detail) is str else ""
+        if answer.get("refused") in ("type", "output", "missing", "syntax"):
+            raise Flawed(answer["refused"], detail)
+        name = answer.get("raised")
+        if answer.get("loading"):
+            self.fatal = ("memory" if name == "MemoryError" else "error", str(name) + ": " + detail)
+            raise Lost
+        raise raised(name, detail)
+
+    def __call__(self, given, named):
+        try:
+            call = {"given": argument(given), "named": {key: argument(item) for key, item in named.items()}}
+        except cross.NotPlainError as error:
+            raise Flawed("type", "an argument cannot cross: " + str(error)) from None
+        value, looked_at = self.ask(call)
+        if looked_at is not None:
+            for mine, theirs in zip(given, looked_at):
+                renew(mine, theirs)
+        return value
+
+
+def argument(value):
+    """Plain data, or objects of the tests' own classes by their attributes; NotPlainError for a function."""
+    try:
+        return cross.encode(value)
+    except cross.NotPlainError:
+        return cross.encode(described(value))
+
+
+def described(value):
+    if type(value) in (list, tuple):
+        return type(value)(map(described, value))
+    if type(value) is dict:
+        return {key: described(item) for key, item in value.items()}
+    if type(type(value)) is type and type(value).__module__ == "tests":
+        return cross.Record({name: described(item) for name, item in vars(value).items()})
+    return value
+
+
+def raised(name, detail):
+    """A builtin exception of that name; never one that the language itself takes for the end of a loop or a program."""
+    kind = getattr(builtins, name, None) if type(name) is str else None
+    plain = isinstance(kind, type) and issubclass(kind, Exception)
+    if not plain or issubclass(kind, (StopIteration, StopAsyncIteration)):
+        return CandidateError(str(name) + ": " + detail)
+    try:
+        return kind(detail)
+    except TypeError:
+        return CandidateError(name + ": " + detail)
+
+
+def renew(mine, theirs):
+    """Bring an in-place change over."""
+    if type(mine) is not type(theirs):
+        return
+    if isinstance(mine, (list, bytearray)):
+        mine[:] = theirs
+    elif isinstance(mine, (dict, set)):
+        mine.clear()
+        mine.update(theirs)
