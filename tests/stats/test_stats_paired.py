@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 from math import comb
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.stats.paired import flips, p_regression
+from autosurgeon.stats.paired import flips, p_difference, p_regression
 
 RESULTS = st.dictionaries(st.sampled_from([f"t{n}" for n in range(12)]), st.booleans())
 COUNTS = st.integers(0, 200)
@@ -62,3 +63,24 @@ def test_one_more_loss_is_never_more_likely_and_one_more_gain_never_less(lost: i
 )
 def test_the_chance_agrees_with_the_table(lost: int, gained: int, wanted: float) -> None:
     assert p_regression(lost, gained) == wanted
+
+
+@pytest.mark.parametrize("flipped", range(11))
+def test_both_chances_agree_with_counting_every_way_the_flips_could_fall(flipped: int) -> None:
+    ways = [sum(way) for way in product([0, 1], repeat=flipped)]
+    for lost in range(flipped + 1):
+        assert p_regression(lost, flipped - lost) == sum(other >= lost for other in ways) / len(ways)
+        uneven = [other for other in ways if abs(2 * other - flipped) >= abs(2 * lost - flipped)]
+        assert p_difference(lost, flipped - lost) == len(uneven) / len(ways)
+
+
+@given(COUNTS, COUNTS)
+def test_the_two_sided_chance_does_not_know_which_way_is_loss(lost: int, gained: int) -> None:
+    assert p_difference(lost, gained) == p_difference(gained, lost)
+    assert 0 < p_difference(lost, gained) <= 1
+    assert p_difference(lost, gained) == min(1.0, 2 * min(p_regression(lost, gained), p_regression(gained, lost)))
+
+
+def test_ten_thousand_flips_take_no_time_to_judge() -> None:
+    assert p_difference(5000, 5000) == 1.0
+    assert p_regression(5000, 5000) == pytest.approx(0.504, abs=1e-3)
