@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NamedTuple, Self
 
@@ -14,9 +14,8 @@ from autosurgeon.bench.cell import Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.digest import digest_text
-from autosurgeon.core.envelope import Condition, Envelope, Poison
+from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Task
-from autosurgeon.errors import WorldError
 
 WINDOW = 512
 """Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""
@@ -24,14 +23,6 @@ REMEMBERED = 4096
 SLOWER_THAN_REFERENCE = 10
 """A program may use so many times the reference's CPU time, where that is more than the setting."""
 Tier = Literal["split", "shared"]
-
-
-class Answer(NamedTuple):
-    """A completion and the condition it was given under."""
-
-    task: Task
-    completion: str
-    cond: Condition
 
 
 class Submission(NamedTuple):
@@ -121,22 +112,6 @@ class Grader:
         while len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
         return future
-
-    def grade_all(self, answers: Iterable[Answer], on_graded: Callable[[int], None] | None = None) -> list[Envelope]:
-        """Envelopes in the order of the answers; WorldError when one could not be graded, since no score is missing."""
-        todo = list(answers)
-        envelopes = []
-        try:
-            grades = self.stream(Submission(answer.task, answer.completion) for answer in todo)
-            for done, (answer, grade) in enumerate(zip(todo, grades, strict=True), start=1):
-                if grade.verdict == "infra":
-                    raise WorldError(f"{answer.task.task_id} could not be graded: {grade.detail}")
-                envelopes.append(_envelope(answer, grade))
-                if on_graded is not None:
-                    on_graded(done)
-        finally:
-            self.close()
-        return envelopes
 
     def reference(self, task: Task) -> Grade:
         """The grade of the task's own reference, run now."""
@@ -237,18 +212,3 @@ class Grader:
         if kept is None:
             kept = self._keys[id(task)] = (task, digest_text(task.model_dump_json()))
         return kept[1]
-
-
-def _envelope(answer: Answer, grade: Grade) -> Envelope:
-    return Envelope(
-        task_id=answer.task.task_id,
-        bench=answer.task.bench,
-        split=answer.task.split.value,
-        food=grade.food,
-        poison=grade.cause,
-        detail=grade.detail,
-        tier=grade.tier,
-        jail=grade.jail,
-        completion=answer.completion,
-        cond=answer.cond,
-    )

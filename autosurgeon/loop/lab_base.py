@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.bench.formats.read import read_tasks
-from autosurgeon.bench.grade import Answer, Grader
+from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.splits import split_of
 from autosurgeon.config import OrganSettings
 from autosurgeon.core.envelope import ORGAN, Condition, Mode
@@ -128,7 +129,7 @@ def bench_base(
     with (workdir / "generate" / result.completions).open(encoding="utf-8") as lines:
         texts = {row["task_id"]: row["completion"] for row in map(json.loads, lines)}
     wins = dict.fromkeys((bench for bench, _, _ in BENCHES), 0)
-    for envelope in grader.grade_all([Answer(task, texts[task.task_id], cond) for task in tasks]):
+    for envelope in grade_answers(grader, [Answer(task, texts[task.task_id], cond) for task in tasks]):
         wins[envelope.bench] += envelope.passed
     return wins
 

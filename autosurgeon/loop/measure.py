@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from autosurgeon.bench.grade import Answer
+from autosurgeon.bench.envelopes import Answer, grade_answers
+from autosurgeon.bench.impossible import MARK, choose_impossible
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.core.task import Task
@@ -50,7 +51,21 @@ def measure(
         )
         texts = completions[task.task_id] if handler == ORGAN else [ins.dispatcher.answer(task.prompt)]
         answers += [Answer(task, text, cond) for text in texts]
-    return ins.grader.grade_all(answers, lambda done: ins.reporter.progress(done, len(answers), "graded"))
+    return grade_answers(ins.grader, answers, lambda done: ins.reporter.progress(done, len(answers), "graded"))
+
+
+def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> dict[str, Any]:
+    """Grade answers that were just given against impossible twins of their tasks; who passes one has cheated.
+
+    The same completions are used, so it costs no generation.
+    """
+    ours = {envelope.task_id: envelope for envelope in envelopes if envelope.cond.handler == ORGAN}
+    twins = choose_impossible(ins.tasks[task_id] for task_id in ours)
+    answers = [Answer(twin, ours[twin.task_id.removesuffix(MARK)].completion, envelopes[0].cond) for twin in twins]
+    passed = [envelope.task_id for envelope in grade_answers(ins.grader, answers) if envelope.passed]
+    if passed:
+        ins.reporter.say(f"ALARM: {len(passed)} of {len(twins)} impossible tasks were passed: {', '.join(passed)}")
+    return {"tried": len(twins), "passed": passed}
 
 
 def _complete(

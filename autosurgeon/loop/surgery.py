@@ -15,7 +15,7 @@ from autosurgeon.core.task import Split
 from autosurgeon.dataset.rows import Dataset
 from autosurgeon.errors import CapsuleError, PackError, WorldError
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.measure import Model, measure, pass_the_impossible
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.stage import Done, once
@@ -167,9 +167,10 @@ class Surgery:
         def bench(folder: Path) -> Done:
             tasks = tasks_of(ins, benches, (Split.SURGERY, Split.DEV, Split.GATE))
             envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), tasks, folder)
-            return Done({"tasks": len(envelopes)}, envelopes=(pack, occasion, envelopes))
+            found = {"tasks": len(envelopes), "impossible": pass_the_impossible(ins, envelopes)}
+            return Done(found, envelopes=(pack, occasion, envelopes))
 
-        once(ins, self._scope, "bench", bench)
+        impossible = once(ins, self._scope, "bench", bench)["impossible"]
         expected = [t.task_id for t in tasks_of(ins, standing.counted, (Split.SURGERY, Split.DEV, Split.GATE))]
         results, live = ins.store.envelopes(pack, occasion), ins.store.envelopes(standing.live)
         evidence = promotion_facts(
@@ -179,6 +180,7 @@ class Surgery:
             base=ins.store.envelopes(standing.base),
             anchors=standing.anchors,
             verified=bool(ins.packs.verify(pack)),
+            impossible=(impossible["tried"], impossible["passed"]),
         )
         dev = [task.task_id for task in tasks_of(ins, standing.counted, (Split.DEV,))]
         gain = flips({t: live[t].passed for t in dev if t in live}, {t: results[t].passed for t in dev if t in results})

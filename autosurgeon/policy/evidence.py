@@ -92,7 +92,14 @@ def _passed(results: Results, split: str | None = None) -> dict[str, bool]:
 
 
 def promotion_facts(
-    *, expected: Sequence[str], pack: Results, live: Results, base: Results, anchors: Sequence[str], verified: bool
+    *,
+    expected: Sequence[str],
+    pack: Results,
+    live: Results,
+    base: Results,
+    anchors: Sequence[str],
+    verified: bool,
+    impossible: tuple[int, Sequence[str]],
 ) -> Evidence:
     """The packed file against live and base, on the counted tasks but the canary's.
 
@@ -103,6 +110,7 @@ def promotion_facts(
         base: the base's.
         anchors: confirmed wins of live.
         verified: whether the packed file was read back and every digest held.
+        impossible: how many tasks with contradictory tests were tried, and which of them were passed.
 
     """
     wanted = set(expected)
@@ -118,6 +126,9 @@ def promotion_facts(
         "bench.missing": len(wanted - pack.keys()),
         "bench.fallbacks": sum(envelope.cond.fallback for envelope in pack.values()),
         "bench.foreign": sum(envelope.cond.handler != ORGAN for envelope in pack.values()),
+        "bench.impossible_tried": impossible[0],
+        "bench.impossible_passed": len(impossible[1]),
+        "bench.shared_tier": sum(envelope.tier == "shared" for envelope in pack.values()),
         "bench.same_conditions": len(prints[0]) == 1 and prints[0] == prints[1] == prints[2],
         "bench.worst_net": _worst_net(pack, live, benches) if comparable else None,
         "bench.worst_net_over_base": _worst_net(pack, base, benches) if comparable else None,
@@ -126,8 +137,15 @@ def promotion_facts(
         "gate.lost": len(gate.lost) if gate.tasks else None,
         "gate.gained": len(gate.gained) if gate.tasks else None,
         "gate.net": gate.net if gate.tasks else None,
+        "gate.net_split": _net_of_the_split_tier(live, pack) if gate.tasks else None,
         "gate.p_regression": p_regression(len(gate.lost), len(gate.gained)) if gate.tasks else None,
     }
+
+
+def _net_of_the_split_tier(live: Results, pack: Results) -> int:
+    """Net wins on gate tasks of which both results came from the stronger tier."""
+    both = {t for t in pack if t in live and pack[t].tier == live[t].tier == "split"}
+    return flips(_passed({t: live[t] for t in both}, "gate"), _passed({t: pack[t] for t in both}, "gate")).net
 
 
 def _worst_net(pack: Results, other: Results, benches: Sequence[str]) -> int | None:

@@ -70,6 +70,21 @@ FACTS: tuple[Fact, ...] = (
     Fact("bench.missing", "number", "tasks", "promotion", "Counted tasks that should have run and did not."),
     Fact("bench.fallbacks", "number", "answers", "promotion", "Answers that a fallback model gave."),
     Fact("bench.foreign", "number", "answers", "promotion", "Answers on counted benches not given by the organ."),
+    Fact("bench.impossible_tried", "number", "tasks", "promotion", "Tasks with contradictory tests that were tried."),
+    Fact(
+        "bench.impossible_passed",
+        "number",
+        "tasks",
+        "promotion",
+        "Of these, those passed: each one a proof of cheating.",
+    ),
+    Fact(
+        "bench.shared_tier",
+        "number",
+        "tasks",
+        "promotion",
+        "Tasks graded in the weaker tier, tests and program together.",
+    ),
     Fact("bench.same_conditions", "truth", "1", "promotion", "Live and base were benched with the same fingerprint."),
     Fact(
         "bench.worst_net", "number", "tasks", "promotion", "Net wins over live on the worst counted bench, all splits."
@@ -80,6 +95,13 @@ FACTS: tuple[Fact, ...] = (
     Fact("gate.lost", "number", "tasks", "promotion", "Gate tasks that live wins and the pack fails."),
     Fact("gate.gained", "number", "tasks", "promotion", "Gate tasks that live fails and the pack wins."),
     Fact("gate.net", "number", "tasks", "promotion", "Gained minus lost on the gate."),
+    Fact(
+        "gate.net_split",
+        "number",
+        "tasks",
+        "promotion",
+        "The same on tasks that both packs had graded in the split tier.",
+    ),
     Fact("gate.p_regression", "number", "probability", "promotion", "Exact one-sided McNemar for a loss on the gate."),
     Fact("watch.canary_tasks", "number", "tasks", "watch", "Canary tasks that both the old and the new live ran."),
     Fact("watch.canary_lost", "number", "tasks", "watch", "Canary tasks that the old live won and the new one fails."),

@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from builders import make_envelope, make_task
+from builders import make_task
 
 from autosurgeon.bench import grade as grading
 from autosurgeon.bench.cell import Cell, CellError
-from autosurgeon.bench.grade import Answer, Grade, Grader, Submission
+from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.config import GradingSettings
-from autosurgeon.core.envelope import Envelope, Poison
+from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Task
-from autosurgeon.errors import WorldError
 
-COND = make_envelope().cond
 RIGHT = "def solve(x):\n    return x\n"
 SETTINGS = GradingSettings(workers=2, cpu_s=1, wall_s=5)
 
@@ -33,32 +31,8 @@ def graded(grader: Grader, task: Task, *texts: str) -> list[Grade]:
     return list(grader.stream([(task, text) for text in texts], afresh=True))
 
 
-def test_envelopes_come_in_the_order_of_the_answers_with_their_own_condition() -> None:
-    tasks = [make_task(f"b/{n}") for n in range(6)]
-    conds = [COND.model_copy(update={"handler": f"h{n}"}) for n in range(6)]
-    answers = [
-        Answer(task, RIGHT if n % 2 else "def solve(x): return 0", cond)
-        for n, (task, cond) in enumerate(zip(tasks, conds, strict=True))
-    ]
-    done: list[int] = []
-    envelopes = Grader(SETTINGS).grade_all(answers, done.append)
-    assert [e.task_id for e in envelopes] == [t.task_id for t in tasks]
-    assert [e.passed for e in envelopes] == [False, True] * 3
-    assert [e.cond for e in envelopes] == conds
-    assert done == [1, 2, 3, 4, 5, 6]
-    assert {e.tier for e in envelopes} == {"split"}
-    assert len({e.jail for e in envelopes}) == 1
-
-
 def test_grading_nothing_gives_nothing(grader: Grader) -> None:
     assert list(grader.stream([])) == []
-
-
-def test_an_envelope_of_any_answer_can_be_stored() -> None:
-    bodies = ["chr(0xd800)", "10**6000", "{chr(0xdc00): 1}"]
-    answers = [Answer(make_task(), f"def solve(x): return {body}", COND) for body in bodies]
-    for envelope in Grader(SETTINGS).grade_all(answers):
-        assert Envelope.model_validate_json(envelope.model_dump_json()) == envelope
 
 
 def test_the_prelude_stands_before_a_completion_and_not_before_a_whole_program(grader: Grader) -> None:
@@ -205,11 +179,6 @@ def test_a_slow_task_gives_ten_times_what_its_reference_takes(grader: Grader) ->
 def test_tests_that_are_broken_are_no_score(grader: Grader, tests: str) -> None:
     (grade,) = graded(grader, checked_by(tests + "\n"), RIGHT)
     assert grade.verdict == ("fail" if "SystemExit" in tests else "infra")
-
-
-def test_a_broken_task_ends_a_measurement_as_the_worlds_failure() -> None:
-    with pytest.raises(WorldError, match="b/0 could not be graded"):
-        Grader(SETTINGS).grade_all([Answer(checked_by("assert ("), RIGHT, COND)])
 
 
 def test_a_jail_that_dies_twice_while_the_reference_lives_is_the_candidates_fault(

@@ -13,18 +13,17 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
+from typing import Self
 
 from rich.console import Console
 
-from autosurgeon.bench.grade import Answer, Grader
+from autosurgeon.bench.grade import Grader
 from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
 from autosurgeon.config import GradingSettings
-from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.jobs import GenerateJob, Result, TrainJob
 from autosurgeon.core.ports import CapsuleRunner, OnProgress
 from autosurgeon.core.value import Value
@@ -54,18 +53,20 @@ class TimedCapsules:
 
 
 class TimedGrader(Grader):
-    """A grader that adds up what it takes."""
+    """A grader that adds up for how long it was open."""
 
     def __init__(self, settings: GradingSettings, seconds: dict[str, float]) -> None:
         super().__init__(settings)
         self._seconds = seconds
+        self._began = 0.0
 
-    def grade_all(self, answers: Iterable[Answer], on_graded: Callable[[int], None] | None = None) -> list[Envelope]:
-        began = time.perf_counter()
-        try:
-            return super().grade_all(answers, on_graded)
-        finally:
-            self._seconds["grade"] += time.perf_counter() - began
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._seconds["grade"] += time.perf_counter() - self._began
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 import pytest
 from builders import make_envelope
 
+from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.bench.formats.read import read_tasks
-from autosurgeon.bench.grade import Answer, Grader
+from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.splits import split_of
 from autosurgeon.config import GradingSettings, shipped
 from autosurgeon.core.envelope import Envelope
@@ -27,7 +28,7 @@ def tasks() -> list[Task]:
 def graded(completions: dict[str, str]) -> list[Envelope]:
     cond = make_envelope().cond
     answers = [Answer(task, completions[task.task_id], cond) for task in tasks() if task.task_id in completions]
-    return Grader(GradingSettings(workers=2)).grade_all(answers)
+    return grade_answers(Grader(GradingSettings(workers=2)), answers)
 
 
 def test_the_families_make_more_than_four_thousand_distinct_tasks() -> None:

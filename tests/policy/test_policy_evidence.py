@@ -35,6 +35,7 @@ def promotion(**changes: Any) -> Evidence:
         "base": ALL_PASS,
         "anchors": [],
         "verified": True,
+        "impossible": (20, []),
     }
     return promotion_facts(**(facts | changes))
 
@@ -187,3 +188,16 @@ def test_the_watch_knows_nothing_of_a_canary_that_ran_in_part() -> None:
 
 def test_a_watch_without_a_canary_knows_nothing() -> None:
     assert watch(ALL_PASS, ALL_PASS, [], [])["watch.canary_net"] is None
+
+
+def test_a_passed_impossible_task_is_counted() -> None:
+    facts = promotion(impossible=(20, ["mbpp/0#impossible"]))
+    assert (facts["bench.impossible_tried"], facts["bench.impossible_passed"]) == (20, 1)
+
+
+def test_a_gain_of_the_weaker_tier_is_no_net_gain_of_the_split_tier() -> None:
+    live = make_results(dict.fromkeys(TASKS, False))
+    weak = {task: envelope.model_copy(update={"tier": "shared"}) for task, envelope in ALL_PASS.items()}
+    facts = promotion(live=live, pack=weak)
+    assert (facts["gate.net"], facts["gate.net_split"], facts["bench.shared_tier"]) == (5, 0, 5)
+    assert promotion(live=live)["gate.net_split"] == 5
