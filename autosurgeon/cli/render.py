@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 COLOURS = {
     "ACCEPT": "green",
@@ -19,6 +20,8 @@ COLOURS = {
     "REVERTED": "red",
     "failed": "red",
     "FAILED": "magenta",
+    "lost": "red",
+    "gained": "green",
     "INCONCLUSIVE": "yellow",
     "HELD": "yellow",
     "missing": "yellow",
@@ -48,10 +51,16 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else coloured(str(cell).replace("[", r"\[")) for cell in row))
+        # Text and no markup: a cell may hold a stranger's brackets and colons.
+        table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) if cell is not None else "" for cell in row))
     console.print(table)
 
 
 def say(text: str) -> None:
     """A line of prose."""
-    Console(highlight=False).print(text, markup=False, soft_wrap=True)
+    Console(highlight=False, emoji=False).print(text, markup=False, soft_wrap=True)
+
+
+def one_line(text: str) -> str:
+    """A stranger's text with its control characters escaped: it moves no cursor and makes no second line."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
