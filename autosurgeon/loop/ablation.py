@@ -11,8 +11,9 @@ from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
+from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.measure import measure
 from autosurgeon.loop.plan import ROWS_FILE, choose_rows
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder

@@ -12,8 +12,9 @@ from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import REPAIR
+from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import Model, Sampling, measure
+from autosurgeon.loop.measure import measure
 from autosurgeon.loop.settle import publish
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.packs.checkpoint import organ_digest

@@ -14,8 +14,9 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.dataset.rows import Dataset
 from autosurgeon.errors import CapsuleError, PackError, WorldError
+from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import Model, measure, pass_the_impossible
+from autosurgeon.loop.measure import measure, pass_the_impossible
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.stage import Done, once

@@ -9,8 +9,9 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Split
 from autosurgeon.errors import WorldError
+from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import Model, measure
+from autosurgeon.loop.measure import measure
 from autosurgeon.loop.settle import publish, settle
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, last_good_pack, pass_scope, tasks_of, verified_folder

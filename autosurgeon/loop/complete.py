@@ -1,0 +1,76 @@
+"""Letting a model complete prompts, in a capsule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autosurgeon.config import OrganSettings
+from autosurgeon.core.jobs import GenerateJob, GenerateResult
+from autosurgeon.core.ports import CapsuleRunner
+from autosurgeon.core.task import Task
+from autosurgeon.errors import CapsuleError
+
+
+class Model(NamedTuple):
+    """Weights to ask: a folder, with an adapter on top while it is not merged; `name` goes into the envelopes."""
+
+    name: str
+    folder: Path
+    adapter: Path | None = None
+
+
+class Sampling(NamedTuple):
+    """How to decode: greedy by default."""
+
+    samples: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+
+def complete(
+    capsules: CapsuleRunner,
+    organ: OrganSettings,
+    model: Model,
+    tasks: Sequence[Task],
+    folder: Path,
+    sampling: Sampling,
+    on_progress: Callable[[int, int], None],
+) -> tuple[dict[str, list[str]], str]:
+    """A model's completions by task id, `sampling.samples` of each, and the generation fingerprint.
+
+    Raises:
+        CapsuleError: the capsule failed, or left a task without completions.
+
+    """
+    if not tasks:
+        return {}, "nothing generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    prompts = folder / "prompts.jsonl"
+    rows = (
+        {"task_id": task.task_id, "prompt": task.prompt, "stop": "end" if task.kind == "stdin" else "function"}
+        for task in tasks
+    )
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    job = GenerateJob(
+        model=model.folder.resolve(),
+        adapter=model.adapter.resolve() if model.adapter else None,
+        prompts=prompts.resolve(),
+        max_new_tokens=organ.max_new_tokens,
+        batch_rows=organ.generate_batch_rows,
+        **sampling._asdict(),
+    )
+    workdir = folder / "generate"
+    result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
+    assert isinstance(result, GenerateResult)
+    completions: dict[str, list[str]] = {}
+    with (workdir / result.completions).open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            completions.setdefault(row["task_id"], []).append(row["completion"])
+    short = [task.task_id for task in tasks if len(completions.get(task.task_id, [])) != sampling.samples]
+    if short:
+        raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
+    return completions, result.fingerprint
