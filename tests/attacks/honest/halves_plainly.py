@@ -1,0 +1,5 @@
+# about: the plain answer
+# task: halves
+# expect: pass
+def halves(numbers):
+    return [n / 2 for n in numbers]
