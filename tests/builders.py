@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from autosurgeon.bench.results import ResultRow
 from autosurgeon.core.decision import Decision, Evidence, Phase
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
 from autosurgeon.core.passes import PassState
@@ -54,6 +55,21 @@ def make_envelope(task_id: str = "b/0", *, passed: bool = True, **changes: Any) 
         "cond": cond,
     }
     return Envelope.model_validate(content | changes)
+
+
+def make_result(task_id: str = "b/0", verdict: str = "pass", **changes: Any) -> ResultRow:
+    """A row of a result file; one that failed was wrong."""
+    content: dict[str, Any] = {
+        "task_id": task_id,
+        "sample": 0,
+        "verdict": verdict,
+        "cause": Poison.WRONG if verdict == "fail" else None,
+        "tier": "split",
+        "jail": "bwrap",
+        "cpu_s": 0.25,
+        "food": 1,
+    }
+    return ResultRow.model_validate(content | changes)
 
 
 def make_results(passed: Mapping[str, bool], **changes: Any) -> dict[str, Envelope]:

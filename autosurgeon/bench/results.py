@@ -218,10 +218,10 @@ def _checked(path: Path, file: IO[bytes], extent: _Extent) -> int:
     count = sum(1 for _ in islice(read_results(path), extent.lines))
     if count < extent.lines:
         raise UserError("a result file cannot be continued", got="blank lines at its end", where=path)
-    if count == 0 and extent.size:
-        file.seek(0)
-        if not _begins_a_row(file.read(MAX_RESULT_BYTES + 1)):
-            raise UserError("this is no result file, and is left as it is; name another", where=path)
+    torn = extent.size - extent.end
+    file.seek(extent.end)
+    if torn > MAX_RESULT_BYTES or (count == 0 and torn and not _begins_a_row(file.read(torn))):
+        raise UserError("this is no result file, and is left as it is; name another", where=path)
     return count
 
 

@@ -49,7 +49,7 @@ def _show(found: Comparison) -> None:
     flips = [("lost", one_line(flip.task_id), flip.cause) for flip in found.lost]
     flips += [("gained", one_line(flip.task_id), flip.cause) for flip in found.gained]
     if flips:
-        print_table("flips, and why the one that fails does", ("flip", "task", "cause"), flips)
+        print_table("flips, with the cause of the failure", ("flip", "task", "cause"), flips)
     else:
         say("no task flipped")
     only = [("only in A", one_line(task_id)) for task_id in found.only_a]
@@ -91,12 +91,15 @@ def _percent(rate: float | None) -> str:
 def _remarks(found: Comparison) -> Iterator[str]:
     """What a reader has to know before believing the table."""
     if found.only_a or found.only_b:
-        yield f"not compared: {len(found.only_a)} tasks only in A, {len(found.only_b)} only in B"
+        yield f"tasks not compared: {len(found.only_a)} only in A, {len(found.only_b)} only in B"
     if found.infra:
+        rows = f"{found.a.infra_rows} rows in A, {found.b.infra_rows} in B"
         yield (
-            f"infra is no score: {len(found.infra)} tasks with {found.a.infra_rows} infra rows in A and "
-            f"{found.b.infra_rows} in B are left out of rates, pass@k and the paired test"
+            f"tasks with infra rows: {len(found.infra)} ({rows}); no score, so left out of rates, pass@k and the "
+            "paired test"
         )
-    for what, tasks in (("tiers", found.other_tier), ("jails of different levels", found.other_jail)):
+    if not found.total.tasks:
+        yield "warning: no task has a score in both files"
+    for where, tasks in (("tiers", found.other_tier), ("levels of jail", found.other_jail)):
         if tasks:
-            yield f"warning: {tasks} of {found.total.tasks} compared tasks were graded in different {what}"
+            yield f"warning: {tasks} of {found.total.tasks} compared tasks were graded in different {where}"
