@@ -42,6 +42,21 @@ def lab_tasks() -> dict[str, Task]:
     return {task.task_id: task for task in tasks}
 
 
+def model_folder(root: Path, settings: Settings, model: Path | None, pack: str | None) -> tuple[str, Path]:
+    """The name and the verified folder of what a command shall bench: a checkpoint, a pack, or the organ itself."""
+    if model is not None and pack is not None:
+        raise UserError("a model and a pack were named", wanted="one of --model and --pack")
+    if pack is not None:
+        packs = PackStore(Workspace(root.resolve()).packs)
+        with open_store(root) as store:
+            digest = store.find_pack(pack)
+        packs.verify(digest)
+        return digest, packs.path(digest)
+    folder = model or settings.organ_folder
+    check_checkpoint(folder)
+    return folder.name, folder
+
+
 @contextlib.contextmanager
 def open_store(root: Path) -> Iterator[SqlStore]:
     """The memory of a workspace that is there already, to read."""

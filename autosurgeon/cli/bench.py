@@ -1,10 +1,222 @@
-"""`autosurgeon bench`: answers of any model, graded and compared."""
+"""`autosurgeon bench`: grading samples, checking benches, comparing results, benching a model."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosurgeon.cli import bench_compare
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 
-app = typer.Typer(no_args_is_help=True, help="Answers of any model, graded and compared.")
+if TYPE_CHECKING:
+    from autosurgeon.bench.check import TaskCheck
+    from autosurgeon.bench.score import Score
+    from autosurgeon.config import GradingSettings
+    from autosurgeon.core.task import Task
+
+app = typer.Typer(no_args_is_help=True, help="Grade samples, check a bench, compare two results, bench a model.")
 app.command("compare")(bench_compare.compare)
+
+FormatOption = Annotated[
+    str, typer.Option("--format", help="humaneval, mbpp, humaneval+, mbpp+, livecodebench, or native for your own.")
+]
+TasksOption = Annotated[Path, typer.Option("--tasks", help="The bench's file as published, plain or .gz.")]
+JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Programs at once; the cores when empty.")]
+JailOption = Annotated[
+    str | None, typer.Option("--jail", help="bwrap, landlock or plain; the best of this machine when empty.")
+]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Result file, one row a sample; one that is there is continued.")
+]
+QuarantineOption = Annotated[
+    Path | None, typer.Option("--quarantine", help="Tasks that `bench check` found unusable; they do not count.")
+]
+
+
+@app.command("grade")
+def grade(
+    format: FormatOption,
+    tasks: TasksOption,
+    samples: Annotated[Path, typer.Option("--samples", help="JSONL of task_id and completion, or solution.")],
+    out: OutOption,
+    jobs: JobsOption = None,
+    jail: JailOption = None,
+    quarantine: QuarantineOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Grade a file of samples; exit code 1 when some could not be graded."""
+    from autosurgeon.bench.grade import Grader
+    from autosurgeon.bench.gradefile import grade_file
+    from autosurgeon.bench.quarantine import read_quarantine
+    from autosurgeon.cli.view import counting
+
+    known = _tasks(tasks, format)
+    shut = read_quarantine(quarantine) if quarantine else {}
+    with Grader(_grading(config, jobs, jail)) as grader, counting("graded") as show:
+        score = grade_file(known, samples, out, grader, show, shut)
+    _print_score(score, out, as_json=as_json)
+
+
+@app.command("check")
+def check(
+    format: FormatOption,
+    tasks: TasksOption,
+    quarantine: Annotated[
+        Path | None, typer.Option("--quarantine", help="Write the tasks that cannot be used, with why, to this file.")
+    ] = None,
+    jobs: JobsOption = None,
+    jail: JailOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Grade every reference three times, and wrong programs made of it; exit code 1 when a task cannot be used."""
+    from autosurgeon.bench.check import check_tasks
+    from autosurgeon.bench.grade import Grader
+    from autosurgeon.bench.quarantine import write_quarantine
+    from autosurgeon.cli.render import print_json
+    from autosurgeon.cli.view import counting
+
+    known = _tasks(tasks, format)
+    found: list[TaskCheck] = []
+    with Grader(_grading(config, jobs, jail)) as grader, counting("checked") as show:
+        for checked in check_tasks(grader, known.values()):
+            found.append(checked)
+            show(len(found), len(known))
+        level = grader.level
+    unusable = {checked.task_id: f"{checked.state}: {checked.detail}" for checked in found if not checked.usable}
+    if quarantine is not None:
+        write_quarantine(quarantine, unusable)
+    if as_json:
+        print_json({"jail": level, "tasks": [checked.model_dump(mode="json") for checked in found]})
+    else:
+        _print_checks(found, level)
+    if unusable:
+        raise typer.Exit(1)
+
+
+@app.command("run")
+def run(
+    format: FormatOption,
+    tasks: TasksOption,
+    out: OutOption,
+    model: Annotated[Path | None, typer.Option("--model", help="Folder of a checkpoint.")] = None,
+    pack: Annotated[
+        str | None, typer.Option("--pack", help="A pack of the workspace, by the start of its name.")
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="Answers per task; more than one are sampled.")] = 1,
+    temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling.")] = 0,
+    workspace: WorkspaceOption = Path("."),
+    jobs: JobsOption = None,
+    jail: JailOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model or a pack answer a bench, and grade it; the answers go beside the results."""
+    from autosurgeon.bench.grade import Grader
+    from autosurgeon.cli.view import counting
+    from autosurgeon.errors import UserError
+    from autosurgeon.loop.benchrun import bench_model
+    from autosurgeon.loop.complete import Sampling
+    from autosurgeon.wiring import model_folder, open_capsules, settings_of
+
+    if samples > 1 and temperature == 0:
+        raise UserError("greedy answers are all the same", got=f"--samples {samples}", wanted="--temperature above 0")
+    known = _tasks(tasks, format)
+    settings = settings_of(workspace, config)
+    name, folder = model_folder(workspace, settings, model, pack)
+    grading = _grading(config, jobs, jail)
+    with (
+        open_capsules(settings, out.parent / f".{out.name}.capsule") as capsules,
+        Grader(grading) as grader,
+        counting("done") as show,
+    ):
+        sampling = Sampling(samples, temperature, seed)
+        score = bench_model(capsules, grader, settings.organ, (name, folder), known, out, sampling, show)
+    _print_score(score, out, as_json=as_json)
+
+
+def _tasks(path: Path, format: str) -> dict[str, Task]:
+    from autosurgeon.bench.formats.read import FORMATS, read_bench
+    from autosurgeon.errors import UserError, nearest
+
+    if format not in FORMATS:
+        raise UserError("unknown format", got=format, wanted=nearest(format, FORMATS))
+    return {task.task_id: task for task in read_bench(path, format)}
+
+
+def _grading(config: Path | None, jobs: int | None, jail: str | None) -> GradingSettings:
+    from autosurgeon.bench.jail import LEVELS
+    from autosurgeon.config import load_settings
+    from autosurgeon.errors import UserError, nearest
+
+    if jail is not None and jail not in LEVELS:
+        raise UserError("unknown jail", got=jail, wanted=nearest(jail, LEVELS))
+    changes = {"workers": jobs, "jail": jail}
+    return load_settings(config).grading.model_copy(update={k: v for k, v in changes.items() if v is not None})
+
+
+def _print_score(score: Score, out: Path, *, as_json: bool) -> None:
+    from autosurgeon.cli.render import print_json, print_table, say
+
+    if as_json:
+        print_json(score.model_dump(mode="json"))
+    else:
+        print_table(
+            f"results in {out}",
+            ("bench", "tasks", "samples", "passed", "pass@k", "tiers", "jails", "failed by"),
+            [
+                (
+                    bench.bench,
+                    bench.tasks,
+                    bench.samples,
+                    bench.passed,
+                    ", ".join(f"{k}: {value:.1%}" for k, value in bench.pass_at.items())
+                    + (f", base 1: {bench.base_pass_at_1:.1%}" if bench.base_pass_at_1 is not None else ""),
+                    _counts(bench.tiers),
+                    _counts(bench.jails),
+                    _counts(bench.causes),
+                )
+                for bench in score.benches
+            ],
+        )
+        for bench in score.benches:
+            for what, ids in (
+                ("without samples, counted as not passed", bench.without_samples),
+                ("graded in the weaker tier, tests and program in one interpreter", bench.shared),
+                ("could not be graded, so there is no score of them", bench.infra),
+            ):
+                if ids:
+                    say(f"{bench.bench}: {len(ids)} {what}: {', '.join(ids[:10])}{' ...' if len(ids) > 10 else ''}")
+            if bench.quarantined:
+                say(f"{bench.bench}: {bench.quarantined} in quarantine, not counted")
+    if score.infra:
+        raise typer.Exit(1)
+
+
+def _counts(counted: object) -> str:
+    return ", ".join(f"{name} {count}" for name, count in dict(counted).items())  # type: ignore[call-overload]
+
+
+def _print_checks(found: list[TaskCheck], level: str) -> None:
+    from autosurgeon.bench.check import TIMES
+    from autosurgeon.cli.render import print_table, say
+
+    sound = sum(checked.state == "sound" for checked in found)
+    mutants = sum(checked.mutants for checked in found)
+    alive = sum(len(checked.survivors) for checked in found)
+    shared = [checked.task_id for checked in found if checked.tier == "shared"]
+    rows: list[tuple[str, str, str]] = [(c.task_id, c.state, c.detail) for c in found if c.state != "sound"]
+    rows += [(c.task_id, "weak tests", f"pass: {', '.join(c.survivors)}") for c in found if c.survivors]
+    if rows:
+        print_table("tasks to look at", ("task", "finding", "detail"), rows)
+    say(f"{sound} of {len(found)} references passed {TIMES} times of {TIMES}, in the {level} jail")
+    for state in ("broken", "flaky", "no reference"):
+        named = [checked.task_id for checked in found if checked.state == state]
+        if named:
+            say(f"{len(named)} {state}: {', '.join(named[:20])}{' ...' if len(named) > 20 else ''}")
+    say(f"{mutants - alive} of {mutants} wrong programs failed; those that passed are listed above")
+    say(f"{len(shared)} tasks need the weaker tier{': ' + ', '.join(shared) if shared else ''}")

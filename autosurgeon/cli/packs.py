@@ -10,25 +10,12 @@ import typer
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from autosurgeon.store.sqlstore import SqlStore
+    pass
 
 app = typer.Typer(
     no_args_is_help=True, help="The packs of a workspace: what they are, whether they are whole, which is live."
 )
 DigestArgument = Annotated[str, typer.Argument(help="The pack's digest, or its first digits.")]
-
-
-def resolve(store: SqlStore, prefix: str) -> str:
-    """The one pack whose digest begins so; UserError when there is none, or more than one."""
-    from autosurgeon.errors import UserError
-
-    found = [manifest.digest for manifest, _, _ in store.packs() if manifest.digest.startswith(prefix)]
-    if len(found) != 1:
-        got = f"{prefix!r}, which fits {len(found)} packs"
-        raise UserError(
-            "a pack is named by the first digits of its digest", got=got, wanted="see `autosurgeon pack list`"
-        )
-    return found[0]
 
 
 @app.command("list")
@@ -81,7 +68,7 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
-        name = resolve(store, digest)
+        name = store.find_pack(digest)
         wins = tally(store.envelopes(name))
     manifest = PackStore(Workspace(workspace.resolve()).packs).manifest(name)
     if as_json:
@@ -111,7 +98,7 @@ def verify_pack(
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
-        names = [resolve(store, digest)] if digest else [manifest.digest for manifest, _, _ in store.packs()]
+        names = [store.find_pack(digest)] if digest else [manifest.digest for manifest, _, _ in store.packs()]
     packs = PackStore(Workspace(workspace.resolve()).packs)
     for name in names:
         packs.verify(name)
@@ -134,7 +121,7 @@ def revert_pack(
 
     with open_store(workspace) as store:
         live = store.live()
-        target = resolve(store, to) if to else None
+        target = store.find_pack(to) if to else None
     if live is None or live.pack == target:
         raise UserError("there is nothing to revert", got="no live pack" if live is None else "the pack that is live")
     with (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
 from rich.progress import (
@@ -181,3 +181,24 @@ def reporting() -> Iterator[Reporter]:
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield LiveReporter(progress)
+
+
+@contextlib.contextmanager
+def counting(word: str) -> Iterator[Callable[[int, int], None]]:
+    """Progress of a count: a bar with rate and time left on a terminal, now and then a line on standard error else."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        last = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= PLAIN_EVERY_S:
+                last = time.monotonic()
+                console.print(f"{done} of {total} {word}", markup=False, highlight=False)
+
+        yield tell
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn())
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task(word, total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)

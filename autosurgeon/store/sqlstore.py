@@ -190,6 +190,15 @@ class SqlStore:
             rows = session.exec(select(PackRow).order_by(col(PackRow.at)))
             return [(Manifest.model_validate_json(row.manifest), row.pass_number, row.at) for row in rows]
 
+    def find_pack(self, prefix: str) -> str:
+        """The one pack whose digest begins so; UserError when there is none, or more than one."""
+        found = [manifest.digest for manifest, _, _ in self.packs() if manifest.digest.startswith(prefix)]
+        if len(found) != 1:
+            got = f"{prefix!r}, which fits {len(found)} packs"
+            wanted = "see `autosurgeon pack list`"
+            raise UserError("a pack is named by the first digits of its digest", got=got, wanted=wanted)
+        return found[0]
+
     # --- decisions and the live pointer -------------------------------------------------------------------------
 
     def live(self) -> Live | None:

@@ -1,0 +1,85 @@
+"""Checking a bench by its own references: each has to pass, three times, and what is made wrong of it has to fail."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from autosurgeon.bench.grade import Grade, Grader, Submission
+from autosurgeon.bench.mutants import mutants_of, under_contract
+from autosurgeon.core.task import Task
+from autosurgeon.core.value import Value
+
+TIMES = 3
+
+
+class TaskCheck(Value):
+    """What a task is worth as a test."""
+
+    task_id: str
+    state: Literal["sound", "flaky", "broken", "no reference"]
+    detail: str
+    tier: str
+    cpu_s: float
+    """The slowest of the reference's runs."""
+    mutants: int
+    survivors: tuple[str, ...]
+    """Mutants that pass: the tests are weak there, or the mutant means the same."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may count."""
+        return self.state in ("sound", "no reference")
+
+
+def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
+    """Check one task after the other, many at once; in their order."""
+    waiting: deque[tuple[Task, list[str]]] = deque()
+
+    def submissions() -> Iterator[Submission]:
+        for task in tasks:
+            mutants = mutants_of(task) if task.reference is not None else {}
+            waiting.append((task, list(mutants)))
+            if task.reference is None:
+                continue
+            yield from [Submission(task, task.reference)] * (TIMES - 1)
+            # The third time with the contract's assertions on every input, for benches that have them.
+            yield Submission(task, under_contract(task), True)
+            for source in mutants.values():
+                yield Submission(task, source, True)
+
+    grades = grader.stream(submissions(), afresh=True)
+    while True:
+        # Asking for a grade makes the stream read on, which is what fills the queue.
+        first = next(grades, None)
+        while waiting and waiting[0][0].reference is None:
+            yield _unchecked(waiting.popleft()[0])
+        if first is None:
+            return
+        task, names = waiting.popleft()
+        runs = [first, *(next(grades) for _ in range(TIMES - 1))]
+        yield _checked(task, runs, dict(zip(names, grades, strict=False)) if names else {})
+
+
+def _unchecked(task: Task) -> TaskCheck:
+    return TaskCheck(
+        task_id=task.task_id, state="no reference", detail="", tier="split", cpu_s=0.0, mutants=0, survivors=()
+    )
+
+
+def _checked(task: Task, runs: list[Grade], mutants: dict[str, Grade]) -> TaskCheck:
+    failed = [run for run in runs if run.verdict != "pass"]
+    state: Literal["sound", "flaky", "broken"] = (
+        "sound" if not failed else "broken" if len(failed) == len(runs) else "flaky"
+    )
+    detail = f"{failed[0].cause or failed[0].verdict}: {failed[0].detail}" if failed else ""
+    return TaskCheck(
+        task_id=task.task_id,
+        state=state,
+        detail=detail,
+        tier=runs[0].tier,
+        cpu_s=max(run.cpu_s for run in runs),
+        mutants=len(mutants),
+        survivors=tuple(name for name, grade in mutants.items() if grade.verdict == "pass"),
+    )

@@ -1,0 +1,121 @@
+"""Grading a file of samples into a result file: in order, and continued where it was cut."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from autosurgeon.bench.formats.samples import Sample, read_samples
+from autosurgeon.bench.grade import Grade, Grader, Submission
+from autosurgeon.bench.results import ResultFile, ResultRow
+from autosurgeon.bench.sanity import Sanity
+from autosurgeon.bench.score import Score, Tally
+from autosurgeon.core.task import Task
+from autosurgeon.errors import UserError, nearest
+
+OnGraded = Callable[[int, int], None]
+"""Called with samples done and samples in all."""
+
+
+class _Numbered(NamedTuple):
+    sample: Sample
+    task: Task
+    number: int
+    """Its number among the samples of its task, from 0."""
+
+
+def grade_file(
+    tasks: Mapping[str, Task],
+    samples: Path,
+    out: Path,
+    grader: Grader,
+    on_graded: OnGraded,
+    quarantined: Collection[str] = (),
+) -> Score:
+    """Grade every sample that the result file does not hold yet; the score of the whole file.
+
+    Memory grows with the tasks, not with the samples.
+
+    Raises:
+        UserError: a row of the samples does not fit, or the results there are of other samples; nothing was graded.
+        WorldError: references do not pass here, before or after.
+
+    """
+    total = sum(1 for _ in _numbered(samples, tasks))
+    tally = Tally(tasks, quarantined)
+    with ResultFile(out) as results:
+        todo = _numbered(samples, tasks)
+        done = 0
+        for row in results.held():
+            _check_that_it_fits(row, next(todo, None), out)
+            tally.add(row)
+            done += 1
+        if done == total:
+            return tally.score()
+        on_graded(done, total)
+        sanity = Sanity(grader, tasks.values())
+        sanity.before()
+        for numbered, grade in _graded(grader, todo):
+            row = _row(numbered, grade)
+            results.append(row)
+            tally.add(row)
+            done += 1
+            on_graded(done, total)
+        sanity.after()
+    return tally.score()
+
+
+def _numbered(samples: Path, tasks: Mapping[str, Task]) -> Iterator[_Numbered]:
+    counts: dict[str, int] = {}
+    for sample in read_samples(samples):
+        task = tasks.get(sample.task_id)
+        if task is None:
+            raise UserError(
+                "a sample of no task",
+                got=sample.task_id[:80],
+                wanted=nearest(sample.task_id, tasks),
+                where=f"{samples}:{sample.line}",
+            )
+        number = counts.get(sample.task_id, 0)
+        counts[sample.task_id] = number + 1
+        yield _Numbered(sample, task, number)
+
+
+def _check_that_it_fits(row: ResultRow, numbered: _Numbered | None, out: Path) -> None:
+    sample = "no sample" if numbered is None else f"sample {numbered.number} of {numbered.sample.task_id}"
+    if numbered is None or (row.task_id, row.sample) != (numbered.sample.task_id, numbered.number):
+        raise UserError(
+            "these results are of other samples; name another --out, or delete it",
+            got=f"sample {row.sample} of {row.task_id}",
+            wanted=sample,
+            where=out,
+        )
+
+
+def _graded(grader: Grader, todo: Iterator[_Numbered]) -> Iterator[tuple[_Numbered, Grade]]:
+    """Each sample with its grade; the grader reads some samples ahead."""
+    ahead: deque[_Numbered] = deque()
+
+    def submissions() -> Iterator[Submission]:
+        for numbered in todo:
+            ahead.append(numbered)
+            yield Submission(numbered.task, numbered.sample.text, numbered.sample.whole)
+
+    for grade in grader.stream(submissions()):
+        yield ahead.popleft(), grade
+
+
+def _row(numbered: _Numbered, grade: Grade) -> ResultRow:
+    return ResultRow(
+        task_id=numbered.sample.task_id,
+        sample=numbered.number,
+        verdict=grade.verdict,
+        cause=grade.cause,
+        tier=grade.tier,
+        jail=grade.jail,
+        cpu_s=round(grade.cpu_s, 6),
+        food=grade.food,
+        detail=grade.detail,
+    )
