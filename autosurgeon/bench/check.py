@@ -43,9 +43,9 @@ def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
             waiting.append((task, list(mutants)))
             if task.reference is None:
                 continue
-            yield from [Submission(task, task.reference)] * (TIMES - 1)
-            # The third time with the contract's assertions on every input, for benches that have them.
-            yield Submission(task, under_contract(task), True)
+            yield from [Submission(task, task.reference)] * TIMES
+            if task.contract:
+                yield Submission(task, under_contract(task), True)
             for source in mutants.values():
                 yield Submission(task, source, True)
 
@@ -59,7 +59,8 @@ def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
             return
         task, names = waiting.popleft()
         runs = [first, *(next(grades) for _ in range(TIMES - 1))]
-        yield _checked(task, runs, dict(zip(names, grades, strict=False)) if names else {})
+        contract = next(grades) if task.contract else None
+        yield _checked(task, runs, contract, {name: next(grades) for name in names})
 
 
 def _unchecked(task: Task) -> TaskCheck:
@@ -68,8 +69,11 @@ def _unchecked(task: Task) -> TaskCheck:
     )
 
 
-def _checked(task: Task, runs: list[Grade], mutants: dict[str, Grade]) -> TaskCheck:
+def _checked(task: Task, runs: list[Grade], contract: Grade | None, mutants: dict[str, Grade]) -> TaskCheck:
     failed = [run for run in runs if run.verdict != "pass"]
+    if not failed and contract is not None and contract.verdict != "pass":
+        # The reference is right, but an input is not one that the task promises.
+        runs = failed = [contract]
     state: Literal["sound", "flaky", "broken"] = (
         "sound" if not failed else "broken" if len(failed) == len(runs) else "flaky"
     )

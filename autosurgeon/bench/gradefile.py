@@ -12,6 +12,7 @@ from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.bench.results import ResultFile, ResultRow
 from autosurgeon.bench.sanity import Sanity
 from autosurgeon.bench.score import Score, Tally
+from autosurgeon.core.digest import digest_text
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError, nearest
 
@@ -85,7 +86,11 @@ def _numbered(samples: Path, tasks: Mapping[str, Task]) -> Iterator[_Numbered]:
 
 def _check_that_it_fits(row: ResultRow, numbered: _Numbered | None, out: Path) -> None:
     sample = "no sample" if numbered is None else f"sample {numbered.number} of {numbered.sample.task_id}"
-    if numbered is None or (row.task_id, row.sample) != (numbered.sample.task_id, numbered.number):
+    if numbered is None or (row.task_id, row.sample, row.program) != (
+        numbered.sample.task_id,
+        numbered.number,
+        _program(numbered.sample),
+    ):
         raise UserError(
             "these results are of other samples; name another --out, or delete it",
             got=f"sample {row.sample} of {row.task_id}",
@@ -118,4 +123,9 @@ def _row(numbered: _Numbered, grade: Grade) -> ResultRow:
         cpu_s=round(grade.cpu_s, 6),
         food=grade.food,
         detail=grade.detail,
+        program=_program(numbered.sample),
     )
+
+
+def _program(sample: Sample) -> str:
+    return digest_text(f"{sample.whole}:{sample.text}")[:12]

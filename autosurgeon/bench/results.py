@@ -51,6 +51,8 @@ class ResultRow(Value):
     food: int = Field(ge=0, strict=True)
     """How many checks held."""
     detail: str = ""
+    program: str = ""
+    """The first digits of the text's SHA-256, by which a run that goes on knows its samples again."""
 
     @field_validator("task_id")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,7 +131,8 @@ def run(
     name, folder = model_folder(workspace, settings, model, pack)
     grading = _grading(config, jobs, jail)
     with (
-        open_capsules(settings, out.parent / f".{out.name}.capsule") as capsules,
+        tempfile.TemporaryDirectory() as home,
+        open_capsules(settings, Path(home)) as capsules,
         Grader(grading) as grader,
         counting("done") as show,
     ):

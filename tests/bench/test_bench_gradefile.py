@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import make_task
+
+from autosurgeon.bench.formats.samples import Sample, write_samples
+from autosurgeon.bench.grade import Grader
+from autosurgeon.bench.gradefile import grade_file
+from autosurgeon.bench.quarantine import read_quarantine, write_quarantine
+from autosurgeon.bench.results import read_results
+from autosurgeon.bench.score import Score
+from autosurgeon.config import GradingSettings
+from autosurgeon.core.task import Case, Task
+from autosurgeon.errors import UserError, WorldError
+
+RIGHT, WRONG = "def solve(x):\n    return x\n", "def solve(x):\n    return 0\n"
+TASKS = {f"b/{n}": make_task(f"b/{n}") for n in range(4)}
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader(GradingSettings(workers=2, cpu_s=1, wall_s=5)) as grader:
+        yield grader
+
+
+def samples_file(folder: Path, *pairs: tuple[str, str]) -> Path:
+    path = folder / "samples.jsonl"
+    write_samples(path, [Sample(task_id, text, False) for task_id, text in pairs])
+    return path
+
+
+def graded(grader: Grader, folder: Path, samples: Path, tasks: dict[str, Task] = TASKS, **options: object) -> Score:
+    return grade_file(tasks, samples, folder / "out.jsonl", grader, lambda done, total: None, **options)  # type: ignore[arg-type]
+
+
+def test_results_come_in_the_order_of_the_samples_each_with_its_number(grader: Grader, tmp_path: Path) -> None:
+    pairs = [("b/1", RIGHT), ("b/0", WRONG), ("b/1", WRONG), ("b/2", RIGHT)]
+    score = graded(grader, tmp_path, samples_file(tmp_path, *pairs))
+    rows = list(read_results(tmp_path / "out.jsonl"))
+    assert [(row.task_id, row.sample, row.verdict) for row in rows] == [
+        ("b/1", 0, "pass"),
+        ("b/0", 0, "fail"),
+        ("b/1", 1, "fail"),
+        ("b/2", 0, "pass"),
+    ]
+    assert {row.tier for row in rows} == {"split"}
+    (bench,) = score.benches
+    assert (bench.tasks, bench.samples, bench.passed, bench.without_samples) == (4, 4, 2, ("b/3",))
+    # b/0: 0 of 1, b/1: 1 of 2, b/2: 1 of 1, b/3: nothing, which is no pass.
+    assert bench.pass_at == {1: pytest.approx(1.5 / 4)}
+
+
+def test_a_run_that_was_cut_goes_on_where_it_was(grader: Grader, tmp_path: Path) -> None:
+    samples = samples_file(tmp_path, *[(f"b/{n % 4}", RIGHT if n % 3 else WRONG) for n in range(12)])
+    whole = graded(grader, tmp_path, samples)
+    out = tmp_path / "out.jsonl"
+    lines = out.read_bytes().splitlines(keepends=True)
+    for cut in (b"", b"".join(lines[:5]), b"".join(lines[:5]) + lines[5][:20], b"".join(lines)):
+        out.write_bytes(cut)
+        told: list[tuple[int, int]] = []
+        assert grade_file(TASKS, samples, out, grader, lambda *done: told.append(done)) == whole  # noqa: B023
+        assert [json.loads(line)["verdict"] for line in out.read_bytes().splitlines()] == [
+            json.loads(line)["verdict"] for line in lines
+        ]
+        assert told[:1] == ([] if cut == b"".join(lines) else [(cut.count(b"\n"), 12)])
+
+
+def test_results_of_other_samples_are_not_continued(grader: Grader, tmp_path: Path) -> None:
+    graded(grader, tmp_path, samples_file(tmp_path, ("b/0", RIGHT), ("b/1", RIGHT)))
+    before = (tmp_path / "out.jsonl").read_bytes()
+    for pairs in ([("b/1", RIGHT), ("b/0", RIGHT)], [("b/0", RIGHT)], [("b/0", WRONG), ("b/1", RIGHT)]):
+        with pytest.raises(UserError, match="of other samples"):
+            graded(grader, tmp_path, samples_file(tmp_path, *pairs))
+        assert (tmp_path / "out.jsonl").read_bytes() == before
+
+
+def test_a_sample_of_no_task_is_refused_before_anything_is_graded(grader: Grader, tmp_path: Path) -> None:
+    samples = samples_file(tmp_path, ("b/0", RIGHT), ("b/9", RIGHT))
+    with pytest.raises(UserError, match=r"samples.jsonl:2") as caught:
+        graded(grader, tmp_path, samples)
+    assert "b/9" in str(caught.value)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_machine_on_which_references_fail_gives_no_results(grader: Grader, tmp_path: Path) -> None:
+    tasks = {"b/0": make_task("b/0", reference=WRONG)}
+    with pytest.raises(WorldError, match="0 of 1 references"):
+        graded(grader, tmp_path, samples_file(tmp_path, ("b/0", RIGHT)), tasks)
+    assert (tmp_path / "out.jsonl").read_bytes() == b""
+
+
+def test_what_could_not_be_graded_is_told_apart_and_stays_in_the_denominator(grader: Grader, tmp_path: Path) -> None:
+    tasks = TASKS | {"b/4": make_task("b/4", cases=(), tests="assert (", reference=None)}
+    score = graded(grader, tmp_path, samples_file(tmp_path, ("b/0", RIGHT), ("b/4", RIGHT)), tasks)
+    (bench,) = score.benches
+    assert (bench.infra, bench.tasks, score.infra) == (("b/4",), 5, 1)
+    assert bench.pass_at[1] == pytest.approx(1 / 5)
+
+
+def test_tasks_in_quarantine_do_not_count(grader: Grader, tmp_path: Path) -> None:
+    write_quarantine(tmp_path / "q.json", {"b/0": "broken: error"})
+    shut = read_quarantine(tmp_path / "q.json")
+    samples = samples_file(tmp_path, ("b/0", WRONG), ("b/1", RIGHT))
+    (bench,) = graded(grader, tmp_path, samples, quarantined=shut).benches
+    assert (bench.tasks, bench.quarantined, bench.samples, bench.passed) == (3, 1, 1, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": "other/1", "tasks": {}}', b'{"tasks": {"a": 1}}'])
+def test_a_file_that_is_no_quarantine_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "q.json").write_bytes(content)
+    with pytest.raises(UserError, match="no quarantine file"):
+        read_quarantine(tmp_path / "q.json")
+
+
+def test_the_base_cases_have_a_score_of_their_own(grader: Grader, tmp_path: Path) -> None:
+    cases = (Case(given="(1,)", wanted="1"), Case(given="(0,)", wanted="7"))
+    task = make_task("b/0", reference=None).model_copy(update={"cases": cases, "base_cases": 1})
+    (bench,) = graded(grader, tmp_path, samples_file(tmp_path, ("b/0", RIGHT)), {"b/0": task}).benches
+    assert (bench.pass_at[1], bench.base_pass_at_1) == (0.0, 1.0)
+
+
+def test_pass_at_k_is_told_for_each_k_that_every_task_has_samples_for(grader: Grader, tmp_path: Path) -> None:
+    tasks = {"b/0": make_task("b/0")}
+    pairs = [("b/0", RIGHT)] * 3 + [("b/0", WRONG)] * 9
+    (bench,) = graded(grader, tmp_path, samples_file(tmp_path, *pairs), tasks).benches
+    assert bench.pass_at[1] == pytest.approx(3 / 12)
+    assert bench.pass_at[10] == 1.0
+    assert 100 not in bench.pass_at
