@@ -102,12 +102,24 @@ def _command(level: Level, program: str) -> tuple[list[str], list[int]]:
         *(str(inner / "lib"), "--ro-bind", "/usr/lib", "/usr/lib", "--ro-bind-try", "/usr/lib64", "/usr/lib64"),
         *_system_folders(),
         *library,
+        *_without_packages(prefix, inner),
         *("--ro-bind", str(python), str(executable), "--ro-bind", str(INSIDE), "/inside", "--tmpfs", "/dev"),
         *("--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
         *(str(executable), "-I", "-S", f"/inside/{program}"),
     ]
     return command, keep
+
+
+def _without_packages(prefix: Path, inner: Path) -> list[str]:
+    """What was installed besides the standard library is covered by empty folders."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    options: list[str] = []
+    for name in (f"lib/{version}/site-packages", "lib/python3/dist-packages"):
+        if (prefix / name).is_dir():
+            folder = str(inner / name)
+            options += ["--size", "4096", "--tmpfs", folder, "--remount-ro", folder]
+    return options
 
 
 def _open_folders(*names: str) -> list[str]:

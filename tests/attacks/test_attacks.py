@@ -123,6 +123,11 @@ def test_an_honest_program_passes(program: Program, grader: Grader) -> None:
     assert blame(program, alone(grader, program.task, program.source)) == ""
 
 
+def named(name: str) -> Program:
+    (program,) = [program for program in (*ATTACKS, *HONEST) if program.name == name]
+    return program
+
+
 def crowd(attacks: list[Program], copies: int) -> list[tuple[Program, tuple[Task, str]]]:
     """Attacks among several copies of every honest program, in an order that is always the same."""
     members = [(program, program.twin(0)) for program in attacks]
@@ -156,6 +161,18 @@ def test_quick_attacks_in_a_crowd_of_honest_programs_change_no_grade(level: str,
 @pytest.mark.parametrize("level", ["bwrap", "landlock"])
 def test_all_attacks_in_a_crowd_of_honest_programs_change_no_grade(level: str, guard: containment.Guard) -> None:
     check_a_crowd(level, guard, crowd(list(ATTACKS), copies=5))
+
+
+@pytest.mark.parametrize("level", ["bwrap", "landlock"])
+def test_a_hog_of_threads_takes_none_from_its_neighbours(level: str, guard: containment.Guard) -> None:
+    if level not in levels_here():
+        pytest.skip(f"this machine has no {level}")
+    hog, honest = named("it_holds_as_many_threads_as_it_gets"), named("sum_of_squares_in_a_thread_with_a_large_stack")
+    with Grader(GradingSettings(jail=level, workers=2, cpu_s=1, wall_s=2, memory_mib=512)) as grader:
+        (held, *grades) = grader.stream([hog.twin(0), *(honest.twin(number) for number in range(20))])
+    assert blame(hog, held) == ""
+    assert not [blamed for grade in grades if (blamed := blame(honest, grade))]
+    assert guard.findings() == []
 
 
 @pytest.mark.parametrize(
