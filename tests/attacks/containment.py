@@ -27,6 +27,7 @@ NAMES = ("attack-86399.5", "86399.5")
 VICTIM = Path("/tmp/autosurgeon-attack-victim")
 """A folder of the test run's own, for attacks that want somebody else's."""
 DOOR = Path("/tmp/autosurgeon-attack-listener")
+LETTERS = Path("/tmp/autosurgeon-attack-letters")
 PORT = 47811
 MAX_GRADER_BYTES = 1 << 30
 MAX_GROWTH_BYTES = 256 << 20
@@ -36,19 +37,22 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Listener:
-    """Listens where attacks knock: TCP, UDP, an abstract Unix socket and one in the file system."""
+    """Listens where attacks knock: TCP, UDP, and Unix sockets with and without a file."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
         self._choice = selectors.DefaultSelector()
         self._wake, self._sleep = socket.socketpair()
         self._choice.register(self._sleep, selectors.EVENT_READ)
-        DOOR.unlink(missing_ok=True)
+        for file in (DOOR, LETTERS):
+            file.unlink(missing_ok=True)
         addresses: list[tuple[int, int, object]] = [
             (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", PORT)),
             (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", PORT)),
             (socket.AF_UNIX, socket.SOCK_STREAM, "\0autosurgeon-attack-listener"),
             (socket.AF_UNIX, socket.SOCK_STREAM, str(DOOR)),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, "\0autosurgeon-attack-letters"),
+            (socket.AF_UNIX, socket.SOCK_DGRAM, str(LETTERS)),
         ]
         for family, kind, address in addresses:
             door = socket.socket(family, kind)
@@ -57,7 +61,8 @@ class Listener:
             if kind == socket.SOCK_STREAM:
                 door.listen()
             self._choice.register(door, selectors.EVENT_READ)
-        DOOR.chmod(0o777)
+        for file in (DOOR, LETTERS):
+            file.chmod(0o777)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -83,7 +88,8 @@ class Listener:
             key.fileobj.close()
         self._wake.close()
         self._choice.close()
-        DOOR.unlink(missing_ok=True)
+        for file in (DOOR, LETTERS):
+            file.unlink(missing_ok=True)
 
 
 class Process(NamedTuple):
@@ -161,7 +167,7 @@ def marker_files() -> list[Path]:
         for place in {place.resolve() for place in places}
         if place.is_dir()
         for path in place.glob(f"*{MARK}*")
-        if path not in (VICTIM, DOOR)
+        if path not in (VICTIM, DOOR, LETTERS)
     )
 
 
