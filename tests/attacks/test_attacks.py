@@ -111,10 +111,10 @@ def test_an_attack_fails_and_leaves_nothing_behind(program: Program, grader: Gra
     runs = [(program.task, program.source)] + [program.twin(number) for number in range(2 if program.again else 0)]
     *grades, after = grader.stream([*runs, (SUM_OF_SQUARES, f"{RIGHT}# after {program.name}\n")])
     wrong = [blamed for grade in grades if (blamed := blame(program, grade))]
+    left = guard.findings()
     assert not wrong, "\n".join(wrong)
+    assert left == [] or grader.level == "plain"
     assert {grade.jail for grade in grades} == {grader.level}
-    if grader.level != "plain":
-        assert guard.findings() == []
     assert after.verdict == "pass", f"an honest program after it: {after}"
 
 
@@ -147,8 +147,9 @@ def check_a_crowd(level: str, guard: containment.Guard, members: list[tuple[Prog
     wrong = [
         blamed for (program, _), grade in zip(members, grades, strict=True) if (blamed := blame(program, grade, late))
     ]
+    left = guard.findings()
     assert not wrong, "\n".join(wrong)
-    assert guard.findings() == []
+    assert left == []
     assert not containment.ended(containment.descendants()), "the grader left processes behind"
 
 
@@ -170,9 +171,10 @@ def test_a_hog_of_threads_takes_none_from_its_neighbours(level: str, guard: cont
     hog, honest = named("it_holds_as_many_threads_as_it_gets"), named("sum_of_squares_in_a_thread_with_a_large_stack")
     with Grader(GradingSettings(jail=level, workers=2, cpu_s=1, wall_s=2, memory_mib=512)) as grader:
         (held, *grades) = grader.stream([hog.twin(0), *(honest.twin(number) for number in range(20))])
+    left = guard.findings()
     assert blame(hog, held) == ""
     assert not [blamed for grade in grades if (blamed := blame(honest, grade))]
-    assert guard.findings() == []
+    assert left == []
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ GOOD: Evidence = {
     "bench.foreign": 0,
     "bench.impossible_tried": 20,
     "bench.impossible_passed": 0,
+    "bench.shared_tier": 3,
     "bench.same_conditions": True,
     "bench.worst_net": 0,
     "bench.worst_net_over_base": 1,
