@@ -53,7 +53,7 @@ def sum_of_squares(numbers):
 @pytest.fixture(scope="module")
 def guard() -> Iterator[containment.Guard]:
     """One run at a time on a machine: attacks have fixed names for what they leave."""
-    with open(Path(tempfile.gettempdir()) / "autosurgeon-corpus.lock", "w") as lock:
+    with open(Path(tempfile.gettempdir()) / f"autosurgeon-corpus-{os.getuid()}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with containment.adopting():
             guard = containment.Guard()
