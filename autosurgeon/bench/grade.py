@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 from autosurgeon.bench.cell import Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
+from autosurgeon.bench.ways import looks_back
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
@@ -46,10 +47,11 @@ class Grade(NamedTuple):
 
 
 class _Nature(NamedTuple):
-    """How a task's reference fares: the first way in which it passes, if any, and what came of it."""
+    """How a task's reference fares: in which ways it passes, the CPU seconds it takes, the checks of the last way."""
 
-    way: Way | None
-    testimony: Testimony
+    ways: tuple[Way, ...]
+    cpu_s: float
+    checks: int
 
 
 class Grader:
@@ -104,9 +106,9 @@ class Grader:
     def _submit(self, pool: ThreadPoolExecutor, submission: Submission, afresh: bool) -> Future[Grade]:
         if afresh:
             return pool.submit(self._grade, submission)
-        key = self._key(submission.task) + digest_text(f"{submission.whole}{submission.text}")
+        key = self._key(submission.task) + digest_text(f"{submission.whole}{submission.text!a}")
         future = self._remembered.get(key)
-        if future is None or future.cancelled():
+        if future is None or future.cancelled() or (future.done() and future.result().verdict == "infra"):
             future = self._remembered[key] = pool.submit(self._grade, submission)
         self._remembered.move_to_end(key)
         while len(self._remembered) > REMEMBERED:
@@ -121,26 +123,41 @@ class Grader:
         return next(iter(self.stream([submission], afresh=True)))
 
     def _grade(self, submission: Submission) -> Grade:
+        """The grade; whatever goes wrong here is no fault of the program's."""
+        try:
+            return self._judged(submission)
+        except Exception as error:
+            return Grade("infra", None, f"{type(error).__name__}: {error}"[:300], 0, "split", self.level, 0.0)
+
+    def _judged(self, submission: Submission) -> Grade:
         task, text, whole = submission
         source = text if whole else task.prelude + text
-        said = self._examined(task, source, "split", self._limits)
-        way: Way = "split"
-        nature = None
-        if said.cause is not None and task.reference is not None and (task.tests or said.cause == Poison.TIMEOUT):
-            nature = self._nature(task)
-        if nature is not None and nature.way not in (None, "split") and said.cause != Poison.TIMEOUT:
-            way = nature.way or "split"
-            said = self._examined(task, source, way, self._limits)
-        if nature is not None and nature.way is not None and source == task.prelude + (task.reference or ""):
-            said, way = nature.testimony, nature.way
-        if nature is not None and nature.way is not None and said.cause == Poison.TIMEOUT:
-            patience = SLOWER_THAN_REFERENCE * nature.testimony.cpu_s
+        ways: tuple[Way, ...] = ("split",)
+        if task.reference is not None and looks_back(task):
+            # What the tests may see of an argument afterwards has to hold in each way that it does for the reference.
+            ways = self._nature(task).ways or ways
+        said, way = self._in_each(task, source, ways, self._limits)
+        if said.cause is None or task.reference is None:
+            return self._graded(said, way)
+        if said.cause == Poison.TIMEOUT:
+            patience = SLOWER_THAN_REFERENCE * self._nature(task).cpu_s
             if patience > self._limits.cpu_s:
                 wall_s = self._limits.wall_s * patience / self._limits.cpu_s
-                said = self._examined(task, source, way, self._limits._replace(cpu_s=patience, wall_s=wall_s))
-        if way == "shared" and said.cause is None and nature is not None and said.checks != nature.testimony.checks:
-            said = said._replace(cause="wrong", detail=f"{said.checks} checks, not {nature.testimony.checks}")
+                limits = self._limits._replace(cpu_s=patience, wall_s=wall_s)
+                said, way = self._in_each(task, source, ways, limits)
+        elif task.tests and self._nature(task).ways == ("shared",):
+            said, way = self._in_each(task, source, ("shared",), self._limits)
         return self._graded(said, way)
+
+    def _in_each(self, task: Task, source: str, ways: tuple[Way, ...], limits: Limits) -> tuple[Testimony, Way]:
+        """The testimony of the first way that fails, or else of the last."""
+        for way in ways:
+            said = self._examined(task, source, way, limits)
+            if way == "shared" and said.cause is None and said.checks != self._nature(task).checks:
+                said = said._replace(cause="wrong", detail=f"{said.checks} checks, not {self._nature(task).checks}")
+            if said.cause is not None:
+                break
+        return said, way
 
     def _graded(self, said: Testimony, way: Way) -> Grade:
         tier: Tier = "shared" if way == "shared" else "split"
@@ -151,7 +168,7 @@ class Grader:
         return Grade(verdict, cause, said.detail, said.held, tier, self.level, said.cpu_s)
 
     def _nature(self, task: Task) -> _Nature:
-        """How the reference fares, found out once; two workers may find it out at the same time, with one result."""
+        """How the reference fares, found out once; CellError when it cannot be, which is not kept."""
         key = self._key(task)
         if key not in self._natures:
             self._natures[key] = self._found(task)
@@ -162,17 +179,14 @@ class Grader:
         patient = self._limits._replace(
             cpu_s=self._limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=self._limits.wall_s * SLOWER_THAN_REFERENCE
         )
-        ways: tuple[Way, ...] = ("split", "in_place", "shared") if task.tests and not task.cases else ("split",)
-        for way in ways:
-            try:
-                said = self._tried(task, source, way, patient)
-            except CellError as error:
-                return _Nature(None, Testimony("infra", str(error), 0, 0, 0.0))
-            if said.cause is None:
-                return _Nature(way, said)
-            if said.cause == Poison.MISSING:
-                break  # tests that never call it would hold in the weaker tier, for anybody
-        return _Nature(None, said)
+        asked: tuple[Way, ...] = ("split", "in_place") if looks_back(task) else ("split",)
+        said = {way: self._tried(task, source, way, patient) for way in asked}
+        # Tests that never call it would hold in the weaker tier for anybody.
+        if task.tests and not task.cases and all(one.cause not in (None, Poison.MISSING) for one in said.values()):
+            said["shared"] = self._tried(task, source, "shared", patient)
+        held: dict[Way, Testimony] = {way: one for way, one in said.items() if one.cause is None}
+        checks = held["shared"].checks if "shared" in held else 0
+        return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks)
 
     def _examined(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
         """One run; where the cell is lost over it, what that means is asked of the reference."""
@@ -210,5 +224,7 @@ class Grader:
         """A task's digest, computed once per object."""
         kept = self._keys.get(id(task))
         if kept is None:
+            if len(self._keys) >= REMEMBERED:
+                self._keys.clear()
             kept = self._keys[id(task)] = (task, digest_text(task.model_dump_json()))
         return kept[1]

@@ -11,6 +11,7 @@ At `bwrap` and `landlock`, root becomes nobody first, so that limits on threads 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -39,16 +40,18 @@ def interpreter() -> tuple[Path, Path]:
     return program, prefix
 
 
-def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) -> subprocess.Popen[bytes]:
+def start(
+    level: Level, program: str, descriptors: Sequence[int], stdin: int, folder: str = "/"
+) -> subprocess.Popen[bytes]:
     """Start `inside/PROGRAM` in a jail; the descriptors' numbers are its last arguments.
 
-    It dies with the thread that starts it.
+    It dies with the thread that starts it. `folder` is where it stands, where it can see folders at all.
     """
     command, keep = _command(level, program)
     try:
         return subprocess.Popen(
             [*command, json.dumps(_confinement(level)), *map(str, descriptors)],
-            cwd="/",
+            cwd=folder,
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=stdin,
             stdout=subprocess.DEVNULL,
@@ -66,16 +69,40 @@ def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) ->
 def _confinement(level: Level) -> dict[str, object]:
     """What the program takes from itself; see `inside/confine.py`."""
     root = os.geteuid() == 0
-    _, prefix = interpreter()
-    system = [path for path in ("/usr/lib", "/lib", "/lib64", "/usr/lib64") if Path(path).exists()]
-    readable = [str(prefix / "lib"), *system, str(INSIDE), "/dev/null", "/dev/urandom"]
+    readable, mirror = _library() if level == "landlock" else ([], [])
     return {
+        "mirror": mirror,
         "nobody": root and level != "plain",
         "filter": level != "plain",
-        "paths": readable if level == "landlock" else [],
+        "paths": readable,
         # Without a user namespace of its own, an ordinary user's limit would count all the user's processes.
         "threads": THREADS if level == "bwrap" or (level == "landlock" and root) else None,
     }
+
+
+@functools.cache
+def _library() -> tuple[list[str], list[str]]:
+    """What a landlocked program may read; a mirror of the standard library, and the folder that it mirrors.
+
+    The folder may hold installed packages too, and a rule for a folder is one for all in it. So each entry but those
+    has a rule of its own, and imports go by a folder of links.
+    """
+    _, prefix = interpreter()
+    library = prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    mirror = Path(tempfile.mkdtemp(prefix="autosurgeon-library-"))
+    atexit.register(shutil.rmtree, mirror, ignore_errors=True)
+    mirror.chmod(0o755)
+    entries = [entry for entry in library.iterdir() if entry.name not in ("site-packages", "dist-packages")]
+    for entry in entries:
+        (mirror / entry.name).symlink_to(entry)
+    native = [str(path) for root in ("/usr/lib", "/lib") for path in Path(root).glob("*-linux-gnu*")]
+    shared = [str(path) for path in (prefix / "lib").glob("*.so*")]
+    system = [path for path in ("/lib64", "/usr/lib64") if Path(path).exists()]
+    devices = ["/dev/null", "/dev/urandom"]
+    return [*map(str, entries), str(mirror), *native, *shared, *system, str(INSIDE), *devices], [
+        str(mirror),
+        str(library),
+    ]
 
 
 def _command(level: Level, program: str) -> tuple[list[str], list[int]]:

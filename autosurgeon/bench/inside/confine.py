@@ -8,11 +8,14 @@ import os
 import platform
 import resource
 import struct
+import sys
 
 NOBODY = 65534
+_FIRST_SPARE_USER, _SPARE_USERS = 61184, 4096
 _EPERM, _ENOSYS = 1, 38
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _CLONE_THREAD = 0x00010000
+_PR_SET_PDEATHSIG = 1
 _PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 8, 22, 4, 38
 _CAP_DAC_READ_SEARCH = 2
 
@@ -41,9 +44,16 @@ _DENIED = {
     "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
     "inotify_init1": (294, 26), "personality": (135, 92), "seccomp": (317, 277), "syslog": (103, 116),
     "landlock_create_ruleset": (444, 444), "mknod": (133, None), "mknodat": (259, 33),
+    # Landlock knows nothing of owners, modes, times and attributes.
+    "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
+    "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
+    "utimensat": (280, 88), "futimesat": (261, None), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
+    "setxattrat": (463, 463), "removexattrat": (466, 466),
     "mbind": (237, 235), "set_mempolicy": (238, 237), "migrate_pages": (256, 238), "move_pages": (279, 239),
 }  # fmt: skip
-_CLONE, _CLONE3, _PRLIMIT = (56, 220), (435, 435), (302, 261)
+_CLONE, _CLONE3, _PRLIMIT, _PRCTL = (56, 220), (435, 435), (302, 261), (157, 167)
+_SENDTO, _SOCKETPAIR, _AF_UNIX, _SOCK_STREAM = (44, 206), (53, 199), 1, 1
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -84,6 +94,14 @@ class Filter:
         # A process may lower its own limits, not those of the server that forked it.
         code += [(0x15, 0, 4, _PRLIMIT[column]), (0x20, 0, 0, 16), (0x15, 0, 1, 0), (0x06, 0, 0, _ALLOW)]
         code += [(0x06, 0, 0, _ERRNO | _EPERM)]
+        # What is sent goes to the other end of a socket, and to no address; a pair is one of streams.
+        code += [(0x15, 0, 5, _SENDTO[column]), (0x20, 0, 0, 48), (0x15, 0, 2, 0), (0x20, 0, 0, 52), (0x15, 1, 0, 0)]
+        code += [(0x06, 0, 0, _ERRNO | _EPERM)]
+        code += [(0x15, 0, 6, _SOCKETPAIR[column]), (0x20, 0, 0, 16), (0x15, 0, 3, _AF_UNIX), (0x20, 0, 0, 24)]
+        code += [(0x54, 0, 0, 0xF), (0x15, 1, 0, _SOCK_STREAM), (0x06, 0, 0, _ERRNO | _EPERM)]
+        # It dies with its server, whatever it would rather do.
+        code += [(0x15, 0, 4, _PRCTL[column]), (0x20, 0, 0, 16), (0x15, 0, 1, _PR_SET_PDEATHSIG)]
+        code += [(0x06, 0, 0, _ERRNO | _EPERM), (0x06, 0, 0, _ALLOW)]
         code += [(0x15, 0, 3, _CLONE[column]), (0x20, 0, 0, 16), (0x45, 1, 0, _CLONE_THREAD)]
         code += [(0x06, 0, 0, _ERRNO | _EPERM), (0x06, 0, 0, _ALLOW)]
         self._code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
@@ -101,7 +119,7 @@ class Paths:
     """A Landlock ruleset: only these paths may be read, none written."""
 
     _CREATE, _ADD, _RESTRICT = 444, 445, 446
-    _READ = (1 << 2) | (1 << 3)
+    _FILES, _FOLDERS = 1 << 2, 1 << 3
 
     def __init__(self, readable):
         version = _libc.syscall(self._CREATE, None, 0, 1)
@@ -117,11 +135,12 @@ class Paths:
             self._allow(path)
 
     def _allow(self, path):
+        """Read a file, or a folder with all in it."""
         try:
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             return
-        rights = self._READ if os.path.isdir(path) else 1 << 2
+        rights = self._FILES | self._FOLDERS if os.path.isdir(path) else self._FILES
         rule = struct.pack("=Qi", rights, descriptor)
         if _libc.syscall(self._ADD, self._ruleset, 1, ctypes.c_char_p(rule), 0) != 0:
             raise CannotConfineError(ctypes.get_errno(), "landlock_add_rule " + path)
@@ -144,13 +163,21 @@ def become_nobody(*, keep_reading):
         os.setgroups([])
     except PermissionError:
         pass  # in a user namespace without that right there are none to lose
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    # Outside a user namespace limits count per user, so each jail takes another one, of those that systemd lends out.
+    user = _FIRST_SPARE_USER + os.getppid() % _SPARE_USERS if keep_reading else NOBODY
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
     if keep_reading:
         header = struct.pack("Ii", 0x20080522, 0)
         bits = 1 << _CAP_DAC_READ_SEARCH
         if _libc.capset(ctypes.c_char_p(header), ctypes.c_char_p(struct.pack("6I", bits, bits, 0, 0, 0, 0))) != 0:
             raise CannotConfineError(ctypes.get_errno(), "capset")
+
+
+def use_library(mirror, library):
+    """Import the standard library by a folder of links, where the folder itself holds more and cannot be read."""
+    sys.path[:] = [mirror if path == library else path for path in sys.path]
+    sys.path_importer_cache.clear()
 
 
 def keep_strangers_out():
@@ -160,7 +187,7 @@ def keep_strangers_out():
 
 def die_with_parent():
     """The kernel kills this process when the thread that started it is gone."""
-    _prctl(1, 9)
+    _prctl(_PR_SET_PDEATHSIG, 9)
 
 
 def limit(memory_bytes, cpu_s, threads):

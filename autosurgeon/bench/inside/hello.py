@@ -10,6 +10,8 @@ import json
 import confine
 
 wish = json.loads(sys.argv.pop())
+if wish["mirror"]:
+    confine.use_library(*wish["mirror"])
 paths = confine.Paths(wish["paths"]) if wish["paths"] else None
 rights = confine.Filter() if wish["filter"] else None
 if wish["nobody"]:

@@ -13,25 +13,31 @@ class CandidateError(Exception):
     """The candidate raised something that is no builtin exception."""
 
 
-class Flawed(Exception):
-    """The candidate's answer is none; `cause` says why."""
+class Unplain(BaseException):
+    """The candidate's answer is no plain data."""
 
-    def __init__(self, cause, detail):
-        super().__init__(detail)
-        self.cause = cause
+
+class CandidateAssertion(AssertionError):
+    """An assertion of the candidate's own, which is no test's."""
 
 
 class Candidate:
     """The far side of the channel, with what went wrong there for good."""
 
-    def __init__(self, channel, in_place):
+    def __init__(self, channel, in_place, odd=None):
         self.channel = channel
+        self.odd = odd
         self.in_place = in_place
         self.calls = 0
         self.fatal = None
 
+    def lose(self, cause, detail):
+        """From here on it has failed, whatever a test makes of that."""
+        self.fatal = (cause, detail)
+        return Lost()
+
     def ask(self, call):
-        """One call's raw answer; Lost when none comes."""
+        """One call's answer, and the arguments as they are after it; Lost when none comes."""
         if self.fatal is not None:
             raise Lost
         self.calls += 1
@@ -39,42 +45,47 @@ class Candidate:
             cross.send(self.channel, call)
             answer = cross.receive(self.channel, cross.MAX_ANSWER_BYTES + 1024)
         except OverflowError as error:
-            self.fatal = ("output", str(error))
-            raise Lost from None
+            raise self.lose("output", str(error)) from None
         except cross.NotPlainError as error:
-            self.fatal = ("type", str(error))
-            raise Lost from None
+            raise self.lose("type", str(error)) from None
         except cross.BrokenError:
-            self.fatal = ("died", "its process ended")
-            raise Lost from None
+            raise self.lose("died", "its process ended") from None
         return self.value_of(answer)
 
     def value_of(self, answer):
         """The decoded answer; what it raised is raised here."""
         if type(answer) is not dict:
-            raise Flawed("type", "malformed")
+            raise self.lose("type", "malformed")
         if "value" in answer:
             try:
                 value = cross.decode(answer["value"])
                 return value, cross.decode(answer["given"]) if self.in_place and "given" in answer else None
             except cross.NotPlainError as error:
-                raise Flawed("type", str(error)) from None
+                raise Unplain(str(error)) from None
         detail = answer.get("detail")
         detail = detail if type(detail) is str else ""
-        if answer.get("refused") in ("type", "output", "missing", "syntax"):
-            raise Flawed(answer["refused"], detail)
+        cause = answer.get("refused")
+        if cause == "type":
+            raise Unplain(detail)
+        if cause in ("output", "missing", "syntax"):
+            raise self.lose(cause, detail)
         name = answer.get("raised")
         if answer.get("loading"):
-            self.fatal = ("memory" if name == "MemoryError" else "error", str(name) + ": " + detail)
-            raise Lost
+            raise self.lose("memory" if name == "MemoryError" else "error", str(name) + ": " + detail)
         raise raised(name, detail)
 
     def __call__(self, given, named):
         try:
             call = {"given": argument(given), "named": {key: argument(item) for key, item in named.items()}}
         except cross.NotPlainError as error:
-            raise Flawed("type", "an argument cannot cross: " + str(error)) from None
-        value, looked_at = self.ask(call)
+            raise self.lose("type", "an argument cannot cross: " + str(error)) from None
+        try:
+            value, looked_at = self.ask(call)
+        except Unplain as error:
+            # A special oracle may only ask whether there is an answer at all; to any other it is a failure for good.
+            if self.odd is None:
+                raise self.lose("type", str(error)) from None
+            return self.odd
         if looked_at is not None:
             for mine, theirs in zip(given, looked_at):
                 renew(mine, theirs)
@@ -105,6 +116,8 @@ def raised(name, detail):
     plain = isinstance(kind, type) and issubclass(kind, Exception)
     if not plain or issubclass(kind, (StopIteration, StopAsyncIteration)):
         return CandidateError(str(name) + ": " + detail)
+    if kind is AssertionError:
+        return CandidateAssertion(detail)
     try:
         return kind(detail)
     except TypeError:
