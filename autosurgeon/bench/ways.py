@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 
 from autosurgeon.core.task import Task
 
@@ -12,13 +13,17 @@ _BUILTINS = frozenset(dir(builtins))
 
 def looks_back(task: Task) -> bool:
     """Whether the tests might look at an argument after the call: it has a name there, or the function is passed on."""
-    if not task.tests:
-        return False
+    return bool(task.tests) and _look_back(task.tests, task.entry_point)
+
+
+# Asked for every program of a task; to parse the tests takes longer than all else that is done for one in this process.
+@functools.lru_cache(maxsize=1024)
+def _look_back(tests: str, entry_point: str | None) -> bool:
     try:
-        module = ast.parse(task.tests)
+        module = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    names = {"candidate", task.entry_point}
+    names = {"candidate", entry_point}
     called = set()
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
