@@ -182,7 +182,8 @@ return {answer}
 @pytest.mark.parametrize(
     "said",
     [b'{"value":1}', b'{"value":9}', b"garbage", b"[]", b"5", b"[" * 5000, b"\xff\xfe", b'{"passed":true}', b"{}",
-     b'{"value":{"record":{"x":1}}}', b'{"value":{"type":"object"}}', b'{"value":1e999}', b'{"value":NaN}', b'{"raised":["x"]}', b'{"refused":5}', b'{"cause":null}'],
+     b'{"value":{"record":{"x":1}}}', b'{"value":{"type":"object"}}', b'{"value":1e999}',
+     b'{"value":NaN}', b'{"raised":["x"]}', b'{"refused":5}', b'{"cause":null}'],
 )  # fmt: skip
 def test_a_forged_answer_is_judged_like_any_answer(cell: Cell, said: bytes) -> None:
     body = FORGERY.format(said=said, size=len(said), answer="x")
