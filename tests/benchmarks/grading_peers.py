@@ -32,7 +32,7 @@ def for_evalplus(row: dict[str, Any]) -> tuple[Any, ...]:
         code, name, pairs = code + "\n" + row["test"] + WHOLE.format(name), "_whole", [["()", "True"]]
     inputs = [list(ast.literal_eval(given)) for given, _ in pairs]
     wanted = [ast.literal_eval(wanted) for _, wanted in pairs]
-    # No dataset's name, since the special oracles that go with it are for EvalPlus's own data; no time of the reference,
+    # No dataset's name, since its special oracles are for EvalPlus's own data; no time of the reference is known,
     # so the least limit counts, for each input.
     return "", code, inputs, name, wanted, 0, [0.0] * len(inputs), True, row["limit_s"]
 
