@@ -52,21 +52,64 @@ _DENIED = {
     "setxattrat": (463, 463), "removexattrat": (466, 466),
     "mbind": (237, 235), "set_mempolicy": (238, 237), "migrate_pages": (256, 238), "move_pages": (279, 239),
 }  # fmt: skip
-_CLONE, _CLONE3, _PRLIMIT, _PRCTL = (56, 220), (435, 435), (302, 261), (157, 167)
-_SENDTO, _SOCKETPAIR, _AF_UNIX, _SOCK_STREAM = (44, 206), (53, 199), 1, 1
+_AF_UNIX, _SOCK_STREAM = 1, 1
+
+# Steps of a filter: take a word of the call's description, compare, decide. Jumps are counted in steps.
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND, _FIFTH, _FIFTH_HIGH = 0, 4, 16, 24, 48, 52
+
+
+def _take(offset):
+    return (0x20, 0, 0, offset)
+
+
+def _equal(value, then, otherwise):
+    return (0x15, then, otherwise, value)
+
+
+def _decide(what):
+    return (0x06, 0, 0, what)
+
+
+_REFUSE, _LET = _decide(_ERRNO | _EPERM), _decide(_ALLOW)
+# Calls that are refused in part: numbers as above, and the steps for them, each ending with a decision.
+_PARTLY = {
+    # The flags of clone3 are in memory, out of a filter's sight; libc falls back to clone when it is not there.
+    "clone3": ((435, 435), [_decide(_ERRNO | _ENOSYS)]),
+    # A process may lower its own limits, not those of the server that forked it.
+    "prlimit64": ((302, 261), [_take(_FIRST), _equal(0, 1, 0), _REFUSE, _LET]),
+    # What is sent goes to the other end of a socket, and to no address; a pair is one of streams.
+    "sendto": (
+        (44, 206),
+        [_take(_FIFTH), _equal(0, 0, 2), _take(_FIFTH_HIGH), _equal(0, 1, 0), _REFUSE, _LET],
+    ),
+    "socketpair": (
+        (53, 199),
+        [
+            *(_take(_FIRST), _equal(_AF_UNIX, 0, 3), _take(_SECOND), (0x54, 0, 0, 0xF), _equal(_SOCK_STREAM, 1, 0)),
+            *(_REFUSE, _LET),
+        ],
+    ),
+    # It dies with its server, whatever it would rather do.
+    "prctl": ((157, 167), [_take(_FIRST), _equal(_PR_SET_PDEATHSIG, 0, 1), _REFUSE, _LET]),
+    "clone": ((56, 220), [_take(_FIRST), (0x45, 1, 0, _CLONE_THREAD), _REFUSE, _LET]),
+}
+CALLS = frozenset([*_DENIED, *_PARTLY])
+"""All that a filter refuses."""
+OF_A_SERVER = frozenset({"clone", "kill", "pidfd_open", "memfd_create", "prctl"})
+"""What a server of candidates needs of them; the candidates do not."""
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
 
 
 class CannotConfineError(OSError):
     """The kernel does not offer what the level asks for."""
 
 
-def _prctl(option, *rest):
-    arguments = [ctypes.c_ulong(value) for value in (*rest, 0, 0, 0, 0)[:4]]
-    if _libc.prctl(option, *arguments) != 0:
+def _prctl(option, value, address=0):
+    if _libc.prctl(option, value, address, 0, 0) != 0:
         raise CannotConfineError(ctypes.get_errno(), "prctl " + str(option))
 
 
@@ -74,36 +117,25 @@ class Filter:
     """A seccomp filter: no new process, no signal, no socket, no tracing, no mount, no shared memory.
 
     Threads may be made. A refused call fails with EPERM, so the program gets an OSError and goes on.
+
+    The kernel compiles a filter when it is applied, which takes time by its length; so what a server can do without is
+    refused to it, once, and its children's own filter is short.
     """
 
-    def __init__(self, spare=()):
+    def __init__(self, calls=CALLS):
         machine = _MACHINES.get(platform.machine())
         if machine is None:
             raise CannotConfineError(_ENOSYS, "no table of system calls for " + platform.machine())
         column, architecture = machine
-        code = [(0x20, 0, 0, 4), (0x15, 1, 0, architecture), (0x06, 0, 0, _KILL), (0x20, 0, 0, 0)]
+        code = [_take(_ARCHITECTURE), _equal(architecture, 1, 0), _decide(_KILL), _take(_NUMBER)]
         if column == 0:
             # Calls of the x32 kind have other numbers for the same things.
-            code += [(0x35, 0, 1, 0x40000000), (0x06, 0, 0, _ERRNO | _EPERM)]
-        for name in _DENIED:
-            number = _DENIED[name][column]
-            if number is not None and name not in spare:
-                code += [(0x15, 0, 1, number), (0x06, 0, 0, _ERRNO | _EPERM)]
-        # The flags of clone3 are in memory, out of a filter's sight; libc falls back to clone when it is not there.
-        code += [(0x15, 0, 1, _CLONE3[column]), (0x06, 0, 0, _ERRNO | _ENOSYS)]
-        # A process may lower its own limits, not those of the server that forked it.
-        code += [(0x15, 0, 4, _PRLIMIT[column]), (0x20, 0, 0, 16), (0x15, 0, 1, 0), (0x06, 0, 0, _ALLOW)]
-        code += [(0x06, 0, 0, _ERRNO | _EPERM)]
-        # What is sent goes to the other end of a socket, and to no address; a pair is one of streams.
-        code += [(0x15, 0, 5, _SENDTO[column]), (0x20, 0, 0, 48), (0x15, 0, 2, 0), (0x20, 0, 0, 52), (0x15, 1, 0, 0)]
-        code += [(0x06, 0, 0, _ERRNO | _EPERM)]
-        code += [(0x15, 0, 6, _SOCKETPAIR[column]), (0x20, 0, 0, 16), (0x15, 0, 3, _AF_UNIX), (0x20, 0, 0, 24)]
-        code += [(0x54, 0, 0, 0xF), (0x15, 1, 0, _SOCK_STREAM), (0x06, 0, 0, _ERRNO | _EPERM)]
-        # It dies with its server, whatever it would rather do.
-        code += [(0x15, 0, 4, _PRCTL[column]), (0x20, 0, 0, 16), (0x15, 0, 1, _PR_SET_PDEATHSIG)]
-        code += [(0x06, 0, 0, _ERRNO | _EPERM), (0x06, 0, 0, _ALLOW)]
-        code += [(0x15, 0, 3, _CLONE[column]), (0x20, 0, 0, 16), (0x45, 1, 0, _CLONE_THREAD)]
-        code += [(0x06, 0, 0, _ERRNO | _EPERM), (0x06, 0, 0, _ALLOW)]
+            code += [(0x35, 0, 1, 0x40000000), _REFUSE]
+        denied = {name: (numbers, [_REFUSE]) for name, numbers in _DENIED.items()}
+        for name, (numbers, steps) in {**denied, **_PARTLY}.items():
+            if name in calls and numbers[column] is not None:
+                code += [_equal(numbers[column], 0, len(steps)), *steps]
+        code.append(_LET)
         self._code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in code))
         self._program = ctypes.create_string_buffer(
             struct.pack("HxxxxxxQ", len(code), ctypes.addressof(self._code)), 16
@@ -153,16 +185,18 @@ class Paths:
             raise CannotConfineError(ctypes.get_errno(), "landlock_restrict_self")
 
 
-def become_nobody(*, keep_reading):
-    """Give up root; with `keep_reading`, folders that only root may enter can be read, where rules allow the path."""
-    if os.geteuid() != 0:
-        return
-    if keep_reading:
-        _prctl(_PR_SET_KEEPCAPS, 1)
+def leave_groups():
+    """The first step from root to nobody, which costs the process nothing that it needs."""
     try:
         os.setgroups([])
     except PermissionError:
         pass  # in a user namespace without that right there are none to lose
+
+
+def become_nobody(*, keep_reading):
+    """Give up root; with `keep_reading`, folders that only root may enter can be read, where rules allow the path."""
+    if keep_reading:
+        _prctl(_PR_SET_KEEPCAPS, 1)
     # Outside a user namespace limits count per user, so each jail takes another one, of those that systemd lends out.
     user = _FIRST_SPARE_USER + os.getppid() % _SPARE_USERS if keep_reading else NOBODY
     os.setresgid(user, user, user)
@@ -190,17 +224,17 @@ def die_with_parent():
     _prctl(_PR_SET_PDEATHSIG, 9)
 
 
-def limit(memory_bytes, cpu_s, threads):
-    """Bounds that the kernel keeps: address space, CPU seconds, files, threads (None: no bound), no core file."""
-    bounds = {
-        resource.RLIMIT_AS: (memory_bytes, memory_bytes),
-        # The server kills by the process's own clock; this is for the case that the server is gone.
-        resource.RLIMIT_CPU: (int(cpu_s) + 2, int(cpu_s) + 3),
-        resource.RLIMIT_FSIZE: (256 << 20, 256 << 20),
-        resource.RLIMIT_NOFILE: (64, 64),
-        resource.RLIMIT_CORE: (0, 0),
-    }
+def limit(memory_bytes, cpu_s):
+    """Bounds that the kernel keeps, of one candidate: address space, CPU seconds."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    # The server kills by the process's own clock; this is for the case that the server is gone.
+    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s) + 2, int(cpu_s) + 3))
+
+
+def limit_all(threads):
+    """The same for this process and all its children: files, threads (None: no bound), no core file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256 << 20, 256 << 20))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if threads is not None:
-        bounds[resource.RLIMIT_NPROC] = (threads, threads)
-    for which, bound in bounds.items():
-        resource.setrlimit(which, bound)
+        resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))

@@ -15,8 +15,10 @@ if wish["mirror"]:
 paths = confine.Paths(wish["paths"]) if wish["paths"] else None
 rights = confine.Filter() if wish["filter"] else None
 if wish["nobody"]:
+    confine.leave_groups()
     confine.become_nobody(keep_reading=paths is not None)
-confine.limit(1 << 30, 5, wish["threads"])
+confine.limit_all(wish["threads"])
+confine.limit(1 << 30, 5)
 if paths is not None:
     paths.apply()
 if rights is not None:

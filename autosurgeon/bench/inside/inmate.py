@@ -42,20 +42,24 @@ FIRST_FREE = 16
 
 
 class Confinement:
-    """What a child gives up, made ready once, in the server."""
+    """What a child gives up, made ready once; what the server can do without, it gives up itself, for all of them."""
 
     def __init__(self, wish):
-        self.threads = wish["threads"]
         self.nobody = wish["nobody"]
         if wish["mirror"]:
             confine.use_library(*wish["mirror"])
-        self.filter = confine.Filter() if wish["filter"] else None
         self.paths = confine.Paths(wish["paths"]) if wish["paths"] else None
+        self.filter = confine.Filter(confine.OF_A_SERVER) if wish["filter"] else None
+        confine.limit_all(wish["threads"])
+        if self.nobody:
+            confine.leave_groups()
+        if self.filter is not None:
+            confine.Filter(confine.CALLS - confine.OF_A_SERVER).apply()
 
     def apply(self, limits):
         if self.nobody:
             confine.become_nobody(keep_reading=self.paths is not None)
-        confine.limit(limits["memory_bytes"], limits["cpu_s"], self.threads)
+        confine.limit(limits["memory_bytes"], limits["cpu_s"])
         if self.paths is not None:
             self.paths.apply()
         # After the change of user, which the kernel takes as a reason to forget it.

@@ -121,12 +121,13 @@ def main():
     if wish["mirror"]:
         confine.use_library(*wish["mirror"])
     if wish["nobody"]:
+        confine.leave_groups()
         confine.become_nobody(keep_reading=bool(wish["paths"]))
         confine.die_with_parent()
     if wish["paths"]:
         confine.Paths(wish["paths"]).apply()
     if wish["filter"]:
-        confine.Filter(spare=["sendmsg"]).apply()
+        confine.Filter(confine.CALLS - {"sendmsg"}).apply()
     ready = {}
     gc.freeze()
     while True:
