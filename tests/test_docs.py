@@ -11,6 +11,7 @@ import typer.main
 
 from autosurgeon import config
 from autosurgeon.cli.main import app
+from autosurgeon.policy.expression import FUNCTIONS
 from autosurgeon.policy.facts import FACTS, Fact
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import BOUNDS, Rule
@@ -27,7 +28,14 @@ def test_every_fact_is_documented_with_type_unit_and_sentence(fact: Fact) -> Non
 
 @pytest.mark.parametrize("word", [*BOUNDS, "reject", "hold", "stop", "revert", "warn", *Rule.model_fields])
 def test_every_word_of_a_rule_is_documented(word: str) -> None:
-    assert word in POLICIES
+    assert re.search(rf"`{word}`|^\s+(- )?{word}: ", POLICIES, re.MULTILINE)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_every_function_of_an_expression_is_documented(function: str) -> None:
+    called = re.search(r"What may be called: `([^`]*)`", POLICIES)
+    assert called is not None
+    assert function in called.group(1).split()
 
 
 def test_the_rule_in_the_policies_readme_is_a_rule(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def check_policy(
         print_json({"digest": policy.digest, "policy": policy.model_dump(mode="json", by_alias=True)})
         return
     rows = [
-        (rule.phase, rule.id, f"{rule.fact} {rule.bound}", rule.otherwise, rule.mode, rule.lesson)
+        (rule.phase, rule.id, rule.expr or f"{rule.fact} {rule.bound}", rule.otherwise, rule.mode, rule.lesson)
         for rule in policy.rules
     ]
     print_table(f"policy {policy.name}", ("phase", "rule", "wants", "otherwise", "mode", "lesson"), rows)

@@ -28,7 +28,7 @@ def load_policy(path: Path) -> Policy:
         text = raw.decode("utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path
         raise PolicyError("a policy is not YAML", got=getattr(error, "problem", None) or error, where=where) from error
@@ -81,6 +81,8 @@ def _line(root: Any, location: Sequence[int | str]) -> int:
 def _explain(error: ValidationError, root: Any, path: Path) -> PolicyError:
     first = error.errors()[0]
     location = first["loc"]
+    if first["type"] == "expr":  # checked when the whole policy is known, and told for its own line
+        location = ("rules", first["ctx"]["rule"], "expr")
     key = str(location[-1]) if location else ""
     where = f"{path}:{_line(root, location)}"
     if first["type"] == "extra_forbidden":
@@ -89,7 +91,9 @@ def _explain(error: ValidationError, root: Any, path: Path) -> PolicyError:
     if first["type"] == "missing":
         return PolicyError(f"a policy lacks {key!r}", where=where)
     message = first["msg"].removeprefix("Value error, ")
-    return PolicyError(f"{key}: {message}" if key and first["type"] != "value_error" else message, where=where)
+    return PolicyError(
+        f"{key}: {message}" if key and first["type"] not in ("value_error", "expr") else message, where=where
+    )
 
 
 def _check_whole(policy: Policy, path: Path) -> None:

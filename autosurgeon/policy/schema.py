@@ -1,4 +1,4 @@
-"""The policy language, first form: what a `policies/*.yaml` may say."""
+"""The policy language: what a `policies/*.yaml` may say."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import math
 from typing import Literal
 
 from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic_core import PydanticCustomError
 
 from autosurgeon.core.decision import Phase, Scalar
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.value import Value
 from autosurgeon.errors import nearest
+from autosurgeon.policy.expression import ExpressionError, check_clauses
 from autosurgeon.policy.facts import BY_NAME, known_at
 
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
@@ -29,6 +31,8 @@ class Bounded(Value):
 
     @model_validator(mode="after")
     def _one_bound_on_a_known_fact(self) -> Bounded:
+        if getattr(self, "expr", None) is not None:
+            return self  # a rule's own check refuses a bound beside it
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
@@ -55,8 +59,11 @@ class When(Bounded):
 
 
 class Rule(Bounded):
-    """One rule: a fact, its bound, what follows when it is passed, and why."""
+    """One rule: a fact and its bound, or an expression; what follows when it does not hold, and why."""
 
+    fact: str = ""
+    """Empty where the rule has an expression."""
+    expr: str | None = None
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     phase: Phase
     otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
@@ -66,7 +73,9 @@ class Rule(Bounded):
 
     @model_validator(mode="after")
     def _the_phase_knows_the_fact(self) -> Rule:
-        for bounded in (self, self.when):
+        if self.expr is not None and (self.fact or any(getattr(self, name) is not None for name in BOUNDS)):
+            raise ValueError("a rule has a fact and a bound, or `expr`; got both")
+        for bounded in (self if self.expr is None else None, self.when):
             if bounded is not None and not known_at(BY_NAME[bounded.fact], self.phase):
                 raise ValueError(f"{bounded.fact} is not known at phase {self.phase!r}")
         if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
@@ -78,6 +87,16 @@ class Rule(Bounded):
         return self
 
 
+LATER_KEYS: dict[str, object] = {"expr": None}
+"""What the language gained since its first form; left at these it does not change a policy's digest."""
+
+
+def _leave_out(content: dict[str, object], unchanged: dict[str, object]) -> None:
+    for key, usual in unchanged.items():
+        if content.get(key) == usual:
+            del content[key]
+
+
 class Policy(Value):
     """A named list of rules; its digest names it in every decision."""
 
@@ -86,10 +105,25 @@ class Policy(Value):
     description: str = ""
     rules: tuple[Rule, ...]
 
+    @model_validator(mode="after")
+    def _expressions_name_what_is_known(self) -> Policy:
+        for index, rule in enumerate(self.rules):
+            if rule.expr is not None:
+                types = {fact.name: fact.type for fact in BY_NAME.values() if known_at(fact, rule.phase)}
+                try:
+                    check_clauses(rule.expr, types, BY_NAME)
+                except ExpressionError as error:
+                    # The place goes along, so that the reader of the file can tell the line.
+                    raise PydanticCustomError("expr", "expr: {said}", {"said": str(error), "rule": index}) from error
+        return self
+
     @property
     def digest(self) -> str:
         """SHA-256 of what the policy says, whatever its layout and comments."""
-        return digest_json(self.model_dump(mode="json", by_alias=True))
+        content = self.model_dump(mode="json", by_alias=True)
+        for rule in content["rules"]:
+            _leave_out(rule, LATER_KEYS)
+        return digest_json(content)
 
     def in_audit(self, *, watch: bool) -> Policy:
         """The same rules, measured and logged but not binding; those of the watch only if `watch` says so too."""

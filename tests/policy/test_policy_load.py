@@ -109,6 +109,7 @@ def test_a_newer_policy_language_is_refused(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "not YAML"),
         (b"a: \x00", "not YAML"),
         (b"[" * 1500, "not YAML"),
+        (b"a: " + b"9" * 5000, "not YAML"),
         (b"", "a policy is a mapping"),
         (b"- 1", "a policy is a mapping"),
         (b"? [a, b]\n: c", "not YAML"),
