@@ -14,7 +14,7 @@ from autosurgeon.cli.main import app
 from autosurgeon.policy.expression import FUNCTIONS
 from autosurgeon.policy.facts import FACTS, Fact
 from autosurgeon.policy.load import load_policy
-from autosurgeon.policy.schema import BOUNDS, Rule
+from autosurgeon.policy.schema import BOUNDS, TOP_KEYS, Param, Rule
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -26,9 +26,23 @@ def test_every_fact_is_documented_with_type_unit_and_sentence(fact: Fact) -> Non
     assert f"| `{fact.name}` | {fact.phase} | {fact.type} | {fact.unit} | {fact.sentence} |" in POLICIES
 
 
-@pytest.mark.parametrize("word", [*BOUNDS, "reject", "hold", "stop", "revert", "warn", *Rule.model_fields])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *BOUNDS,
+        "reject",
+        "hold",
+        "stop",
+        "revert",
+        "warn",
+        *Rule.model_fields,
+        *TOP_KEYS,
+        *Param.model_fields,
+        "disabled",
+    ],
+)
 def test_every_word_of_a_rule_is_documented(word: str) -> None:
-    assert re.search(rf"`{word}`|^\s+(- )?{word}: ", POLICIES, re.MULTILINE)
+    assert re.search(rf"`{word}`|^ *(- )?{word}:|[{{ ]{word}: ", POLICIES, re.MULTILINE)
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))

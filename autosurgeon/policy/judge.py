@@ -26,7 +26,12 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
 
     With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
     """
-    results = tuple(result for rule in policy.rules if rule.phase == phase for result in apply_rule(rule, evidence))
+    results = tuple(
+        result
+        for rule in policy.rules
+        if rule.phase == phase
+        for result in apply_rule(rule, evidence, policy.param_values)
+    )
     verdict = worst([verdict_of(result) for result in results] or [Verdict.INCONCLUSIVE])
     deciding = [result for result in results if verdict_of(result) == verdict and verdict != Verdict.ACCEPT]
     if not results:
@@ -45,6 +50,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
+        params=policy.param_values,
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, RuleResult, Scalar
-from autosurgeon.policy.expression import Clause, clauses_of, evaluate
+from autosurgeon.policy.expression import PARAMS, Clause, clauses_of, evaluate
 from autosurgeon.policy.facts import BY_NAME, FactType
 from autosurgeon.policy.schema import Bounded, Rule
 
+NO_PARAMS: Mapping[str, Scalar] = {}
 Result = Literal["passed", "failed", "missing", "skipped"]
 
 
@@ -50,7 +52,7 @@ def _equal(observed: FactValue, wanted: FactValue) -> bool:
     return isinstance(observed, bool) == isinstance(wanted, bool) and observed == wanted
 
 
-def apply_rule(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
+def apply_rule(rule: Rule, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> tuple[RuleResult, ...]:
     """What the rule says: one result with what was seen, the bound and the margin; for an expression one a clause."""
     condition = check(rule.when, evidence) if rule.when else Check(True, None, None)
     if rule.expr is None:
@@ -59,10 +61,10 @@ def apply_rule(rule: Rule, evidence: Evidence) -> tuple[RuleResult, ...]:
         _told(
             rule,
             condition,
-            check_clause(clause, evidence),
+            check_clause(clause, evidence, params),
             f"{rule.id}#{number}",
-            " and ".join(clause.names) or "nothing",
-            clause.source,
+            " and ".join(name for name in clause.names if not name.startswith(PARAMS)) or "nothing",
+            _with_params(clause, params),
         )
         for number, clause in enumerate(clauses_of(rule.expr), start=1)
     )
@@ -86,25 +88,34 @@ def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, b
         otherwise=rule.otherwise,
         mode=rule.mode,
         lesson=rule.lesson,
+        severity=rule.severity,
     )
 
 
-def check_clause(clause: Clause, evidence: Evidence) -> Check:
+def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> Check:
     """Hold a clause against the evidence.
 
     A fact that it names and that is missing, or of another type than its own, leaves it unanswered, even where CEL
     could do without that fact; so does whatever CEL objects to.
     """
+    given = {name: params[name.removeprefix(PARAMS)] for name in clause.names if name.startswith(PARAMS)}
     values: dict[str, Scalar | tuple[str, ...]] = {}
     for name in clause.names:
+        if name in given:
+            continue
         value = evidence.get(name)
         if value is None or is_no_number(value) or not _is_of_type(value, BY_NAME[name].type):
             return Check(None, None, None)
         values[name] = value
-    outcome = evaluate(clause.source, values)
+    outcome = evaluate(clause.source, values | given)
     if outcome.holds is None:
         return Check(None, None, None)
     return Check(outcome.holds, " and ".join(_shown(value) for value in values.values()), None)
+
+
+def _with_params(clause: Clause, params: Mapping[str, Scalar]) -> str:
+    told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in clause.names if name.startswith(PARAMS)]
+    return f"{clause.source} with {', '.join(told)}" if told else clause.source
 
 
 def _is_of_type(value: FactValue, wanted: FactType) -> bool:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from autosurgeon.core.decision import Phase, Scalar
+from autosurgeon.core.decision import Phase, Scalar, Severity
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.value import Value
 from autosurgeon.errors import nearest
-from autosurgeon.policy.expression import ExpressionError, check_clauses
+from autosurgeon.policy.expression import PARAMS, ExpressionError, check_clauses
 from autosurgeon.policy.facts import BY_NAME, known_at
 
+SCHEMA = "autosurgeon.policy/1"
+TOP_KEYS = ("schema", "name", "description", "include", "params", "rules")
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
 Number = StrictInt | StrictFloat
 
@@ -68,6 +70,8 @@ class Rule(Bounded):
     phase: Phase
     otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
     mode: Literal["enforce", "audit"] = "enforce"
+    severity: Severity = "major"
+    """Shown and recorded; it decides nothing."""
     when: When | None = None
     lesson: str = Field(min_length=1)
 
@@ -87,7 +91,7 @@ class Rule(Bounded):
         return self
 
 
-LATER_KEYS: dict[str, object] = {"expr": None}
+LATER_KEYS: dict[str, object] = {"expr": None, "severity": "major"}
 """What the language gained since its first form; left at these it does not change a policy's digest."""
 
 
@@ -97,19 +101,38 @@ def _leave_out(content: dict[str, object], unchanged: dict[str, object]) -> None
             del content[key]
 
 
+def _type_of(value: Scalar) -> str:
+    return "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+class Param(Value):
+    """A number, truth or text that bounds and expressions name, and that a caller may set."""
+
+    default: StrictBool | StrictInt | StrictFloat | StrictStr
+    description: str = ""
+
+    @model_validator(mode="after")
+    def _finite(self) -> Param:
+        if isinstance(self.default, int | float) and not math.isfinite(self.default):
+            raise ValueError("default: a parameter needs a finite number")
+        return self
+
+
 class Policy(Value):
-    """A named list of rules; its digest names it in every decision."""
+    """A named list of rules, its parameters at the values in force; its digest names it in every decision."""
 
     schema_: Literal["autosurgeon.policy/1"] = Field(alias="schema")
     name: str
     description: str = ""
+    params: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Param] = Field(default_factory=dict)
     rules: tuple[Rule, ...]
 
     @model_validator(mode="after")
     def _expressions_name_what_is_known(self) -> Policy:
+        own = {f"{PARAMS}{name}": _type_of(value) for name, value in self.param_values.items()}
         for index, rule in enumerate(self.rules):
             if rule.expr is not None:
-                types = {fact.name: fact.type for fact in BY_NAME.values() if known_at(fact, rule.phase)}
+                types = own | {fact.name: fact.type for fact in BY_NAME.values() if known_at(fact, rule.phase)}
                 try:
                     check_clauses(rule.expr, types, BY_NAME)
                 except ExpressionError as error:
@@ -118,9 +141,15 @@ class Policy(Value):
         return self
 
     @property
+    def param_values(self) -> dict[str, Scalar]:
+        """The parameters in force, by name."""
+        return {name: param.default for name, param in self.params.items()}
+
+    @property
     def digest(self) -> str:
         """SHA-256 of what the policy says, whatever its layout and comments."""
         content = self.model_dump(mode="json", by_alias=True)
+        _leave_out(content, {"params": {}})
         for rule in content["rules"]:
             _leave_out(rule, LATER_KEYS)
         return digest_json(content)
