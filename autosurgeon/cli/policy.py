@@ -44,3 +44,12 @@ def check_policy(
     ]
     print_table(f"policy {policy.name}", ("phase", "rule", "wants", "otherwise", "mode", "severity", "lesson"), rows)
     say(f"{policy.name} is sound: {len(policy.rules)} rules, digest {policy.digest[:12]}")
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of a policy file, for editors that check while one types."""
+    from autosurgeon.cli.render import print_json
+    from autosurgeon.policy.jsonschema import policy_schema
+
+    print_json(policy_schema())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
 from autosurgeon.core.decision import Phase, Scalar, Severity
@@ -24,12 +24,20 @@ Number = StrictInt | StrictFloat
 class Bounded(Value):
     """A fact and exactly one bound."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     fact: str
+    """One documented fact, known at the rule's phase."""
     at_most: Number | None = Field(None, allow_inf_nan=False)
+    """The number is not above it."""
     at_least: Number | None = Field(None, allow_inf_nan=False)
+    """The number is not below it."""
     equals: Scalar | None = None
+    """The value is the same."""
     one_of: tuple[Scalar, ...] | None = None
+    """The value is in the list."""
     subset_of: tuple[str, ...] | None = None
+    """Every item of a list fact is in the list."""
 
     @model_validator(mode="after")
     def _one_bound_on_a_known_fact(self) -> Bounded:
@@ -64,16 +72,23 @@ class Rule(Bounded):
     """One rule: a fact and its bound, or an expression; what follows when it does not hold, and why."""
 
     fact: str = ""
-    """Empty where the rule has an expression."""
+    """One documented fact, known at the rule's phase; left out where the rule has an expression."""
     expr: str | None = None
+    """CEL over facts and `params.name`, instead of a fact and a bound."""
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    """Names the rule in every decision."""
     phase: Phase
+    """When the rule speaks."""
     otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
+    """What follows when the rule does not hold."""
     mode: Literal["enforce", "audit"] = "enforce"
+    """Binding, or only measured and logged."""
     severity: Severity = "major"
     """Shown and recorded; it decides nothing."""
     when: When | None = None
+    """The rule speaks only where this holds."""
     lesson: str = Field(min_length=1)
+    """Why the rule exists, in words."""
 
     @model_validator(mode="after")
     def _the_phase_knows_the_fact(self) -> Rule:
@@ -108,8 +123,12 @@ def _type_of(value: Scalar) -> str:
 class Param(Value):
     """A number, truth or text that bounds and expressions name, and that a caller may set."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     default: StrictBool | StrictInt | StrictFloat | StrictStr
+    """The value when nobody sets another; its type is the type of the parameter."""
     description: str = ""
+    """What the parameter means, for people."""
 
     @model_validator(mode="after")
     def _finite(self) -> Param:
@@ -121,11 +140,18 @@ class Param(Value):
 class Policy(Value):
     """A named list of rules, its parameters at the values in force; its digest names it in every decision."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     schema_: Literal["autosurgeon.policy/1"] = Field(alias="schema")
+    """The version of the language."""
     name: str
+    """Names the policy in every decision."""
     description: str = ""
+    """What the policy is for, for people."""
     params: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Param] = Field(default_factory=dict)
+    """Named values for bounds and expressions."""
     rules: tuple[Rule, ...]
+    """The rules; every rule of a phase is evaluated, and the worst one decides."""
 
     @model_validator(mode="after")
     def _expressions_name_what_is_known(self) -> Policy:
