@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
+from autosurgeon.cli.policy_judge import judge_evidence, test_policies
 
 app = typer.Typer(no_args_is_help=True, help="The rules that judge every pass.")
 
@@ -53,3 +54,7 @@ def print_schema() -> None:
     from autosurgeon.policy.jsonschema import policy_schema
 
     print_json(policy_schema())
+
+
+app.command("judge")(judge_evidence)
+app.command("test")(test_policies)

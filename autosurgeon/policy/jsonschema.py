@@ -13,7 +13,7 @@ PARAMETER = {"type": "string", "pattern": r"^\$[a-z][a-z0-9_]*$", "description":
 
 def policy_schema() -> dict[str, Any]:
     """The schema. Where a policy includes others, its rules may be fields that change an included rule."""
-    schema = _without_null(Policy.model_json_schema(by_alias=True))
+    schema: dict[str, Any] = _without_null(Policy.model_json_schema(by_alias=True))
     definitions = schema["$defs"]
     for name in ("Rule", "When"):
         properties = definitions[name]["properties"]
