@@ -90,6 +90,7 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
     try:
         text = raw.decode("utf-8")
         root = yaml.compose(text, yaml.SafeLoader)
+        _refuse_duplicates(root, path, set())  # before any value is made, since merges of merges would make too many
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError
         mark = getattr(error, "problem_mark", None)
@@ -97,20 +98,23 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
         raise PolicyError(f"{what} is not YAML", got=getattr(error, "problem", None) or error, where=where) from error
     if not isinstance(content, dict) or root is None:
         raise PolicyError(f"{what} is a mapping", got=type(content).__name__, where=path)
-    _refuse_duplicates(root, path, set())
     return content, Place(path, root)
 
 
 def _refuse_duplicates(node: Any, path: Path, visited: set[int]) -> None:
-    """YAML keeps the last of two equal keys in silence; here the second one is an error."""
+    """YAML keeps the last of two equal keys in silence; here the second one is an error, and so is a merge key."""
     if id(node) in visited:  # an alias: walked before, and perhaps around in a circle
         return
     visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # no mapping can have such a key, and making it will say so
+            where = f"{path}:{key.start_mark.line + 1}"
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise PolicyError("a file merges nothing by `<<`", wanted="the keys themselves", where=where)
             if key.value in seen:
-                where = f"{path}:{key.start_mark.line + 1}"
                 raise PolicyError("a key stands twice", got=repr(key.value), where=where)
             seen.add(key.value)
             _refuse_duplicates(value, path, visited)

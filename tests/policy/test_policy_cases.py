@@ -149,3 +149,11 @@ def test_schema_and_check_answer_as_commands(tmp_path: Path) -> None:
     assert json.loads(command("schema").stdout)["title"] == "Policy"
     assert command("check", shipped("policies", "bd62.yaml")).exit_code == 0
     assert isinstance(command("check", "--set", "gain=2").exception, PolicyError)
+
+
+def test_a_run_with_a_parameter_that_the_policy_lacks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    more = ["--policy", str(shipped("policies", "strict.yaml")), "--set", "lest_gain=2"]
+    done = CliRunner().invoke(app, ["run", "--passes", "1", "--workspace", str(tmp_path / "w"), *more])
+    assert isinstance(done.exception, PolicyError)
+    assert "did you mean 'least_gain'" in str(done.exception)
+    assert not (tmp_path / "w" / "data").exists()

@@ -132,6 +132,11 @@ def test_a_file_of_nested_aliases_is_refused_in_no_time(tmp_path: Path) -> None:
     assert "policy" in refused(tmp_path, "\n".join(lines))
 
 
+def test_merges_of_merges_are_refused_in_no_time(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)]
+    assert "merges nothing" in refused(tmp_path, "\n".join(lines))
+
+
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     assert "too large" in refused(tmp_path, b"#" * (MAX_POLICY_BYTES + 1))
 
