@@ -2,8 +2,9 @@
 
 The p-value of `paired` may be looked at once. The e-value here may be looked at after each flip, and the look that
 first finds 1/alpha decides: under the null that happens with a chance of alpha at most, whatever made one stop (Ville
-1939; Ramdas, Grünwald, Vovk and Shafer 2023, arXiv 2210.01948). What makes it valid: the order of the tasks is fixed
-before any result is seen, and the null says that, given what came before, a flip is a loss with a chance of 1/2 at most.
+1939; Ramdas, Grünwald, Vovk and Shafer 2023, arXiv 2210.01948). Two things make it valid: the order of the tasks
+is fixed before any result is seen, and the null is that a flip, given those before, is a loss with a chance of 1/2 at
+most.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def log_e_value(lost: int, gained: int) -> float:
 
     The likelihood ratio against a fair coin, averaged over loss chances t spread evenly over [1/2, 1], n = lost+gained:
     E = 2 * integral of (2t)^lost (2(1-t))^gained dt = 2^(n+1) B(lost+1, gained+1) P(Bin(n+1, 1/2) <= lost),
-    the method of mixtures (Robbins 1970) for one side of a coin. Finite for every count; ValueError when one is negative.
+    the method of mixtures (Robbins 1970) for one side of a coin. Finite for every count; ValueError below 0.
     """
     if lost < 0 or gained < 0:
         raise ValueError(f"flips are counted from 0; got {lost} lost and {gained} gained")

@@ -23,30 +23,30 @@ def exactly(lost: int, gained: int) -> Fraction:
     return Fraction(sum(comb(n + 1, j) for j in range(lost + 1)), (n + 1) * comb(n, lost))
 
 
-def chance_of_rejecting(alpha: float, side: Side, loss_chance: Fraction) -> Fraction:
-    """How likely a look after every one of MOST_PAIRS flips finds a rejection: every path, weighed exactly."""
-    alive, rejected = {0: Fraction(1)}, Fraction(0)
+def chance_of_rejecting(alpha: float, side: Side, loss_percent: int) -> Fraction:
+    """How likely a look after every one of MOST_PAIRS flips finds a rejection: every path, weighed in whole numbers."""
+    alive, rejected = {0: 1}, 0
     for pairs in range(1, MOST_PAIRS + 1):
-        reached: dict[int, Fraction] = {}
+        reached: dict[int, int] = {}
         for lost, weight in alive.items():
-            reached[lost + 1] = reached.get(lost + 1, Fraction(0)) + weight * loss_chance
-            reached[lost] = reached.get(lost, Fraction(0)) + weight * (1 - loss_chance)
-        stopped = {lost for lost in reached if EProcess(lost=lost, gained=pairs - lost).rejects(alpha, side)}
-        rejected += sum((reached.pop(lost) for lost in stopped), Fraction(0))
+            reached[lost + 1] = reached.get(lost + 1, 0) + weight * loss_percent
+            reached[lost] = reached.get(lost, 0) + weight * (100 - loss_percent)
+        stopped = [lost for lost in reached if EProcess(lost=lost, gained=pairs - lost).rejects(alpha, side)]
+        rejected = 100 * rejected + sum(reached.pop(lost) for lost in stopped)
         alive = reached
-    assert rejected + sum(alive.values()) == 1
-    return rejected
+    assert rejected + sum(alive.values()) == 100**MOST_PAIRS
+    return Fraction(rejected, 100**MOST_PAIRS)
 
 
 @pytest.mark.parametrize("side", ["regression", "gain"])
 @pytest.mark.parametrize("alpha", [0.2, 0.05, 0.01])
 def test_who_looks_after_every_fair_flip_is_fooled_no_more_often_than_alpha(alpha: float, side: Side) -> None:
-    fooled = chance_of_rejecting(alpha, side, Fraction(1, 2))
+    fooled = chance_of_rejecting(alpha, side, 50)
     assert 0 < fooled <= Fraction(alpha)
 
 
 def test_an_unfairly_lucky_coin_is_called_a_regression_even_less_often() -> None:
-    lucky, fair = (chance_of_rejecting(0.05, "regression", Fraction(p, 100)) for p in (45, 50))
+    lucky, fair = (chance_of_rejecting(0.05, "regression", percent) for percent in (45, 50))
     assert lucky < fair <= Fraction(0.05)
 
 
