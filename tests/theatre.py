@@ -68,6 +68,13 @@ def jobs_of(ins: Instruments) -> list[Value]:
     return ins.capsules.jobs
 
 
+class LastingGrader(Grader):
+    """A grader whose jails last from one grading to the next, until it is closed: hundreds of them start slowly."""
+
+    def __exit__(self, *_: object) -> None:
+        """Keep them."""
+
+
 @contextlib.contextmanager
 def small_theatre(
     root: Path,
@@ -93,7 +100,7 @@ def small_theatre(
     } | settings
     configured = Settings(**content)
     workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), tasks or small_world()
-    store = SqlStore(workspace.database, create=True)
+    store, grader = SqlStore(workspace.database, create=True), LastingGrader(configured.grading)
     try:
         yield Instruments(
             settings=configured,
@@ -103,7 +110,7 @@ def small_theatre(
             store=store,
             packs=PackStore(workspace.packs),
             capsules=ScriptedCapsules(tasks, knows, before),
-            grader=Grader(configured.grading),
+            grader=grader,
             dispatcher=Dispatcher(configured.lab.stdin_route),
             proposer=Proposer(
                 clip(configured.search, policy),
@@ -116,4 +123,5 @@ def small_theatre(
             brakes=Brakes(passes=passes),
         )
     finally:
+        grader.close()
         store.close()

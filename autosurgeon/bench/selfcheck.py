@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.jail import LEVELS, levels_here
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Split, Task
-from autosurgeon.errors import WorldError
 
 _TASK = Task(
     task_id="selfcheck",
@@ -23,11 +24,11 @@ _TASK = Task(
 _LYING = "class Yes:\n    def __eq__(self, other): return True\n    def __hash__(self): return 42\n"
 # What each program tries, the program, and the causes that are allowed for its failure.
 _ATTACKS: dict[str, tuple[str, set[Poison]]] = {
-    "an object that equals everything": (f"{_LYING}def twice(x): return Yes()\n", {Poison.TYPE}),
-    "leaving before the first check": ("import os\ndef twice(x): os._exit(0)\n", {Poison.DIED}),
-    "an endless loop": ("def twice(x):\n    while True: pass\n", {Poison.TIMEOUT}),
-    "a memory bomb": ("def twice(x): return [0] * 10**11\n", {Poison.MEMORY}),
-    "a forged answer": (
+    "an object that equals everything fails": (f"{_LYING}def twice(x): return Yes()\n", {Poison.TYPE}),
+    "leaving before the first check fails": ("import os\ndef twice(x): os._exit(0)\n", {Poison.DIED}),
+    "an endless loop is stopped": ("def twice(x):\n    while True: pass\n", {Poison.TIMEOUT}),
+    "a memory bomb takes only itself": ("def twice(x): return [0] * 10**11\n", {Poison.MEMORY}),
+    "a forged answer is judged like any": (
         "import os, struct\ndef twice(x):\n    for fd in range(3, 64):\n        try:\n"
         "            os.write(fd, struct.pack('>I', 11) + b'{\"value\":7}')\n"
         "        except OSError: pass\n    return 2 * x\n",
@@ -48,23 +49,35 @@ _ESCAPES = {
 }
 
 
-def check_jail(settings: GradingSettings) -> str:
-    """A sentence about what held; WorldError that names the first thing that did not."""
+class Finding(NamedTuple):
+    """One promise of the jail, whether it holds on this machine, and what was seen."""
+
+    promise: str
+    holds: bool
+    seen: str
+
+
+def check_jail(settings: GradingSettings) -> list[Finding]:
+    """Every promise, tried now; a level without a sandbox holds fewer, and says so."""
     quick = settings.model_copy(update={"cpu_s": 0.5, "wall_s": 10.0, "workers": 1})
     with Grader(quick) as grader:
         honest = grader.reference(_TASK)
-        if honest.verdict != "pass":
-            raise WorldError(f"{grader.level}: a right program does not pass: {honest.cause or honest.verdict}")
-        for name, (program, causes) in _ATTACKS.items():
-            (grade,) = grader.stream([(_TASK, program)], afresh=True)
-            if grade.cause not in causes:
-                raise WorldError(f"{grader.level}: {name} ended as {grade.cause or grade.verdict}: {grade.detail}")
+        found = [Finding("a right program passes", honest.verdict == "pass", honest.detail or honest.verdict)]
+        found += [_tried(grader, name, program, causes) for name, (program, causes) in _ATTACKS.items()]
         if grader.level == "plain":
-            return "plain: limits only, no sandbox: programs can read, write and reach what you can; install bubblewrap"
-        for name, escape in _ESCAPES.items():
-            (grade,) = grader.stream([(_TASK, _TRY.format(escape))], afresh=True)
-            if grade.verdict != "pass":
-                raise WorldError(f"{grader.level}: {name} was not refused: {grade.detail}")
-    others = [level for level in LEVELS if level not in levels_here()]
-    lacking = f"; not here: {', '.join(others)}" if others else ""
-    return f"{grader.level}: {len(_ATTACKS)} attacks failed, {len(_ESCAPES)} escapes were refused{lacking}"
+            found.append(Finding("a sandbox", False, "limits only: programs can read, write and reach what you can"))
+        else:
+            found += [_tried(grader, f"{name} is refused", _TRY.format(code), set()) for name, code in _ESCAPES.items()]
+    missing = [level for level in LEVELS[:-1] if level not in levels_here()]
+    said = f"{grader.level}, of {', '.join(levels_here())}"
+    how = "install bubblewrap" if "bwrap" in missing else "this kernel has no Landlock"
+    return [Finding("level", True, said + (f"; {how}" if missing else "")), *found]
+
+
+def _tried(grader: Grader, promise: str, program: str, causes: set[Poison]) -> Finding:
+    """A program that has to fail by one of the causes; or, where none is named, to pass, since it was refused."""
+    (grade,) = grader.stream([(_TASK, program)], afresh=True)
+    seen = f"it failed: {grade.cause.value}" if grade.cause else f"it got a {grade.verdict}"
+    if not causes:
+        return Finding(promise, grade.verdict == "pass", "refused" if grade.verdict == "pass" else grade.detail)
+    return Finding(promise, grade.cause in causes, seen)

@@ -8,14 +8,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
-
-if TYPE_CHECKING:
-    from autosurgeon.config import GradingSettings
 
 STACK = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "accelerate")
 ASK = f"""
@@ -31,6 +27,7 @@ print(json.dumps({{name: version(name) for name in {STACK!r}}}))
 
 def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 1 when something is missing."""
+    from autosurgeon.bench.selfcheck import check_jail
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.errors import AutosurgeonError
     from autosurgeon.wiring import settings_of
@@ -41,7 +38,6 @@ def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, 
         "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
         "organ": lambda: _organ(settings.organ_folder),
         "policy": lambda: _policy(settings.policy_file),
-        "jail": lambda: _jail(settings.grading),
         "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
     }
     findings = []
@@ -50,6 +46,10 @@ def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, 
             findings.append({"check": name, "ok": True, "found": look()})
         except (AutosurgeonError, OSError, subprocess.SubprocessError, ValueError) as error:
             findings.append({"check": name, "ok": False, "found": str(error)})
+    findings += [
+        {"check": f"jail: {promise}", "ok": holds, "found": seen}
+        for promise, holds, seen in check_jail(settings.grading)
+    ]
     if as_json:
         print_json(findings)
     else:
@@ -88,12 +88,6 @@ def _policy(file: Path) -> str:
 
     policy = load_policy(file)
     return f"{policy.name}, {len(policy.rules)} rules"
-
-
-def _jail(settings: GradingSettings) -> str:
-    from autosurgeon.bench.selfcheck import check_jail
-
-    return check_jail(settings)
 
 
 def _disk(workspace: Path, wanted_mib: int) -> str:

@@ -203,3 +203,47 @@ def test_a_grader_can_be_used_again_after_it_was_closed() -> None:
     for _ in range(2):
         assert graded(grader, make_task(), RIGHT)[0].verdict == "pass"
         grader.close()
+
+
+def test_an_argument_that_the_tests_look_at_again_has_to_be_as_the_reference_leaves_it(grader: Grader) -> None:
+    task = checked_by(
+        "x = [3, 1]\nassert solve(x) == 1\nassert x == [3, 1]\n", reference="def solve(x): return min(x)\n"
+    )
+    spoiling = "def solve(x):\n    x.sort()\n    return x[0]\n"
+    assert [g.verdict for g in graded(grader, task, task.reference or "", spoiling)] == ["pass", "fail"]
+
+
+def test_an_answer_that_is_none_does_not_count_as_an_error_that_tests_want(grader: Grader) -> None:
+    wanting = "try:\n    solve(-1)\nexcept Exception:\n    pass\nelse:\n    raise AssertionError('no error')\n"
+    task = checked_by(wanting, reference="def solve(x): raise ValueError\n")
+    odd = ("def solve(x): return object()", "def solve(x): return 'x' * (1 << 26)", "solve = None\ndel solve")
+    assert [g.verdict for g in graded(grader, task, task.reference or "", *odd)] == ["pass", "fail", "fail", "fail"]
+
+
+def test_an_assertion_of_the_candidates_own_is_an_error(grader: Grader) -> None:
+    assert graded(grader, checked_by("assert solve(1) == 1\n"), "def solve(x): assert x == 2")[0].cause == Poison.ERROR
+
+
+@pytest.mark.parametrize(
+    "text", ["def solve(x): return '\ud800'", "\ud800", "def solve(x):\n    raise ValueError('\ud800\\x1b[2J\\0')"]
+)
+def test_a_text_that_is_no_text_is_graded_and_told_as_printable_text(grader: Grader, text: str) -> None:
+    for afresh in (True, False):
+        (grade,) = grader.stream([(make_task(), text)], afresh=afresh)
+        assert grade.verdict == "fail"
+        assert grade.detail.isprintable()
+        assert len(grade.detail) < 1000
+
+
+def test_what_could_not_be_graded_is_tried_again_when_asked_again(
+    grader: Grader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> object:
+        raise OSError("no more processes")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cell, "examine", broken)
+        (first,) = grader.stream([(make_task("b/again"), RIGHT)])
+    (second,) = grader.stream([(make_task("b/again"), RIGHT)])
+    assert (first.verdict, second.verdict) == ("infra", "pass")
+    assert "no more processes" in first.detail
