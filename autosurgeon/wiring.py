@@ -21,6 +21,7 @@ from autosurgeon.loop.instruments import Instruments
 from autosurgeon.packs.checkpoint import check_checkpoint
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.params import Overrides
 from autosurgeon.proposer.bounds import clip
 from autosurgeon.proposer.study import Proposer
 from autosurgeon.runner.capsules import Capsules
@@ -78,10 +79,12 @@ def open_capsules(settings: Settings, home: Path) -> Iterator[Capsules]:
 
 
 @contextlib.contextmanager
-def operating_theatre(root: Path, settings: Settings, reporter: Reporter, brakes: Brakes) -> Iterator[Instruments]:
+def operating_theatre(
+    root: Path, settings: Settings, reporter: Reporter, brakes: Brakes, params: Overrides | None = None
+) -> Iterator[Instruments]:
     """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
     workspace = Workspace(root.resolve())
-    policy = load_policy(settings.policy_file)
+    policy = load_policy(settings.policy_file, params)
     bounds = clip(settings.search, policy)
     check_checkpoint(settings.organ_folder)
     grader = Grader(settings.grading)

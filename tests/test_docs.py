@@ -11,12 +11,15 @@ import typer.main
 
 from autosurgeon import config
 from autosurgeon.cli.main import app
+from autosurgeon.policy.cases import Case, CaseFile
+from autosurgeon.policy.expression import FUNCTIONS
 from autosurgeon.policy.facts import FACTS, Fact
 from autosurgeon.policy.load import load_policy
-from autosurgeon.policy.schema import BOUNDS, Rule
+from autosurgeon.policy.schema import BOUNDS, TOP_KEYS, Param, Rule
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+POLICY_FILES = sorted(set((ROOT / "policies").glob("*.yaml")) - set((ROOT / "policies").glob("*_test.yaml")))
 POLICIES = (ROOT / "policies" / "README.md").read_text(encoding="utf-8")
 
 
@@ -25,9 +28,33 @@ def test_every_fact_is_documented_with_type_unit_and_sentence(fact: Fact) -> Non
     assert f"| `{fact.name}` | {fact.phase} | {fact.type} | {fact.unit} | {fact.sentence} |" in POLICIES
 
 
-@pytest.mark.parametrize("word", [*BOUNDS, "reject", "hold", "stop", "revert", "warn", *Rule.model_fields])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *BOUNDS,
+        "reject",
+        "hold",
+        "stop",
+        "revert",
+        "warn",
+        *Rule.model_fields,
+        *TOP_KEYS,
+        *Param.model_fields,
+        "disabled",
+        *CaseFile.model_fields,
+        *Case.model_fields,
+    ],
+)
 def test_every_word_of_a_rule_is_documented(word: str) -> None:
-    assert word in POLICIES
+    word = word.removesuffix("_")
+    assert re.search(rf"`{word}`|^ *(- )?{word}:|[{{ ]{word}: ", POLICIES, re.MULTILINE)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_every_function_of_an_expression_is_documented(function: str) -> None:
+    called = re.search(r"What may be called: `([^`]*)`", POLICIES)
+    assert called is not None
+    assert function in called.group(1).split()
 
 
 def test_the_rule_in_the_policies_readme_is_a_rule(tmp_path: Path) -> None:
@@ -40,9 +67,14 @@ def test_the_rule_in_the_policies_readme_is_a_rule(tmp_path: Path) -> None:
     assert load_policy(extended).rules[-1].id == "stop-earlier-still"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "policies").glob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", POLICY_FILES, ids=lambda path: path.name)
 def test_every_shipped_policy_is_sound_and_every_rule_has_its_lesson(path: Path) -> None:
     assert all(len(rule.lesson.split()) > 4 for rule in load_policy(path).rules)
+
+
+@pytest.mark.parametrize("path", POLICY_FILES, ids=lambda path: path.name)
+def test_every_shipped_policy_is_documented(path: Path) -> None:
+    assert f"`{path.name}`" in POLICIES
 
 
 def commands() -> list[str]:

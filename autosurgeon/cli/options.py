@@ -17,3 +17,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file; the workspace's own autosurgeon.toml when empty.")
 ]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the policy; again for more.")
+]

@@ -66,11 +66,12 @@ def show_pass(
             r.bound,
             "" if r.margin is None else f"{r.margin:.3g}",
             r.mode,
+            r.severity,
             r.lesson,
         )
         for d in decisions
         if d.judgement
         for r in d.judgement.rules
     ]
-    columns = ("phase", "rule", "result", "fact", "observed", "bound", "margin", "mode", "lesson")
+    columns = ("phase", "rule", "result", "fact", "observed", "bound", "margin", "mode", "severity", "lesson")
     print_table("rules", columns, rows)

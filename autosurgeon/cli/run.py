@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, WorkspaceOption
+from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from autosurgeon.core.ports import Reporter
@@ -27,6 +27,7 @@ def run(
     ] = None,
     workspace: WorkspaceOption = Path("."),
     policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty.")] = None,
+    params: SetOption = None,
     config: ConfigOption = None,
     scenario: Annotated[str | None, typer.Option("--scenario", help="`bd62`: replay the incident for real.")] = None,
 ) -> None:
@@ -39,6 +40,7 @@ def run(
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.loop.brakes import Brakes, StoppedError
+    from autosurgeon.policy.params import parse_assignments
     from autosurgeon.wiring import operating_theatre, settings_of
 
     if scenario not in (None, "bd62"):
@@ -48,7 +50,7 @@ def run(
     log = Workspace(workspace.resolve()).operations
     with (
         reporting() as reporter,
-        operating_theatre(workspace, settings, reporter, brakes) as ins,
+        operating_theatre(workspace, settings, reporter, brakes, parse_assignments(params or ())) as ins,
         logging_to(log),
         _interruptible(brakes, reporter),
     ):

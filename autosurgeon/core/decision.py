@@ -5,11 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
+from pydantic import Field
+
 from autosurgeon.core.value import Value
 
 Phase = Literal["proposal", "training", "smoke", "promotion", "watch"]
 PHASES: tuple[Phase, ...] = ("proposal", "training", "smoke", "promotion", "watch")
 
+Severity = Literal["info", "minor", "major", "critical"]
 Scalar = bool | int | float | str
 FactValue = Scalar | tuple[str, ...] | None
 """None is missing: never a pass, whatever the bound."""
@@ -44,6 +47,7 @@ class RuleResult(Value):
     otherwise: str
     mode: Literal["enforce", "audit"]
     lesson: str
+    severity: Severity = "major"
 
     @property
     def seen(self) -> str:
@@ -63,6 +67,8 @@ class Judgement(Value):
     policy: str
     policy_digest: str
     reason: str
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    """The policy's parameters in force, by name."""
 
     def broken(self, *, mode: str | None = None) -> list[RuleResult]:
         """The rules that failed or had no fact to judge; those of one mode, if named."""

@@ -26,7 +26,12 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
 
     With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
     """
-    results = tuple(apply_rule(rule, evidence) for rule in policy.rules if rule.phase == phase)
+    results = tuple(
+        result
+        for rule in policy.rules
+        if rule.phase == phase
+        for result in apply_rule(rule, evidence, policy.param_values)
+    )
     verdict = worst([verdict_of(result) for result in results] or [Verdict.INCONCLUSIVE])
     deciding = [result for result in results if verdict_of(result) == verdict and verdict != Verdict.ACCEPT]
     if not results:
@@ -45,13 +50,15 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
+        params=policy.param_values,
     )
 
 
 def explain(result: RuleResult, evidence: Evidence) -> str:
     """One line: the rule, what was seen, what was wanted, and the names of what was counted, where there are any."""
     line = f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"
-    names = evidence.get(BY_NAME[result.fact].named_by or "")
+    counted = [BY_NAME[name] for name in result.fact.split(" and ") if name in BY_NAME]
+    names = evidence.get(next((fact.named_by for fact in counted if fact.named_by), ""))
     if not isinstance(names, tuple) or not names:
         return line
     more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""

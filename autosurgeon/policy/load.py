@@ -1,95 +1,56 @@
-"""Reading a policy: YAML in, a Policy out, or one line that says what is wrong and on which line of the file."""
+"""Reading a policy: YAML in, a Policy out, or one line that says what is wrong and on which line of which file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from autosurgeon.core.decision import PHASES
 from autosurgeon.errors import PolicyError, nearest
-from autosurgeon.policy.schema import Policy, Rule
+from autosurgeon.policy.params import Overrides, set_params
+from autosurgeon.policy.schema import TOP_KEYS, Param, Policy, Rule
+from autosurgeon.policy.sources import MAX_POLICY_BYTES, Joined, join
 
-MAX_POLICY_BYTES = 1 << 20
+__all__ = ["MAX_POLICY_BYTES", "load_policy"]
+UNION_MEMBERS = ("int", "float", "bool", "str", "[key]")
 
 
-def load_policy(path: Path) -> Policy:
-    """The policy of a file; PolicyError for anything that it should not say."""
+def load_policy(path: Path, overrides: Overrides | None = None) -> Policy:
+    """The policy of a file, with what it includes; PolicyError for anything that it should not say.
+
+    Args:
+        path: the file.
+        overrides: parameters by name, in place of their defaults; texts are read in the type of the default.
+
+    """
+    joined = join(path)
+    set_params(joined, overrides or {})
     try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise PolicyError("a policy cannot be read", got=error.strerror, where=path) from error
-    if len(raw) > MAX_POLICY_BYTES:
-        raise PolicyError("a policy is too large", got=f"{len(raw)} bytes", wanted=f"{MAX_POLICY_BYTES}", where=path)
-    try:
-        text = raw.decode("utf-8")
-        root = yaml.compose(text, yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else path
-        raise PolicyError("a policy is not YAML", got=getattr(error, "problem", None) or error, where=where) from error
-    if not isinstance(content, dict) or root is None:
-        raise PolicyError("a policy is a mapping", got=type(content).__name__, where=path)
-    _refuse_duplicates(root, path, set())
-    try:
-        policy = Policy.model_validate(content)
+        policy = Policy.model_validate(joined.content)
     except ValidationError as error:
-        raise _explain(error, root, path) from error
+        raise _explain(error, joined) from error
     _check_whole(policy, path)
     return policy
 
 
-def _refuse_duplicates(node: Any, path: Path, visited: set[int]) -> None:
-    """YAML keeps the last of two equal keys in silence; here the second one is an error."""
-    if id(node) in visited:  # an alias: walked before, and perhaps around in a circle
-        return
-    visited.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                where = f"{path}:{key.start_mark.line + 1}"
-                raise PolicyError("a key stands twice", got=repr(key.value), where=where)
-            seen.add(key.value)
-            _refuse_duplicates(value, path, visited)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(item, path, visited)
-
-
-def _line(root: Any, location: Sequence[int | str]) -> int:
-    """The line of the deepest part of `location` that the file has."""
-    node, line = root, root.start_mark.line
-    for step in location:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line
-        elif isinstance(node, yaml.MappingNode):
-            match = [(key, value) for key, value in node.value if key.value == step]
-            if not match:
-                break
-            line, node = match[0][0].start_mark.line, match[0][1]
-        else:
-            break
-    return int(line) + 1
-
-
-def _explain(error: ValidationError, root: Any, path: Path) -> PolicyError:
+def _explain(error: ValidationError, joined: Joined) -> PolicyError:
     first = error.errors()[0]
     location = first["loc"]
+    if first["type"] == "expr":  # checked when the whole policy is known, and told for its own line
+        location = ("rules", first["ctx"]["rule"], "expr")
+    while location and location[-1] in UNION_MEMBERS:  # which kind of number pydantic tried first is of no interest
+        location = location[:-1]
     key = str(location[-1]) if location else ""
-    where = f"{path}:{_line(root, location)}"
+    where = joined.where(location)
     if first["type"] == "extra_forbidden":
-        fields = Rule.model_fields if location[0] == "rules" else ("schema", "name", "description", "rules")
+        fields = {"rules": Rule.model_fields, "params": Param.model_fields}.get(str(location[0]), TOP_KEYS)
         return PolicyError(f"unknown key {key!r} in a policy", wanted=nearest(key, fields), where=where)
     if first["type"] == "missing":
         return PolicyError(f"a policy lacks {key!r}", where=where)
     message = first["msg"].removeprefix("Value error, ")
-    return PolicyError(f"{key}: {message}" if key and first["type"] != "value_error" else message, where=where)
+    plain = first["type"] in ("value_error", "expr")
+    return PolicyError(message if plain or not key else f"{key}: {message}", where=where)
 
 
 def _check_whole(policy: Policy, path: Path) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from autosurgeon.core.decision import Evidence, FactValue, RuleResult
+from autosurgeon.core.decision import Evidence, FactValue, RuleResult, Scalar
+from autosurgeon.policy.expression import PARAMS, Clause, clauses_of, evaluate
+from autosurgeon.policy.facts import BY_NAME, FactType
 from autosurgeon.policy.schema import Bounded, Rule
+
+NO_PARAMS: Mapping[str, Scalar] = {}
+Result = Literal["passed", "failed", "missing", "skipped"]
 
 
 class Check(NamedTuple):
@@ -46,11 +52,26 @@ def _equal(observed: FactValue, wanted: FactValue) -> bool:
     return isinstance(observed, bool) == isinstance(wanted, bool) and observed == wanted
 
 
-def apply_rule(rule: Rule, evidence: Evidence) -> RuleResult:
-    """The rule's result, with what was seen, the bound and the margin."""
+def apply_rule(rule: Rule, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> tuple[RuleResult, ...]:
+    """What the rule says: one result with what was seen, the bound and the margin; for an expression one a clause."""
     condition = check(rule.when, evidence) if rule.when else Check(True, None, None)
-    found = check(rule, evidence)
-    result: Literal["passed", "failed", "missing", "skipped"]
+    if rule.expr is None:
+        return (_told(rule, condition, check(rule, evidence), rule.id, rule.fact, rule.bound),)
+    return tuple(
+        _told(
+            rule,
+            condition,
+            check_clause(clause, evidence, params),
+            f"{rule.id}#{number}",
+            " and ".join(name for name in clause.names if not name.startswith(PARAMS)) or "nothing",
+            _with_params(clause, params),
+        )
+        for number, clause in enumerate(clauses_of(rule.expr), start=1)
+    )
+
+
+def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, bound: str) -> RuleResult:
+    result: Result
     if condition.holds is False:
         result = "skipped"
     elif condition.holds is None or found.holds is None:
@@ -58,13 +79,52 @@ def apply_rule(rule: Rule, evidence: Evidence) -> RuleResult:
     else:
         result = "passed" if found.holds else "failed"
     return RuleResult(
-        rule_id=rule.id,
+        rule_id=rule_id,
         result=result,
-        fact=rule.fact,
+        fact=fact,
         observed=found.observed,
-        bound=rule.bound,
+        bound=bound,
         margin=found.margin,
         otherwise=rule.otherwise,
         mode=rule.mode,
         lesson=rule.lesson,
+        severity=rule.severity,
     )
+
+
+def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> Check:
+    """Hold a clause against the evidence.
+
+    A fact that it names and that is missing, or of another type than its own, leaves it unanswered, even where CEL
+    could do without that fact; so does whatever CEL objects to.
+    """
+    given = {name: params[name.removeprefix(PARAMS)] for name in clause.names if name.startswith(PARAMS)}
+    values: dict[str, Scalar | tuple[str, ...]] = {}
+    for name in clause.names:
+        if name in given:
+            continue
+        value = evidence.get(name)
+        if value is None or is_no_number(value) or not _is_of_type(value, BY_NAME[name].type):
+            return Check(None, None, None)
+        values[name] = value
+    outcome = evaluate(clause.source, values | given)
+    if outcome.holds is None:
+        return Check(None, None, None)
+    return Check(outcome.holds, " and ".join(_shown(value) for value in values.values()), None)
+
+
+def _with_params(clause: Clause, params: Mapping[str, Scalar]) -> str:
+    told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in clause.names if name.startswith(PARAMS)]
+    return f"{clause.source} with {', '.join(told)}" if told else clause.source
+
+
+def _is_of_type(value: FactValue, wanted: FactType) -> bool:
+    if wanted == "number":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, {"truth": bool, "text": str, "list": tuple}[wanted])
+
+
+def _shown(value: Scalar | tuple[str, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} of them"
+    return f"{value:.3g}" if isinstance(value, float) else f"{value}"

@@ -1,18 +1,22 @@
-"""The policy language, first form: what a `policies/*.yaml` may say."""
+"""The policy language: what a `policies/*.yaml` may say."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StrictFloat, StrictInt, model_validator
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
 
-from autosurgeon.core.decision import Phase, Scalar
+from autosurgeon.core.decision import Phase, Scalar, Severity
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.value import Value
 from autosurgeon.errors import nearest
+from autosurgeon.policy.expression import PARAMS, ExpressionError, check_clauses
 from autosurgeon.policy.facts import BY_NAME, known_at
 
+SCHEMA = "autosurgeon.policy/1"
+TOP_KEYS = ("schema", "name", "description", "include", "params", "rules")
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
 Number = StrictInt | StrictFloat
 
@@ -20,15 +24,25 @@ Number = StrictInt | StrictFloat
 class Bounded(Value):
     """A fact and exactly one bound."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     fact: str
+    """One documented fact, known at the rule's phase."""
     at_most: Number | None = Field(None, allow_inf_nan=False)
+    """The number is not above it."""
     at_least: Number | None = Field(None, allow_inf_nan=False)
+    """The number is not below it."""
     equals: Scalar | None = None
+    """The value is the same."""
     one_of: tuple[Scalar, ...] | None = None
+    """The value is in the list."""
     subset_of: tuple[str, ...] | None = None
+    """Every item of a list fact is in the list."""
 
     @model_validator(mode="after")
     def _one_bound_on_a_known_fact(self) -> Bounded:
+        if getattr(self, "expr", None) is not None:
+            return self  # a rule's own check refuses a bound beside it
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
@@ -55,18 +69,32 @@ class When(Bounded):
 
 
 class Rule(Bounded):
-    """One rule: a fact, its bound, what follows when it is passed, and why."""
+    """One rule: a fact and its bound, or an expression; what follows when it does not hold, and why."""
 
+    fact: str = ""
+    """One documented fact, known at the rule's phase; left out where the rule has an expression."""
+    expr: str | None = None
+    """CEL over facts and `params.name`, instead of a fact and a bound."""
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+    """Names the rule in every decision."""
     phase: Phase
+    """When the rule speaks."""
     otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
+    """What follows when the rule does not hold."""
     mode: Literal["enforce", "audit"] = "enforce"
+    """Binding, or only measured and logged."""
+    severity: Severity = "major"
+    """Shown and recorded; it decides nothing."""
     when: When | None = None
+    """The rule speaks only where this holds."""
     lesson: str = Field(min_length=1)
+    """Why the rule exists, in words."""
 
     @model_validator(mode="after")
     def _the_phase_knows_the_fact(self) -> Rule:
-        for bounded in (self, self.when):
+        if self.expr is not None and (self.fact or any(getattr(self, name) is not None for name in BOUNDS)):
+            raise ValueError("a rule has a fact and a bound, or `expr`; got both")
+        for bounded in (self if self.expr is None else None, self.when):
             if bounded is not None and not known_at(BY_NAME[bounded.fact], self.phase):
                 raise ValueError(f"{bounded.fact} is not known at phase {self.phase!r}")
         if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
@@ -78,18 +106,79 @@ class Rule(Bounded):
         return self
 
 
+LATER_KEYS: dict[str, object] = {"expr": None, "severity": "major"}
+"""What the language gained since its first form; left at these it does not change a policy's digest."""
+
+
+def _leave_out(content: dict[str, object], unchanged: dict[str, object]) -> None:
+    for key, usual in unchanged.items():
+        if content.get(key) == usual:
+            del content[key]
+
+
+def _type_of(value: Scalar) -> str:
+    return "truth" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
+
+
+class Param(Value):
+    """A number, truth or text that bounds and expressions name, and that a caller may set."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    default: StrictBool | StrictInt | StrictFloat | StrictStr
+    """The value when nobody sets another; its type is the type of the parameter."""
+    description: str = ""
+    """What the parameter means, for people."""
+
+    @model_validator(mode="after")
+    def _finite(self) -> Param:
+        if isinstance(self.default, int | float) and not math.isfinite(self.default):
+            raise ValueError("default: a parameter needs a finite number")
+        return self
+
+
 class Policy(Value):
-    """A named list of rules; its digest names it in every decision."""
+    """A named list of rules, its parameters at the values in force; its digest names it in every decision."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     schema_: Literal["autosurgeon.policy/1"] = Field(alias="schema")
+    """The version of the language."""
     name: str
+    """Names the policy in every decision."""
     description: str = ""
+    """What the policy is for, for people."""
+    params: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Param] = Field(default_factory=dict)
+    """Named values for bounds and expressions."""
     rules: tuple[Rule, ...]
+    """The rules; every rule of a phase is evaluated, and the worst one decides."""
+
+    @model_validator(mode="after")
+    def _expressions_name_what_is_known(self) -> Policy:
+        own = {f"{PARAMS}{name}": _type_of(value) for name, value in self.param_values.items()}
+        for index, rule in enumerate(self.rules):
+            if rule.expr is not None:
+                types = own | {fact.name: fact.type for fact in BY_NAME.values() if known_at(fact, rule.phase)}
+                try:
+                    check_clauses(rule.expr, types, BY_NAME)
+                except ExpressionError as error:
+                    # The place goes along, so that the reader of the file can tell the line.
+                    raise PydanticCustomError("expr", "expr: {said}", {"said": str(error), "rule": index}) from error
+        return self
+
+    @property
+    def param_values(self) -> dict[str, Scalar]:
+        """The parameters in force, by name."""
+        return {name: param.default for name, param in self.params.items()}
 
     @property
     def digest(self) -> str:
         """SHA-256 of what the policy says, whatever its layout and comments."""
-        return digest_json(self.model_dump(mode="json", by_alias=True))
+        content = self.model_dump(mode="json", by_alias=True)
+        _leave_out(content, {"params": {}})
+        for rule in content["rules"]:
+            _leave_out(rule, LATER_KEYS)
+        return digest_json(content)
 
     def in_audit(self, *, watch: bool) -> Policy:
         """The same rules, measured and logged but not binding; those of the watch only if `watch` says so too."""

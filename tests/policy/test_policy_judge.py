@@ -18,7 +18,7 @@ NOT_NUMBERS: list[FactValue] = [None, math.nan, math.inf, -math.inf, "0", True, 
 
 
 def result_of(rule: dict[str, Any], evidence: Evidence) -> str:
-    return apply_rule(make_policy(rule).rules[0], evidence).result
+    return apply_rule(make_policy(rule).rules[0], evidence)[0].result
 
 
 @st.composite

@@ -109,6 +109,7 @@ def test_a_newer_policy_language_is_refused(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "not YAML"),
         (b"a: \x00", "not YAML"),
         (b"[" * 1500, "not YAML"),
+        (b"a: " + b"9" * 5000, "not YAML"),
         (b"", "a policy is a mapping"),
         (b"- 1", "a policy is a mapping"),
         (b"? [a, b]\n: c", "not YAML"),
@@ -129,6 +130,11 @@ def test_a_file_of_nested_aliases_is_refused_in_no_time(tmp_path: Path) -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} {{l: *a{n - 1}, r: *a{n - 1}}}" for n in range(1, 40)]
     assert "policy" in refused(tmp_path, "\n".join(lines))
+
+
+def test_merges_of_merges_are_refused_in_no_time(tmp_path: Path) -> None:
+    lines = ["a0: &a0 {x: 1}"] + [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)]
+    assert "merges nothing" in refused(tmp_path, "\n".join(lines))
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def objections(policy: Policy, recipe: Recipe) -> list[str]:
     """The rules that refuse the recipe's own facts, on a pass of few rows."""
     facts = recipe_facts(recipe, REFERENCE_LR) | {"data.rows": 10}
     rules = [rule for rule in policy.rules if rule.phase == "proposal" and rule.fact in facts]
-    return [rule.id for rule in rules if apply_rule(rule, facts).result != "passed"]
+    return [rule.id for rule in rules if apply_rule(rule, facts)[0].result != "passed"]
 
 
 def tried(count: int, feedback: Feedback | None, **recipe: Any) -> list[PassRecord]:

@@ -1,0 +1,133 @@
+"""`autosurgeon policy judge` and `policy test`: a policy on evidence at hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosurgeon.cli.options import JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from autosurgeon.core.decision import Judgement
+    from autosurgeon.policy.cases import Report
+
+NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")
+
+
+def judge_evidence(
+    phase: Annotated[str, typer.Option("--phase", help="proposal, training, smoke, promotion or watch.")],
+    evidence: Annotated[Path, typer.Option("--evidence", help="JSON object: facts by name.")],
+    policy: Annotated[Path | None, typer.Option("--policy", help="The policy; bd62.yaml when empty.")] = None,
+    params: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge evidence: exit code 0 accept, 1 accept with warnings, 2 reject or revert, 3 hold, 4 invalid or error."""
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.config import shipped
+    from autosurgeon.core.decision import PHASES
+    from autosurgeon.errors import UserError, nearest
+    from autosurgeon.policy.cases import judge_strictly, read_evidence
+    from autosurgeon.policy.load import load_policy
+    from autosurgeon.policy.params import parse_assignments
+
+    named = next((known for known in PHASES if known == phase), None)
+    if named is None:
+        raise UserError("there is no such phase", got=repr(phase), wanted=nearest(phase, PHASES))
+    rules = load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ()))
+    judgement = judge_strictly(rules, named, read_evidence(evidence))
+    if as_json:
+        print_json(judgement.model_dump(mode="json") | {"exit_code": exit_code(judgement)})
+    else:
+        columns = ("rule", "result", "fact", "observed", "bound", "otherwise", "mode", "severity", "lesson")
+        print_table(
+            f"policy {rules.name}, phase {phase}",
+            columns,
+            [
+                (r.rule_id, r.result, r.fact, r.seen, r.bound, r.otherwise, r.mode, r.severity, r.lesson)
+                for r in judgement.rules
+            ],
+        )
+        say(f"{judgement.verdict.value}: {judgement.reason}")
+    raise typer.Exit(exit_code(judgement))
+
+
+def exit_code(judgement: Judgement) -> int:
+    """The verdict as a number for scripts; a rule that objects and does not bind makes an acceptance a 1."""
+    if judgement.verdict == "ACCEPT":
+        return 1 if judgement.broken() else 0
+    return {"REJECT": 2, "INCONCLUSIVE": 3}.get(judgement.verdict.value, 4)
+
+
+def test_policies(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Policies or their _test.yaml; shipped when empty.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcomes as JUnit XML.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the cases that stand beside policies; exit code 1 when one fails."""
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.config import shipped
+    from autosurgeon.errors import UserError
+    from autosurgeon.policy.cases import SUFFIX, cases_beside, run_cases
+
+    named = files or sorted(shipped("policies").glob(f"*{SUFFIX}"))
+    reports = [run_cases(cases_beside(file)) for file in named]
+    if junit is not None:
+        try:
+            junit.write_text(_junit(reports), encoding="utf-8")
+        except OSError as error:
+            raise UserError("the report cannot be written", got=error.strerror, where=junit) from error
+    failed = [(report, outcome) for report in reports for outcome in report.outcomes if outcome.said]
+    if as_json:
+        print_json([_plain(report) for report in reports])
+        raise typer.Exit(1 if failed else 0)
+    rows = [
+        (report.policy.name, rule.phase, rule.id, report.decided[rule.id], "" if report.decided[rule.id] else "never")
+        for report in reports
+        for rule in report.policy.rules
+    ]
+    print_table("rules", ("policy", "phase", "rule", "cases", "decided"), rows)
+    for report, outcome in failed:
+        say(f"FAILED {report.path.name}: {outcome.case.name}: {outcome.said}")
+    total = sum(len(report.outcomes) for report in reports)
+    silent = sum(count == 0 for report in reports for count in report.decided.values())
+    say(f"{total - len(failed)} of {total} cases passed; {silent} of {len(rows)} rules never decided a case")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _plain(report: Report) -> dict[str, object]:
+    return {
+        "file": report.path.name,
+        "policy": report.policy.name,
+        "digest": report.policy.digest,
+        "decided": report.decided,
+        "cases": [
+            {"name": outcome.case.name, "verdict": outcome.judgement.verdict.value, "failed": outcome.said or None}
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def _junit(reports: list[Report]) -> str:
+    from xml.etree import ElementTree
+
+    root = ElementTree.Element("testsuites")
+    for report in reports:
+        failures = sum(bool(outcome.said) for outcome in report.outcomes)
+        counts = {"tests": str(len(report.outcomes)), "failures": str(failures)}
+        suite = ElementTree.SubElement(root, "testsuite", {"name": _xml(report.path.name), **counts})
+        for outcome in report.outcomes:
+            names = {"classname": _xml(report.policy.name), "name": _xml(outcome.case.name)}
+            case = ElementTree.SubElement(suite, "testcase", names)
+            if outcome.said:
+                ElementTree.SubElement(case, "failure", {"message": _xml(outcome.said)})
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _xml(text: str) -> str:
+    """Without the characters that no XML may hold."""
+    return NO_XML.sub("?", text)

@@ -1,0 +1,174 @@
+"""Evidence from files, and cases: what a policy shall say of it, beside the policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, ValidationError
+
+from autosurgeon.core.decision import Evidence, Judgement, Phase, Scalar, Verdict
+from autosurgeon.core.value import Value
+from autosurgeon.errors import PolicyError, UserError, nearest
+from autosurgeon.policy.facts import BY_NAME
+from autosurgeon.policy.judge import judge, verdict_of
+from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.schema import Policy
+from autosurgeon.policy.sources import Place, read_yaml
+
+MAX_EVIDENCE_BYTES = 1 << 20
+SUFFIX = "_test.yaml"
+
+
+class Want(Value):
+    """The verdict, and the rules that decide it; of an accepted case the rules that object without deciding."""
+
+    verdict: Verdict
+    rules: tuple[str, ...] = ()
+
+
+class Case(Value):
+    """Evidence and what shall come of it."""
+
+    name: str = Field(min_length=1)
+    phase: Phase
+    base: str | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    want: Want
+
+
+class CaseFile(Value):
+    """The cases of one policy. `bases_from` names case files whose bases are known here too."""
+
+    schema_: Literal["autosurgeon.policy-test/1"] = Field(alias="schema")
+    policy: str
+    bases_from: tuple[str, ...] = ()
+    bases: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    cases: tuple[Case, ...] = Field(min_length=1)
+
+
+class Outcome(NamedTuple):
+    """A case with what came of it; `said` is empty where that was wanted."""
+
+    case: Case
+    judgement: Judgement
+    said: str
+
+
+class Report(NamedTuple):
+    """The outcomes of a file, and for each rule how many cases it decided or objected in."""
+
+    path: Path
+    policy: Policy
+    outcomes: tuple[Outcome, ...]
+    decided: dict[str, int]
+
+
+def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
+    """The evidence that a JSON or YAML mapping holds; UserError for a value that no fact can have."""
+    found: Evidence = {}
+    for name, value in content.items():
+        plain = tuple(value) if isinstance(value, list) else value
+        texts = isinstance(plain, tuple) and all(isinstance(item, str) for item in plain)
+        if not isinstance(name, str) or not (texts or plain is None or isinstance(plain, bool | int | float | str)):
+            wanted = "a number, truth, text, list of texts or null by fact"
+            raise UserError(
+                "this is no evidence", got=f"{type(value).__name__} for {name!r}", wanted=wanted, where=where
+            )
+        found[name] = plain
+    return found
+
+
+def read_evidence(path: Path) -> Evidence:
+    """The evidence of a JSON file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_EVIDENCE_BYTES + 1)
+        if len(raw) > MAX_EVIDENCE_BYTES:
+            raise UserError("the evidence is too large", wanted=f"at most {MAX_EVIDENCE_BYTES} bytes", where=path)
+        content = json.loads(raw)
+    except OSError as error:
+        raise UserError("the evidence cannot be read", got=error.strerror, where=path) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError("the evidence is not JSON", got=error, where=path) from error
+    if not isinstance(content, dict):
+        raise UserError("evidence is an object of facts", got=type(content).__name__, where=path)
+    return evidence_of(content, path)
+
+
+def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
+    """As `judge`, but INVALID where the evidence has a name that is no fact: a mistyped one would go unseen."""
+    judgement = judge(policy, phase, evidence)
+    unknown = sorted(evidence.keys() - BY_NAME.keys())
+    if not unknown:
+        return judgement
+    reason = f"unknown fact {unknown[0]!r}; {nearest(unknown[0], BY_NAME)}"
+    return judgement.model_copy(update={"verdict": Verdict.INVALID, "reason": reason})
+
+
+def deciding(judgement: Judgement) -> tuple[str, ...]:
+    """The rules that made the verdict, or objected to an acceptance in vain; a clause counts as its rule."""
+    spoke = judgement.broken()
+    if judgement.verdict != Verdict.ACCEPT:
+        spoke = [result for result in spoke if verdict_of(result) == judgement.verdict]
+    return tuple(dict.fromkeys(result.rule_id.partition("#")[0] for result in spoke))
+
+
+def read_cases(path: Path, *, depth: int = 0) -> tuple[CaseFile, dict[str, dict[str, Any]]]:
+    """The case file, and every base that its cases may name."""
+    content, root = read_yaml(path, "a case file")
+    try:
+        cases = CaseFile.model_validate(content)
+    except ValidationError as error:
+        raise _explain(error, root) from error
+    if depth > 1:
+        raise PolicyError("bases_from is followed to one more file and no further", where=root.at(("bases_from",)))
+    bases: dict[str, dict[str, Any]] = {}
+    for name in cases.bases_from:
+        bases |= read_cases(path.parent / name, depth=depth + 1)[1]
+    return cases, bases | cases.bases
+
+
+def _explain(error: ValidationError, root: Place) -> PolicyError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    return PolicyError(f"{key}: {first['msg']}", where=root.at(first["loc"]))
+
+
+def run_cases(path: Path) -> Report:
+    """Every case of a file against the policy that it names."""
+    cases, bases = read_cases(path)
+    file = path.parent / cases.policy
+    policy = load_policy(file)
+    decided = {rule.id: 0 for rule in policy.rules}
+    outcomes = []
+    for case in cases.cases:
+        if case.base is not None and case.base not in bases:
+            wanted = nearest(case.base, bases) if bases else "a base of the file"
+            raise PolicyError(f"unknown base {case.base!r} of case {case.name!r}", wanted=wanted, where=path)
+        evidence = evidence_of(bases.get(case.base or "", {}) | case.evidence, path)
+        judgement = judge_strictly(load_policy(file, case.params) if case.params else policy, case.phase, evidence)
+        for rule_id in deciding(judgement):
+            decided[rule_id] += 1
+        outcomes.append(Outcome(case, judgement, _difference(case, judgement, decided)))
+    return Report(path, policy, tuple(outcomes), decided)
+
+
+def _difference(case: Case, judgement: Judgement, known: Mapping[str, int]) -> str:
+    unknown = [rule for rule in case.want.rules if rule not in known]
+    if unknown:
+        return f"the case names a rule that the policy lacks: {unknown[0]!r}; {nearest(unknown[0], known)}"
+    if judgement.verdict != case.want.verdict:
+        return f"{judgement.verdict.value}, wanted {case.want.verdict.value}: {judgement.reason}"
+    found = deciding(judgement)
+    if set(found) != set(case.want.rules):
+        return f"decided by {', '.join(found) or 'no rule'}, wanted {', '.join(case.want.rules) or 'no rule'}"
+    return ""
+
+
+def cases_beside(path: Path) -> Path:
+    """The case file of a policy; a case file is its own."""
+    return path if path.name.endswith(SUFFIX) else path.with_name(f"{path.stem}{SUFFIX}")

@@ -1,0 +1,119 @@
+"""How often packs that are no better get promoted, by four rules; and what benches of three sizes can see.
+
+    python tests/benchmarks/false_promotions.py [--passes 100] [--tasks 264] [--flaky 0.25] [--campaigns 300] [--seed 7]
+
+Each campaign makes passes whose packs have no true effect: a task gives the same result each time, or, for the flaky
+share, a coin flip. Against the live pack's results as recorded when it was promoted, and against its results run anew
+each time. "Greedy" promotes when the total rises. The e-process may stop after any task, and pays from one alpha
+budget for the whole campaign. Nothing here is a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from autosurgeon.stats.budget import AlphaBudget
+from autosurgeon.stats.eprocess import log_e_value
+from autosurgeon.stats.paired import p_regression
+from autosurgeon.stats.power import power_line, power_of_loss, smallest_visible_loss
+
+Results = NDArray[np.bool_]
+# From running counts of losses and gains (campaigns x flaky tasks) and the number of the pass: which packs it promotes.
+Rule = Callable[[NDArray[np.int64], NDArray[np.int64], int], Results]
+SIZES, LOSSES = (100, 264, 378), (5, 7, 9, 11)
+
+
+def rules(flaky: int, passes: int, alpha: float) -> dict[str, Rule]:
+    """The four rules by name, each with what it needs worked out once."""
+    counts = range(flaky + 1)
+    p_gain = np.array([[p_regression(gained, lost) for gained in counts] for lost in counts])
+    log_e_gain = np.array([[log_e_value(gained, lost) for gained in counts] for lost in counts])
+    budget, thresholds = AlphaBudget(total=alpha), []
+    for _ in range(passes):
+        share, budget = budget.spend()
+        thresholds.append(-log(share))
+    return {
+        'greedy, "total rises"': lambda lost, gained, _: gained[:, -1] > lost[:, -1],
+        f"McNemar once a pass at {alpha:g}": lambda lost, gained, _: p_gain[lost[:, -1], gained[:, -1]] <= alpha,
+        f"McNemar after each task at {alpha:g}": lambda lost, gained, _: (p_gain[lost, gained] <= alpha).any(axis=1),
+        f"e-process, {alpha:g} a campaign": lambda lost, gained, number: (
+            log_e_gain[lost, gained] >= thresholds[number]
+        ).any(axis=1),
+    }
+
+
+def promotions(rule: Rule, flaky: int, passes: int, campaigns: int, rerun: bool, seed: int) -> NDArray[np.int64]:
+    """False promotions of each campaign; stable tasks never flip, so only the flaky ones are drawn."""
+    rng = np.random.default_rng(seed)
+    live = rng.random((campaigns, flaky)) < 0.5
+    promoted = np.zeros(campaigns, dtype=np.int64)
+    for number in range(passes):
+        new = rng.random((campaigns, flaky)) < 0.5
+        if rerun:
+            live = rng.random((campaigns, flaky)) < 0.5
+        chosen = rule((live & ~new).cumsum(axis=1), (new & ~live).cumsum(axis=1), number)
+        live = np.where(chosen[:, None], new, live)
+        promoted += chosen
+    return promoted
+
+
+def promotions_table(args: argparse.Namespace) -> Table:
+    """False promotions by rule, for a live pack recorded and run anew."""
+    flaky = round(args.tasks * args.flaky)
+    table = Table(
+        title=f"False promotions in {args.passes} passes without effect, {args.tasks} tasks, {flaky} of them flaky "
+        f"({args.campaigns} campaigns)"
+    )
+    table.add_column("rule")
+    for live in ("recorded", "run anew"):
+        table.add_column(f"a campaign, live {live}", justify="right")
+        table.add_column("campaigns with any", justify="right")
+    for name, rule in rules(flaky, args.passes, args.alpha).items():
+        cells = []
+        for rerun in (False, True):
+            found = promotions(rule, flaky, args.passes, args.campaigns, rerun, args.seed)
+            error = found.std() / args.campaigns**0.5
+            cells += [f"{found.mean():.2f} ± {error:.2f}", f"{(found > 0).mean():.1%}"]
+        table.add_row(name, *cells)
+    return table
+
+
+def power_table(share: float, alpha: float) -> Table:
+    """How often exact McNemar calls a true loss, on benches of three sizes, with and without coin flips."""
+    table = Table(title=f"Chance that one exact McNemar test at {alpha:g} calls a true loss")
+    for head in ("tasks", "coin flips", *(f"{loss} lost" for loss in LOSSES), "net loss seen 4 times in 5"):
+        table.add_column(head, justify="right")
+    for n in SIZES:
+        for flaky in sorted({0, round(n * share)}):
+            # A coin flip differs between two runs half of the time.
+            visible = smallest_visible_loss(n, flaky / 2 / n, alpha) if flaky else None
+            powers = (f"{power_of_loss(loss, flaky, alpha):.1%}" for loss in LOSSES)
+            table.add_row(str(n), str(flaky), *powers, "-" if visible is None else str(visible))
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--passes", type=int, default=100)
+    parser.add_argument("--tasks", type=int, default=264)
+    parser.add_argument("--flaky", type=float, default=0.25, help="share of the tasks that are coin flips")
+    parser.add_argument("--campaigns", type=int, default=300)
+    parser.add_argument("--alpha", type=float, default=0.05)
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    console = Console(width=140)
+    console.print(promotions_table(args))
+    console.print(power_table(args.flaky, args.alpha))
+    for n in SIZES:
+        console.print(f"{n} tasks: {power_line(n, args.alpha)}")
+
+
+if __name__ == "__main__":
+    main()

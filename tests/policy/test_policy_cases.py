@@ -1,0 +1,159 @@
+"""Cases beside a policy, and the commands that judge evidence at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from test_policy_bd62 import GOOD
+from typer.testing import CliRunner, Result
+
+from autosurgeon.cli.main import app
+from autosurgeon.config import shipped
+from autosurgeon.errors import PolicyError, UserError
+from autosurgeon.policy.cases import read_cases, run_cases
+
+SHIPPED = sorted(shipped("policies").glob("*_test.yaml"))
+HEAD: dict[str, Any] = {"schema": "autosurgeon.policy-test/1", "policy": str(shipped("policies", "bd62.yaml"))}
+SMOKED = {"name": "smoked", "phase": "smoke", "evidence": {"smoke.tried": 9, "smoke.lost": 0}}
+PASSES = SMOKED | {"want": {"verdict": "ACCEPT"}}
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["policy", *map(str, arguments)], catch_exceptions=True)
+
+
+def written(folder: Path, *cases: dict[str, Any], **changes: Any) -> Path:
+    path = folder / "mine_test.yaml"
+    path.write_text(yaml.safe_dump(HEAD | {"cases": list(cases)} | changes))
+    return path
+
+
+def judged(folder: Path, phase: str, evidence: object, *more: object) -> Result:
+    path = folder / "evidence.json"
+    path.write_text(evidence if isinstance(evidence, str) else json.dumps(evidence))
+    return command("judge", "--phase", phase, "--evidence", path, *more)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_case_comes_out_as_wanted(path: Path) -> None:
+    assert [(o.case.name, o.said) for o in run_cases(path).outcomes if o.said] == []
+
+
+def test_every_shipped_policy_has_its_cases() -> None:
+    policies = {path.stem for path in shipped("policies").glob("*.yaml")} - {path.stem for path in SHIPPED}
+    assert {f"{name}_test" for name in policies} == {path.stem for path in SHIPPED}
+
+
+def test_every_rule_of_the_default_policy_decides_a_case_of_its_own_name() -> None:
+    report = run_cases(shipped("policies", "bd62_test.yaml"))
+    assert all(report.decided.values())
+    named = {outcome.case.name: outcome.case.want.rules for outcome in report.outcomes}
+    assert all(rule in named[rule] for rule in report.decided)
+    assert read_cases(report.path)[1]["good"].keys() == GOOD.keys()
+
+
+@pytest.mark.parametrize(
+    ("phase", "changes", "code", "verdict"),
+    [
+        ("smoke", {}, 0, "ACCEPT"),
+        ("training", {"training.loss_fraction": 0.3}, 1, "ACCEPT"),
+        ("smoke", {"smoke.lost": 1}, 2, "REJECT"),
+        ("watch", {"watch.canary_net": -1}, 2, "REJECT"),
+        ("promotion", {"gate.net": 0}, 3, "INCONCLUSIVE"),
+        ("smoke", {"smoke.lost": None}, 3, "INCONCLUSIVE"),
+        ("smoke", {"smoke.lots": 0}, 4, "INVALID"),
+    ],
+)
+def test_the_exit_code_tells_the_verdict(
+    tmp_path: Path, phase: str, changes: dict[str, Any], code: int, verdict: str
+) -> None:
+    done = judged(tmp_path, phase, GOOD | changes, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (code, verdict)
+    said = judged(tmp_path, phase, GOOD | changes)
+    assert (said.exit_code, said.stdout.splitlines()[-1].split(":")[0]) == (code, verdict)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "[" * 5000, '{"gate.net": {}}', '{"gate.net": [1]}', '{"a": ' + "9" * 5000 + "}", "\udcff"]
+)
+def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "evidence.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    done = command("judge", "--phase", "smoke", "--evidence", path)
+    assert isinstance(done.exception, UserError)
+    assert done.exception.exit_code == 2
+    assert "\n" not in str(done.exception)
+    assert isinstance(command("judge", "--phase", "smok", "--evidence", path).exception, UserError)
+    assert isinstance(command("judge", "--phase", "smoke", "--evidence", tmp_path / "no").exception, UserError)
+
+
+def test_a_number_that_is_none_is_missing(tmp_path: Path) -> None:
+    assert judged(tmp_path, "smoke", '{"smoke.tried": 9, "smoke.lost": NaN}').exit_code == 3
+
+
+def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> None:
+    cases = [
+        PASSES,
+        SMOKED | {"name": "wrong\0", "want": {"verdict": "REJECT"}},
+        SMOKED | {"name": "rules", "want": {"verdict": "ACCEPT", "rules": ["anchor-wins-kept"]}},
+        SMOKED | {"name": "typo", "want": {"verdict": "ACCEPT", "rules": ["anchor-wins-keept"]}},
+    ]
+    path, junit = written(tmp_path, *cases), tmp_path / "junit.xml"
+    done = command("test", path, "--junit", junit)
+    assert done.exit_code == 1
+    assert "1 of 4 cases passed" in done.stdout
+    assert "ACCEPT, wanted REJECT" in done.stdout
+    assert "decided by no rule, wanted anchor-wins-kept" in done.stdout
+    assert "did you mean 'anchor-wins-kept'" in done.stdout
+    suite = ElementTree.parse(junit).getroot()[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "3")
+    assert [case.get("name") for case in suite] == ["smoked", "wrong?", "rules", "typo"]
+
+
+def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_told(tmp_path: Path) -> None:
+    done = command("test", written(tmp_path, PASSES))
+    assert done.exit_code == 0
+    assert "1 of 1 cases passed; 30 of 30 rules never decided a case" in done.stdout
+    plain = json.loads(command("test", written(tmp_path, PASSES), "--json").stdout)
+    assert plain[0]["cases"] == [{"name": "smoked", "verdict": "ACCEPT", "failed": None}]
+    assert command("test").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cases": []}, "cases"),
+        ({"casez": []}, "casez"),
+        ({"policy": "none.yaml"}, "cannot be read"),
+        ({"bases_from": ["mine_test.yaml"]}, "no further"),
+        ({"bases_from": ["none.yaml"]}, "cannot be read"),
+        ({"cases": [PASSES | {"base": "god"}], "bases": {"good": {}}}, "did you mean 'good'"),
+        ({"cases": [PASSES | {"base": "good"}]}, "unknown base 'good'"),
+        ({"cases": [PASSES | {"phase": "merge"}]}, "phase"),
+        ({"cases": [PASSES | {"evidence": {"smoke.lost": {}}}]}, "no evidence"),
+        ({"cases": [PASSES | {"params": {"a": 1}}]}, "unknown parameter 'a'"),
+    ],
+)
+def test_a_case_file_that_is_none_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises((PolicyError, UserError), match=said) as caught:
+        run_cases(written(tmp_path, PASSES, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_schema_and_check_answer_as_commands(tmp_path: Path) -> None:
+    assert json.loads(command("schema").stdout)["title"] == "Policy"
+    assert command("check", shipped("policies", "bd62.yaml")).exit_code == 0
+    assert isinstance(command("check", "--set", "gain=2").exception, PolicyError)
+
+
+def test_a_run_with_a_parameter_that_the_policy_lacks_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    more = ["--policy", str(shipped("policies", "strict.yaml")), "--set", "lest_gain=2"]
+    done = CliRunner().invoke(app, ["run", "--passes", "1", "--workspace", str(tmp_path / "w"), *more])
+    assert isinstance(done.exception, PolicyError)
+    assert "did you mean 'least_gain'" in str(done.exception)
+    assert not (tmp_path / "w" / "data").exists()
