@@ -70,7 +70,7 @@ class Program:
 
     def __init__(self, opening):
         self.code = compile(opening["source"], "candidate", "exec", dont_inherit=True)
-        self.stdin, self.stdout = opening["stdin"], opening["stdout"]
+        self.stdin, self.stdout = opening["files"]
 
     def answer(self, call):
         os.ftruncate(self.stdin, 0)
@@ -123,14 +123,14 @@ class Shared:
         return {"value": {"tuple": [call["nonce"], checks[0]]}}
 
 
-def testify(channel, stdin, stdout):
-    """Load the candidate, then answer each call until the channel ends."""
+def testify(channel, *files):
+    """Load the candidate, then answer each call until the channel ends; the first one comes with the source."""
     try:
         opening = cross.receive(channel)
         kind = {"function": Function, "stdin": Program, "shared": Shared}[opening["kind"]]
-        opening.update(stdin=stdin, stdout=stdout)
     except cross.BrokenError:
         return
+    call, opening["files"] = opening.pop("call"), files
     candidate, flaw = None, None
     try:
         candidate = kind(opening)
@@ -139,10 +139,6 @@ def testify(channel, stdin, stdout):
     except BaseException as error:
         flaw = {**told(error), "loading": True}
     while True:
-        try:
-            call = cross.receive(channel)
-        except cross.BrokenError:
-            return
         answer = flaw
         if answer is None:
             try:
@@ -153,6 +149,10 @@ def testify(channel, stdin, stdout):
                 full = isinstance(error, OSError) and error.errno == errno.EFBIG
                 answer = {"refused": "output", "detail": "a full file"} if full else told(error)
         reply(channel, answer)
+        try:
+            call = cross.receive(channel)
+        except cross.BrokenError:
+            return
 
 
 def reply(channel, answer):

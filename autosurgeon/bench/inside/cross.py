@@ -19,6 +19,8 @@ MAX_FRAME_BYTES = 256 << 20
 MAX_ANSWER_BYTES = 8 << 20
 _WORD = 1 << 63
 _HEAD = struct.Struct(">I")
+ENDING = struct.Struct("=id4s")
+"""How a candidate's process ended: its exit code, its CPU seconds, and why it was killed, if it was."""
 
 
 class NotPlainError(ValueError):

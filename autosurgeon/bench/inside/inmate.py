@@ -3,6 +3,9 @@
 Started as `python -I -S inmate.py CONFINEMENT`. On the socket at descriptor 0 the oracle sends, for each candidate, its
 limits and the descriptor of a channel; then `end`; the answer is how the process ended. The candidate's source, and
 each call, come over the channel, in the child: this process never sees them, so there is nothing here to find.
+
+What a candidate costs is mostly memory: a page that either process writes after the fork is copied, and Python writes
+to all that it looks at. So both do little, and what can be done before the fork is.
 """
 
 import builtins
@@ -10,6 +13,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -17,7 +21,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import candidates
 import confine
-import contextlib
+import cross
 import json
 
 # `random` seeds itself anew in each child; without that hook every child draws the same numbers. It comes before all
@@ -37,8 +41,13 @@ import itertools, math, operator, re, statistics, string, traceback, types, typi
 
 
 MOST_DESCRIPTORS = 1 << 16
+CHANNEL = 3
+"""A candidate's channel, and behind it the files of one that reads standard input."""
+CONTROL = 15
 FIRST_FREE = 16
 """No descriptor above is open in a fresh child."""
+TICK_S = 0.1
+"""A candidate that ends sooner is not watched."""
 
 
 class Confinement:
@@ -68,23 +77,27 @@ class Confinement:
             self.filter.apply()
 
 
-def become_candidate(confinement, limits, descriptor, control):
+class Wire:
+    """The channel in the child; a socket object would ask the kernel what it is first."""
+
+    recv = staticmethod(functools.partial(os.read, CHANNEL))
+
+    @staticmethod
+    def sendall(said):
+        sent = os.write(CHANNEL, said)
+        while sent < len(said):
+            sent += os.write(CHANNEL, memoryview(said)[sent:])
+
+
+def become_candidate(confinement, limits, files):
     """In the child: close what is not its own, give up rights, testify."""
-    os.setsid()
-    # Opened anew: the flags of an open file are shared by all that inherit it.
-    quiet = os.open(os.devnull, os.O_RDWR)
-    stdin = os.memfd_create("stdin") if limits["kind"] == "stdin" else None
-    stdout = os.memfd_create("stdout") if limits["kind"] == "stdin" else None
-    control.close()
-    for target in (0, 1, 2):
-        os.dup2(quiet, target)
+    os.setpgid(0, 0)
     confinement.apply(limits)
-    keep = {0, 1, 2, descriptor, stdin, stdout}
-    for number in range(3, FIRST_FREE):
-        if number not in keep:
-            with contextlib.suppress(OSError):
-                os.close(number)
-    candidates.testify(socket.socket(fileno=descriptor), stdin, stdout)
+    for number, file in enumerate(files, CHANNEL):
+        if file != number:
+            os.dup2(file, number)
+    os.closerange(CHANNEL + len(files), FIRST_FREE)
+    candidates.testify(Wire, *range(CHANNEL + 1, CHANNEL + len(files)))
 
 
 def cpu_clock(pid):
@@ -92,30 +105,56 @@ def cpu_clock(pid):
     return (~pid << 3) | 2
 
 
-def watch(pid, limits, control):
-    """Wait for the candidate's end or the oracle's `end`; kill at either limit. The reason, or None; whether told."""
-    handle, clock = os.pidfd_open(pid), cpu_clock(pid)
-    deadline = time.monotonic() + limits["wall_s"]
-    waiting = select.poll()
-    waiting.register(handle, select.POLLIN)
-    waiting.register(control, select.POLLIN)
-    reason = None
+def attend(pid, limits, deadline, control):
+    """Wait for the oracle's `end`, and kill. The reason for killing before that, or b""; what the oracle said."""
+    reason, said = b"", None
     try:
-        while True:
-            left = min(limits["cpu_s"] - time.clock_gettime(clock), deadline - time.monotonic())
-            if left <= 0:
-                reason = "cpu" if deadline > time.monotonic() else "wall"
-                return reason
-            ready = waiting.poll(left * 1000 + 1)
-            if ready:
-                return None
+        if min(limits["cpu_s"], limits["wall_s"]) > 2 * TICK_S:
+            said = heard(control)
+        if said is None:
+            reason = watch(pid, limits, deadline, control)
     finally:
-        os.close(handle)
         for kill, target in ((os.killpg, pid), (os.kill, pid)):
             try:
                 kill(target, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+    while said is None:
+        said = heard(control)
+    return reason, said
+
+
+def heard(control):
+    """What the oracle says within a tick, or None."""
+    try:
+        return control.recv(16)
+    except BlockingIOError:
+        return None
+
+
+def watch(pid, limits, deadline, control):
+    """Wait for `end`, for the candidate's own end or for either limit; the limit's name, or b""."""
+    handle, clock = os.pidfd_open(pid), cpu_clock(pid)
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    waiting.register(control, select.POLLIN)
+    try:
+        while True:
+            left = min(limits["cpu_s"] - time.clock_gettime(clock), deadline - time.monotonic())
+            if left <= 0:
+                return b"cpu" if deadline > time.monotonic() else b"wall"
+            if waiting.poll(left * 1000 + 1):
+                return b""
+    finally:
+        os.close(handle)
+
+
+def quieten():
+    """Open the standard streams anew: the flags of an open file are shared by all that inherit it."""
+    os.closerange(0, CHANNEL)
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
 
 
 def main():
@@ -124,31 +163,43 @@ def main():
     wish = json.loads(sys.argv.pop())
     confine.die_with_parent()
     confine.keep_strangers_out()
+    os.dup2(0, CONTROL)
+    control = socket.socket(fileno=CONTROL)
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK_S * 1e6)))
     confinement = Confinement(wish)
-    quiet = os.open(os.devnull, os.O_RDWR)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    control = socket.socket(fileno=0)
+    room, last, limits = socket.CMSG_SPACE(4), b"", {}
     gc.collect()
     gc.freeze()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, 4096, 1)
+        quieten()
+        message = None
+        while message is None:
+            try:
+                message, passed, _, _ = control.recvmsg(4096, room)
+            except BlockingIOError:
+                pass
         if not message:
             return
-        limits = json.loads(message)
+        if message != last:
+            last, limits = message, json.loads(message)
+        files = [int.from_bytes(passed[0][2], sys.byteorder)]
+        if limits["kind"] == "stdin":
+            files += os.memfd_create("stdin"), os.memfd_create("stdout")
+        deadline = time.monotonic() + limits["wall_s"]
         pid = os.fork()
         if pid == 0:
             try:
-                become_candidate(confinement, limits, descriptors[0], control)
+                become_candidate(confinement, limits, files)
             finally:
                 os._exit(0)
-        os.close(descriptors[0])
-        reason = watch(pid, limits, control)
+        for file in files:
+            os.close(file)
+        reason, said = attend(pid, limits, deadline, control)
         _, status, used = os.wait4(pid, 0)
-        if not control.recv(16):
+        if not said:
             return
-        ending = {"exit": os.waitstatus_to_exitcode(status), "reason": reason, "cpu_s": used.ru_utime + used.ru_stime}
-        control.send(json.dumps(ending).encode())
+        ending = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, reason
+        control.send(cross.ENDING.pack(*ending))
 
 
 main()

@@ -80,21 +80,19 @@ def examine(link, sheet, request):
         limits = {**request["limits"], "kind": sheet.kind if way != "shared" else "function"}
         socket.send_fds(link, [json.dumps(limits).encode()], [theirs.fileno()])
         theirs.close()
-        candidate = proxy.Candidate(ours, way == "in_place", exam.Odd() if sheet.accept else None)
-        try:
-            cross.send(ours, opening_of(sheet, way, request["source"]))
-            cause, detail, held, checks = judged(sheet, way, candidate, request["nonce"])
-        except cross.BrokenError:
-            cause, detail, held, checks = "died", "its process ended", 0, 0
+        opening = opening_of(sheet, way, request["source"])
+        candidate = proxy.Candidate(ours, opening, way == "in_place", exam.Odd() if sheet.accept else None)
+        cause, detail, held, checks = judged(sheet, way, candidate, request["nonce"])
+        # While the channel is open: at its end the candidate would wake up once more, only to be killed.
+        link.send(b"end")
+        code, cpu_s, reason = cross.ENDING.unpack(link.recv(cross.ENDING.size))
     finally:
         ours.close()
-    link.send(b"end")
-    ending = json.loads(link.recv(4096))
-    if cause is not None and ending["reason"] is not None:
-        cause, detail = "timeout", ending["reason"]
+    if cause is not None and reason.strip(b"\0"):
+        cause, detail = "timeout", reason.strip(b"\0").decode()
     elif cause == "died":
-        detail = "exit " + str(ending["exit"])
-    return {"cause": cause, "detail": exam.shown(detail, 300), "held": held, "checks": checks, "cpu_s": ending["cpu_s"]}
+        detail = "exit " + str(code)
+    return {"cause": cause, "detail": exam.shown(detail, 300), "held": held, "checks": checks, "cpu_s": cpu_s}
 
 
 def prepared(spec):

@@ -24,8 +24,9 @@ class CandidateAssertion(AssertionError):
 class Candidate:
     """The far side of the channel, with what went wrong there for good."""
 
-    def __init__(self, channel, in_place, odd=None):
+    def __init__(self, channel, opening, in_place, odd=None):
         self.channel = channel
+        self.opening = opening
         self.odd = odd
         self.in_place = in_place
         self.calls = 0
@@ -41,6 +42,9 @@ class Candidate:
         if self.fatal is not None:
             raise Lost
         self.calls += 1
+        if self.opening is not None:
+            # With the first call, so that its process wakes up once for both.
+            call, self.opening = {**self.opening, "call": call}, None
         try:
             cross.send(self.channel, call)
             answer = cross.receive(self.channel, cross.MAX_ANSWER_BYTES + 1024)
