@@ -170,6 +170,8 @@ def pair_saying(said: bytes) -> socket.socket:
         (struct.pack(">I", 5000) + b"[" * 5000, "NotPlainError"),
         (struct.pack(">I", 6000) + b"9" * 6000, "NotPlainError"),
         (struct.pack(">I", 0), "NotPlainError"),
+        (struct.pack(">I", 2) + b"{}" + struct.pack(">I", 2) + b"{}", "NotPlainError"),
+        (struct.pack(">I", 4) + b"{}{}", "NotPlainError"),
     ],
 )
 def test_a_frame_that_is_none_is_refused_by_its_kind(said: bytes, error: str) -> None:

@@ -2,7 +2,6 @@
 
 import atexit
 import errno
-import json
 import os
 import sys
 import types
@@ -156,7 +155,7 @@ def testify(channel, *files):
 
 
 def reply(channel, answer):
-    body = json.dumps(answer, separators=(",", ":")).encode()
-    if len(body) > cross.MAX_ANSWER_BYTES:
-        answer = {"refused": "output", "detail": str(len(body)) + " bytes"}
-    cross.send(channel, answer)
+    try:
+        cross.send(channel, answer, cross.MAX_ANSWER_BYTES)
+    except OverflowError as error:
+        cross.send(channel, {"refused": "output", "detail": str(error)})

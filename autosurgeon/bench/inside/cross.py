@@ -19,6 +19,7 @@ MAX_FRAME_BYTES = 256 << 20
 MAX_ANSWER_BYTES = 8 << 20
 _WORD = 1 << 63
 _HEAD = struct.Struct(">I")
+_READ_BYTES = 1 << 16
 ENDING = struct.Struct("=id4s")
 """How a candidate's process ended: its exit code, its CPU seconds, and why it was killed, if it was."""
 
@@ -190,40 +191,64 @@ def decode(body, depth=0):
     raise NotPlainError("malformed")
 
 
-def send(channel, message):
-    """One frame: its length in four bytes, then JSON."""
-    body = json.dumps(message, separators=(",", ":")).encode()
-    if len(body) > MAX_FRAME_BYTES:
-        raise NotPlainError("too large")
+def _writer():
+    """JSON's own encoder, made once; `json.dumps` makes one for every call, which takes longer than to use it."""
+    make = json.encoder.c_make_encoder
+    if make is None:
+        return json.JSONEncoder(separators=(",", ":")).encode
+    write = make(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
+    return lambda message: "".join(write(message, 0))
+
+
+_written = _writer()
+_read = json.JSONDecoder().raw_decode
+
+
+def _frame(message, most=MAX_FRAME_BYTES):
+    """A message as it crosses: its length in four bytes, then JSON."""
+    body = _written(message).encode()
+    if len(body) > most:
+        raise OverflowError(str(len(body)) + " bytes")
+    return _HEAD.pack(len(body)) + body
+
+
+def send(channel, message, most=MAX_FRAME_BYTES):
+    """One frame; OverflowError, with nothing sent, when it is too large."""
+    said = _frame(message, most)
     try:
-        channel.sendall(_HEAD.pack(len(body)) + body)
+        channel.sendall(said)
     except OSError as error:
         raise BrokenError(str(error)) from error
 
 
 def receive(channel, most=MAX_FRAME_BYTES):
-    """The next frame's object; BrokenError at the end, NotPlainError for what is no frame."""
-    size = _HEAD.unpack(_exactly(channel, 4))[0]
+    """The next frame's object; BrokenError at the end, NotPlainError for what is no frame, or more than one."""
+    said = _more(channel, b"", _HEAD.size)
+    size = _HEAD.unpack_from(said)[0]
     if size > most:
         raise OverflowError("said more than " + str(most) + " bytes at once")
-    body = _exactly(channel, size)
+    said = _more(channel, said, _HEAD.size + size)
     try:
-        return json.loads(body)
+        text = said[_HEAD.size :].decode()
+        message, end = _read(text)
     except (ValueError, RecursionError) as error:
         raise NotPlainError("no JSON") from error
+    if len(said) != _HEAD.size + size or end != len(text):
+        raise NotPlainError("more than a frame")
+    return message
 
 
-def _exactly(channel, size):
+def _more(channel, said, size):
+    """At least so many bytes, those that are there already among them; one call of the kernel for most frames."""
+    if len(said) >= size:
+        return said
+    parts, left = [said], size - len(said)
     try:
-        first = channel.recv(size) if size else b""
-        if len(first) == size:
-            return first
-        parts, left = [first], size - len(first)
-        while left and parts[-1]:
-            parts.append(channel.recv(min(left, 1 << 20)))
+        while left > 0:
+            parts.append(channel.recv(max(_READ_BYTES, min(left, 1 << 20))))
+            if not parts[-1]:
+                raise BrokenError("the other side ended")
             left -= len(parts[-1])
     except OSError as error:
         raise BrokenError(str(error)) from error
-    if left:
-        raise BrokenError("the other side ended")
     return b"".join(parts)
