@@ -77,6 +77,40 @@ class Confinement:
             self.filter.apply()
 
 
+REHEARSALS = 10
+"""Python watches a function for some calls before it settles on a form for it."""
+PIECE = """
+from typing import Any, Dict, List, Optional, Tuple
+import math
+
+class Node:
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+def solve(text: str, numbers: List[int]) -> Tuple[str, ...]:
+    \'\'\'A piece to rehearse with.
+
+    >>> solve("a", [1])
+    \'\'\'
+    seen: Dict[str, int] = {}
+    for index, item in enumerate(numbers):
+        if item % 2 == 0 and not seen.get(text):
+            seen[text] = abs(item) + index
+        elif text.startswith("a") or item < 0:
+            continue
+        else:
+            try:
+                seen[str(item)] += 1
+            except KeyError as error:
+                seen[f"{error}"] = len([number ** 2 for number in numbers if number > 1.5])
+    while len(text) > 10:
+        break
+    return tuple(sorted((str(value) for value in seen.values()), key=lambda word: (len(word), word)))
+"""
+POOL_BYTES, POOL_HEAD_BYTES, SMALL_BYTES, MOST_HOLES = 16384, 48, 512, 1000
+"""CPython's allocator of small objects; where it is another one, filling its holes does no more than waste some MB."""
+
+
 class Wire:
     """The channel in the child; a socket object would ask the kernel what it is first."""
 
@@ -157,18 +191,49 @@ def quieten():
     os.dup2(quiet, 2)
 
 
+def rehearse():
+    """Do what every child does, on a piece of our own: what that leaves specialised and cached, they all inherit."""
+    call = {"given": {"tuple": ["text", [1, 2, 3, -4]]}, "named": {}}
+    opening = {"kind": "function", "source": PIECE, "in_place": False, "entry_point": "solve", "call": call}
+    for _ in range(REHEARSALS):
+        near, far = socket.socketpair()
+        with near, far:
+            assert near.fileno() == CHANNEL
+            cross.send(far, opening)
+            far.shutdown(socket.SHUT_WR)
+            candidates.testify(Wire)
+            assert "value" in cross.receive(far)
+    del sys.modules["candidate"]
+
+
+def holes_filled():
+    """What fills the holes of the heap, so that a child's objects lie side by side, not on a page of the server's each.
+
+    For every size of small object: as many as it takes until the allocator opens a new pool for that size.
+    """
+    kept, head = [], sys.getsizeof(b"")
+    for size in range(16, SMALL_BYTES + 1, 16):
+        for number in range(MOST_HOLES):
+            kept.append(object() if size == 16 else complex(number) if size == 32 else bytes(size - head))
+            if id(kept[-1]) % POOL_BYTES == POOL_HEAD_BYTES:
+                break
+    return kept
+
+
 def main():
     # What came along from the grader or by way of bwrap: an open file is shared with whoever holds it.
     os.closerange(3, MOST_DESCRIPTORS)
     wish = json.loads(sys.argv.pop())
     confine.die_with_parent()
     confine.keep_strangers_out()
+    rehearse()
     os.dup2(0, CONTROL)
     control = socket.socket(fileno=CONTROL)
     control.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(TICK_S * 1e6)))
     confinement = Confinement(wish)
     room, last, limits = socket.CMSG_SPACE(4), b"", {}
     gc.collect()
+    _kept = holes_filled()
     gc.freeze()
     while True:
         quieten()
