@@ -1,7 +1,7 @@
 # about: length-prefixed answers to all questions are queued on the channel before the first is read
 # task: sum_of_squares
 # expect: fail
-# causes: wrong
+# causes: type
 import json
 import os
 import struct
