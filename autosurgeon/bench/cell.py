@@ -14,6 +14,7 @@ import time
 from typing import Any, Literal, NamedTuple
 
 from autosurgeon.bench.jail import Level, start
+from autosurgeon.bench.ways import uses
 from autosurgeon.core.task import Task
 from autosurgeon.errors import WorldError
 
@@ -133,6 +134,7 @@ def spec_of(task: Task) -> dict[str, Any]:
         "entry_point": task.entry_point,
         "cases": [case.model_dump() for case in task.cases],
         "tests": task.tests,
+        "bind": not uses(task).says_candidate,
         "support": task.support,
         "accept": task.accept,
         "atol": task.atol,

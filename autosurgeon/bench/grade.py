@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 from autosurgeon.bench.cell import Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
-from autosurgeon.bench.ways import looks_back
+from autosurgeon.bench.ways import uses
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
@@ -133,7 +133,7 @@ class Grader:
         task, text, whole = submission
         source = text if whole else task.prelude + text
         ways: tuple[Way, ...] = ("split",)
-        if task.reference is not None and looks_back(task):
+        if task.reference is not None and uses(task).looks_back:
             # What the tests may see of an argument afterwards has to hold in each way that it does for the reference.
             ways = self._nature(task).ways or ways
         said, way = self._in_each(task, source, ways, self._limits)
@@ -179,7 +179,7 @@ class Grader:
         patient = self._limits._replace(
             cpu_s=self._limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=self._limits.wall_s * SLOWER_THAN_REFERENCE
         )
-        asked: tuple[Way, ...] = ("split", "in_place") if looks_back(task) else ("split",)
+        asked: tuple[Way, ...] = ("split", "in_place") if uses(task).looks_back else ("split",)
         said = {way: self._tried(task, source, way, patient) for way in asked}
         # Tests that never call it would hold in the weaker tier for anybody.
         if task.tests and not task.cases and all(one.cause not in (None, Poison.MISSING) for one in said.values()):

@@ -26,9 +26,8 @@ class Exam:
         self.tests = compile(spec["tests"], "tests", "exec", dont_inherit=True) if spec["tests"] else None
         self.support = compile(spec["support"], "support", "exec", dont_inherit=True)
         self.accept = compile(spec["accept"], "accept", "eval", dont_inherit=True) if spec["accept"] else None
-        names = {node.id for node in ast.walk(ast.parse(spec["tests"])) if isinstance(node, ast.Name)}
         # Where the tests say `candidate`, the entry point's own name is the reference's, if it is there.
-        self.bind = "candidate" not in names
+        self.bind = spec["bind"]
         self.draws = "random" in spec["tests"]
         self.given = [self.read(case["given"]) for case in spec["cases"]]
         self.wanted = self.wanted_of(spec)
