@@ -14,7 +14,7 @@ from builders import make_task
 
 from autosurgeon.bench.cell import Cell, CellError, Limits
 from autosurgeon.bench.cell import Testimony as Said
-from autosurgeon.bench.jail import LEVELS, choose, levels_here, start
+from autosurgeon.bench.jail import LEVELS, choose, levels_here
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
 
@@ -325,8 +325,3 @@ def test_a_level_that_this_machine_lacks_is_refused_by_name(monkeypatch: pytest.
     assert choose("auto") == "plain"
     with pytest.raises(UserError, match="bwrap"):
         choose("bwrap")
-
-
-def test_the_inmate_needs_its_arguments() -> None:
-    process = start("plain", "no-such-program.py", [], 0)
-    assert process.wait(10) != 0
