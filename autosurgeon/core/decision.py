@@ -9,8 +9,8 @@ from pydantic import Field
 
 from autosurgeon.core.value import Value
 
-Phase = Literal["proposal", "training", "smoke", "promotion", "watch"]
-PHASES: tuple[Phase, ...] = ("proposal", "training", "smoke", "promotion", "watch")
+Phase = Literal["baseline", "proposal", "training", "smoke", "merge", "promotion", "watch"]
+PHASES: tuple[Phase, ...] = ("baseline", "proposal", "training", "smoke", "merge", "promotion", "watch")
 
 Severity = Literal["info", "minor", "major", "critical"]
 Scalar = bool | int | float | str
@@ -39,7 +39,7 @@ class RuleResult(Value):
     """One rule at one judgement. `margin` is how far inside its bound the fact was; negative when outside."""
 
     rule_id: str
-    result: Literal["passed", "failed", "missing", "skipped"]
+    result: Literal["passed", "failed", "missing", "skipped", "error"]
     fact: str
     observed: FactValue
     bound: str
@@ -48,6 +48,8 @@ class RuleResult(Value):
     mode: Literal["enforce", "audit"]
     lesson: str
     severity: Severity = "major"
+    reason: str = ""
+    """Why it came to that result, in words."""
 
     @property
     def seen(self) -> str:
@@ -71,25 +73,78 @@ class Judgement(Value):
     """The policy's parameters in force, by name."""
 
     def broken(self, *, mode: str | None = None) -> list[RuleResult]:
-        """The rules that failed or had no fact to judge; those of one mode, if named."""
-        bad = [rule for rule in self.rules if rule.result in ("failed", "missing")]
+        """The rules that failed, broke down or had no fact to judge; those of one mode, if named."""
+        bad = [rule for rule in self.rules if rule.result in ("failed", "missing", "error")]
         return [rule for rule in bad if mode is None or rule.mode == mode]
 
 
+class Alpha(Value):
+    """What a look at the benches cost the campaign's budget for false promotions."""
+
+    look: int
+    spent: float
+    left: float
+
+
+class Cost(Value):
+    """What something took."""
+
+    seconds: float = 0
+    trained_tokens: int = 0
+    generated_tokens: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(
+            seconds=self.seconds + other.seconds,
+            trained_tokens=self.trained_tokens + other.trained_tokens,
+            generated_tokens=self.generated_tokens + other.generated_tokens,
+        )
+
+
+class Override(Value):
+    """A person's word against a verdict: who, why and until when."""
+
+    by: str
+    """The system user."""
+    reason: str
+    expires_at: str
+    """UTC, ISO 8601; past it the override has no effect."""
+    overrules: str
+    """The decision that it is about."""
+    verdict: Literal["ACCEPT", "REJECT"]
+
+
 class Decision(Value):
-    """A judgement written down: where, when, and what it did to the live pointer."""
+    """A judgement written down: where, when, on what, at what cost, and what it did to the live pointer."""
 
     decision_id: str
     pass_number: int | None
     judgement: Judgement | None
-    """None for what a person or a start did: the first live pack, a revert by hand."""
-    action: Literal["continue", "stop", "promote", "revert", "baseline"]
+    """None for what a person or a start did: a revert by hand, an override."""
+    action: Literal["continue", "stop", "promote", "revert", "baseline", "override"]
     reason: str
     live_version: int | None = None
     """The version that this decision made, where it moved live."""
     pack: str | None = None
     at: str
     """UTC, ISO 8601."""
+    evidence_digest: str = ""
+    """SHA-256 of the judgement's evidence, as canonical JSON."""
+    packs: dict[str, str] = Field(default_factory=dict)
+    """The packs compared, by what they were: `candidate`, `parent`, `live`, `base`."""
+    lost: tuple[str, ...] = ()
+    """Counted tasks that live wins and the candidate fails, as far as they were run."""
+    gained: tuple[str, ...] = ()
+    """Counted tasks that live fails and the candidate wins."""
+    alpha: Alpha | None = None
+    power: str = ""
+    """What the benches can see at that alpha, in a sentence."""
+    cost: Cost | None = None
+    """What the pass had cost by then."""
+    avoided: Cost | None = None
+    """What the rest of the pass would have cost, by the median of earlier passes; None where none ran that far."""
+    override: Override | None = None
 
     def record(self) -> dict[str, Any]:
         """The JSON that the log holds."""

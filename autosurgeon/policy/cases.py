@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from autosurgeon.core.decision import Evidence, Judgement, Phase, Scalar, Verdict
 from autosurgeon.core.value import Value
 from autosurgeon.errors import PolicyError, UserError, nearest
-from autosurgeon.policy.facts import BY_NAME
-from autosurgeon.policy.judge import judge, verdict_of
+from autosurgeon.policy.facts import BY_NAME, fact_of
+from autosurgeon.policy.judge import VALIDITY, judge, verdict_of
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.sources import Place, read_yaml
@@ -102,7 +102,7 @@ def read_evidence(path: Path) -> Evidence:
 def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     """As `judge`, but INVALID where the evidence has a name that is no fact: a mistyped one would go unseen."""
     judgement = judge(policy, phase, evidence)
-    unknown = sorted(evidence.keys() - BY_NAME.keys())
+    unknown = sorted(name for name in evidence if fact_of(name) is None)
     if not unknown:
         return judgement
     reason = f"unknown fact {unknown[0]!r}; {nearest(unknown[0], BY_NAME)}"
@@ -151,14 +151,15 @@ def run_cases(path: Path) -> Report:
             raise PolicyError(f"unknown base {case.base!r} of case {case.name!r}", wanted=wanted, where=path)
         evidence = evidence_of(bases.get(case.base or "", {}) | case.evidence, path)
         judgement = judge_strictly(load_policy(file, case.params) if case.params else policy, case.phase, evidence)
-        for rule_id in deciding(judgement):
+        for rule_id in decided.keys() & deciding(judgement):
             decided[rule_id] += 1
         outcomes.append(Outcome(case, judgement, _difference(case, judgement, decided)))
     return Report(path, policy, tuple(outcomes), decided)
 
 
 def _difference(case: Case, judgement: Judgement, known: Mapping[str, int]) -> str:
-    unknown = [rule for rule in case.want.rules if rule not in known]
+    built_in = {validity.rule_id for validity in VALIDITY}
+    unknown = [rule for rule in case.want.rules if rule not in known.keys() | built_in]
     if unknown:
         return f"the case names a rule that the policy lacks: {unknown[0]!r}; {nearest(unknown[0], known)}"
     if judgement.verdict != case.want.verdict:

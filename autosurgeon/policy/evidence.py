@@ -1,20 +1,26 @@
-"""Facts from values: one pure function per phase. What was not measured is None, and None never passes."""
+"""Facts from values: one pure function per phase, promotion's in `promotion`. What was not measured is None."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 
 from autosurgeon.core.decision import Evidence
-from autosurgeon.core.envelope import ORGAN, Envelope
-from autosurgeon.core.jobs import TrainResult
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.jobs import CompareResult, TrainResult
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.stats.paired import flips, p_regression
+from autosurgeon.stats.paired import flips
 
 Results = Mapping[str, Envelope]
 """A pack's envelopes by task id."""
 
 MOST_NAMED = 20
 """Of what evidence names; a decision is to be read, and the stage's own output holds the rest."""
+
+
+def baseline_facts(*, verified: bool, live_versions: int) -> Evidence:
+    """The first pack of a workspace, which nothing can be held against yet."""
+    return {"baseline.verified": verified, "baseline.live_versions": live_versions}
 
 
 def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
@@ -32,14 +38,29 @@ def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
     }
 
 
-def data_facts(reasons: Sequence[str], splits: Sequence[str]) -> Evidence:
-    """What the planned rows are: why each is there, and from which split."""
+def data_facts(
+    reasons: Sequence[str], splits: Sequence[str], *, rows: Sequence[str], seen: Collection[str], parameters: int
+) -> Evidence:
+    """What the planned rows are.
+
+    Args:
+        reasons: why each row is there: poison, anchor or mastered.
+        splits: the split of each row's task.
+        rows: the task of each row.
+        seen: tasks that the parent, or a pack that it comes from, was trained on.
+        parameters: trainable parameters of the adapter.
+
+    """
+    overlap = sum(task_id in seen for task_id in rows)
     return {
         "data.rows": len(reasons),
         "data.poison_rows": reasons.count("poison"),
         "data.anchor_rows": reasons.count("anchor"),
         "data.mastered_rows": reasons.count("mastered"),
         "data.held_out_rows": sum(split != "surgery" for split in splits),
+        "data.parent_overlap": overlap,
+        "data.new_rows": len(rows) - overlap,
+        "recipe.parameters_per_row": parameters / len(rows) if rows else None,
     }
 
 
@@ -47,14 +68,15 @@ def contamination_facts(twins: Mapping[str, Sequence[str]], near: Mapping[str, S
     """Which rows are held-out tasks told again, and which are like one: by row, its pairs in words."""
     return {
         "data.held_out_hits": len(twins),
-        "data.held_out_pairs": _first_named(twins),
+        "data.held_out_pairs": first_named(pair for told in twins.values() for pair in told),
         "data.near_hits": len(near),
-        "data.near_pairs": _first_named(near),
+        "data.near_pairs": first_named(pair for told in near.values() for pair in told),
     }
 
 
-def _first_named(pairs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    return tuple(pair for told in pairs.values() for pair in told)[:MOST_NAMED]
+def first_named(names: Iterable[str]) -> tuple[str, ...]:
+    """The first names, as evidence holds them."""
+    return tuple(islice(names, MOST_NAMED))
 
 
 def target_facts(targets: Sequence[str], foreign_answers: Mapping[str, int]) -> Evidence:
@@ -65,104 +87,108 @@ def target_facts(targets: Sequence[str], foreign_answers: Mapping[str, int]) -> 
     }
 
 
+def selftest_facts(failed: Sequence[str]) -> Evidence:
+    """What the gate failed of its own tests, in words."""
+    return {"selftest.failed": len(failed), "selftest.names": first_named(failed)}
+
+
+def budget_facts(*, alpha: float, alpha_left: float, passes: int, hours: float, disk_gib: float) -> Evidence:
+    """What the campaign has spent and has left."""
+    return {
+        "budget.alpha": alpha,
+        "budget.alpha_left": alpha_left,
+        "budget.passes": passes,
+        "budget.hours": hours,
+        "budget.disk_gib": disk_gib,
+    }
+
+
 def training_facts(result: TrainResult) -> Evidence:
     """What training measured."""
+    before, after = result.anchor_loss_before, result.anchor_loss_after
     return {
         "training.loss": result.loss,
         "training.loss_fraction": result.loss_fraction,
         "training.epochs": result.epochs,
         "training.steps": result.steps,
         "training.gradient_norm": result.gradient_norm,
+        "training.kl": result.kl_poison,
+        "training.anchor_loss_rise": None if before is None or after is None else after - before,
     }
 
 
-def smoke_facts(anchors: Sequence[str], results: Results) -> Evidence:
-    """How the held-out anchors fared; an anchor that did not run leaves `smoke.lost` unknown."""
-    ran = [results[task_id] for task_id in anchors if task_id in results]
-    lost = sum(not envelope.passed for envelope in ran)
-    return {"smoke.tried": len(ran), "smoke.lost": lost if len(ran) == len(anchors) else None}
-
-
-def _wins(results: Results, bench: str) -> int:
-    return sum(envelope.passed for envelope in results.values() if envelope.bench == bench)
-
-
-def _passed(results: Results, split: str | None = None) -> dict[str, bool]:
-    return {task: e.passed for task, e in results.items() if split is None or e.split == split}
-
-
-def promotion_facts(
-    *,
-    expected: Sequence[str],
-    pack: Results,
-    live: Results,
-    base: Results,
-    anchors: Sequence[str],
-    verified: bool,
-    impossible: tuple[int, Sequence[str]],
-) -> Evidence:
-    """The packed file against live and base, on the counted tasks but the canary's.
+def smoke_facts(planned: Sequence[str], results: Results, recovered: Collection[str]) -> Evidence:
+    """How the held-out anchors fared.
 
     Args:
-        expected: ids of the counted tasks that should have run.
-        pack: the candidate's envelopes by task id; tasks that are not expected are left out, here and below.
-        live: the live pack's.
-        base: the base's.
-        anchors: confirmed wins of live.
-        verified: whether the packed file was read back and every digest held.
-        impossible: how many tasks with contradictory tests were tried, and which of them were passed.
+        planned: the anchors that the smoke meant to run; one that did not run leaves `smoke.lost` unknown, unless the
+            smoke ended early since enough were lost by then.
+        results: the first try of each.
+        recovered: those that passed on a retry.
 
     """
-    wanted = set(expected)
-    pack, live, base = ({t: e for t, e in r.items() if t in wanted} for r in (pack, live, base))
-    benches = sorted({envelope.bench for envelope in base.values()})
-    comparable = pack.keys() >= wanted and live.keys() >= wanted and base.keys() >= wanted
-    prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in (pack, live, base)]
-    gate = flips(_passed(live, "gate"), _passed(pack, "gate"))
-    anchors_run = [task_id for task_id in anchors if task_id in pack]
+    lost = [task for task in planned if task in results and not results[task].passed and task not in recovered]
+    complete = all(task in results for task in planned)
     return {
-        "pack.verified": verified,
-        "bench.tasks": len(pack),
-        "bench.missing": len(wanted - pack.keys()),
-        "bench.fallbacks": sum(envelope.cond.fallback for envelope in pack.values()),
-        "bench.foreign": sum(envelope.cond.handler != ORGAN for envelope in pack.values()),
-        "bench.impossible_tried": impossible[0],
-        "bench.impossible_passed": len(impossible[1]),
-        "bench.shared_tier": sum(envelope.tier == "shared" for envelope in pack.values()),
-        "bench.same_conditions": len(prints[0]) == 1 and prints[0] == prints[1] == prints[2],
-        "bench.worst_net": _worst_net(pack, live, benches) if comparable else None,
-        "bench.worst_net_over_base": _worst_net(pack, base, benches) if comparable else None,
-        "anchors.lost": sum(not pack[t].passed for t in anchors_run) if len(anchors_run) == len(anchors) else None,
-        "gate.tasks": gate.tasks,
-        "gate.lost": len(gate.lost) if gate.tasks else None,
-        "gate.gained": len(gate.gained) if gate.tasks else None,
-        "gate.net": gate.net if gate.tasks else None,
-        "gate.net_split": _net_of_the_split_tier(live, pack) if gate.tasks else None,
-        "gate.p_regression": p_regression(len(gate.lost), len(gate.gained)) if gate.tasks else None,
+        "smoke.tried": len(results),
+        "smoke.lost": len(lost) if complete or lost else None,
+        "smoke.lost_names": first_named(lost),
+        "smoke.flaky": len(recovered),
+        "smoke.flake_rate": len(recovered) / len(results) if results else None,
     }
 
 
-def _net_of_the_split_tier(live: Results, pack: Results) -> int:
-    """Net wins on gate tasks of which both results came from the stronger tier."""
-    both = {t for t in pack if t in live and pack[t].tier == live[t].tier == "split"}
-    return flips(_passed({t: live[t] for t in both}, "gate"), _passed({t: pack[t] for t in both}, "gate")).net
+def merge_facts(compared: CompareResult, *, verified: bool) -> Evidence:
+    """The packed file against the adapter that it was made of."""
+    misfits = (compared.missing_tensors, compared.foreign_tensors, compared.reshaped_tensors)
+    return {
+        "pack.verified": verified,
+        "merge.missing_tensors": sum(map(len, misfits)),
+        "merge.tokens": compared.tokens,
+        "merge.kl": compared.kl,
+        "merge.flips": compared.flips if compared.tokens else None,
+    }
 
 
-def _worst_net(pack: Results, other: Results, benches: Sequence[str]) -> int | None:
-    return min((_wins(pack, bench) - _wins(other, bench) for bench in benches), default=None)
+def watch_facts(
+    *,
+    canary: Sequence[str],
+    before: Results,
+    after: Results,
+    promoted: Results,
+    anchors: Sequence[str],
+    recovered: Collection[str],
+) -> Evidence:
+    """The new live pack on the canary split against the old one, on every anchor, and against its own record.
 
+    Args:
+        canary: ids of the counted canary tasks.
+        before: the old live pack's results.
+        after: the new one's, of this watch.
+        promoted: the new one's at its promotion.
+        anchors: confirmed wins of the old live pack.
+        recovered: tasks that failed here and passed on a retry.
 
-def watch_facts(*, canary: Sequence[str], before: Results, after: Results, anchors: Sequence[str]) -> Evidence:
-    """The new live pack on the canary split, against the old one, and on every anchor."""
+    """
     complete = all(task in before and task in after for task in canary)
-    flipped = flips(
-        {t: before[t].passed for t in canary if t in before}, {t: after[t].passed for t in canary if t in after}
-    )
+    flipped = flips(passed(before, canary), passed(after, canary))
     tried = [task for task in anchors if task in after]
+    lost = [task for task in tried if not after[task].passed and task not in recovered]
+    again = [task for task in promoted if task in after]
+    fell = [t for t in again if promoted[t].passed and not after[t].passed and t not in recovered]
     return {
         "watch.canary_tasks": flipped.tasks,
         "watch.canary_lost": len(flipped.lost) if complete and canary else None,
         "watch.canary_net": flipped.net if complete and canary else None,
         "watch.anchors_tried": len(tried),
-        "watch.anchors_lost": sum(not after[t].passed for t in tried) if len(tried) == len(anchors) else None,
+        "watch.anchors_lost": len(lost) if len(tried) == len(anchors) else None,
+        "watch.lost_names": first_named(lost),
+        "watch.record_tasks": len(again),
+        "watch.record_lost": len(fell),
+        "watch.net": flips(passed(before), passed({**promoted, **after})).net if promoted else None,
     }
+
+
+def passed(results: Results, tasks: Iterable[str] | None = None) -> dict[str, bool]:
+    """Which of some tasks passed, of those that ran; of all when none are named."""
+    return {task: results[task].passed for task in (results if tasks is None else tasks) if task in results}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Phase
@@ -21,99 +23,192 @@ class Fact(NamedTuple):
     """The fact that names what this one counts: a decision that turns on the count shows the names."""
 
 
-FACTS: tuple[Fact, ...] = (
-    Fact("recipe.parent", "text", "base or live", "proposal", "The pack that the pass trains on."),
-    Fact("recipe.mix", "text", "poison or union", "proposal", "Which rows: fresh failures, or all that ever failed."),
-    Fact("recipe.poison_share", "number", "share", "proposal", "Of the parent's fresh failures, how many are rows."),
-    Fact("recipe.anchor_share", "number", "anchors per poison row", "proposal", "How many anchor rows are mixed in."),
-    Fact("recipe.epochs", "number", "epochs", "proposal", "How often the rows are read at most."),
-    Fact("recipe.lr", "number", "1", "proposal", "The peak learning rate."),
-    Fact("recipe.lr_ratio", "number", "ratio", "proposal", "Learning rate over the organ's reference rate (setting)."),
-    Fact("recipe.rank", "number", "1", "proposal", "The rank of the LoRA adapter."),
-    Fact("recipe.alpha_ratio", "number", "ratio", "proposal", "LoRA alpha over rank."),
-    Fact("targets.benches", "number", "benches", "proposal", "Benches whose failures may be trained on."),
-    Fact("targets.leaking", "number", "benches", "proposal", "Target benches that a foreign handler answered for."),
-    Fact("data.rows", "number", "rows", "proposal", "Rows that the pass trains on."),
-    Fact("data.poison_rows", "number", "rows", "proposal", "Rows that the parent fails."),
-    Fact("data.anchor_rows", "number", "rows", "proposal", "Rows that are anchors, as training contrast."),
-    Fact(
-        "data.mastered_rows", "number", "rows", "proposal", "Rows that the parent passes and that are no anchor rows."
-    ),
-    Fact("data.held_out_rows", "number", "rows", "proposal", "Rows from any split but surgery."),
-    Fact(
+def _of(phase: Phase, *told: tuple[str, ...]) -> tuple[Fact, ...]:
+    """Facts of one phase; (name, type, unit, sentence) and, where one is counted, the fact with the names."""
+    return tuple(Fact(name, kind, unit, phase, *rest) for name, kind, unit, *rest in told)  # type: ignore[arg-type]
+
+
+_BASELINE = _of(
+    "baseline",
+    ("baseline.verified", "truth", "1", "The first pack was read back and every digest held."),
+    ("baseline.live_versions", "number", "versions", "Live versions that there were before this one."),
+)
+_PROPOSAL = _of(
+    "proposal",
+    ("recipe.parent", "text", "base or live", "The pack that the pass trains on."),
+    ("recipe.mix", "text", "poison or union", "Which rows: fresh failures, or all that ever failed."),
+    ("recipe.poison_share", "number", "share", "Of the parent's fresh failures, how many are rows."),
+    ("recipe.anchor_share", "number", "anchors per poison row", "How many anchor rows are mixed in."),
+    ("recipe.epochs", "number", "epochs", "How often the rows are read at most."),
+    ("recipe.lr", "number", "1", "The peak learning rate."),
+    ("recipe.lr_ratio", "number", "ratio", "Learning rate over the organ's reference rate (setting)."),
+    ("recipe.rank", "number", "1", "The rank of the LoRA adapter."),
+    ("recipe.alpha_ratio", "number", "ratio", "LoRA alpha over rank."),
+    ("recipe.parameters_per_row", "number", "parameters per row", "Trainable parameters of the adapter over rows."),
+    ("targets.benches", "number", "benches", "Benches whose failures may be trained on."),
+    ("targets.leaking", "number", "benches", "Target benches that a foreign handler answered for."),
+    ("data.rows", "number", "rows", "Rows that the pass trains on."),
+    ("data.poison_rows", "number", "rows", "Rows that the parent fails."),
+    ("data.anchor_rows", "number", "rows", "Rows that are anchors, as training contrast."),
+    ("data.mastered_rows", "number", "rows", "Rows that the parent passes and that are no anchor rows."),
+    ("data.parent_overlap", "number", "rows", "Rows that the parent, or a pack that it comes from, was trained on."),
+    ("data.new_rows", "number", "rows", "Rows that neither the parent nor a pack that it comes from was trained on."),
+    ("data.held_out_rows", "number", "rows", "Rows from any split but surgery."),
+    (
         "data.held_out_hits",
         "number",
         "rows",
-        "proposal",
         "Rows that are a held-out task told again: same program, same prompt, or same family.",
         "data.held_out_pairs",
     ),
-    Fact("data.held_out_pairs", "list", "pairs", "proposal", "Which rows, and which held-out tasks; the first 20."),
-    Fact(
+    ("data.held_out_pairs", "list", "pairs", "Which rows, and which held-out tasks; the first 20."),
+    (
         "data.near_hits",
         "number",
         "rows",
-        "proposal",
         "Rows that are like a held-out task: half of its 10-grams, or MinHash similarity 0.7.",
         "data.near_pairs",
     ),
-    Fact("data.near_pairs", "list", "pairs", "proposal", "Which rows, and which held-out tasks; the nearest 20."),
-    Fact("training.loss", "number", "nats per token", "training", "Mean loss of the last quarter epoch."),
-    Fact("training.loss_fraction", "number", "ratio", "training", "That loss over the first epoch's mean loss."),
-    Fact("training.epochs", "number", "epochs", "training", "How often the rows were read."),
-    Fact("training.steps", "number", "steps", "training", "Optimizer steps taken."),
-    Fact("training.gradient_norm", "number", "1", "training", "The largest gradient norm before clipping."),
-    Fact("smoke.tried", "number", "tasks", "smoke", "Held-out anchors that the adapter ran."),
-    Fact("smoke.lost", "number", "tasks", "smoke", "Held-out anchors that the adapter fails."),
-    Fact("pack.verified", "truth", "1", "promotion", "The packed file was read back and every digest held."),
-    Fact("bench.tasks", "number", "tasks", "promotion", "Counted tasks that the pack ran."),
-    Fact("bench.missing", "number", "tasks", "promotion", "Counted tasks that should have run and did not."),
-    Fact("bench.fallbacks", "number", "answers", "promotion", "Answers that a fallback model gave."),
-    Fact("bench.foreign", "number", "answers", "promotion", "Answers on counted benches not given by the organ."),
-    Fact("bench.impossible_tried", "number", "tasks", "promotion", "Tasks with contradictory tests that were tried."),
-    Fact(
-        "bench.impossible_passed",
+    ("data.near_pairs", "list", "pairs", "Which rows, and which held-out tasks; the nearest 20."),
+    (
+        "selftest.failed",
         "number",
-        "tasks",
-        "promotion",
-        "Of these, those passed: each one a proof of cheating.",
+        "checks",
+        "Checks of itself that the gate failed.",
+        "selftest.names",
     ),
-    Fact(
-        "bench.shared_tier",
-        "number",
-        "tasks",
-        "promotion",
-        "Tasks graded in the weaker tier, tests and program together.",
-    ),
-    Fact("bench.same_conditions", "truth", "1", "promotion", "Live and base were benched with the same fingerprint."),
-    Fact(
-        "bench.worst_net", "number", "tasks", "promotion", "Net wins over live on the worst counted bench, all splits."
-    ),
-    Fact("bench.worst_net_over_base", "number", "tasks", "promotion", "The same over the base."),
-    Fact("anchors.lost", "number", "tasks", "promotion", "Confirmed wins of the live pack that the pack fails."),
-    Fact("gate.tasks", "number", "tasks", "promotion", "Gate tasks that both packs ran."),
-    Fact("gate.lost", "number", "tasks", "promotion", "Gate tasks that live wins and the pack fails."),
-    Fact("gate.gained", "number", "tasks", "promotion", "Gate tasks that live fails and the pack wins."),
-    Fact("gate.net", "number", "tasks", "promotion", "Gained minus lost on the gate."),
-    Fact(
-        "gate.net_split",
-        "number",
-        "tasks",
-        "promotion",
-        "The same on tasks that both packs had graded in the split tier.",
-    ),
-    Fact("gate.p_regression", "number", "probability", "promotion", "Exact one-sided McNemar for a loss on the gate."),
-    Fact("watch.canary_tasks", "number", "tasks", "watch", "Canary tasks that both the old and the new live ran."),
-    Fact("watch.canary_lost", "number", "tasks", "watch", "Canary tasks that the old live won and the new one fails."),
-    Fact("watch.canary_net", "number", "tasks", "watch", "Gained minus lost on the canary split."),
-    Fact("watch.anchors_tried", "number", "tasks", "watch", "Anchors that the new live ran again."),
-    Fact("watch.anchors_lost", "number", "tasks", "watch", "Anchors that the new live fails."),
+    ("selftest.names", "list", "checks", "Which checks those were, and what came of them."),
+    ("budget.alpha", "number", "probability", "Alpha of this pass's look at the benches; before it, of the next look."),
+    ("budget.alpha_left", "number", "probability", "Alpha that the campaign has left, this look's not counted."),
+    ("budget.passes", "number", "passes", "Passes of this workspace so far, this one too."),
+    ("budget.hours", "number", "hours", "Hours that the stages of this workspace took so far."),
+    ("budget.disk_gib", "number", "GiB", "Free disk space of the workspace."),
 )
+_TRAINING = _of(
+    "training",
+    ("training.loss", "number", "nats per token", "Mean loss of the last quarter epoch."),
+    ("training.loss_fraction", "number", "ratio", "That loss over the first epoch's mean loss."),
+    ("training.epochs", "number", "epochs", "How often the rows were read."),
+    ("training.steps", "number", "steps", "Optimizer steps taken."),
+    ("training.gradient_norm", "number", "1", "The largest gradient norm before clipping."),
+    ("training.kl", "number", "nats per token", "KL divergence of the adapter from its parent on the poison rows."),
+    (
+        "training.anchor_loss_rise",
+        "number",
+        "nats per token",
+        "Rise of the loss on held-out anchors over the parent.",
+    ),
+)
+_SMOKE = _of(
+    "smoke",
+    ("smoke.tried", "number", "tasks", "Held-out anchors that the adapter ran."),
+    ("smoke.lost", "number", "tasks", "Of these, those that it fails, each retry too.", "smoke.lost_names"),
+    ("smoke.lost_names", "list", "tasks", "Which anchors those are; the first 20."),
+    ("smoke.flaky", "number", "tasks", "Of these, those that it failed first and passed on a retry."),
+    ("smoke.flake_rate", "number", "share", "Flaky ones over those tried."),
+)
+_MERGE = _of(
+    "merge",
+    ("pack.verified", "truth", "1", "The packed file was read back and every digest held."),
+    (
+        "merge.missing_tensors",
+        "number",
+        "tensors",
+        "Tensors that the pack lacks, has too many, or reshaped.",
+    ),
+    ("merge.tokens", "number", "tokens", "Tokens on which adapter and packed file were held against each other."),
+    ("merge.kl", "number", "nats per token", "KL divergence of the packed file from the adapter that it was made of."),
+    ("merge.flips", "number", "tokens", "Tokens that the adapter and the packed file would choose differently."),
+)
+_PROMOTION = _of(
+    "promotion",
+    ("bench.tasks", "number", "tasks", "Counted tasks that the pack ran."),
+    ("bench.missing", "number", "tasks", "Counted tasks that should have run and did not."),
+    ("bench.fallbacks", "number", "answers", "Answers that a fallback model gave."),
+    ("bench.foreign", "number", "answers", "Answers on counted benches not given by the organ."),
+    ("bench.impossible_tried", "number", "tasks", "Tasks with contradictory tests that were tried."),
+    ("bench.impossible_passed", "number", "tasks", "Of these, those passed: each one a proof of cheating."),
+    ("bench.shared_tier", "number", "tasks", "Tasks graded in the weaker tier, tests and program together."),
+    ("bench.shared_share", "number", "share", "The same as a share of the tasks."),
+    ("bench.same_conditions", "truth", "1", "Pack, live and base were benched with the same fingerprint."),
+    ("bench.worst_net", "number", "tasks", "Net wins over live on the worst counted bench, all splits."),
+    ("bench.worst_net_over_base", "number", "tasks", "The same over the base."),
+    ("anchors.lost", "number", "tasks", "Confirmed wins of the live pack that the pack fails.", "anchors.lost_names"),
+    ("anchors.lost_names", "list", "tasks", "Which they are; the first 20."),
+    (
+        "anchors.hidden_lost",
+        "number",
+        "tasks",
+        "Of these, those of the hidden share, which no training sees.",
+    ),
+    (
+        "provisional.lost",
+        "number",
+        "tasks",
+        "Wins of the live pack that were not confirmed and that the pack fails.",
+        "provisional.lost_names",
+    ),
+    ("provisional.lost_names", "list", "tasks", "Which they are; the first 20."),
+    ("gate.tasks", "number", "tasks", "Gate tasks that both packs ran."),
+    ("gate.lost", "number", "tasks", "Gate tasks that live wins and the pack fails."),
+    ("gate.gained", "number", "tasks", "Gate tasks that live fails and the pack wins."),
+    ("gate.net", "number", "tasks", "Gained minus lost on the gate."),
+    ("gate.net_split", "number", "tasks", "The same on tasks that both packs had graded in the split tier."),
+    ("gate.p_regression", "number", "probability", "Exact one-sided McNemar for a loss on the gate."),
+    ("gate.e_regression", "number", "e-value", "Evidence for a loss on the gate that may be looked at at any time."),
+    ("total.lost", "number", "tasks", "Counted tasks that live wins and the pack fails, all splits but canary."),
+    ("total.gained", "number", "tasks", "Counted tasks that live fails and the pack wins, all splits but canary."),
+    ("total.net", "number", "tasks", "Gained minus lost over all of them."),
+    ("total.gained_per_lost", "number", "ratio", "Tasks gained for each one lost; all gained where none is lost."),
+    ("total.p_regression", "number", "probability", "Exact one-sided McNemar for a loss over all of them."),
+    ("total.p_gain", "number", "probability", "Exact one-sided McNemar for a gain over all of them."),
+    ("total.kl", "number", "nats per token", "KL divergence of the pack from live on the gate tasks' references."),
+    ("total.visible_loss", "number", "tasks", "The smallest loss over all of them that this look's alpha can call."),
+)
+_WATCH = _of(
+    "watch",
+    ("watch.canary_tasks", "number", "tasks", "Canary tasks that both the old and the new live ran."),
+    ("watch.canary_lost", "number", "tasks", "Canary tasks that the old live won and the new one fails."),
+    ("watch.canary_net", "number", "tasks", "Gained minus lost on the canary split."),
+    ("watch.anchors_tried", "number", "tasks", "Anchors that the new live ran again."),
+    ("watch.anchors_lost", "number", "tasks", "Anchors that the new live fails, each retry too.", "watch.lost_names"),
+    ("watch.lost_names", "list", "tasks", "Which anchors those are; the first 20."),
+    ("watch.record_tasks", "number", "tasks", "Tasks that live ran again after its promotion."),
+    ("watch.record_lost", "number", "tasks", "Of these, those that it won at its promotion and fails now."),
+    ("watch.net", "number", "tasks", "Net wins over the old live on all that both ran, by the newest results."),
+)
+FACTS: tuple[Fact, ...] = (*_BASELINE, *_PROPOSAL, *_TRAINING, *_SMOKE, *_MERGE, *_PROMOTION, *_WATCH)
 BY_NAME = {fact.name: fact for fact in FACTS}
+
+SLICES = {
+    "n": ("tasks", "Tasks of one bench and split that the pack ran."),
+    "expected": ("tasks", "Tasks of one bench and split that should have run."),
+    "net": ("tasks", "Gained minus lost against live on one bench and split."),
+    "lost": ("tasks", "Tasks of one bench and split that live wins and the pack fails."),
+    "gained": ("tasks", "Tasks of one bench and split that live fails and the pack wins."),
+}
+"""What is known of each bench and split at promotion: `slice.BENCH.SPLIT.n` and so on."""
+SLICE = re.compile(r"slice\.(?P<bench>.+)\.(?P<split>surgery|dev|gate|all)\.(?P<measure>[a-z]+)")
+
+
+@lru_cache(maxsize=4096)
+def fact_of(name: str) -> Fact | None:
+    """The fact of a name; those of a slice are made as they are named, since benches are the user's."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    named = SLICE.fullmatch(name)
+    if named is None or named["measure"] not in SLICES:
+        return None
+    unit, sentence = SLICES[named["measure"]]
+    return Fact(name, "number", unit, "promotion", sentence)
+
+
+ALONE: tuple[Phase, ...] = ("baseline", "watch")
+"""Phases that judge a live pack by itself, and see only their own facts."""
 
 
 def known_at(fact: Fact, phase: Phase) -> bool:
-    """Whether the fact exists by then; the watch judges a live pack anew and sees only its own facts."""
-    if phase == "watch" or fact.phase == "watch":
+    """Whether the fact exists by then."""
+    if phase in ALONE or fact.phase in ALONE:
         return fact.phase == phase
     return PHASES.index(fact.phase) <= PHASES.index(phase)

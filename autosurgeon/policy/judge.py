@@ -1,45 +1,99 @@
 """The judge: a pure function of policy and evidence.
 
-Every rule is evaluated, the worst one decides, and doubt never promotes.
+Every rule is evaluated, the worst one decides, and doubt never promotes. Some evidence is no evidence, whatever the
+policy says: what `VALIDITY` finds makes a verdict INVALID.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from autosurgeon.core.decision import Evidence, Judgement, Phase, RuleResult, Verdict, worst
-from autosurgeon.policy.facts import BY_NAME
-from autosurgeon.policy.rules import apply_rule, is_no_number
-from autosurgeon.policy.schema import Policy
+from autosurgeon.policy.facts import fact_of
+from autosurgeon.policy.rules import apply_rule, check, is_no_number, reason_of
+from autosurgeon.policy.schema import Bounded, Policy, Rule
 
 MOST_SHOWN = 3
-REMEDY = {"reject": Verdict.REJECT, "revert": Verdict.REJECT, "hold": Verdict.INCONCLUSIVE}
+REMEDY = {
+    "invalid": Verdict.INVALID,
+    "reject": Verdict.REJECT,
+    "revert": Verdict.REJECT,
+    "hold": Verdict.INCONCLUSIVE,
+}
+
+
+class Validity(NamedTuple):
+    """What evidence of a phase keeps to if it is evidence at all; a fact that is missing is left to the rules."""
+
+    rule_id: str
+    phase: Phase
+    bounded: Bounded
+    lesson: str
+
+
+VALIDITY = (
+    Validity(
+        "valid-gate",
+        "proposal",
+        Bounded(fact="selftest.failed", at_most=0),
+        "A gate that fails its self-test is closed: nobody knows what it would let through.",
+    ),
+    Validity(
+        "valid-tasks", "promotion", Bounded(fact="bench.tasks", at_least=1), "An empty result says nothing of a pack."
+    ),
+    Validity(
+        "valid-conditions",
+        "promotion",
+        Bounded(fact="bench.same_conditions", equals=True),
+        "Greedy answers change with batch and library versions, so scores of other conditions do not compare.",
+    ),
+    Validity(
+        "valid-mode",
+        "promotion",
+        Bounded(fact="bench.fallbacks", at_most=0),
+        "Mode B is the organ alone; a run in which a fallback answered is none.",
+    ),
+    Validity(
+        "valid-route",
+        "promotion",
+        Bounded(fact="bench.foreign", at_most=0),
+        "A bench whose route leaks to another handler measures that one.",
+    ),
+    Validity(
+        "valid-watch",
+        "watch",
+        Bounded(fact="watch.canary_tasks", at_least=1),
+        "A watch that looked at nothing saw nothing.",
+    ),
+)
 
 
 def verdict_of(result: RuleResult) -> Verdict:
     """What one rule says alone. `stop` and `warn` never decide; audit rules are measured, not binding."""
     if result.mode == "audit" or result.result in ("passed", "skipped") or result.otherwise not in REMEDY:
         return Verdict.ACCEPT
+    if result.result == "error":
+        return Verdict.ERROR
     return Verdict.INCONCLUSIVE if result.result == "missing" else REMEDY[result.otherwise]
 
 
 def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
-    """Judge one phase.
+    """Judge one phase; total: whatever the evidence holds, a judgement comes of it.
 
     With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
     """
-    results = tuple(
-        result
-        for rule in policy.rules
-        if rule.phase == phase
-        for result in apply_rule(rule, evidence, policy.param_values)
-    )
-    verdict = worst([verdict_of(result) for result in results] or [Verdict.INCONCLUSIVE])
+    params = policy.param_values
+    ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
+    results = (*_invalid(phase, evidence), *ruled)
+    silent = [] if ruled else [Verdict.INCONCLUSIVE]
+    verdict = worst([*(verdict_of(result) for result in results), *silent] or [Verdict.INCONCLUSIVE])
     deciding = [result for result in results if verdict_of(result) == verdict and verdict != Verdict.ACCEPT]
-    if not results:
-        reason = f"no rule speaks for phase {phase!r}"
-    elif deciding:
+    if deciding:
         reason = "; ".join(explain(result, evidence) for result in deciding)
+    elif not ruled:
+        reason = f"no rule speaks for phase {phase!r}"
     else:
-        spoke = [result.rule_id for result in results if result.result in ("failed", "missing")]
+        spoke = [result.rule_id for result in results if result.result in ("failed", "missing", "error")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
         reason += f"; noted: {', '.join(spoke)}" if spoke else ""
     return Judgement(
@@ -50,14 +104,61 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
-        params=policy.param_values,
+        params=params,
     )
+
+
+def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, ...]:
+    """The rule's results; a rule that breaks down is an ERROR of its own, and hides no other."""
+    try:
+        return apply_rule(rule, evidence, policy.param_values)
+    except Exception as error:
+        told = rule.model_dump(include={"otherwise", "mode", "lesson", "severity"})
+        return (
+            RuleResult(
+                rule_id=rule.id,
+                result="error",
+                fact=rule.fact or "an expression",
+                observed=None,
+                bound=rule.expr or rule.bound,
+                margin=None,
+                reason=f"the rule broke down: {type(error).__name__}: {error}",
+                **told,
+            ),
+        )
+
+
+def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
+    """What makes the evidence none at all."""
+    found = []
+    for validity in VALIDITY:
+        checked = check(validity.bounded, evidence) if validity.phase == phase else None
+        if checked is None or checked.holds is not False:
+            continue
+        found.append(
+            RuleResult(
+                rule_id=validity.rule_id,
+                result="failed",
+                fact=validity.bounded.fact,
+                observed=checked.observed,
+                bound=validity.bounded.bound,
+                margin=checked.margin,
+                otherwise="invalid",
+                mode="enforce",
+                lesson=validity.lesson,
+                severity="critical",
+                reason=reason_of("failed", checked.observed, validity.bounded.bound),
+            )
+        )
+    return found
 
 
 def explain(result: RuleResult, evidence: Evidence) -> str:
     """One line: the rule, what was seen, what was wanted, and the names of what was counted, where there are any."""
+    if result.result == "error":
+        return f"{result.rule_id}: {result.reason}"
     line = f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"
-    counted = [BY_NAME[name] for name in result.fact.split(" and ") if name in BY_NAME]
+    counted = [fact for fact in map(fact_of, result.fact.split(" and ")) if fact is not None]
     names = evidence.get(next((fact.named_by for fact in counted if fact.named_by), ""))
     if not isinstance(names, tuple) or not names:
         return line

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, RuleResult, Scalar
 from autosurgeon.policy.expression import PARAMS, Clause, clauses_of, evaluate
-from autosurgeon.policy.facts import BY_NAME, FactType
+from autosurgeon.policy.facts import FactType, fact_of
 from autosurgeon.policy.schema import Bounded, Rule
 
 NO_PARAMS: Mapping[str, Scalar] = {}
-Result = Literal["passed", "failed", "missing", "skipped"]
+Result = Literal["passed", "failed", "missing", "skipped", "error"]
 
 
 class Check(NamedTuple):
@@ -89,7 +89,18 @@ def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, b
         mode=rule.mode,
         lesson=rule.lesson,
         severity=rule.severity,
+        reason=reason_of(result, found.observed, bound),
     )
+
+
+def reason_of(result: Result, observed: FactValue, bound: str) -> str:
+    """Why a rule came to its result, in words."""
+    if result == "skipped":
+        return "its `when` does not hold"
+    if result == "missing":
+        return "a fact that it needs is missing"
+    seen = f"{observed:.6g}" if isinstance(observed, float) else f"{observed}"
+    return f"{seen} is within {bound}" if result == "passed" else f"{seen} is not within {bound}"
 
 
 def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> Check:
@@ -104,7 +115,8 @@ def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar
         if name in given:
             continue
         value = evidence.get(name)
-        if value is None or is_no_number(value) or not _is_of_type(value, BY_NAME[name].type):
+        fact = fact_of(name)
+        if value is None or is_no_number(value) or fact is None or not _is_of_type(value, fact.type):
             return Check(None, None, None)
         values[name] = value
     outcome = evaluate(clause.source, values | given)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,7 +15,7 @@ from autosurgeon.core.digest import digest_json
 from autosurgeon.core.value import Value
 from autosurgeon.errors import nearest
 from autosurgeon.policy.expression import PARAMS, ExpressionError, check_clauses
-from autosurgeon.policy.facts import BY_NAME, known_at
+from autosurgeon.policy.facts import BY_NAME, fact_of, known_at
 
 SCHEMA = "autosurgeon.policy/1"
 TOP_KEYS = ("schema", "name", "description", "include", "params", "rules")
@@ -48,12 +50,13 @@ class Bounded(Value):
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
         if any(isinstance(value, float) and not math.isfinite(value) for value in (self.equals, *(self.one_of or ()))):
             raise ValueError(f"{given[0]} needs finite numbers")
-        if self.fact not in BY_NAME:
+        fact = fact_of(self.fact)
+        if fact is None:
             raise ValueError(f"unknown fact {self.fact!r}; {nearest(self.fact, BY_NAME)}")
-        if given[0] in ("at_most", "at_least") and BY_NAME[self.fact].type != "number":
-            raise ValueError(f"{given[0]} needs a number; {self.fact} is {BY_NAME[self.fact].type}")
-        if (given[0] == "subset_of") != (BY_NAME[self.fact].type == "list"):
-            raise ValueError(f"{self.fact} is {BY_NAME[self.fact].type}; `subset_of` is for lists, and lists for it")
+        if given[0] in ("at_most", "at_least") and fact.type != "number":
+            raise ValueError(f"{given[0]} needs a number; {self.fact} is {fact.type}")
+        if (given[0] == "subset_of") != (fact.type == "list"):
+            raise ValueError(f"{self.fact} is {fact.type}; `subset_of` is for lists, and lists for it")
         return self
 
     @property
@@ -95,7 +98,8 @@ class Rule(Bounded):
         if self.expr is not None and (self.fact or any(getattr(self, name) is not None for name in BOUNDS)):
             raise ValueError("a rule has a fact and a bound, or `expr`; got both")
         for bounded in (self if self.expr is None else None, self.when):
-            if bounded is not None and not known_at(BY_NAME[bounded.fact], self.phase):
+            fact = fact_of(bounded.fact) if bounded is not None else None
+            if bounded is not None and fact is not None and not known_at(fact, self.phase):
                 raise ValueError(f"{bounded.fact} is not known at phase {self.phase!r}")
         if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
             raise ValueError("`revert` belongs to phase 'watch', and 'watch' has no other remedy but `warn`")
@@ -166,12 +170,23 @@ class Policy(Value):
                     raise PydanticCustomError("expr", "expr: {said}", {"said": str(error), "rule": index}) from error
         return self
 
-    @property
+    @cached_property
     def param_values(self) -> dict[str, Scalar]:
         """The parameters in force, by name."""
         return {name: param.default for name, param in self.params.items()}
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, without what was derived from the old fields."""
+        copied = super().model_copy(update=update, deep=deep)
+        for derived in ("digest", "param_values"):
+            copied.__dict__.pop(derived, None)
+        return copied
+
+    def rules_of(self, phase: Phase) -> tuple[Rule, ...]:
+        """The rules that speak at a phase, in their order."""
+        return tuple(rule for rule in self.rules if rule.phase == phase)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of what the policy says, whatever its layout and comments."""
         content = self.model_dump(mode="json", by_alias=True)

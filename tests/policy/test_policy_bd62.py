@@ -6,65 +6,18 @@ import pytest
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import PHASES, Evidence, FactValue, Judgement, Phase, Verdict
-from autosurgeon.policy.judge import REMEDY, judge
+from autosurgeon.policy.cases import evidence_of, read_cases
+from autosurgeon.policy.judge import REMEDY, VALIDITY, judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import Bounded, Rule
 
 POLICY = load_policy(shipped("policies", "bd62.yaml"))
 # A pass that nobody could object to.
-GOOD: Evidence = {
-    "recipe.parent": "live",
-    "recipe.mix": "poison",
-    "recipe.poison_share": 1.0,
-    "recipe.anchor_share": 0.5,
-    "recipe.epochs": 1,
-    "recipe.lr": 1e-4,
-    "recipe.lr_ratio": 1.0,
-    "recipe.rank": 8,
-    "recipe.alpha_ratio": 2.0,
-    "targets.benches": 2,
-    "targets.leaking": 0,
-    "data.rows": 300,
-    "data.poison_rows": 200,
-    "data.anchor_rows": 100,
-    "data.mastered_rows": 0,
-    "data.held_out_rows": 0,
-    "data.held_out_hits": 0,
-    "data.held_out_pairs": (),
-    "data.near_hits": 40,
-    "data.near_pairs": ("b/1 ~ b/2 (gate, minhash 0.71)",),
-    "training.loss": 0.6,
-    "training.loss_fraction": 0.8,
-    "training.epochs": 1.0,
-    "training.steps": 75,
-    "training.gradient_norm": 1.0,
-    "smoke.tried": 10,
-    "smoke.lost": 0,
-    "pack.verified": True,
-    "bench.tasks": 264,
-    "bench.missing": 0,
-    "bench.fallbacks": 0,
-    "bench.foreign": 0,
-    "bench.impossible_tried": 20,
-    "bench.impossible_passed": 0,
-    "bench.shared_tier": 3,
-    "bench.same_conditions": True,
-    "bench.worst_net": 0,
-    "bench.worst_net_over_base": 1,
-    "anchors.lost": 0,
-    "gate.tasks": 60,
-    "gate.lost": 1,
-    "gate.gained": 4,
-    "gate.net": 3,
-    "gate.net_split": 3,
-    "gate.p_regression": 0.97,
-    "watch.canary_tasks": 30,
-    "watch.canary_lost": 0,
-    "watch.canary_net": 0,
-    "watch.anchors_tried": 10,
-    "watch.anchors_lost": 0,
-}
+CASES = shipped("policies", "bd62_test.yaml")
+GOOD: Evidence = evidence_of(read_cases(CASES)[1]["good"], CASES)
 BINDING = [rule for rule in POLICY.rules if rule.otherwise in REMEDY and rule.mode == "enforce"]
+BOUNDED = [rule for rule in BINDING if rule.expr is None]
+BUILT_IN = {validity.bounded.fact for validity in VALIDITY if validity.phase == "promotion"}
 
 
 def broken_value(bounded: Bounded) -> FactValue:
@@ -86,15 +39,18 @@ def test_a_careful_pass_goes_through_every_gate(phase: Phase) -> None:
     assert judged(phase).verdict == Verdict.ACCEPT, judged(phase).reason
 
 
-@pytest.mark.parametrize("rule", BINDING, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", BOUNDED, ids=lambda rule: rule.id)
 def test_each_rule_alone_refuses_a_pass_that_breaks_it(rule: Rule) -> None:
     judgement = judge(POLICY, rule.phase, GOOD | {rule.fact: broken_value(rule)})
-    assert judgement.verdict == REMEDY[rule.otherwise]
     assert rule.id in [result.rule_id for result in judgement.broken()]
-    assert rule.id in judgement.reason
+    if rule.fact in BUILT_IN:  # what is no evidence is told as such, whatever rule speaks of it too
+        assert judgement.verdict == Verdict.INVALID
+    else:
+        assert judgement.verdict == REMEDY[rule.otherwise]
+        assert rule.id in judgement.reason
 
 
-@pytest.mark.parametrize("rule", BINDING, ids=lambda rule: rule.id)
+@pytest.mark.parametrize("rule", BOUNDED, ids=lambda rule: rule.id)
 def test_no_rule_passes_without_its_fact(rule: Rule) -> None:
     assert judge(POLICY, rule.phase, GOOD | {rule.fact: None}).verdict == Verdict.INCONCLUSIVE
 

@@ -29,6 +29,8 @@ rules:
   - {id: gain, phase: promotion, fact: gate.net, at_least: $gain, otherwise: hold, lesson: Earn it.}
   - {id: lost, phase: promotion, expr: gate.lost < params.gain || !params.whole, otherwise: hold, lesson: Few.}
   - {id: canary, phase: watch, fact: watch.canary_net, at_least: 0, otherwise: revert, lesson: Undo it.}
+  - {id: first, phase: baseline, fact: baseline.verified, equals: true, otherwise: hold, lesson: Whole first.}
+  - {id: whole, phase: merge, fact: pack.verified, equals: true, otherwise: reject, lesson: Whole again.}
 """
 HEAD = "schema: autosurgeon.policy/1\nname: mine\n"
 
@@ -129,7 +131,7 @@ def test_an_including_policy_overrides_adds_and_takes_out(tmp_path: Path) -> Non
     mine += "  - {id: loss, phase: training, fact: training.loss, at_most: 9, otherwise: reject, lesson: Low.}\n"
     policy = load_policy(files(tmp_path, mine=HEAD + mine))
     rules = {rule.id: rule for rule in policy.rules}
-    assert list(rules) == ["sane", "kept", "gain", "lost", "canary", "short", "loss"]
+    assert list(rules) == ["sane", "kept", "gain", "lost", "canary", "first", "whole", "short", "loss"]
     assert (rules["sane"].mode, rules["sane"].severity, rules["sane"].lesson) == ("audit", "info", "A number.")
     assert (rules["kept"].expr, rules["kept"].fact) == ("smoke.lost < 2", "")
     assert (rules["lost"].expr, rules["lost"].at_most, rules["gain"].at_least) == (None, 3, 3)

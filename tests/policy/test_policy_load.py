@@ -25,6 +25,8 @@ rules:
     at_least: 0
     otherwise: revert
     lesson: Undo it.
+  - {id: first, phase: baseline, fact: baseline.verified, equals: true, otherwise: hold, lesson: Whole first.}
+  - {id: whole, phase: merge, fact: pack.verified, equals: true, otherwise: reject, lesson: Whole again.}
 """
 
 
@@ -43,7 +45,7 @@ def test_a_good_policy_loads_with_its_rules_in_order(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(GOOD)
     policy = load_policy(tmp_path / "policy.yaml")
     assert policy.name == "small"
-    assert [rule.id for rule in policy.rules] == ["short", "sane", "kept", "gain", "canary"]
+    assert [rule.id for rule in policy.rules] == ["short", "sane", "kept", "gain", "canary", "first", "whole"]
 
 
 def test_comments_and_layout_do_not_change_the_digest(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from autosurgeon.core.decision import PHASES, Phase
-from autosurgeon.policy.facts import BY_NAME, FACTS, known_at
+from autosurgeon.policy.facts import ALONE, BY_NAME, FACTS, known_at
 
 BOUNDS: dict[str, Any] = {"at_most": 1, "at_least": 1, "equals": 1, "one_of": [1, 2], "subset_of": ["a"]}
 
@@ -28,11 +28,22 @@ def test_every_fact_has_a_name_of_its_own_and_a_sentence() -> None:
         assert fact.unit, fact.name
 
 
-def test_a_fact_stays_known_in_later_phases_but_the_watch_sees_only_its_own() -> None:
+def test_a_fact_stays_known_in_later_phases_but_a_phase_alone_sees_only_its_own() -> None:
     for fact in FACTS:
         seen = [phase for phase in PHASES if known_at(fact, phase)]
         start = PHASES.index(fact.phase)
-        assert seen == (["watch"] if fact.phase == "watch" else list(PHASES[start:-1]))
+        assert seen == ([fact.phase] if fact.phase in ALONE else list(PHASES[start:-1]))
+
+
+@pytest.mark.parametrize("name", ["slice.lab-mbpp.gate.net", "slice.a.b.all.n"])
+def test_each_bench_and_split_has_facts_of_its_own(name: str) -> None:
+    rule = make_rule("r", name, at_least=0)
+    assert make_policy(rule).rules[0].fact == name
+
+
+@pytest.mark.parametrize("name", ["slice.lab.canary.net", "slice.lab.gate.netto", "slice..gate"])
+def test_a_slice_that_nobody_measures_is_no_fact(name: str) -> None:
+    assert "unknown fact" in refused(make_rule("r", name, at_least=0))
 
 
 @given(st.sets(st.sampled_from(sorted(BOUNDS))).filter(lambda names: len(names) != 1))

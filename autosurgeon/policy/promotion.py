@@ -1,0 +1,197 @@
+"""The facts of a promotion: the packed file against live and base, task by task, as pure functions of results."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from autosurgeon.core.decision import Evidence, FactValue
+from autosurgeon.core.envelope import ORGAN, Envelope
+from autosurgeon.policy.evidence import Results, first_named, passed
+from autosurgeon.stats.eprocess import EProcess
+from autosurgeon.stats.paired import Flips, flips, p_regression
+from autosurgeon.stats.power import smallest_called_loss
+
+SPLITS = ("surgery", "dev", "gate")
+"""What a promotion is judged on; the canary split is read after it."""
+
+
+class Trial(NamedTuple):
+    """What a candidate did, and what it is held against. Tasks that are not expected are left out of all results."""
+
+    expected: Mapping[str, str]
+    """Split by id of the counted tasks that should have run."""
+    order: Sequence[str]
+    """The ids in the order in which they were run, fixed before the first of them."""
+    pack: Results
+    live: Results
+    base: Results
+    anchors: Collection[str]
+    """Confirmed wins of live."""
+    hidden: Collection[str] = ()
+    """Those of them that no training has seen."""
+    recovered: Collection[str] = ()
+    """Tasks that failed and passed on a retry; as anchors they are not lost."""
+    impossible: tuple[int, Sequence[str]] = (0, ())
+    """How many tasks with contradictory tests were tried, and which of them were passed."""
+    stopped: bool = False
+    """The bench was ended early by a rule: what needs all of it is unknown."""
+    alpha: float | None = None
+    """Of this look."""
+    kl: float | None = None
+    """Mean KL of the pack from live on the gate's references, nats per token."""
+
+    def restricted(self) -> Trial:
+        """The same without the results of other tasks."""
+        pack, live, base = ({t: e for t, e in r.items() if t in self.expected} for r in self.results)
+        return self._replace(pack=pack, live=live, base=base)
+
+    @property
+    def results(self) -> tuple[Results, Results, Results]:
+        """Of pack, live and base."""
+        return self.pack, self.live, self.base
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all three ran everything."""
+        return all(results.keys() >= self.expected.keys() for results in self.results)
+
+    def flips(self, tasks: Collection[str]) -> Flips:
+        """Flips against live on some tasks."""
+        return flips(passed(self.live, tasks), passed(self.pack, tasks))
+
+
+def promotion_facts(trial: Trial) -> Evidence:
+    """Everything that is known of a packed file once its bench is over, or was ended early."""
+    trial, facts = trial.restricted(), Evidence()
+    for part in (bench_facts, anchor_facts, gate_facts, total_facts, slice_facts):
+        facts |= part(trial)
+    return facts
+
+
+def bench_facts(trial: Trial) -> Evidence:
+    """Whether the bench is one, and the worst of its benches."""
+    pack, live, base = trial.results
+    benches = sorted({envelope.bench for envelope in base.values()})
+    prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in trial.results]
+    shared = sum(envelope.tier == "shared" for envelope in pack.values())
+    return {
+        "bench.tasks": len(pack),
+        "bench.missing": None if trial.stopped else len(trial.expected.keys() - pack.keys()),
+        "bench.fallbacks": sum(envelope.cond.fallback for envelope in pack.values()),
+        "bench.foreign": sum(envelope.cond.handler != ORGAN for envelope in pack.values()),
+        "bench.impossible_tried": trial.impossible[0],
+        "bench.impossible_passed": len(trial.impossible[1]),
+        "bench.shared_tier": shared,
+        "bench.shared_share": shared / len(pack) if pack else None,
+        "bench.same_conditions": len(prints[0]) == 1 and prints[0] == prints[1] == prints[2] if pack else None,
+        "bench.worst_net": _worst_net(pack, live, benches) if trial.is_complete else None,
+        "bench.worst_net_over_base": _worst_net(pack, base, benches) if trial.is_complete else None,
+    }
+
+
+def _worst_net(pack: Results, other: Results, benches: Sequence[str]) -> int | None:
+    return min((_wins(pack, bench) - _wins(other, bench) for bench in benches), default=None)
+
+
+def _wins(results: Results, bench: str) -> int:
+    return sum(envelope.passed for envelope in results.values() if envelope.bench == bench)
+
+
+def anchor_facts(trial: Trial) -> Evidence:
+    """Which wins of live the pack fails, the confirmed ones and the others."""
+    complete = all(task in trial.pack for task in trial.anchors)
+    ran = [task for task in sorted(trial.anchors) if task in trial.pack and task not in trial.recovered]
+    lost = [task for task in ran if not trial.pack[task].passed]
+    others = [t for t in sorted(trial.live) if trial.live[t].passed and t not in trial.anchors]
+    provisional = [t for t in others if t in trial.pack and not trial.pack[t].passed]
+    return {
+        "anchors.lost": len(lost) if complete else None,
+        "anchors.lost_names": first_named(lost),
+        "anchors.hidden_lost": sum(task in trial.hidden for task in lost) if complete else None,
+        "provisional.lost": len(provisional) if trial.is_complete else None,
+        "provisional.lost_names": first_named(provisional),
+    }
+
+
+def gate_facts(trial: Trial) -> Evidence:
+    """Flips on tasks that were never trained on, with the evidence that a look at any time may use."""
+    wanted = [task for task, split in trial.expected.items() if split == "gate"]
+    gate = trial.flips(wanted)
+    known = gate.tasks > 0 and gate.tasks == len(wanted)
+    lost, gained = len(gate.lost), len(gate.gained)
+    both = [t for t in wanted if t in trial.pack and t in trial.live and _tiers(trial, t) == {"split"}]
+    return {
+        "gate.tasks": gate.tasks,
+        "gate.lost": lost if known else None,
+        "gate.gained": gained if known else None,
+        "gate.net": gate.net if known else None,
+        "gate.net_split": trial.flips(both).net if known else None,
+        "gate.p_regression": p_regression(lost, gained) if known else None,
+        "gate.e_regression": largest_e(trial) if gate.tasks else None,
+    }
+
+
+def _tiers(trial: Trial, task: str) -> set[str]:
+    return {trial.pack[task].tier, trial.live[task].tier}
+
+
+def largest_e(trial: Trial) -> float:
+    """The largest e-value for a loss that any prefix of the gate's tasks gave, in the order in which they were run.
+
+    By Ville's inequality it reaches 1/alpha with a chance of alpha at most where flips are fair coins.
+    """
+    seen, largest = EProcess(), 1.0
+    for task in trial.order:
+        if trial.expected.get(task) != "gate" or task not in trial.pack or task not in trial.live:
+            continue
+        before, after = trial.live[task].passed, trial.pack[task].passed
+        if before != after:
+            seen = seen.after(lost=before)
+            largest = max(largest, seen.e_regression)
+    return largest
+
+
+def total_facts(trial: Trial) -> Evidence:
+    """Flips over all that is counted, tested exactly both ways."""
+    every = trial.flips(trial.expected)
+    known = trial.is_complete and every.tasks > 0
+    lost, gained = len(every.lost), len(every.gained)
+    visible = smallest_called_loss(every.tasks, trial.alpha) if trial.alpha and known else None
+    facts: dict[str, FactValue] = {
+        "total.lost": lost,
+        "total.gained": gained,
+        "total.net": every.net,
+        "total.gained_per_lost": gained / max(1, lost),
+        "total.p_regression": p_regression(lost, gained),
+        "total.p_gain": p_regression(gained, lost),
+    }
+    known_facts: Evidence = {name: value if known else None for name, value in facts.items()}
+    return {**known_facts, "total.kl": trial.kl, "total.visible_loss": visible}
+
+
+def slice_facts(trial: Trial) -> Evidence:
+    """The same of each bench and split."""
+    facts: Evidence = {}
+    bench_of = {task: _bench(task, trial) for task in trial.expected}
+    for bench in sorted({bench for bench in bench_of.values() if bench}):
+        for split in (*SPLITS, "all"):
+            wanted = [t for t, s in trial.expected.items() if bench_of[t] == bench and split in (s, "all")]
+            if not wanted:
+                continue
+            flipped = trial.flips(wanted)
+            known = flipped.tasks == len(wanted)
+            name = f"slice.{bench}.{split}"
+            facts |= {
+                f"{name}.n": sum(task in trial.pack for task in wanted),
+                f"{name}.expected": len(wanted),
+                f"{name}.net": flipped.net if known else None,
+                f"{name}.lost": len(flipped.lost) if known else None,
+                f"{name}.gained": len(flipped.gained) if known else None,
+            }
+    return facts
+
+
+def _bench(task: str, trial: Trial) -> str | None:
+    found: Envelope | None = next((results[task] for results in trial.results if task in results), None)
+    return found.bench if found else None
