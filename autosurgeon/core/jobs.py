@@ -107,14 +107,6 @@ class TrainResult(Value):
     """`loss` over `first_epoch_loss`; 1 until the first epoch is over."""
     gradient_norm: float | None
     """The largest norm before clipping."""
-    kl_poison: float | None = None
-    """Mean KL of the tuned model from its parent on poison rows, nats per completion token."""
-    anchor_loss_before: float | None = None
-    """The parent's mean loss on the probe rows; None without a probe."""
-    anchor_loss_after: float | None = None
-    """The tuned model's."""
-    epoch_losses: tuple[float, ...] = ()
-    """Mean loss of each finished epoch."""
     stopped_by: str | None
     """The rule that ended training early."""
 
@@ -138,24 +130,6 @@ class MergeResult(Value):
     """Folder with `model.safetensors`, config and tokenizer, relative to the job's."""
     tensors: int
     merged: int
-
-
-class CompareResult(Value):
-    """How two models differ on the same rows."""
-
-    verb: Literal["compare"] = "compare"
-    kl: float | None
-    """Mean KL of a from b, nats per completion token."""
-    largest_kl: float | None
-    flips: int
-    flipped_rows: int
-    tokens: int
-    rows: int
-    loss_a: float | None
-    loss_b: float | None
-    missing_tensors: tuple[str, ...] = ()
-    foreign_tensors: tuple[str, ...] = ()
-    reshaped_tensors: tuple[str, ...] = ()
 
 
 class PretrainResult(Value):
