@@ -79,9 +79,7 @@ def compare(job: CompareJob, workdir: Path) -> CompareResult:
     if not batches:
         raise UserError("there is nothing to compare on", got=f"{len(rows)} rows", where=job.rows)
     fidelity = compare_tensors(job.a, job.b)
-    progress = Progress(workdir, sum(len(batch) for batch in batches))
-    found = _all_flipped(batches) if fidelity.reshaped else _run(job, batches, tokenizer.pad_token_id, progress)
-    progress.close()
+    found = _all_flipped(batches) if fidelity.reshaped else _run(job, batches, tokenizer.pad_token_id, workdir)
     return CompareResult(
         **found._asdict(),
         missing_tensors=fidelity.missing,
@@ -90,10 +88,13 @@ def compare(job: CompareJob, workdir: Path) -> CompareResult:
     )
 
 
-def _run(job: CompareJob, batches: list[list[TokenRow]], pad_id: int, progress: Progress) -> Divergence:
+def _run(job: CompareJob, batches: list[list[TokenRow]], pad_id: int, workdir: Path) -> Divergence:
     model_a = _open(job.a, job.a_adapter, nf4=job.quantization == Quantization.NF4)
     model_b = _open(job.b, job.b_adapter)
-    return score_batches(predictor(model_a, pad_id), predictor(model_b, pad_id), batches, progress.step)
+    progress = Progress(workdir, sum(len(batch) for batch in batches))
+    found = score_batches(predictor(model_a, pad_id), predictor(model_b, pad_id), batches, progress.step)
+    progress.close()
+    return found
 
 
 def _all_flipped(batches: list[list[TokenRow]]) -> Divergence:

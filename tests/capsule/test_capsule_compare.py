@@ -51,14 +51,14 @@ def changed_base(folder: Path, change: Callable[[Weights], object]) -> Path:
 
 
 def random_adapter(folder: Path, fill: float | None = None) -> Path:
-    """An adapter on every linear layer that moves the model by as much as a pass does, or is filled with one number."""
+    """An adapter on every linear layer that moves the model far, or is filled with one number."""
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     adapted = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=layers))
     for name, weight in adapted.named_parameters():
         if "lora_" in name:
-            torch.nn.init.normal_(weight, std=0.03) if fill is None else torch.nn.init.constant_(weight, fill)
+            torch.nn.init.normal_(weight, std=0.06) if fill is None else torch.nn.init.constant_(weight, fill)
     adapted.save_pretrained(folder)
     return folder
 
@@ -82,8 +82,8 @@ def test_a_merge_agrees_with_its_unmerged_adapter_up_to_bf16_and_the_adapter_is_
     moved = compared(tmp_path, a_adapter=adapter)
     assert result.kl is not None
     assert moved.kl is not None
-    assert 0 < result.kl < 1e-3
-    assert result.flips <= 0.02 * result.tokens
+    assert 0 < result.kl < 1e-4
+    assert result.flips <= 0.01 * result.tokens
     assert moved.kl > 100 * result.kl
     assert moved.flips > result.flips
 
@@ -99,7 +99,7 @@ def test_a_damaged_pack_is_far_from_what_it_was_made_of_in_every_number(tmp_path
     assert result.largest_kl is not None
     assert result.loss_a is not None
     assert result.loss_b is not None
-    assert result.kl > 0.1
+    assert result.kl > 5e-3  # a merge that is right is below 1e-4
     assert result.largest_kl > result.kl
     assert result.loss_b > result.loss_a
     assert result.flips >= result.flipped_rows > 0

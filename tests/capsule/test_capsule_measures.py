@@ -55,10 +55,11 @@ def test_a_hot_pass_moves_further_from_its_parent_and_forgets_more_than_a_carefu
     assert careful.anchor_loss_before is not None
     assert careful.anchor_loss_after is not None
     assert hot.anchor_loss_after is not None
-    assert 0 < careful.kl_poison < 0.1 < hot.kl_poison
+    assert 0 < careful.kl_poison < 1e-3
+    assert hot.kl_poison > 0.02
     assert careful.anchor_loss_before == hot.anchor_loss_before
     assert careful.anchor_loss_after == pytest.approx(careful.anchor_loss_before, rel=0.05)
-    assert hot.anchor_loss_after > 1.2 * careful.anchor_loss_after
+    assert hot.anchor_loss_after > 1.1 * careful.anchor_loss_after
 
 
 def test_what_training_measures_is_what_a_comparison_with_the_saved_adapter_measures(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_base_that_is_broken_is_measured_as_nothing(tmp_path: Path) -> None:
 def test_in_four_bits_the_parent_is_the_quantized_one(tmp_path: Path) -> None:
     result = trained(tmp_path, quantization=Quantization.NF4)
     assert result.kl_poison is not None
-    assert 0 < result.kl_poison < 0.1
+    assert 0 < result.kl_poison < 1e-3
     assert result.anchor_loss_before != trained(tmp_path / "full").anchor_loss_before
 
 
