@@ -111,9 +111,7 @@ def read_ledger(
     tasks: Mapping[str, Task], known: Known, settings: AnchorSettings, *, counted: Collection[str], seed: int, now: str
 ) -> dict[str, Entry]:
     """The entry of every task of a counted bench. Pure: the same knowledge gives the same ledger."""
-    entries = {
-        task_id: _entry(task, known, settings, now) for task_id, task in tasks.items() if task.bench in counted
-    }
+    entries = {task_id: _entry(task, known, settings, now) for task_id, task in tasks.items() if task.bench in counted}
     hidden = hidden_part(entries.values(), settings, seed=seed, passes=known.passes)
     return {
         task_id: entry.model_copy(update={"hidden": True}) if task_id in hidden else entry

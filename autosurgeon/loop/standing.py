@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Decision, Verdict
-from autosurgeon.core.digest import digest_json
+from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
@@ -181,7 +181,8 @@ def bench_batches(ins: Instruments, tasks: Sequence[Task]) -> list[list[Task]]:
     """
     order = sorted(tasks, key=lambda task: digest_text(f"bench:{ins.settings.seed}:{task.task_id}"))
     gate = [task for task in order if task.split == Split.GATE]
-    rest = [[task for task in order if task.split in splits] for splits in ((Split.SURGERY, Split.DEV), (Split.CANARY,))]
+    others = ((Split.SURGERY, Split.DEV), (Split.CANARY,))
+    rest = [[task for task in order if task.split in splits] for splits in others]
     size = ins.settings.organ.generate_batch_rows
     return [batch for batch in (*(gate[at : at + size] for at in range(0, len(gate), size)), *rest) if batch]
 
@@ -213,9 +214,7 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) ->
 
 def _ledger(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:
     known = read_known(ins.store, pack, window=ins.settings.anchors.flake_runs, passes=passes)
-    return read_ledger(
-        ins.tasks, known, ins.settings.anchors, counted=counted, seed=ins.settings.seed, now=utc_now()
-    )
+    return read_ledger(ins.tasks, known, ins.settings.anchors, counted=counted, seed=ins.settings.seed, now=utc_now())
 
 
 def last_good_pack(ins: Instruments, but: str) -> str:

@@ -136,9 +136,7 @@ class SqlStore(Measured, Judged):
         query = select(StageRow).where(StageRow.name == "dataset", col(StageRow.output).is_not(None))
         with transaction(self._engine) as session:
             outputs = {row.scope: json.loads(row.output or "{}") for row in session.exec(query)}
-        return {
-            scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()
-        }
+        return {scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()}
 
     def stage_seconds(self) -> float:
         """What all stages took together, those that failed too."""
