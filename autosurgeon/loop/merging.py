@@ -14,7 +14,6 @@ from autosurgeon.loop.plan import rows_file
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import pass_scope, verified_folder
 
-
 MOST_COMPARED = 32
 """Rows on which adapter and pack are compared: a fault of the packing shows on any of them."""
 
