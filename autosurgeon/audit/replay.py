@@ -19,6 +19,7 @@ from autosurgeon.policy.judge import REMEDY, VALIDITY, judge, verdict_of
 from autosurgeon.policy.rules import facts_of, is_no_number
 from autosurgeon.policy.schema import Policy, Rule
 
+STOP = ("stop", "failed", "enforce")
 REFUSALS = (Verdict.INVALID, Verdict.ERROR, Verdict.REJECT)
 """Verdicts that stand, whatever was not recorded."""
 
@@ -42,6 +43,8 @@ class Replayed(Value):
     """The first rule that decides, or stops."""
     reason: str = ""
     lesson: str = ""
+    also: tuple[str, ...] = ()
+    """The other rules that decide so."""
     silent: tuple[str, ...] = ()
     """Rules of the verdict that cannot be replayed."""
     unrecorded: tuple[str, ...] = ()
@@ -89,18 +92,20 @@ class Replayer:
         lacking += sorted(name for name in recorded.evidence if fact_of(name) is None)
         certain = judgement.verdict in REFUSALS or not lacking
         verdict = judgement.verdict if certain else _verdict_of([r for r in judgement.rules if r.rule_id not in silent])
-        deciding = next((r for r in judgement.rules if r.rule_id not in silent and verdict_of(r) == verdict), None)
-        stop = next((r for r in judgement.rules if r.otherwise == "stop" and r.result == "failed"), None)
-        shown = deciding if verdict != Verdict.ACCEPT else stop
+        agreeing = [r for r in judgement.rules if r.rule_id not in silent and verdict_of(r) == verdict]
+        deciding = [] if verdict == Verdict.ACCEPT else agreeing
+        stop = next((r for r in judgement.rules if (r.otherwise, r.result, r.mode) == STOP), None)
+        shown = next(iter(deciding), stop)
         return Replayed(
             before=recorded.verdict,
             after=verdict if certain else None,
             as_recorded=None if certain else verdict,
-            stops=stop is not None and stop.mode == "enforce",
+            stops=stop is not None,
             flipped=certain and recorded.verdict not in (None, verdict),
             rule=shown.rule_id if shown else "",
             reason=_reason(shown, judgement, certain=certain),
             lesson=shown.lesson if shown else "",
+            also=tuple(result.rule_id for result in deciding[1:]),
             silent=tuple(silent),
             unrecorded=tuple(dict.fromkeys(lacking)),
             **told,

@@ -26,6 +26,8 @@ class Tally(NamedTuple):
     """Errors and invalid evidence too: none of them goes on."""
     untold: int = 0
     """Those that cannot be replayed."""
+    stop: int = 0
+    """Those at which a rule would have ended the training, whatever their verdict."""
     flips: int = 0
     """Against the verdicts that were recorded."""
 
@@ -38,6 +40,7 @@ class Tally(NamedTuple):
             self.hold + (found == Verdict.INCONCLUSIVE),
             self.reject + (found in (Verdict.REJECT, Verdict.ERROR, Verdict.INVALID)),
             self.untold + (found is None),
+            self.stop + replayed.stops,
             self.flips + replayed.flipped,
         )
 
@@ -55,7 +58,7 @@ def parse_range(text: str) -> list[float]:
         wanted = f"LOW:HIGH[:STEPS] with LOW below HIGH and 2 to {MOST_STEPS} steps, such as 0:10:11"
         raise UserError("this is no range", got=repr(text), wanted=wanted) from error
     if steps is None:
-        whole = low.is_integer() and high.is_integer() and high - low < 2 * USUAL_STEPS
+        whole = low.is_integer() and high.is_integer() and USUAL_STEPS / 3 < high - low < 2 * USUAL_STEPS
         steps = int(high - low) + 1 if whole else USUAL_STEPS
     # Rounded, so that 0.1 + 2 * 0.1 is the 0.3 that people and bounds mean.
     values = [float(f"{low + (high - low) * step / (steps - 1):.12g}") for step in range(steps)]

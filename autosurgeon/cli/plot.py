@@ -11,7 +11,14 @@ from autosurgeon.errors import UserError
 if TYPE_CHECKING:
     from autosurgeon.audit.simulate import Tally
 
-COLOURS = {"accept": "tab:green", "hold": "tab:orange", "reject": "tab:red", "untold": "tab:gray", "flips": "black"}
+COLOURS = {
+    "accept": "tab:green",
+    "hold": "tab:orange",
+    "reject": "tab:red",
+    "untold": "tab:gray",
+    "stop": "tab:blue",
+    "flips": "black",
+}
 NAMES = {"untold": "cannot be replayed", "flips": "flips against what was decided"}
 
 

@@ -78,6 +78,8 @@ def _told(replayed: Replayed) -> str:
         lines.append(f"    {replayed.note}")
     if replayed.rule:
         lines += [f"    {replayed.rule}: {replayed.reason}", f"    lesson: {replayed.lesson}"]
+    if replayed.also:
+        lines.append(f"    also: {', '.join(replayed.also)}")
     if replayed.unrecorded and replayed.after is None:
         lines += [f"    cannot be replayed: {', '.join(replayed.silent) or 'unknown facts'}"]
         lines += [f"    not recorded, or not known here: {', '.join(replayed.unrecorded)}"]
@@ -148,8 +150,8 @@ def simulate_threshold(
     _tell_skipped(skipped, path)
 
 
-COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "flips")
+COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "stop", "flips")
 
 
 def _row(tally: Tally) -> tuple[object, ...]:
-    return f"{tally.value:.6g}", tally.accept, tally.hold, tally.reject, tally.untold, tally.flips
+    return f"{tally.value:.6g}", tally.accept, tally.hold, tally.reject, tally.untold, tally.stop, tally.flips
