@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
@@ -19,6 +20,11 @@ SCHEMA = "autosurgeon.policy/1"
 TOP_KEYS = ("schema", "name", "description", "include", "params", "rules")
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
 Number = StrictInt | StrictFloat
+
+
+def _is_finite(value: Scalar | None) -> bool:
+    """Whether it is no number, or one that a double can hold: a larger one could be held against no measurement."""
+    return not isinstance(value, int | float) or abs(value) <= sys.float_info.max
 
 
 class Bounded(Value):
@@ -46,7 +52,7 @@ class Bounded(Value):
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
-        if any(isinstance(value, float) and not math.isfinite(value) for value in (self.equals, *(self.one_of or ()))):
+        if not all(map(_is_finite, (self.at_most, self.at_least, self.equals, *(self.one_of or ())))):
             raise ValueError(f"{given[0]} needs finite numbers")
         if self.fact not in BY_NAME:
             raise ValueError(f"unknown fact {self.fact!r}; {nearest(self.fact, BY_NAME)}")
