@@ -24,7 +24,7 @@ class Witness(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A witness; or none, which is proven unless it is undecided because of these rules."""
+    """A witness; or none, which is proven unless something leaves it open: `expression` or `rule`, with its id."""
 
     witness: Witness | None
     undecided: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class PhaseDifference(NamedTuple):
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """The rules whose expressions leave an answer open, each once."""
+        """What leaves an answer open, each once."""
         return tuple(dict.fromkeys(self.a_only.undecided + self.b_only.undecided + self.remedy.undecided))
 
     @property
@@ -134,6 +134,7 @@ def _first(
             said = [judge(side.policy, side.phase, found.evidence) for side in (one, other)]
             if wanted(said[0].verdict, said[1].verdict):
                 return Answer(Witness(found.evidence, said[0], said[1]))
-        expressions = [constraint.rule.id for constraint, _ in wish.values() if constraint.clause is not None]
-        undecided |= dict.fromkeys(expressions or [constraint.rule.id for constraint, _ in wish.values()])
+        rules = [constraint.rule for constraint, _ in wish.values()]
+        expressions = [f"expression {rule.id}" for rule in rules if rule.expr is not None]
+        undecided |= dict.fromkeys(expressions or [f"rule {rule.id}" for rule in rules])
     return Answer(None, tuple(undecided))

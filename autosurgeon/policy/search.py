@@ -61,7 +61,10 @@ class Space:
             origin = start.get(name)
             values = representatives(name, known, *(() if origin is None else (origin,)))
             usable = [value for value in values if _same(value, origin) or not refused_by_itself(phase, name, value)]
-            costs = sorted(((_cost(name, origin, v, tidy=tidy), v) for v in usable), key=lambda pair: pair[0])
+            costs = sorted(
+                ((_cost(name, origin, value, tidy=tidy), value) for value in usable),
+                key=lambda pair: (pair[0], len(repr(pair[1]))),  # doubles side by side can be as near as each other
+            )
             self.values[name] = _one_a_signature(name, known, costs)
         self._results: dict[tuple[str, tuple[int, ...]], Result] = {}
 
