@@ -7,7 +7,7 @@ from typing import Any
 from builders import make_policy
 from hypothesis import strategies as st
 
-from autosurgeon.core.decision import PHASES, Evidence, FactValue, Phase
+from autosurgeon.core.decision import PHASES, Evidence, Phase
 from autosurgeon.policy.domains import domain_of, known_fact
 from autosurgeon.policy.schema import Policy
 
@@ -70,7 +70,7 @@ def evidence(draw: st.DrawFn, phase: Phase) -> Evidence:
     found: Evidence = {}
     for fact in READ[phase]:
         domain = domain_of(fact)
-        values: st.SearchStrategy[FactValue] = {
+        values: st.SearchStrategy[Any] = {
             "number": NUMBERS.filter(domain.has),
             "truth": st.booleans(),
             "text": texts(fact),

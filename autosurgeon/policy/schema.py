@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Annotated, Literal
 
@@ -34,9 +33,9 @@ class Bounded(Value):
 
     fact: str
     """One documented fact, known at the rule's phase."""
-    at_most: Number | None = Field(None, allow_inf_nan=False)
+    at_most: Number | None = None
     """The number is not above it."""
-    at_least: Number | None = Field(None, allow_inf_nan=False)
+    at_least: Number | None = None
     """The number is not below it."""
     equals: Scalar | None = None
     """The value is the same."""
@@ -138,7 +137,7 @@ class Param(Value):
 
     @model_validator(mode="after")
     def _finite(self) -> Param:
-        if isinstance(self.default, int | float) and not math.isfinite(self.default):
+        if not _is_finite(self.default):
             raise ValueError("default: a parameter needs a finite number")
         return self
 

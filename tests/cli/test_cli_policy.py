@@ -163,8 +163,8 @@ def test_a_decision_by_another_policy_is_said_to_be_one(tmp_path: Path) -> None:
     assert "is told by bd62 " in said
     assert "it says ACCEPT of this evidence" in said
     right = command("explain", "d", "--workspace", workspace, "--policy", STRICT).stdout
-    assert "judged by" not in right
-    assert "training.epochs: 2.0 -> 1.0 (at_most 1)" in right
+    assert "judged by strict" not in right
+    assert "training.epochs: 2.0 -> 1 (at_most 1)" in right
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,7 @@ def test_an_acceptance_is_turned_by_the_fact_that_has_to_move_least() -> None:
         "canary-holds wants at_least 0",
         "live-anchors-hold wants at_most 0",
     )
-    found = turned(
-        "proposal",
-        {"recipe.lr_ratio": 0.5, "data.rows": 499, "recipe.rank": 16, "data.poison_rows": 1} | {"data.rows": 501},
-    )
+    found = turned("proposal", {"data.rows": 501, "recipe.rank": 16, "recipe.lr_ratio": 0.5})
     assert str(found.changes[0]) == "data.rows: 501 -> 500 (small-rank-on-few-rows wants at_most 8)"
 
 

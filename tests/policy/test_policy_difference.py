@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from itertools import permutations
 
@@ -111,6 +112,14 @@ def test_bounds_that_no_value_tells_apart_are_the_same() -> None:
     a = make_policy(make_rule("r", "gate.lost", at_most=2))
     assert all(found.same for found in diff(a, make_policy(make_rule("other", "gate.lost", at_most=2.5))))
     assert at("promotion", a, make_policy(make_rule("r", "gate.lost", at_most=3))).relation == "looser"
+
+
+def test_bounds_that_only_one_double_tells_apart_are_not_the_same() -> None:
+    one, next_to_it = (
+        make_policy(make_rule("r", "recipe.lr_ratio", phase="proposal", at_most=most))
+        for most in (1.0, math.nextafter(1.0, 2.0))
+    )
+    assert at("proposal", one, next_to_it).relation == "looser"
 
 
 def test_a_rule_on_a_fact_that_is_always_met_still_asks_for_it() -> None:
