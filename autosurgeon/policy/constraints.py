@@ -20,6 +20,10 @@ FAILED: frozenset[Result] = frozenset({"failed"})
 NOT_FAILED: frozenset[Result] = frozenset({"passed", "skipped", "missing"})
 SPEAKS: frozenset[Result] = frozenset({"passed", "failed"})
 FRESH = "something else"
+MOST_LIST_BOUNDS = 8
+"""On one fact; with more of them there would be too many intersections."""
+MOST_BETWEEN = 1e9
+"""Between ends that lie further apart than this the middle is no number that anybody would measure."""
 TRIED_NUMBERS = (-10.0, -1.0, 0.0, 0.01, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 100.0, 1000.0)
 """Where an expression says nothing of its cuts: what is tried for a fact that it names."""
 
@@ -49,12 +53,20 @@ class Constraint(NamedTuple):
     def result(self, evidence: Mapping[str, FactValue]) -> Result:
         """As the judge would find it."""
         facts: Evidence = dict(evidence)
-        if self.rule.when is not None:
-            condition = check(self.rule.when, facts).holds
-            if condition is not True:
-                return "missing" if condition is None else "skipped"
+        condition = check(self.rule.when, facts).holds if self.rule.when is not None else True
+        if condition is not True:
+            return told(condition, None)
         found = check(self.rule, facts) if self.clause is None else check_clause(self.clause, facts, dict(self.params))
-        return "missing" if found.holds is None else "passed" if found.holds else "failed"
+        return told(True, found.holds)
+
+
+def told(condition: bool | None, holds: bool | None) -> Result:
+    """The result of a rule whose condition and whose bound came to this; None is missing."""
+    if condition is False:
+        return "skipped"
+    if condition is None or holds is None:
+        return "missing"
+    return "passed" if holds else "failed"
 
 
 def constraints_of(policy: Policy, phase: Phase, *, binding: bool = True) -> tuple[Constraint, ...]:
@@ -72,12 +84,12 @@ def _constraint(rule: Rule, clause: Clause | None, params: Mapping[str, Scalar])
     named = [] if clause is None else [name for name in clause.names if not name.startswith(PARAMS)]
     given = {} if clause is None else {n: params[n] for p in clause.names if (n := p.removeprefix(PARAMS)) in params}
     facts = dict.fromkeys([rule.when.fact] if rule.when else []) | dict.fromkeys(named if clause else [rule.fact])
-    own = _spelled(rule) if clause is None else f"{clause.source} with {sorted(given.items())!r}"
-    key = f"{_spelled(rule.when) if rule.when else ''} -> {own}"
+    own = spelled(rule) if clause is None else f"{clause.source} with {sorted(given.items())!r}"
+    key = f"{spelled(rule.when) if rule.when else ''} -> {own}"
     return Constraint(rule, clause, tuple(given.items()), key, tuple(facts))
 
 
-def _spelled(bounded: Bounded) -> str:
+def spelled(bounded: Bounded) -> str:
     """Without the confusion of True with 1 that equality has."""
     return f"{bounded.fact} {[getattr(bounded, name) for name in BOUNDS]!r}"
 
@@ -155,10 +167,6 @@ def _numbers(domain: Domain, cuts: Iterable[float]) -> list[float]:
     return sorted(number for number in near if domain.has(number) and abs(number) <= MOST)
 
 
-MOST_BETWEEN = 1e9
-"""Between ends that lie further apart than this the middle is no number that anybody would measure."""
-
-
 def _fresh(known: Collection[object]) -> str:
     text = FRESH
     while text in known:
@@ -169,7 +177,14 @@ def _fresh(known: Collection[object]) -> str:
 def _lists(sets: set[frozenset[str]], also: Iterable[tuple[str, ...]]) -> list[FactValue]:
     """Every intersection of the allowed sets, and each with an item that none of them has."""
     named: frozenset[str] = frozenset().union(*sets, *also)
-    closed: set[frozenset[str]] = {named | {_fresh(named)}, *map(frozenset, also)}
+    first = {named | {_fresh(named)}, *map(frozenset, also)}
+    closed = set(first)
     for one in sorted(sets, key=sorted):
-        closed |= {one & other for other in closed}
+        closed |= {one & other for other in (closed if len(sets) <= MOST_LIST_BOUNDS else sets | first)}
     return [(), *(tuple(sorted(found)) for found in sorted(closed, key=sorted))]
+
+
+def is_complete(name: str, constraints: Iterable[Constraint]) -> bool:
+    """Whether the representatives keep their promise: of lists with many bounds not every intersection is made."""
+    bounds = {spelled(b) for one in constraints for b in one.bounds if b.fact == name and b.subset_of is not None}
+    return len(bounds) <= MOST_LIST_BOUNDS

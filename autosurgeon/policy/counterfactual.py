@@ -144,6 +144,7 @@ def _wanted(constraints: tuple[Constraint, ...], name: str, before: Evidence, af
 def _to_refuse(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
     evidence, expressions = judgement.evidence, _expressions(constraints)
     space = Space(judgement.phase, constraints, evidence, tidy=False)
+    proven = space.complete and not expressions
     moves = [
         (cost, name, value)
         for name, values in space.values.items()
@@ -157,8 +158,8 @@ def _to_refuse(policy: Policy, judgement: Judgement, constraints: tuple[Constrai
         if flipped.verdict != Verdict.ACCEPT:
             wanted = ", ".join(f"{one.rule.id} wants {_bound(one)}" for one in broken)
             change = Change(name, evidence[name], value, wanted)
-            return Counterfactual(judgement, flipped, (change,), not expressions, expressions)
-    return Counterfactual(judgement, None, (), not expressions, expressions)
+            return Counterfactual(judgement, flipped, (change,), proven, expressions)
+    return Counterfactual(judgement, None, (), proven, expressions)
 
 
 def _expressions(constraints: tuple[Constraint, ...]) -> tuple[str, ...]:

@@ -112,11 +112,7 @@ def _contradictions(space: Space, rules: Sequence[Constraint]) -> Iterator[Findi
     """Pairs that can speak together and never be met together; each meets its own bound somewhere."""
     for index, later in enumerate(rules):
         for earlier in rules[:index]:
-            if earlier.rule.fact != later.rule.fact or not _holds(space, ([later], frozenset({"passed"}))):
-                continue
-            if not _holds(space, ([earlier], frozenset({"passed"}))) or _holds(
-                space, ([earlier, later], frozenset({"passed"}))
-            ):
+            if earlier.rule.fact != later.rule.fact or _holds(space, ([earlier, later], frozenset({"passed"}))):
                 continue
             if _holds(space, ([earlier, later], SPEAKS)):
                 alone = earlier.rule.when is None and later.rule.when is None

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 from autosurgeon.core.decision import PHASES, Evidence, FactValue, Phase, Verdict
-from autosurgeon.policy.constraints import Constraint, representatives
+from autosurgeon.policy.constraints import Constraint, is_complete, representatives, spelled, told
 from autosurgeon.policy.domains import domain_of, typical_evidence
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.rules import Result, check
-from autosurgeon.policy.schema import Policy
+from autosurgeon.policy.schema import Bounded, Policy, Rule
 
 MOST_TRIALS = 20_000
-"""Results of expressions and steps of the search, a search; it is spent only where expressions are many."""
+MOST_TRIALS_OF_EXPRESSIONS = 2_000
+"""Steps of one search. What ends by them is no proof, and said to be open."""
 
 Demands = dict[str, tuple[Constraint, frozenset[Result]]]
 Cost = tuple[int, float]
@@ -66,6 +67,8 @@ class Space:
                 key=lambda pair: (pair[0], len(repr(pair[1]))),  # doubles side by side can be as near as each other
             )
             self.values[name] = _one_a_signature(name, known, costs)
+        self.complete = all(is_complete(name, known) for name in self.values)
+        self._bounds: dict[str, tuple[bool | None, ...]] = {}
         self._results: dict[tuple[str, tuple[int, ...]], Result] = {}
 
     def evidence(self, picked: Mapping[str, int]) -> Evidence:
@@ -85,60 +88,82 @@ class Space:
         if demands is None:
             return Found(None, True)
         bounded = {key: one for key, one in demands.items() if one[0].clause is None}
-        relaxed = self._search(bounded)
+        relaxed = self._search(bounded, MOST_TRIALS)
         if len(bounded) == len(demands) or (relaxed.evidence is None and relaxed.proven):
             return relaxed
-        found = self._search(demands)
+        found = self._search(demands, MOST_TRIALS_OF_EXPRESSIONS)
         # Without the expressions it could not be done for less, so no value that was not tried could do it either.
         return found._replace(proven=found.evidence is not None and relaxed.proven and found.cost <= relaxed.cost)
 
-    def _search(self, demands: Demands) -> Found:
+    def _search(self, demands: Demands, most: int) -> Found:
         facts = dict.fromkeys(fact for constraint, _ in demands.values() for fact in constraint.facts)
         order = itertools.count()
         heap: list[tuple[Cost, int, Choices]] = []
-        self._push(heap, next(order), {name: tuple(range(len(self.values[name]))) for name in facts}, demands)
-        for _ in range(MOST_TRIALS):
+        whole = {name: tuple(range(len(self.values[name]))) for name in facts}
+        self._push(heap, next(order), whole, demands, list(facts))
+        for _ in range(most):
             if not heap:
-                return Found(None, True)
+                return Found(None, self.complete)
             cost, _, choices = heapq.heappop(heap)
             picked = {name: left[0] for name, left in choices.items()}
             broken = next((c for c, wanted in demands.values() if self.result(c, picked) not in wanted), None)
             if broken is None:
-                return Found(self.evidence(picked), True, cost)
+                return Found(self.evidence(picked), self.complete, cost)
             open_facts = [name for name in broken.facts if len(choices[name]) > 1]
             if open_facts:
                 name = min(open_facts, key=lambda fact: len(choices[fact]))
                 for part in (choices[name][:1], choices[name][1:]):
-                    self._push(heap, next(order), choices | {name: part}, demands)
+                    self._push(heap, next(order), choices | {name: part}, demands, [name])
         return Found(None, False)
 
-    def _push(self, heap: list[tuple[Cost, int, Choices]], number: int, choices: Choices, demands: Demands) -> None:
-        left = self._propagate(choices, demands)
+    def _push(
+        self, heap: list[tuple[Cost, int, Choices]], number: int, choices: Choices, demands: Demands, moved: list[str]
+    ) -> None:
+        left = self._propagate(choices, demands, moved)
         if left is not None:
             costs = [self.values[name][indices[0]][0] for name, indices in left.items()]
             heapq.heappush(heap, ((sum(c[0] for c in costs), sum(c[1] for c in costs)), number, left))
 
-    def _propagate(self, choices: Choices, demands: Demands) -> Choices | None:
-        """Without the values for which a rule of one or two facts has no partner; None where nothing is left."""
-        small = [d for d in demands.values() if len(d[0].facts) <= 2 and d[0].clause is None]
-        changed = True
-        while changed:
-            changed = False
-            for constraint, wanted in small:
-                pairs = itertools.product(*(choices[name] for name in constraint.facts))
-                good = [
-                    pair
-                    for pair in pairs
-                    if self.result(constraint, dict(zip(constraint.facts, pair, strict=True))) in wanted
-                ]
-                for position, name in enumerate(constraint.facts):
-                    kept = {pair[position] for pair in good}
+    def _propagate(self, choices: Choices, demands: Demands, moved: list[str]) -> Choices | None:
+        """Without the values for which a rule of a fact and a bound has no partner; None where nothing is left."""
+        by_fact: dict[str, list[tuple[Constraint, frozenset[Result]]]] = {}
+        for constraint, wanted in demands.values():
+            if constraint.clause is None:
+                for name in constraint.facts:
+                    by_fact.setdefault(name, []).append((constraint, wanted))
+        choices, pending = dict(choices), dict.fromkeys(moved)
+        while pending:
+            fact, _ = pending.popitem()
+            for constraint, wanted in by_fact.get(fact, ()):
+                for name, kept in self._kept(constraint.rule, wanted, choices):
+                    if not kept:
+                        return None
                     if len(kept) < len(choices[name]):
-                        choices = choices | {name: tuple(index for index in choices[name] if index in kept)}
-                        changed = True
-                if not good:
-                    return None
+                        choices[name] = kept
+                        pending[name] = None
         return choices
+
+    def _kept(self, rule: Rule, wanted: frozenset[Result], choices: Choices) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """For each fact of a rule the values with which the rule can come out as wanted."""
+        own = self._holds(rule)
+        if rule.when is None or rule.when.fact == rule.fact:
+            spoken = self._holds(rule.when) if rule.when else (True,) * len(own)
+            yield rule.fact, tuple(i for i in choices[rule.fact] if told(spoken[i], own[i]) in wanted)
+            return
+        spoken = self._holds(rule.when)
+        left = [{spoken[i] for i in choices[rule.when.fact]}, {own[i] for i in choices[rule.fact]}]
+        good = [pair for pair in itertools.product(*left) if told(*pair) in wanted]
+        conditions, bounds = {pair[0] for pair in good}, {pair[1] for pair in good}
+        yield rule.when.fact, tuple(i for i in choices[rule.when.fact] if spoken[i] in conditions)
+        yield rule.fact, tuple(i for i in choices[rule.fact] if own[i] in bounds)
+
+    def _holds(self, bounded: Bounded) -> tuple[bool | None, ...]:
+        """What a bound says of each value of its fact; remembered."""
+        key = spelled(bounded)
+        if key not in self._bounds:
+            values = self.values[bounded.fact]
+            self._bounds[key] = tuple(check(bounded, {bounded.fact: value}).holds for _, value in values)
+        return self._bounds[key]
 
 
 def _one_a_signature(

@@ -41,7 +41,7 @@ def size(policy: Policy, phase: Phase, before: Evidence, after: Evidence) -> tup
     return len(other), sum(how_much(name, before.get(name), after.get(name)) for name in other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policies(), st.data())
 def test_a_change_is_real_and_random_evidence_turns_no_verdict_with_less(policy: Policy, data: st.DataObject) -> None:
     for phase in PHASES:

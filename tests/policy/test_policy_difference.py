@@ -54,7 +54,7 @@ def check_against(found: PhaseDifference, a: Policy, b: Policy, facts: Evidence)
         assert found.remedy.witness or found.remedy.undecided
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pairs(), st.data())
 def test_what_is_denied_is_never_found_and_what_is_shown_is_real(
     both: tuple[Policy, Policy], data: st.DataObject

@@ -161,7 +161,7 @@ def test_of_two_rules_that_say_the_same_the_later_one_is_redundant() -> None:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(policies(), st.data())
 def test_what_is_found_is_so(policy: Policy, data: st.DataObject) -> None:
     for one in find(policy):
