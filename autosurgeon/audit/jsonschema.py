@@ -28,7 +28,9 @@ def _field_docstrings() -> dict[str, dict[str, str]]:
             field.target.id: inspect.cleandoc(after.value.value)
             for field, after in zip(node.body, node.body[1:], strict=False)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
         }
         for node in classes
     }

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
+from autosurgeon.cli.policy_diff import diff_policies
+from autosurgeon.cli.policy_explain import explain_decision
 from autosurgeon.cli.policy_judge import judge_evidence, test_policies
 from autosurgeon.cli.policy_replay import replay_decisions, simulate_threshold
+
+if TYPE_CHECKING:
+    from autosurgeon.policy.schema import Policy
 
 app = typer.Typer(no_args_is_help=True, help="The rules that judge every pass.")
 
@@ -20,17 +25,23 @@ def check_policy(
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a policy before a night run; exit code 2 and one line when it cannot be trusted."""
+    """Check a policy before a night run; exit code 2 and one line when it cannot be trusted.
+
+    What is only doubtful (rules that never speak, or say nothing new) is told as a warning or a note.
+    """
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import SearchSettings, shipped
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.proposer.bounds import clip
 
-    policy = load_policy(file or shipped("policies", "bd62.yaml"), parse_assignments(params or ()))
+    path = file or shipped("policies", "bd62.yaml")
+    policy = load_policy(path, parse_assignments(params or ()))
+    findings = _placed_findings(policy, path)
     clip(SearchSettings(), policy)
     if as_json:
-        print_json({"digest": policy.digest, "policy": policy.model_dump(mode="json", by_alias=True)})
+        content = {"digest": policy.digest, "policy": policy.model_dump(mode="json", by_alias=True)}
+        print_json(content | {"findings": findings})
         return
     rows = [
         (
@@ -45,7 +56,36 @@ def check_policy(
         for rule in policy.rules
     ]
     print_table(f"policy {policy.name}", ("phase", "rule", "wants", "otherwise", "mode", "severity", "lesson"), rows)
+    for finding in findings:
+        say(f"{finding['level']}: {finding['rule']} ({finding['kind']}): {finding['said']} ({finding['where']})")
     say(f"{policy.name} is sound: {len(policy.rules)} rules, digest {policy.digest[:12]}")
+
+
+def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
+    """What is amiss, with file and line; PolicyError for the first thing that no policy may say."""
+    from autosurgeon.errors import PolicyError
+    from autosurgeon.policy.findings import find
+    from autosurgeon.policy.sources import join
+
+    joined = join(path)
+    places = {rule.id: joined.where(("rules", index)) for index, rule in enumerate(policy.rules)}
+    findings = find(policy)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise PolicyError(
+            f"rule {errors[0].rule_id!r} is {errors[0].kind}: {errors[0].said}{more}", where=places[errors[0].rule_id]
+        )
+    return [
+        {
+            "level": finding.level,
+            "kind": finding.kind,
+            "rule": finding.rule_id,
+            "said": finding.said,
+            "where": places[finding.rule_id],
+        }
+        for finding in findings
+    ]
 
 
 @app.command("schema")
@@ -61,3 +101,5 @@ app.command("judge")(judge_evidence)
 app.command("test")(test_policies)
 app.command("replay")(replay_decisions)
 app.command("simulate")(simulate_threshold)
+app.command("diff")(diff_policies)
+app.command("explain")(explain_decision)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
@@ -23,6 +23,11 @@ BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
 Number = StrictInt | StrictFloat
 
 
+def _is_finite(value: Scalar | None) -> bool:
+    """Whether it is no number, or one that a double can hold: a larger one could be held against no measurement."""
+    return not isinstance(value, int | float) or abs(value) <= sys.float_info.max
+
+
 class Bounded(Value):
     """A fact and exactly one bound."""
 
@@ -30,9 +35,9 @@ class Bounded(Value):
 
     fact: str
     """One documented fact, known at the rule's phase."""
-    at_most: Number | None = Field(None, allow_inf_nan=False)
+    at_most: Number | None = None
     """The number is not above it."""
-    at_least: Number | None = Field(None, allow_inf_nan=False)
+    at_least: Number | None = None
     """The number is not below it."""
     equals: Scalar | None = None
     """The value is the same."""
@@ -48,7 +53,7 @@ class Bounded(Value):
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
-        if any(isinstance(value, float) and not math.isfinite(value) for value in (self.equals, *(self.one_of or ()))):
+        if not all(map(_is_finite, (self.at_most, self.at_least, self.equals, *(self.one_of or ())))):
             raise ValueError(f"{given[0]} needs finite numbers")
         fact = fact_of(self.fact)
         if fact is None:
@@ -142,7 +147,7 @@ class Param(Value):
 
     @model_validator(mode="after")
     def _finite(self) -> Param:
-        if isinstance(self.default, int | float) and not math.isfinite(self.default):
+        if not _is_finite(self.default):
             raise ValueError("default: a parameter needs a finite number")
         return self
 

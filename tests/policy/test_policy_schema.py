@@ -96,7 +96,7 @@ def test_a_condition_on_a_fact_that_is_not_measured_yet_is_refused() -> None:
     assert "gate.net is not known at phase 'proposal'" in refused(rule)
 
 
-@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 10**400])
 @pytest.mark.parametrize("bound", ["at_most", "at_least", "equals", "one_of"])
 def test_a_bound_is_a_finite_number(bound: str, number: float) -> None:
     value = [number] if bound == "one_of" else number

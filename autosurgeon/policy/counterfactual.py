@@ -1,0 +1,182 @@
+"""What would have changed a verdict: the fewest facts, and of those the least change, tried on the judge."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict
+from autosurgeon.policy.constraints import OK, SPEAKS, Constraint, constraints_of
+from autosurgeon.policy.domains import typical_evidence
+from autosurgeon.policy.judge import judge, verdict_of
+from autosurgeon.policy.schema import Policy
+from autosurgeon.policy.search import SILENT, Found, Space, demand
+
+MOST_DIGITS = 12
+
+
+class Change(NamedTuple):
+    """One fact, moved: from what was observed (None: not known) to the nearest value that does."""
+
+    fact: str
+    observed: FactValue
+    value: FactValue
+    wanted: str
+    """The bounds that ask for it, in words."""
+
+    def __str__(self) -> str:
+        if self.observed is None:
+            return f"{self.fact}: must be known, and {self.wanted or 'anything'}"
+        return f"{self.fact}: {_shown(self.observed)} -> {_shown(self.value)}" + f" ({self.wanted})" * bool(self.wanted)
+
+
+class Counterfactual(NamedTuple):
+    """What the verdict was, and what would have flipped it; no changes where none was found."""
+
+    judgement: Judgement
+    flipped: Judgement | None
+    """The judge's word on the changed evidence."""
+    changes: tuple[Change, ...]
+    smallest: bool
+    """Proven: nothing smaller flips it, or, without changes, nothing at all does."""
+    undecided: tuple[str, ...] = ()
+    """The rules whose expressions stand in the way of a proof."""
+
+    @property
+    def said(self) -> str:
+        """The answer in one line."""
+        wanted = "refused" if self.judgement.verdict == Verdict.ACCEPT else "accepted"
+        because = f" (because of the expression of {', '.join(self.undecided)})" if self.undecided else ""
+        if self.flipped is None:
+            one = "one known fact" if wanted == "refused" else "facts"
+            return (
+                f"no change of {one} would have it {wanted}"
+                if self.smallest
+                else f"no change of {one} was found that would have it {wanted}, and there may be one{because}"
+            )
+        size = "the smallest change" if self.smallest else f"a change, and perhaps not the smallest{because},"
+        facts = "1 fact" if len(self.changes) == 1 else f"{len(self.changes)} facts"
+        return f"{size} that would have it {wanted}, of {facts}: {'; '.join(map(str, self.changes))}"
+
+
+def first_deciding(judgement: Judgement) -> str | None:
+    """The rule that made the verdict, the first of them; None for an acceptance."""
+    if judgement.verdict == Verdict.ACCEPT:
+        return None
+    return next((rule.rule_id for rule in judgement.rules if verdict_of(rule) == judgement.verdict), None)
+
+
+def counterfactual(policy: Policy, phase: Phase, evidence: Evidence) -> Counterfactual:
+    """The smallest change of facts that flips the verdict of a policy on evidence.
+
+    A refusal is flipped by the fewest facts, and among those by the least sum of changes, each in parts of what was
+    observed. An acceptance is flipped by one fact, the one that has to move least; that a fact could be missing, which
+    refuses always, is left out.
+    """
+    judgement = judge(policy, phase, evidence)
+    constraints = constraints_of(policy, phase)
+    flip = _to_refuse if judgement.verdict == Verdict.ACCEPT else _to_accept
+    return flip(policy, judgement, constraints)
+
+
+def _to_accept(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
+    phase, evidence = judgement.phase, judgement.evidence  # as judged: without what is no number
+    mended = _mended(phase, evidence)
+    found = Found(None, True)
+    if policy.rules_of(phase):  # else no rule speaks for the phase, and no fact changes that
+        found = Space(phase, constraints, evidence | mended, tidy=False).nearest(demand((constraints, OK)))
+    if found.evidence is None:
+        return Counterfactual(judgement, None, (), found.proven, () if found.proven else _expressions(constraints))
+    flipped = judge(policy, phase, found.evidence)
+    if flipped.verdict != Verdict.ACCEPT:
+        return Counterfactual(judgement, None, (), False, _expressions(constraints))
+    changes = _changes(constraints, evidence, found.evidence)
+    undecided = () if found.proven else _expressions(constraints)
+    return Counterfactual(judgement, flipped, changes, found.proven and not mended, undecided)
+
+
+def _mended(phase: Phase, evidence: Evidence) -> Evidence:
+    """The facts, at typical values, without which the judge itself would refuse whatever the policy says."""
+    changed: Evidence = {}
+    healthy = typical_evidence(phase)
+    while judge(SILENT, phase, evidence | changed).verdict != Verdict.ACCEPT and len(changed) < len(healthy):
+        left = [name for name in healthy if name not in changed]
+        mending = [
+            name
+            for name in left
+            if judge(SILENT, phase, evidence | changed | {name: healthy[name]}).verdict == Verdict.ACCEPT
+        ]
+        name = mending[0] if mending else left[0]
+        changed[name] = healthy[name]
+    for name in list(changed):  # what turned out not to be needed
+        without = {other: value for other, value in changed.items() if other != name}
+        if judge(SILENT, phase, evidence | without).verdict == Verdict.ACCEPT:
+            changed = without
+    return changed
+
+
+def _changes(constraints: tuple[Constraint, ...], before: Evidence, after: Evidence) -> tuple[Change, ...]:
+    return tuple(
+        Change(name, before.get(name), value, _wanted(constraints, name, before, after))
+        for name, value in after.items()
+        if (type(value), value) != (type(before.get(name)), before.get(name))
+    )
+
+
+def _wanted(constraints: tuple[Constraint, ...], name: str, before: Evidence, after: Evidence) -> str:
+    """The bounds on a fact that speak after the change, and the conditions that it takes a rule out of."""
+    told: dict[str, None] = {}
+    silent: dict[str, list[str]] = {}
+    for one in constraints:
+        if name not in one.facts:
+            continue
+        result = one.result(after)
+        if one.clause is None and one.rule.fact == name and result in SPEAKS:
+            told[one.rule.bound] = None
+        elif one.clause is not None and name in one.clause.names and result in SPEAKS:
+            told[one.clause.source] = None
+        elif one.rule.when is not None and one.rule.when.fact == name and result == "skipped" != one.result(before):
+            silent.setdefault(one.rule.when.bound, []).append(one.rule.id)
+    quiet = [f"not {bound}, which silences {' and '.join(rules)}" for bound, rules in silent.items()]
+    return " and ".join([*told, *quiet])
+
+
+def _to_refuse(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
+    evidence, expressions = judgement.evidence, _expressions(constraints)
+    space = Space(judgement.phase, constraints, evidence, tidy=False)
+    proven = space.complete and not expressions
+    moves = [
+        (cost, name, value)
+        for name, values in space.values.items()
+        for cost, value in values
+        if value is not None and evidence.get(name) is not None
+    ]
+    for _, name, value in sorted(moves, key=lambda move: move[0]):
+        changed = evidence | {name: value}
+        broken = [one for one in constraints if name in one.facts and one.result(changed) not in OK]
+        flipped = judge(policy, judgement.phase, changed) if broken else judgement
+        if flipped.verdict != Verdict.ACCEPT:
+            wanted = ", ".join(f"{one.rule.id} wants {_bound(one)}" for one in broken)
+            change = Change(name, evidence[name], value, wanted)
+            return Counterfactual(judgement, flipped, (change,), proven, expressions)
+    return Counterfactual(judgement, None, (), proven, expressions)
+
+
+def _expressions(constraints: tuple[Constraint, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one.rule.id for one in constraints if one.clause is not None))
+
+
+def _bound(constraint: Constraint) -> str:
+    return constraint.clause.source if constraint.clause is not None else constraint.rule.bound
+
+
+def _shown(value: FactValue) -> str:
+    """As people write it; the double beside a round number by that number."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(value)}]"
+    if isinstance(value, float) and len(repr(value)) > MOST_DIGITS:
+        for word, towards in (("above", -math.inf), ("below", math.inf)):
+            beside = math.nextafter(value, towards)
+            if len(repr(beside)) <= MOST_DIGITS:
+                return f"just {word} {beside}"
+    return f"{value}"

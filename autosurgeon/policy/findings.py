@@ -1,0 +1,156 @@
+"""What is amiss in a policy that can be read: rules that never speak, say nothing new, or exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from autosurgeon.core.decision import PHASES, Phase, Verdict
+from autosurgeon.policy.constraints import (
+    FAILED,
+    NOT_FAILED,
+    OK,
+    SPEAKS,
+    Constraint,
+    constraints_of,
+    representatives,
+)
+from autosurgeon.policy.domains import typical_evidence
+from autosurgeon.policy.rules import Result, check
+from autosurgeon.policy.schema import Bounded, Policy, Rule
+from autosurgeon.policy.search import Space, demand
+
+Level = Literal["error", "warning", "note"]
+Kind = Literal["contradictory", "unreachable", "redundant", "never-binds", "always-refuses"]
+ORDER: tuple[Level, ...] = ("error", "warning", "note")
+
+
+class Finding(NamedTuple):
+    """One thing that is amiss, and the rule that it is told of."""
+
+    level: Level
+    kind: Kind
+    rule_id: str
+    said: str
+
+
+def find(policy: Policy) -> tuple[Finding, ...]:
+    """What is amiss, the worst first; what stands in expressions is taken to be able to come out either way."""
+    found = [finding for phase in PHASES for finding in _of_phase(policy, phase)]
+    return tuple(sorted(found, key=lambda finding: ORDER.index(finding.level)))
+
+
+def _of_phase(policy: Policy, phase: Phase) -> Iterator[Finding]:
+    every = constraints_of(policy, phase, binding=False)
+    space = Space(phase, every, typical_evidence(phase), tidy=True)
+    found = {one.rule.id: finding for one in every if (finding := _alone(space, one)) is not None}
+    binding = [one for one in every if one.remedy != Verdict.ACCEPT and one.clause is None]
+    sound = [one for one in binding if one.rule.id not in found]
+    found |= {finding.rule_id: finding for finding in _contradictions(space, sound)}
+    yield from found.values()
+    if not any(finding.level == "error" for finding in found.values()) and not _holds(space, (binding, OK)):
+        said = f"the rules of phase {phase!r} together leave nothing that could be accepted"
+        yield Finding("error", "contradictory", binding[-1].rule.id, said)
+    yield from _redundancies(space, [one for one in sound if one.rule.id not in found])
+
+
+def _holds(space: Space, *groups: tuple[Sequence[Constraint], frozenset[Result]]) -> bool:
+    """Whether some evidence gives these constraints these results."""
+    found = space.nearest(demand(*groups))
+    return found.evidence is not None or not found.proven
+
+
+def _outcomes(bounded: Bounded, constraint: Constraint) -> set[bool | None]:
+    """What a bound comes to over the values that the fact can have, apart from missing."""
+    values = representatives(bounded.fact, [constraint])
+    return {check(bounded, {bounded.fact: value}).holds for value in values if value is not None}
+
+
+def _alone(space: Space, constraint: Constraint) -> Finding | None:
+    """What is amiss with a rule whatever the others say."""
+    rule = constraint.rule
+    if rule.when is not None:
+        spoken = _outcomes(rule.when, constraint)
+        if True not in spoken:
+            return Finding("warning", "unreachable", rule.id, f"its `when` never holds: {_no_value(rule.when)}")
+        if False not in spoken and constraint.clause is not None:
+            return _always_speaks(rule)
+    if constraint.clause is not None:
+        return None
+    if not _holds(space, ([constraint], FAILED)):
+        if False not in _outcomes(rule, constraint):
+            said = f"{_every_value(rule)}; it only asks that the fact is there"
+            return Finding("note", "never-binds", rule.id, said)
+        if rule.when is None:
+            said = f"what it refuses the judge refuses by itself; it only asks that {rule.fact} is there"
+            return Finding("note", "never-binds", rule.id, said)
+        said = f"wherever its `when` holds its bound holds too ({rule.fact} {rule.bound}), so it never objects"
+        return Finding("warning", "unreachable", rule.id, said)
+    if not _holds(space, ([constraint], frozenset({"passed"}))):
+        if not _holds(space, ([constraint], frozenset({"skipped"}))) and constraint.remedy != Verdict.ACCEPT:
+            said = f"{_no_value(rule)}, so nothing could ever be accepted in phase {rule.phase!r}"
+            return Finding("error", "contradictory", rule.id, said)
+        said = "no value meets it: it objects" + (" wherever its `when` holds" if rule.when else " always")
+        return Finding("note", "always-refuses", rule.id, said)
+    if rule.when is not None and False not in _outcomes(rule.when, constraint):
+        return _always_speaks(rule)
+    return None
+
+
+def _always_speaks(rule: Rule) -> Finding:
+    assert rule.when is not None
+    said = f"its `when` {_every_value(rule.when).removeprefix('it ')}; it only asks that {rule.when.fact} is there"
+    return Finding("note", "never-binds", rule.id, said)
+
+
+def _every_value(bounded: Bounded) -> str:
+    return f"it holds for every value of {bounded.fact} ({bounded.bound})"
+
+
+def _no_value(bounded: Bounded) -> str:
+    return f"no value of {bounded.fact} is {bounded.bound}"
+
+
+def _contradictions(space: Space, rules: Sequence[Constraint]) -> Iterator[Finding]:
+    """Pairs that can speak together and never be met together; each meets its own bound somewhere."""
+    for index, later in enumerate(rules):
+        for earlier in rules[:index]:
+            if earlier.rule.fact != later.rule.fact or _holds(space, ([earlier, later], frozenset({"passed"}))):
+                continue
+            if _holds(space, ([earlier, later], SPEAKS)):
+                alone = earlier.rule.when is None and later.rule.when is None
+                said = (
+                    f"no value of {later.rule.fact} is both {later.rule.bound} and {earlier.rule.bound} "
+                    f"({earlier.rule.id}), so nothing could ever be accepted"
+                    + ("" if alone else " where both rules speak")
+                )
+                yield Finding("error", "contradictory", later.rule.id, said)
+
+
+def _redundancies(space: Space, rules: Sequence[Constraint]) -> Iterator[Finding]:
+    """Rules that another one covers: a warning for the same fact, else a note; of two that say the same the later."""
+    gone: set[str] = set()
+    for index, rule in reversed(list(enumerate(rules))):
+        for at, other in enumerate(rules):
+            shared = set(rule.facts) & set(other.facts)
+            if at == index or other.rule.id in gone or not shared or not _covers(space, other, rule):
+                continue
+            if at > index and _covers(space, rule, other):
+                continue  # they say the same, and this is the earlier one
+            whole = not _holds(space, ([rule], frozenset({"missing"})), ([other], OK))
+            same_fact = other.rule.fact == rule.rule.fact
+            if not whole and not (same_fact and other.rule.when is None):
+                continue
+            gone.add(rule.rule.id)
+            told = f"{other.rule.id} ({other.rule.fact} {other.rule.bound}, {other.rule.otherwise})"
+            kept = "" if whole else f"; it still asks that {rule.facts[0]} is there"
+            said = f"wherever it refuses {told} refuses too{kept}"
+            yield Finding("warning" if same_fact else "note", "redundant", rule.rule.id, said)
+            break
+
+
+def _covers(space: Space, other: Constraint, rule: Constraint) -> bool:
+    """Whether the other refuses at least as badly wherever the rule fails."""
+    if rule.remedy == Verdict.REJECT:
+        return other.remedy == Verdict.REJECT and not _holds(space, ([rule], FAILED), ([other], NOT_FAILED))
+    return not _holds(space, ([rule], FAILED), ([other], OK))
