@@ -90,6 +90,27 @@ class AnchorSettings(_Section):
     """k of pass^k: all of so many samples have to pass."""
     temperature: float = Field(0.4, gt=0, le=2)
     """Sampling temperature of the confirmation."""
+    live_wins: int = Field(2, ge=2)
+    """Live packs in a row that have to win a task for it to count as confirmed without samples."""
+    retries: int = Field(3, ge=0, le=20)
+    """How often a lost anchor is tried again before it counts as lost; each try is a batch of its own."""
+    flake_limit: float = Field(0.2, gt=0, le=1)
+    """Share of its last runs in which a task both failed and passed, from which on it is no anchor."""
+    flake_runs: int = Field(20, ge=5)
+    """How many of its last runs that share is taken over; fewer than five say nothing."""
+    hidden_share: float = Field(0.25, ge=0, lt=1)
+    """Of the surgery split's anchors that were never rows, how many stay out of every training for now."""
+    rotate_passes: int = Field(10, ge=1)
+    """Passes after which another part is hidden."""
+
+
+class StatisticsSettings(_Section):
+    """What chance may do."""
+
+    alpha: float = Field(0.05, gt=0, lt=1)
+    """Chance of a false promotion over a whole campaign; each look at the benches is paid from it."""
+    ladder_step_tasks: float = Field(1, gt=0)
+    """Steps of the Ladder: the proposer is told of dev wins only where they beat the best ones by so many."""
 
 
 class CapsuleSettings(_Section):
@@ -158,6 +179,7 @@ class Settings(BaseSettings):
     organ: OrganSettings = OrganSettings()
     search: SearchSettings = SearchSettings()
     anchors: AnchorSettings = AnchorSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     capsule: CapsuleSettings = CapsuleSettings()
     grading: GradingSettings = GradingSettings()
     loop: LoopSettings = LoopSettings()

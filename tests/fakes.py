@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autosurgeon.core.decision import Decision
-from autosurgeon.core.jobs import GenerateJob, GenerateResult, MergeJob, MergeResult, Result, TrainJob, TrainResult
+from autosurgeon.core.jobs import (
+    CompareJob,
+    CompareResult,
+    GenerateJob,
+    GenerateResult,
+    MergeJob,
+    MergeResult,
+    Result,
+    TrainJob,
+    TrainResult,
+)
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
@@ -18,6 +28,20 @@ from autosurgeon.core.value import Value
 
 Knows = Callable[[int, str], bool]
 """(generation of the weights, task id) -> whether the model of that generation solves the task."""
+
+NEAR_TWINS = CompareResult(
+    rows=1,
+    tokens=10,
+    kl=0.001,
+    largest_kl=0.001,
+    flips=0,
+    flipped_rows=0,
+    loss_a=0.3,
+    loss_b=0.3,
+    missing_tensors=(),
+    foreign_tensors=(),
+    reshaped_tensors=(),
+)
 
 
 @dataclass
@@ -62,6 +86,7 @@ class ScriptedCapsules:
     knows: Knows
     before: Callable[[Value], None] = lambda job: None
     trained: int = 0
+    compared: CompareResult = NEAR_TWINS
     jobs: list[Value] = field(default_factory=list)
 
     def warm_up(self) -> None:
@@ -78,6 +103,8 @@ class ScriptedCapsules:
             return self._train(job, workdir)
         if isinstance(job, MergeJob):
             return self._merge(job, workdir)
+        if isinstance(job, CompareJob):
+            return self.compared
         assert isinstance(job, GenerateJob)
         return self._generate(job, workdir)
 
@@ -97,6 +124,10 @@ class ScriptedCapsules:
             loss_fraction=0.8,
             gradient_norm=1.0,
             stopped_by=None,
+            epoch_losses=(0.6, *[0.5] * (job.epochs - 1)),
+            kl_poison=0.05,
+            anchor_loss_before=0.3,
+            anchor_loss_after=0.31,
         )
 
     def _merge(self, job: MergeJob, workdir: Path) -> MergeResult:

@@ -44,6 +44,10 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
         from autosurgeon.capsule.merge import merge
 
         return merge
+    if name == "compare":
+        from autosurgeon.capsule.compare import compare
+
+        return compare
     from autosurgeon.capsule.pretrain import pretrain
 
     return pretrain
@@ -91,7 +95,7 @@ def _become_capsule(parent: int, request: dict[str, str]) -> None:
 
 def serve() -> int:
     """Import the stack, say so, then fork one capsule per request until standard input ends."""
-    for verb in ("generate", "merge", "train"):
+    for verb in ("generate", "merge", "train", "compare"):
         verb_of(verb)  # its module imports the stack
 
     # The protocol keeps a descriptor of its own: libraries write to standard output as they please.

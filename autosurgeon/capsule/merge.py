@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 
 from autosurgeon.capsule.workdir import Progress
 from autosurgeon.core.jobs import MergeJob, MergeResult
+from autosurgeon.core.shapes import weight_files
 from autosurgeon.core.tensorfile import Tensor, header_bytes, padded_header, parse_header
 from autosurgeon.errors import PackError
 
@@ -72,14 +73,6 @@ def read_adapter(folder: Path) -> Adapter:
     if not pairs or 2 * len(pairs) != len(state):
         raise PackError("an adapter holds other tensors than LoRA pairs", got=f"{len(state)} tensors", where=folder)
     return Adapter(pairs, scale)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The checkpoint's safetensors files, in order; PackError when there are none."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise PackError("a checkpoint has no safetensors weights", wanted="model.safetensors", where=folder)
-    return files
 
 
 def _sources(descriptors: list[int], files: list[Path]) -> list[Source]:

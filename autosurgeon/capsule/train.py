@@ -7,20 +7,22 @@ import math
 import random
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, get_peft_model
 
-from autosurgeon.capsule.batches import batches_by_length, to_tensors, tokenize_rows
+from autosurgeon.capsule.batches import TokenRow, batches_by_length, to_tensors, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
-from autosurgeon.capsule.workdir import Progress, read_jsonl, write_whole
+from autosurgeon.capsule.divergence import Divergence, bounded_batches, finite, predictor, score_batches
+from autosurgeon.capsule.workdir import Progress, read_rows, write_whole
 from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import UserError
 
 WARM_UP_STEPS = 3
 MAX_GRADIENT_NORM = 1.0
+MAX_MEASURED_ROWS = 64  # of a kind: a mean over their tokens moves by less than what a policy would act on
 WINDOWS_PER_EPOCH = 4  # the reported loss is the mean over the last quarter of an epoch
 
 
@@ -31,22 +33,29 @@ class LossMeter:
         self._steps_per_epoch = steps_per_epoch
         self._window: deque[float] = deque(maxlen=max(1, steps_per_epoch // WINDOWS_PER_EPOCH))
         self._first_epoch: list[float] = []
+        self._epoch: list[float] = []
+        self.epoch_losses: list[float] = []
 
     def add(self, loss: float) -> None:
         """Count one step."""
         self._window.append(loss)
         if len(self._first_epoch) < self._steps_per_epoch:
             self._first_epoch.append(loss)
+        self._epoch.append(loss)
+        if len(self._epoch) == self._steps_per_epoch:
+            mean = sum(self._epoch) / self._steps_per_epoch
+            self.epoch_losses += [mean] if math.isfinite(mean) else []  # one that broke was not read to its end
+            self._epoch.clear()
 
     @property
     def loss(self) -> float | None:
         """Mean over the window; None when it is not a finite number."""
-        return _finite(sum(self._window) / len(self._window)) if self._window else None
+        return finite(sum(self._window) / len(self._window)) if self._window else None
 
     @property
     def first_epoch_loss(self) -> float | None:
         """Mean over the first epoch, or what there is of it."""
-        return _finite(sum(self._first_epoch) / len(self._first_epoch)) if self._first_epoch else None
+        return finite(sum(self._first_epoch) / len(self._first_epoch)) if self._first_epoch else None
 
     @property
     def loss_fraction(self) -> float | None:
@@ -64,10 +73,6 @@ class LossMeter:
             if observed is not None and observed < rule.at_least:
                 return rule.rule_id
         return None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def linear_layers(model: Any) -> list[str]:
@@ -98,14 +103,45 @@ def _save(model: Any, folder: Path) -> None:
     (folder / "README.md").unlink(missing_ok=True)
 
 
-def train(job: TrainJob, workdir: Path) -> TrainResult:
-    """Train and save to `adapter/`; a loss that is no number ends training and is reported as None."""
-    tokenizer = open_tokenizer(job.base)
-    pairs = [(row["prompt"], row["completion"]) for row in read_jsonl(job.rows)]
-    rows = tokenize_rows(tokenizer, pairs, job.max_tokens)
-    if not rows:
+class Rows(NamedTuple):
+    """What is learned, and what the tuned model and its parent are held against each other on."""
+
+    learned: list[TokenRow]
+    poison: list[TokenRow]
+    probe: list[TokenRow]
+
+
+def evenly_spaced(rows: list[TokenRow], most: int = MAX_MEASURED_ROWS) -> list[TokenRow]:
+    """At most `most` of the rows, over all of their order: files are sorted by bench, and each should be there."""
+    return [rows[index * len(rows) // most] for index in range(most)] if len(rows) > most else rows
+
+
+def _read(job: TrainJob, tokenizer: Any) -> Rows:
+    taught = read_rows(job.rows)
+    probe = [] if job.probe is None else read_rows(job.probe)
+    if not taught:
         raise UserError("there is nothing to train on", got="0 rows", where=job.rows)
-    model = _adapted(job)
+
+    def tokenized(rows: list[dict[str, Any]]) -> list[TokenRow]:
+        return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
+
+    learned = tokenized(taught)
+    poison = [tokens for tokens, row in zip(learned, taught, strict=True) if row.get("why") == "poison"]
+    return Rows(learned, evenly_spaced(poison), evenly_spaced(tokenized(probe)))
+
+
+class Fit(NamedTuple):
+    """What training left: its losses, how far it came, and why it ended early."""
+
+    meter: LossMeter
+    steps: int
+    tokens: int
+    largest_norm: float
+    stopped_by: str | None
+
+
+def _fit(job: TrainJob, model: Any, rows: list[TokenRow], pad_id: int, progress: Progress) -> Fit:
+    """Train the adapter in place until the rows are read, a stop rule speaks or the loss is no number."""
     weights = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=job.lr, weight_decay=0.0)
     steps_per_epoch = math.ceil(len(rows) / job.batch_rows)
@@ -113,12 +149,12 @@ def train(job: TrainJob, workdir: Path) -> TrainResult:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.05, 1 - step / steps)
     )
-    rng, meter, progress = random.Random(job.seed), LossMeter(steps_per_epoch), Progress(workdir, steps)
+    rng, meter = random.Random(job.seed), LossMeter(steps_per_epoch)
     step, tokens, largest_norm, stopped_by = 0, 0, 0.0, None
     model.train()
-    while step < steps and stopped_by is None:
+    for _ in range(job.epochs):
         for batch in batches_by_length(rows, job.batch_rows, rng):
-            loss = model(**to_tensors(batch, tokenizer.pad_token_id, model.device)).loss
+            loss = model(**to_tensors(batch, pad_id, model.device)).loss
             loss.backward()
             norm = float(torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM))
             optimizer.step()
@@ -130,21 +166,57 @@ def train(job: TrainJob, workdir: Path) -> TrainResult:
             progress.step(step, force=True, loss=round(loss.item(), 5), gradient_norm=round(norm, 4), tokens=tokens)
             stopped_by = meter.broken_rule(job.stop_rules)
             if stopped_by is not None or meter.loss is None:
-                break
-        if meter.loss is None:
-            break
+                return Fit(meter, step, tokens, largest_norm, stopped_by)
+    return Fit(meter, step, tokens, largest_norm, stopped_by)
+
+
+def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokenizer: Any) -> Divergence:
+    """The tuned model (a) against the same one with its adapter disabled (b), which is the parent: no second load."""
+    tuned = predictor(model, tokenizer.pad_token_id)
+
+    def parent(batch: list[TokenRow]) -> torch.Tensor:
+        with model.disable_adapter():
+            return tuned(batch)
+
+    model.eval()
+    return score_batches(tuned, parent, bounded_batches(rows, job.batch_rows, len(tokenizer)))
+
+
+def train(job: TrainJob, workdir: Path) -> TrainResult:
+    """Train and save to `adapter/`, then measure what it did to the parent.
+
+    A loss that is no number ends training and is reported as None.
+
+    Raises:
+        UserError: there are no rows, or one has no prompt or completion.
+        PackError: there is no base.
+
+    """
+    tokenizer = open_tokenizer(job.base)
+    rows = _read(job, tokenizer)
+    model = _adapted(job)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    steps_per_epoch = math.ceil(len(rows.learned) / job.batch_rows)
+    progress = Progress(workdir, steps_per_epoch * job.epochs)
+    fit = _fit(job, model, rows.learned, tokenizer.pad_token_id, progress)
     progress.close()
     _save(model, workdir / "adapter")
+    poison = _held_against_parent(job, model, rows.poison, tokenizer)
+    probe = _held_against_parent(job, model, rows.probe, tokenizer)
     return TrainResult(
         adapter="adapter",
-        rows=len(rows),
-        steps=step,
-        epochs=step / steps_per_epoch,
-        tokens=tokens,
-        trainable_parameters=sum(p.numel() for p in weights),
-        loss=meter.loss,
-        first_epoch_loss=meter.first_epoch_loss,
-        loss_fraction=meter.loss_fraction,
-        gradient_norm=_finite(largest_norm),
-        stopped_by=stopped_by,
+        rows=len(rows.learned),
+        steps=fit.steps,
+        epochs=fit.steps / steps_per_epoch,
+        tokens=fit.tokens,
+        trainable_parameters=trainable,
+        loss=fit.meter.loss,
+        first_epoch_loss=fit.meter.first_epoch_loss,
+        loss_fraction=fit.meter.loss_fraction,
+        gradient_norm=finite(fit.largest_norm),
+        stopped_by=fit.stopped_by,
+        epoch_losses=tuple(fit.meter.epoch_losses),
+        kl_poison=poison.kl,
+        anchor_loss_before=probe.loss_b,
+        anchor_loss_after=probe.loss_a,
     )

@@ -26,6 +26,16 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         raise UserError("a file is missing", where=path) from error
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSONL file; UserError names the one that lacks a prompt or a completion."""
+    rows = []
+    for number, row in enumerate(read_jsonl(path), start=1):
+        if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("prompt", "completion")):
+            raise UserError("a row has no prompt or no completion", wanted="both, as strings", where=f"{path}:{number}")
+        rows.append(row)
+    return rows
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write, flush to disk and rename, so that a reader never sees half of it."""
     staged = path.with_name(path.name + ".part")

@@ -33,7 +33,7 @@ class TrainJob(Value):
     verb: Literal["train"] = "train"
     base: Path
     rows: Path
-    """JSONL with `prompt` and `completion`."""
+    """JSONL with `prompt`, `completion` and `why`: rows whose `why` is `poison` are what `kl_poison` is measured on."""
     epochs: int
     lr: float
     rank: int
@@ -44,6 +44,8 @@ class TrainJob(Value):
     max_tokens: int
     seed: int
     stop_rules: tuple[StopRule, ...] = ()
+    probe: Path | None = None
+    """JSONL with `prompt` and `completion`, none of it trained on: wins whose loss is measured before and after."""
 
 
 class GenerateJob(Value):
@@ -69,6 +71,23 @@ class MergeJob(Value):
     adapter: Path
 
 
+class CompareJob(Value):
+    """Hold model b against model a: the tensors of their files, and what they predict on the rows, teacher-forced."""
+
+    verb: Literal["compare"] = "compare"
+    a: Path
+    a_adapter: Path | None = None
+    """Applied, not merged."""
+    quantization: Quantization = Quantization.NONE
+    """Of a's base, as the adapter was trained on it."""
+    b: Path
+    b_adapter: Path | None = None
+    rows: Path
+    """JSONL with `prompt` and `completion`."""
+    batch_rows: int
+    max_tokens: int
+
+
 class PretrainJob(Value):
     """Train a small base model from scratch, with its own tokenizer."""
 
@@ -84,12 +103,16 @@ class PretrainJob(Value):
     seed: int
 
 
-AnyJob = Annotated[TrainJob | GenerateJob | MergeJob | PretrainJob, Field(discriminator="verb")]
-JOB: TypeAdapter[TrainJob | GenerateJob | MergeJob | PretrainJob] = TypeAdapter(AnyJob)
+Job = TrainJob | GenerateJob | MergeJob | CompareJob | PretrainJob
+JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="verb")])
 
 
 class TrainResult(Value):
-    """What a training run measured; losses are mean cross-entropy in nats per learned token."""
+    """What a training run measured; losses are mean cross-entropy in nats per learned token.
+
+    What needs the parent is measured at the end, teacher-forced, with the adapter in place and with it disabled, on at
+    most 64 rows of a kind, evenly spaced over their order. None where there is no such row or a number is not finite.
+    """
 
     verb: Literal["train"] = "train"
     adapter: str
@@ -107,16 +130,16 @@ class TrainResult(Value):
     """`loss` over `first_epoch_loss`; 1 until the first epoch is over."""
     gradient_norm: float | None
     """The largest norm before clipping."""
-    kl_poison: float | None = None
-    """Mean KL of the tuned model from its parent on poison rows, nats per completion token."""
-    anchor_loss_before: float | None = None
-    """The parent's mean loss on the probe rows; None without a probe."""
-    anchor_loss_after: float | None = None
-    """The tuned model's."""
-    epoch_losses: tuple[float, ...] = ()
-    """Mean loss of each finished epoch."""
     stopped_by: str | None
     """The rule that ended training early."""
+    epoch_losses: tuple[float, ...] = ()
+    """Mean of the steps of each epoch that was read to its end."""
+    kl_poison: float | None = None
+    """Mean of KL(tuned || parent) over the tokens of poison completions, in nats per token."""
+    anchor_loss_before: float | None = None
+    """The parent's on the probe."""
+    anchor_loss_after: float | None = None
+    """The tuned model's on the same rows."""
 
 
 class GenerateResult(Value):
@@ -141,21 +164,28 @@ class MergeResult(Value):
 
 
 class CompareResult(Value):
-    """How two models differ on the same rows."""
+    """How far b is from a, over the completion tokens of the rows, in nats per token; None where one was not finite."""
 
     verb: Literal["compare"] = "compare"
-    kl: float | None
-    """Mean KL of a from b, nats per completion token."""
-    largest_kl: float | None
-    flips: int
-    flipped_rows: int
-    tokens: int
     rows: int
+    """Those that have a completion within `max_tokens`."""
+    tokens: int
+    kl: float | None
+    """Mean of KL(a || b) over tokens."""
+    largest_kl: float | None
+    """The largest of the rows' means."""
+    flips: int
+    """Tokens where the two most likely ones differ, or where a model's numbers are not finite."""
+    flipped_rows: int
+    """Rows with a flip."""
     loss_a: float | None
     loss_b: float | None
-    missing_tensors: tuple[str, ...] = ()
-    foreign_tensors: tuple[str, ...] = ()
-    reshaped_tensors: tuple[str, ...] = ()
+    missing_tensors: tuple[str, ...]
+    """What a's base has and b's lacks; such a tensor is filled at random where b is run."""
+    foreign_tensors: tuple[str, ...]
+    """What b's base has and a's lacks."""
+    reshaped_tensors: tuple[str, ...]
+    """What both have in different shapes; where there is one, b is not run and every token counts as flipped."""
 
 
 class PretrainResult(Value):
@@ -169,7 +199,7 @@ class PretrainResult(Value):
     loss: float
 
 
-Result = TrainResult | GenerateResult | MergeResult | PretrainResult
+Result = TrainResult | GenerateResult | MergeResult | CompareResult | PretrainResult
 
 
 class Outcome(Value):

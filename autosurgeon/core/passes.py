@@ -47,3 +47,8 @@ TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.HELD: set(),
     PassState.FAILED: set(),
 }
+REOPENINGS: dict[PassState, set[PassState]] = {
+    ended: {PassState.PLANNED, PassState.TRAINED, PassState.SMOKED, PassState.PACKED}
+    for ended in (PassState.REJECTED, PassState.HELD)
+}
+"""What a person's override may make of a pass that a gate ended: it stands where that gate would have let it go on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -54,6 +54,38 @@ class StageRecord(NamedTuple):
     error: str | None
     seconds: float
     at: str
+
+
+class StageOutput(NamedTuple):
+    """A committed stage: what it came back with, and how long it took."""
+
+    name: str
+    output: dict[str, Any]
+    seconds: float
+
+
+class AnchorRun(NamedTuple):
+    """One anchor on one occasion: tries with the same weights, and how many passed."""
+
+    occasion: str
+    task_id: str
+    tries: int
+    passed: int
+
+    @property
+    def is_flaky(self) -> bool:
+        """Whether the same weights both failed and passed it."""
+        return 0 < self.passed < self.tries
+
+
+class Quarantine(Value):
+    """An anchor that a person set aside for a while."""
+
+    task_id: str
+    reason: str
+    by: str
+    at: str
+    expires_at: str
 
 
 class RunRecord(Value):

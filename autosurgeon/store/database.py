@@ -52,7 +52,7 @@ def open_database(path: Path, *, create: bool) -> Engine:
                     wanted=f"at most {SCHEMA_VERSION}",
                     where=path,
                 )
-            if found == 0:
+            if found < SCHEMA_VERSION:
                 SQLModel.metadata.create_all(connection)
                 connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
     except DBAPIError as error:

@@ -10,19 +10,19 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
-from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
-from autosurgeon.core.passes import TRANSITIONS, PassState
+from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import Feedback, Live, PassRecord, RunRecord, StageRecord
-from autosurgeon.errors import StoreError, UserError
+from autosurgeon.core.records import AnchorRun, Feedback, PassRecord, RunRecord, StageOutput, StageRecord
+from autosurgeon.errors import UserError
 from autosurgeon.store.database import open_database, transaction, utc_now
+from autosurgeon.store.judged import Judged, move
+from autosurgeon.store.measured import Measured
 from autosurgeon.store.tables import (
+    AnchorRunRow,
     BenchRow,
     ConfirmationRow,
-    DecisionRow,
-    LiveRow,
     PackRow,
     PassRow,
     RunRow,
@@ -30,8 +30,8 @@ from autosurgeon.store.tables import (
 )
 
 
-class SqlStore:
-    """All that is remembered of one workspace."""
+class SqlStore(Measured, Judged):
+    """All that is remembered of one workspace; runs, passes and stages here, the rest in its two parents."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
         self._engine: Engine = open_database(path, create=create)
@@ -120,6 +120,22 @@ class SqlStore:
             rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
             return [StageRecord(r.scope, r.name, r.attempt, r.error, r.seconds, r.at) for r in rows]
 
+    def stage_outputs(self, scope: str) -> list[StageOutput]:
+        """Every committed stage of a scope, oldest first; of one that was run again the last."""
+        with transaction(self._engine) as session:
+            rows = session.exec(
+                select(StageRow)
+                .where(StageRow.scope == scope, col(StageRow.output).is_not(None))
+                .order_by(col(StageRow.id))
+            )
+            found = {row.name: StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows}
+            return list(found.values())
+
+    def stage_seconds(self) -> float:
+        """What all stages took together, those that failed too."""
+        with transaction(self._engine) as session:
+            return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
+
     def failed_attempts(self, scope: str, name: str) -> int:
         """How often a stage was tried in vain."""
         return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
@@ -140,6 +156,7 @@ class SqlStore:
         envelopes: tuple[str, str, Iterable[Envelope]] | None = None,
         confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None,
         pack: tuple[Manifest, int | None] | None = None,
+        anchor_runs: Iterable[AnchorRun] = (),
     ) -> None:
         """Commit a stage's output with everything that it measured or made.
 
@@ -151,6 +168,7 @@ class SqlStore:
             envelopes: (pack, occasion, results).
             confirmations: (pack, {task: (samples, passed)}).
             pack: (manifest, pass number or None for a base).
+            anchor_runs: how anchors fared.
 
         """
         with transaction(self._engine) as session:
@@ -167,120 +185,17 @@ class SqlStore:
                     session.add(ConfirmationRow(pack=digest, task_id=task_id, samples=samples, passed=passed))
             if pack is not None:
                 _add_pack(session, *pack)
-
-    # --- what was measured --------------------------------------------------------------------------------------
-
-    def envelopes(self, pack: str, occasion: str | None = None) -> dict[str, Envelope]:
-        """A pack's results by task id; over all occasions, a task's newest one."""
-        query = select(BenchRow).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
-        if occasion is not None:
-            query = query.where(BenchRow.occasion == occasion)
-        with transaction(self._engine) as session:
-            return {row.task_id: Envelope.model_validate_json(row.envelope) for row in session.exec(query)}
-
-    def confirmations(self, pack: str) -> dict[str, tuple[int, int]]:
-        """(samples, passed) of a pack's sampled wins."""
-        with transaction(self._engine) as session:
-            rows = session.exec(select(ConfirmationRow).where(ConfirmationRow.pack == pack))
-            return {row.task_id: (row.samples, row.passed) for row in rows}
-
-    def packs(self) -> list[tuple[Manifest, int | None, str]]:
-        """(manifest, pass number, when) of every pack, oldest first."""
-        with transaction(self._engine) as session:
-            rows = session.exec(select(PackRow).order_by(col(PackRow.at)))
-            return [(Manifest.model_validate_json(row.manifest), row.pass_number, row.at) for row in rows]
-
-    def find_pack(self, prefix: str) -> str:
-        """The one pack whose digest begins so; UserError when there is none, or more than one."""
-        found = [manifest.digest for manifest, _, _ in self.packs() if manifest.digest.startswith(prefix)]
-        if len(found) != 1:
-            got = f"{prefix!r}, which fits {len(found)} packs"
-            wanted = "see `autosurgeon pack list`"
-            raise UserError("a pack is named by the first digits of its digest", got=got, wanted=wanted)
-        return found[0]
-
-    # --- decisions and the live pointer -------------------------------------------------------------------------
-
-    def live(self) -> Live | None:
-        """The live version; None in a workspace that has none yet."""
-        history = self.live_history()
-        return history[-1] if history else None
-
-    def live_history(self) -> list[Live]:
-        """Every version, oldest first."""
-        with transaction(self._engine) as session:
-            rows = session.exec(select(LiveRow).order_by(col(LiveRow.version)))
-            return [Live(row.version, row.pack, row.decision_id, row.at) for row in rows]
-
-    def decide(
-        self,
-        decision: Decision,
-        *,
-        state: PassState | None = None,
-        feedback: Feedback | None = None,
-        live_pack: str | None = None,
-        pack: str | None = None,
-    ) -> Decision:
-        """Write a decision and all that it changes, in one transaction; the decision as written.
-
-        Args:
-            decision: written once; deciding the same id again is an error.
-            state: the pass's new state.
-            feedback: what the proposer will be told.
-            live_pack: the pack that becomes the next live version.
-            pack: the pack that the pass made.
-
-        """
-        with transaction(self._engine) as session:
-            if live_pack is not None:
-                version = (session.exec(select(func.max(LiveRow.version))).one() or 0) + 1
-                decision = decision.model_copy(update={"live_version": version, "pack": live_pack})
-                session.add(LiveRow(version=version, pack=live_pack, decision_id=decision.decision_id, at=decision.at))
-            judgement = decision.judgement
-            session.add(
-                DecisionRow(
-                    decision_id=decision.decision_id,
-                    pass_number=decision.pass_number,
-                    phase=judgement.phase if judgement else None,
-                    verdict=judgement.verdict if judgement else None,
-                    action=decision.action,
-                    record=json.dumps(decision.record()),
-                    at=decision.at,
-                )
-            )
-            if decision.pass_number is not None and state is not None:
-                row = session.get_one(PassRow, decision.pass_number)
-                _move(row, state)
-                row.reason = decision.reason
-                row.verdict = judgement.verdict if judgement else row.verdict
-                row.pack = pack or row.pack
-                row.feedback = feedback.model_dump_json() if feedback else row.feedback
-        return decision
+            session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
 
     def advance(self, number: int, state: PassState, *, pack: str | None = None, reason: str | None = None) -> None:
         """Move a pass to its next state without a decision: a stage is done, or the world failed."""
         with transaction(self._engine) as session:
             row = session.get_one(PassRow, number)
-            _move(row, state)
+            move(row, state)
             row.pack = pack or row.pack
             row.reason = reason if reason is not None else row.reason
             if state == PassState.FAILED:
                 row.feedback = Feedback(failed=True).model_dump_json()
-
-    def decisions(self, pass_number: int | None = None) -> list[Decision]:
-        """Every decision, oldest first; those of one pass, if named."""
-        query = select(DecisionRow).order_by(col(DecisionRow.seq))
-        if pass_number is not None:
-            query = query.where(DecisionRow.pass_number == pass_number)
-        with transaction(self._engine) as session:
-            return [Decision.model_validate_json(row.record) for row in session.exec(query)]
-
-
-def _move(row: PassRow, state: PassState) -> None:
-    if state not in TRANSITIONS[PassState(row.state)]:
-        raise StoreError(f"pass {row.number} cannot go from {row.state} to {state}")
-    row.state = state
-    row.ended_at = utc_now() if state.is_finished else None
 
 
 def _pass_record(row: PassRow) -> PassRecord:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: policies, looks, anchor runs and quarantines; tables alone, so an older database only gains them."""
 
 
 class RunRow(SQLModel, table=True):
@@ -101,6 +102,51 @@ class DecisionRow(SQLModel, table=True):
     action: str
     record: str
     at: str
+
+
+class PolicyRow(SQLModel, table=True):
+    """A policy that judged something here, whole, so that a decision can be explained by what was in force."""
+
+    __tablename__ = "policy"
+    digest: str = Field(primary_key=True)
+    content: str
+    at: str
+
+
+class LookRow(SQLModel, table=True):
+    """A look at the benches that was paid for; a pass looks once, however often it is continued."""
+
+    __tablename__ = "look"
+    look: int = Field(primary_key=True)
+    pass_number: int = Field(unique=True)
+    alpha: float
+    left: float
+    at: str
+
+
+class AnchorRunRow(SQLModel, table=True):
+    """One anchor on one occasion: how often it was tried with the same weights, and how often it passed."""
+
+    __tablename__ = "anchor_run"
+    __table_args__ = (UniqueConstraint("occasion", "task_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    occasion: str
+    task_id: str = Field(index=True)
+    tries: int
+    passed: int
+    at: str
+
+
+class QuarantineRow(SQLModel, table=True):
+    """An anchor that a person set aside for a while."""
+
+    __tablename__ = "quarantine"
+    id: int | None = Field(default=None, primary_key=True)
+    task_id: str = Field(index=True)
+    reason: str
+    by: str
+    at: str
+    expires_at: str
 
 
 class LiveRow(SQLModel, table=True):

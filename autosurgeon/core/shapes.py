@@ -1,0 +1,67 @@
+"""What a checkpoint's headers say of its tensors, and of an adapter that would be trained on them; reads no weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from autosurgeon.core.tensorfile import Tensor, header_bytes, parse_header
+from autosurgeon.errors import PackError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+# Matrices that are no linear layer, by the last module name that transformers' decoders give them; and the output
+# layer, which a pass never adapts.
+NOT_ADAPTED = frozenset(
+    {"embed_tokens", "embed_positions", "embed_in", "word_embeddings", "token_type_embeddings", "wte", "wpe", "lm_head"}
+)
+
+
+def lora_parameters(shapes: Shapes, rank: int) -> int:
+    """How many parameters a LoRA of `rank` on every linear layer but the output one trains: rank * (in + out) each.
+
+    Exact for decoders whose linear layers are stored one matrix a layer, as Llama's, Qwen's and Mistral's are; not for
+    mixtures of experts, whose stored matrices transformers joins. Formula: Hu et al. 2021, LoRA, section 4.1.
+    """
+    return sum(rank * sum(shape) for name, shape in shapes.items() if len(shape) == 2 and _is_adapted(name))
+
+
+def _is_adapted(name: str) -> bool:
+    module, _, kind = name.rpartition(".")
+    return kind == "weight" and module.rpartition(".")[2] not in NOT_ADAPTED
+
+
+def lora_parameters_of(folder: Path, rank: int) -> int:
+    """`lora_parameters` of a checkpoint folder, in one file or several; PackError as `checkpoint_shapes`."""
+    return lora_parameters(checkpoint_shapes(folder), rank)
+
+
+def checkpoint_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each of a checkpoint's tensors, by name, from the headers of all its weight files.
+
+    Raises:
+        PackError: there is no weight file, or one is cut short, has a tail or a header that does not add up.
+
+    """
+    return {tensor.name: tensor.shape for file in weight_files(folder) for tensor in _tensors(file)}
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The checkpoint's safetensors files, in order; PackError when there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise PackError("a checkpoint has no safetensors weights", wanted="model.safetensors", where=folder)
+    return files
+
+
+def _tensors(path: Path) -> tuple[Tensor, ...]:
+    with path.open("rb") as file:
+        length = header_bytes(file.read(8), str(path))
+        raw = file.read(length)
+    if len(raw) != length:
+        raise PackError("a weight file is cut short", got=f"{len(raw)} bytes of header", wanted=length, where=path)
+    header = parse_header(raw, str(path))
+    if path.stat().st_size != header.file_bytes:
+        got = f"{path.stat().st_size} bytes"
+        raise PackError("a weight file is cut short or has a tail", got=got, wanted=header.file_bytes, where=path)
+    return header.tensors

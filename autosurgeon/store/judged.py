@@ -1,0 +1,156 @@
+"""What was judged: decisions, the live pointer, policies, looks that were paid for, anchors that were set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sqlalchemy import Engine
+from sqlmodel import col, func, select
+
+from autosurgeon.core.decision import Alpha, Decision
+from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState
+from autosurgeon.core.records import Feedback, Live, Quarantine
+from autosurgeon.errors import StoreError, UserError
+from autosurgeon.store.database import transaction, utc_now
+from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
+
+
+class Judged:
+    """The part of the store that holds judgements and what they changed."""
+
+    _engine: Engine
+
+    def live(self) -> Live | None:
+        """The live version; None in a workspace that has none yet."""
+        history = self.live_history()
+        return history[-1] if history else None
+
+    def live_history(self) -> list[Live]:
+        """Every version, oldest first."""
+        with transaction(self._engine) as session:
+            rows = session.exec(select(LiveRow).order_by(col(LiveRow.version)))
+            return [Live(row.version, row.pack, row.decision_id, row.at) for row in rows]
+
+    def decide(
+        self,
+        decision: Decision,
+        *,
+        state: PassState | None = None,
+        feedback: Feedback | None = None,
+        live_pack: str | None = None,
+        pack: str | None = None,
+    ) -> Decision:
+        """Write a decision and all that it changes, in one transaction; the decision as written.
+
+        Args:
+            decision: written once; deciding the same id again is an error.
+            state: the pass's new state.
+            feedback: what the proposer will be told.
+            live_pack: the pack that becomes the next live version.
+            pack: the pack that the pass made.
+
+        """
+        with transaction(self._engine) as session:
+            if live_pack is not None:
+                version = (session.exec(select(func.max(LiveRow.version))).one() or 0) + 1
+                decision = decision.model_copy(update={"live_version": version, "pack": live_pack})
+                session.add(LiveRow(version=version, pack=live_pack, decision_id=decision.decision_id, at=decision.at))
+            judgement = decision.judgement
+            session.add(
+                DecisionRow(
+                    decision_id=decision.decision_id,
+                    pass_number=decision.pass_number,
+                    phase=judgement.phase if judgement else None,
+                    verdict=judgement.verdict if judgement else None,
+                    action=decision.action,
+                    record=json.dumps(decision.record()),
+                    at=decision.at,
+                )
+            )
+            if decision.pass_number is not None and state is not None:
+                row = session.get_one(PassRow, decision.pass_number)
+                move(row, state, reopen=decision.action == "override" and PassState(row.state).is_finished)
+                row.reason = decision.reason
+                row.verdict = judgement.verdict if judgement else row.verdict
+                row.pack = pack or row.pack
+                row.feedback = feedback.model_dump_json() if feedback else row.feedback
+        return decision
+
+    def decisions(self, pass_number: int | None = None) -> list[Decision]:
+        """Every decision, oldest first; those of one pass, if named."""
+        query = select(DecisionRow).order_by(col(DecisionRow.seq))
+        if pass_number is not None:
+            query = query.where(DecisionRow.pass_number == pass_number)
+        with transaction(self._engine) as session:
+            return [Decision.model_validate_json(row.record) for row in session.exec(query)]
+
+    def each_decision(self) -> Iterator[Decision]:
+        """Every decision, oldest first, one at a time: for those who read thousands."""
+        query = select(DecisionRow.record).order_by(col(DecisionRow.seq))
+        with transaction(self._engine) as session:
+            for record in session.exec(query.execution_options(yield_per=200)):
+                yield Decision.model_validate_json(record)
+
+    def decision(self, decision_id: str) -> Decision:
+        """One decision; UserError when there is none of that id."""
+        with transaction(self._engine) as session:
+            row = session.exec(select(DecisionRow).where(DecisionRow.decision_id == decision_id)).first()
+            if row is None:
+                wanted = "one of `autosurgeon audit log`"
+                raise UserError("there is no such decision", got=repr(decision_id), wanted=wanted)
+            return Decision.model_validate_json(row.record)
+
+    # --- policies, looks and quarantines -----------------------------------------------------------------------
+
+    def keep_policy(self, digest: str, content: str) -> None:
+        """Keep a policy as JSON; once, by its digest."""
+        with transaction(self._engine) as session:
+            if session.get(PolicyRow, digest) is None:
+                session.add(PolicyRow(digest=digest, content=content, at=utc_now()))
+
+    def policy(self, digest: str) -> str | None:
+        """A policy that judged something here, as JSON."""
+        with transaction(self._engine) as session:
+            row = session.get(PolicyRow, digest)
+            return None if row is None else row.content
+
+    def looks(self) -> list[Alpha]:
+        """Every look that was paid for, oldest first."""
+        with transaction(self._engine) as session:
+            rows = session.exec(select(LookRow).order_by(col(LookRow.look)))
+            return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
+
+    def look_of(self, pass_number: int) -> Alpha | None:
+        """The look that a pass has paid for."""
+        with transaction(self._engine) as session:
+            row = session.exec(select(LookRow).where(LookRow.pass_number == pass_number)).first()
+            return None if row is None else Alpha(look=row.look, spent=row.alpha, left=row.left)
+
+    def pay_look(self, pass_number: int, alpha: Alpha) -> None:
+        """Note what a pass's look costs, before it looks."""
+        with transaction(self._engine) as session:
+            spent = {"look": alpha.look, "alpha": alpha.spent, "left": alpha.left}
+            session.add(LookRow(pass_number=pass_number, at=utc_now(), **spent))
+
+    def quarantine(self, task_id: str, reason: str, by: str, expires_at: str) -> Quarantine:
+        """Set an anchor aside until then; a newer word on the same task takes the place of the older."""
+        with transaction(self._engine) as session:
+            row = QuarantineRow(task_id=task_id, reason=reason, by=by, at=utc_now(), expires_at=expires_at)
+            session.add(row)
+            return Quarantine.model_validate(row.model_dump(exclude={"id"}))
+
+    def quarantines(self) -> dict[str, Quarantine]:
+        """The newest word on each task that was ever set aside, expired ones too."""
+        with transaction(self._engine) as session:
+            rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
+            return {row.task_id: Quarantine.model_validate(row.model_dump(exclude={"id"})) for row in rows}
+
+
+def move(row: PassRow, state: PassState, *, reopen: bool = False) -> None:
+    """Bring a pass to another state; StoreError where no table says that it may."""
+    legal = REOPENINGS if reopen else TRANSITIONS
+    if state not in legal.get(PassState(row.state), set()):
+        raise StoreError(f"pass {row.number} cannot go from {row.state} to {state}")
+    row.state = state
+    row.ended_at = utc_now() if state.is_finished else None
