@@ -104,7 +104,7 @@ def tell_campaign(
         if decision.pass_number in by_pass:
             by_pass[decision.pass_number].append(decision)
     overrides = [decision for decision in decisions if decision.override]
-    overruled = {decision.override.overrules for decision in overrides if decision.override}
+    overruled = {d.override.overrules for d in overrides if d.override and d.override.verdict == "ACCEPT"}
     looks = {decision.alpha.look: decision.alpha for decision in decisions if decision.alpha}
     return CampaignReport(
         passes=tuple(_line(r, by_pass[r.number], costs.get(r.number, Cost()), overruled) for r in records),
@@ -121,7 +121,8 @@ def _refusals(decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]
 
 
 def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost, overruled: set[str]) -> PassLine:
-    refusals, flips = _refusals(decisions), flips_of(decisions)
+    refusals = [pair for pair in _refusals(decisions) if pair[0].decision_id not in overruled]
+    flips = flips_of(decisions)
     rule = deciding_rule(refusals[-1][1]) if refusals else None
     return PassLine(
         number=record.number,

@@ -1,8 +1,7 @@
-"""The incident report's table of constraints, for any pass: each tick from facts or envelopes, unknown where nothing was
-measured.
+"""The incident report's table of constraints, for any pass: each tick from facts or envelopes.
 
-The incident's table was green on every line while the model got worse, so it says that the bench is one, and never
-that the pack is good.
+Where nothing was measured a tick is unknown. The incident's table was green on every line while the model got worse, so
+it says that the bench is one, and never that the pack is good.
 """
 
 from __future__ import annotations

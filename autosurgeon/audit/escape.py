@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]|~#!$])")
-LINE_HEAD = re.compile(r"^(\s*)([-+=>]|\d+[.)])")
+SPECIAL = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")
+"""What marks something up; an underscore within a word marks nothing, and names are full of them."""
+LINE_HEAD = re.compile(r"^(\d*)([-+=.)#])(?=[\s#=]|$)")
+"""What would begin a list or a heading; a number alone does not."""
 
 
 class Markdown(str):

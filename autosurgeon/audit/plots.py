@@ -24,7 +24,9 @@ MARKS = {"baseline": "o", "promote": "^", "revert": "v"}
 LONGEST_LABEL = 40
 
 
-def plot_loss(steps: Sequence[tuple[int, float]], epochs: Sequence[tuple[float, float]], stops: Sequence[StopLine]) -> bytes:
+def plot_loss(
+    steps: Sequence[tuple[int, float]], epochs: Sequence[tuple[float, float]], stops: Sequence[StopLine]
+) -> bytes:
     """The loss of each step, the mean of each epoch at its end, and the policy's bounds across them."""
     with _axes("step", "loss, nats per token") as (axes, picture):
         if steps:
@@ -36,24 +38,38 @@ def plot_loss(steps: Sequence[tuple[int, float]], epochs: Sequence[tuple[float, 
     return picture.getvalue()
 
 
-def plot_wins(trend: Sequence[LiveWins]) -> bytes:
-    """Wins of each live version per bench and in total; the marks say what made the version."""
-    with _axes("live version", "tasks won") as (axes, picture):
-        versions = [live.version for live in trend]
-        benches = sorted({bench for live in trend for bench in live.wins})
+def plot_wins(trend: Sequence[tuple[int, LiveWins]], x: str, until: int = 0) -> bytes:
+    """Wins of each live version per bench and in total; the marks say what made the version.
+
+    Args:
+        trend: where each version begins on the axis, and the version.
+        x: what the axis counts.
+        until: where the axis ends, if the last version lasted beyond its beginning.
+
+    """
+    with _axes(x, "tasks won") as (axes, picture):
+        benches = sorted({bench for _, live in trend for bench in live.wins})
         for number, bench in enumerate(benches):
-            known = [(live.version, live.wins[bench]) for live in trend if bench in live.wins]
+            known = [(at, live.wins[bench]) for at, live in trend if bench in live.wins]
             colour = COLOURS[number % len(COLOURS)]
-            axes.step(*zip(*known, strict=True), where="post", color=colour, linewidth=1.2, label=_label(bench))
-        axes.step(versions, [live.total for live in trend], where="post", color=INK, linewidth=2, label="all")
+            axes.step(*_lasting(known, until), where="post", color=colour, linewidth=1.2, label=_label(bench))
+        every = [(at, live.total) for at, live in trend]
+        axes.step(*_lasting(every, until), where="post", color=INK, linewidth=2, label="all")
         for how, mark in MARKS.items():
-            made = [(live.version, live.total) for live in trend if live.how == how]
+            made = [(at, live.total) for at, live in trend if live.how == how]
             if made:
                 colour = STOP if how == "revert" else INK
                 axes.plot(*zip(*made, strict=True), mark, color=colour, markersize=8, label=how)
-        axes.set_xticks(versions if len(versions) <= 20 else versions[:: len(versions) // 10])
+        axes.locator_params(integer=True)
         axes.set_ylim(bottom=0)
     return picture.getvalue()
+
+
+def _lasting(points: list[tuple[int, int]], until: int) -> tuple[list[int], list[int]]:
+    """Abscissae and ordinates, the last point drawn out to the end."""
+    if points and points[-1][0] < until:
+        points = [*points, (until, points[-1][1])]
+    return [at for at, _ in points], [wins for _, wins in points]
 
 
 def _label(text: str) -> str:

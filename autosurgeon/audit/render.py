@@ -28,7 +28,7 @@ SHOWN_IN_FULL = 40
 
 def render_pass(report: PassReport, form: Form) -> str:
     """The report of one pass."""
-    plots = {"loss": _loss_picture(report), "wins": _wins_picture(report.trend)} if form == "html" else {}
+    plots = {"loss": _loss_picture(report), "wins": _version_picture(report.trend)} if form == "html" else {}
     shown = {kind: report.flipped(kind)[:SHOWN_IN_FULL] for kind in ("lost", "gained")}
     rest = {kind: report.flipped(kind)[SHOWN_IN_FULL:] for kind in ("lost", "gained")}
     return _render("pass", form, report=report, ticks=constraints_of(report), shown=shown, rest=rest, plots=plots)
@@ -36,7 +36,7 @@ def render_pass(report: PassReport, form: Form) -> str:
 
 def render_campaign(report: CampaignReport, form: Form) -> str:
     """The report of all passes of a workspace."""
-    plots = {"wins": _wins_picture(report.trend)} if form == "html" else {}
+    plots = {"wins": _campaign_picture(report)} if form == "html" else {}
     return _render("campaign", form, report=report, plots=plots)
 
 
@@ -102,8 +102,18 @@ def _loss_picture(report: PassReport) -> str:
     return _data_uri(plot_loss(report.steps, epochs, stops)) if report.steps or epochs or stops else ""
 
 
-def _wins_picture(trend: tuple[LiveWins, ...]) -> str:
-    return _data_uri(plot_wins(trend)) if trend else ""
+def _version_picture(trend: tuple[LiveWins, ...]) -> str:
+    return _data_uri(plot_wins([(live.version, live) for live in trend], "live version")) if trend else ""
+
+
+def _campaign_picture(report: CampaignReport) -> str:
+    """Over passes; what went live between two of them, by hand, stands at the one before."""
+    at, points = 0, []
+    for live in report.trend:
+        at = live.during or at
+        points.append((at, live))
+    last = report.passes[-1].number if report.passes else 0
+    return _data_uri(plot_wins(points, "pass", until=last)) if points else ""
 
 
 def _data_uri(png: bytes) -> str:

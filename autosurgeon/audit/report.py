@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from pydantic import Field
+
 from autosurgeon.core.decision import Alpha, Cost, Decision, Evidence, FactValue, Judgement, RuleResult, Verdict
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.passes import PassState
@@ -24,7 +26,7 @@ LONGEST_TEXT = 4000
 
 ENDINGS = {
     PassState.CONFIRMED: "Its pack went live as version {first} and held in the watch.",
-    PassState.REVERTED: "Its pack went live as version {first} and was taken back: version {last} is the old pack again.",
+    PassState.REVERTED: "Its pack went live as version {first} and was taken back: version {last} is an older pack.",
     PassState.REJECTED: "It broke a rule, and nothing of it went live.",
     PassState.HELD: "It proved nothing either way, and nothing of it went live.",
     PassState.FAILED: "The world failed, which says nothing of the recipe.",
@@ -82,7 +84,7 @@ class FlipStory(Value):
         if self.before is None or self.after is None:
             return None
         lines = difflib.unified_diff(
-            self.before.splitlines(), self.after.splitlines(), "live", "candidate", lineterm="", n=8
+            self.before.split("\n"), self.after.split("\n"), "live", "candidate", lineterm="", n=8
         )
         return "\n".join(lines) or "(the same program)"
 
@@ -95,6 +97,8 @@ class LiveWins(Value):
     how: Literal["baseline", "promote", "revert"]
     pass_number: int | None = None
     """The pass that made the pack."""
+    during: int | None = None
+    """The pass that was under way when it went live; None where it was none, as with a revert by hand."""
     wins: dict[str, int]
     """By counted bench."""
     tasks: dict[str, int]
@@ -118,7 +122,7 @@ class PassReport(Value):
     record: PassRecord
     proposer: str
     """Where the recipe came from and what was known then, in a sentence."""
-    rows: dict[str, int] = {}
+    rows: dict[str, int] = Field(default_factory=dict)
     """By reason: poison, anchor, mastered."""
     decisions: tuple[Decision, ...] = ()
     """Of this pass and about it, oldest first."""
@@ -148,9 +152,10 @@ class PassReport(Value):
 
     @property
     def refusal(self) -> tuple[Decision, Judgement, RuleResult | None] | None:
-        """The judgement that ended the pass, with the rule that decided it; None where nothing refused it."""
-        refused = [(d, j) for d, j in self.judged if j.verdict != Verdict.ACCEPT]
-        return (*refused[0], deciding_rule(refused[0][1])) if refused else None
+        """The judgement that ended the pass, with the rule that decided it; None where none did in the end."""
+        overruled = {d.override.overrules for d in self.decisions if d.override and d.override.verdict == "ACCEPT"}
+        refused = [(d, j) for d, j in self.judged if j.verdict != Verdict.ACCEPT and d.decision_id not in overruled]
+        return (*refused[-1], deciding_rule(refused[-1][1])) if refused else None
 
     @property
     def overrides(self) -> list[Decision]:
@@ -191,6 +196,8 @@ class PassReport(Value):
         told = ENDINGS.get(self.record.state, f"Still open, in state {self.record.state.value}.")
         versions = [decision.live_version for decision in self.decisions if decision.live_version is not None]
         told = told.format(first=versions[0] if versions else "?", last=versions[-1] if versions else "?")
+        if self.overrides:
+            told += f" A person overruled {len(self.overrides)} of its verdicts."
         if self.record.state == PassState.FAILED:
             return f"{told} {self.record.reason}"
         if self.refusal is None:
