@@ -23,6 +23,7 @@ from autosurgeon.errors import UserError
 WARM_UP_STEPS = 3
 MAX_GRADIENT_NORM = 1.0
 MAX_MEASURED_ROWS = 64  # of a kind: a mean over their tokens moves by less than what a policy would act on
+MEASURED_BATCHES = 4  # batches of training in one of measuring, which keeps no activations for gradients
 WINDOWS_PER_EPOCH = 4  # the reported loss is the mean over the last quarter of an epoch
 
 
@@ -179,7 +180,7 @@ def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokeni
             return tuned(batch)
 
     model.eval()
-    return score_batches(tuned, parent, bounded_batches(rows, job.batch_rows, len(tokenizer)))
+    return score_batches(tuned, parent, bounded_batches(rows, MEASURED_BATCHES * job.batch_rows, len(tokenizer)))
 
 
 def train(job: TrainJob, workdir: Path) -> TrainResult:

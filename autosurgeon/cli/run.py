@@ -70,7 +70,7 @@ def _loop(ins: Instruments) -> None:
     ins.reporter.say(_ending(reason))
     for line in _summary(ins):
         ins.reporter.say(line)
-    if reason == "failures":
+    if reason in ("failures", "gate"):
         raise typer.Exit(1)
 
 
@@ -79,6 +79,7 @@ def _ending(reason: str) -> str:
         "passes": "the passes asked for are done",
         "hours": "the hours asked for are over",
         "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
+        "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
         "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
     }
     return f"end: {words[reason]}"

@@ -68,7 +68,7 @@ def _try(ins: Instruments, standing: Standing, name: str, recipe: Recipe) -> Var
         result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
         assert isinstance(result, TrainResult)
         model = Model(name, verified_folder(ins, standing.live), folder / "train" / result.adapter)
-        envelopes = measure(ins, model, tasks_of(ins, standing.counted, SPLITS), folder)
+        envelopes = measure(ins, model, tasks_of(ins, standing.counted, SPLITS), folder).envelopes
         variant = _variant(ins, standing, name, len(dataset.rows), envelopes)
         return Done({"variant": variant.model_dump()})
 

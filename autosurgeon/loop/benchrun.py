@@ -38,7 +38,7 @@ def bench_model(
         folder = out.parent / f".{out.name}.answers"
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            texts, _ = complete(capsules, organ, Model(*model), list(tasks.values()), folder, sampling, on_progress)
+            texts = complete(capsules, organ, Model(*model), list(tasks.values()), folder, sampling, on_progress).texts
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         write_samples(answers, (Sample(task_id, text, False) for task_id in tasks for text in texts[task_id]))

@@ -30,6 +30,17 @@ class Sampling(NamedTuple):
     seed: int = 0
 
 
+class Completed(NamedTuple):
+    """What a model answered."""
+
+    texts: dict[str, list[str]]
+    """Completions by task id."""
+    fingerprint: str
+    """Answers of different fingerprints are not comparable."""
+    tokens: int
+    """How many were generated."""
+
+
 def complete(
     capsules: CapsuleRunner,
     organ: OrganSettings,
@@ -38,15 +49,15 @@ def complete(
     folder: Path,
     sampling: Sampling,
     on_progress: Callable[[int, int], None],
-) -> tuple[dict[str, list[str]], str]:
-    """A model's completions by task id, `sampling.samples` of each, and the generation fingerprint.
+) -> Completed:
+    """A model's completions, `sampling.samples` of each task.
 
     Raises:
         CapsuleError: the capsule failed, or left a task without completions.
 
     """
     if not tasks:
-        return {}, "nothing generated"
+        return Completed({}, "nothing generated", 0)
     folder.mkdir(parents=True, exist_ok=True)
     prompts = folder / "prompts.jsonl"
     rows = (
@@ -73,4 +84,4 @@ def complete(
     short = [task.task_id for task in tasks if len(completions.get(task.task_id, [])) != sampling.samples]
     if short:
         raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
-    return completions, result.fingerprint
+    return Completed(completions, result.fingerprint, result.tokens)

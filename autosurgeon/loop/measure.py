@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.impossible import MARK, choose_impossible
@@ -14,16 +14,28 @@ from autosurgeon.loop.complete import Model, Sampling, complete
 from autosurgeon.loop.instruments import Instruments
 
 
+class Measured(NamedTuple):
+    """Envelopes, in the order of the tasks, and how many tokens were generated for them."""
+
+    envelopes: list[Envelope]
+    tokens: int
+
+    @property
+    def results(self) -> dict[str, Envelope]:
+        """By task id; of several samples the last."""
+        return {envelope.task_id: envelope for envelope in self.envelopes}
+
+
 def measure(
     ins: Instruments, model: Model, tasks: Sequence[Task], folder: Path, sampling: Sampling | None = None
-) -> list[Envelope]:
+) -> Measured:
     """One envelope per task and sample, in mode B: the organ alone, no fallback.
 
     A task that the dispatcher gives to another handler is answered by that one, and its envelope says so.
     """
     handlers = {task.task_id: ins.dispatcher.route(task.prompt) for task in tasks}
     ours = [task for task in tasks if handlers[task.task_id] == ORGAN]
-    completions, fingerprint = complete(
+    completed = complete(
         ins.capsules,
         ins.settings.organ,
         model,
@@ -36,11 +48,44 @@ def measure(
     for task in tasks:
         handler = handlers[task.task_id]
         cond = Condition(
-            mode=Mode.ORGAN_ALONE, pack=model.name, handler=handler, fallback=False, fingerprint=fingerprint
+            mode=Mode.ORGAN_ALONE, pack=model.name, handler=handler, fallback=False, fingerprint=completed.fingerprint
         )
-        texts = completions[task.task_id] if handler == ORGAN else [ins.dispatcher.answer(task.prompt)]
+        texts = completed.texts[task.task_id] if handler == ORGAN else [ins.dispatcher.answer(task.prompt)]
         answers += [Answer(task, text, cond) for text in texts]
-    return grade_answers(ins.grader, answers, lambda done: ins.reporter.progress(done, len(answers), "graded"))
+    graded = grade_answers(ins.grader, answers, lambda done: ins.reporter.progress(done, len(answers), "graded"))
+    return Measured(graded, completed.tokens)
+
+
+class Retried(NamedTuple):
+    """How tasks fared that had failed once: passes and tries by task, the first try not counted."""
+
+    passed: dict[str, int]
+    tries: dict[str, int]
+    tokens: int
+
+    @property
+    def recovered(self) -> frozenset[str]:
+        """Those that passed after all: flaky, and not lost."""
+        return frozenset(task for task, count in self.passed.items() if count)
+
+
+def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -> Retried:
+    """Try failed tasks again as often as the settings say, each time in a batch of only those that still fail.
+
+    Greedy answers are the same for the same batch; another batch is other arithmetic, and shows which results are on
+    the edge of a knife.
+    """
+    passed, tries, tokens = dict.fromkeys(failed, 0), dict.fromkeys(failed, 0), 0
+    for attempt in range(1, ins.settings.anchors.retries + 1):
+        left = [ins.tasks[task_id] for task_id in failed if not passed[task_id]]
+        if not left:
+            break
+        measured = measure(ins, model, left, folder / f"retry-{attempt}")
+        tokens += measured.tokens
+        for task_id, envelope in measured.results.items():
+            tries[task_id] += 1
+            passed[task_id] += envelope.passed
+    return Retried(passed, tries, tokens)
 
 
 def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> dict[str, Any]:

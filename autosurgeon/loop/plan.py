@@ -13,6 +13,7 @@ from autosurgeon.core.decision import Evidence
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.shapes import lora_parameters_of
 from autosurgeon.core.task import Split
 from autosurgeon.dataset.contamination import Hit, find_hits
 from autosurgeon.dataset.rows import Dataset, build_dataset
@@ -30,7 +31,7 @@ def choose_rows(
     """Choose rows and write them where the capsule reads them; nothing of a held-out task is within reach here."""
     surgery = {task.task_id: task for task in tasks_of(ins, standing.counted, (Split.SURGERY,))}
     results = {task_id: e for task_id, e in ins.store.envelopes(parent).items() if task_id in surgery}
-    anchors = [task_id for task_id in standing.anchors if task_id in surgery]
+    anchors = [task_id for task_id in standing.anchors if task_id in surgery and task_id not in standing.hidden]
     dataset = build_dataset(recipe, surgery, results, standing.counted, anchors, history)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
@@ -61,9 +62,27 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Standing) -> tuple
     twins, near = (_told(hit for hit in hits if hit.is_twin == wanted) for wanted in (True, False))
     return dataset, {
         # By the task's own split, whatever the row says of itself.
-        **data_facts([row.why for row in dataset.rows], [splits.get(row.task_id, "unknown") for row in dataset.rows]),
+        **data_facts(
+            [row.why for row in dataset.rows],
+            [splits.get(row.task_id, "unknown") for row in dataset.rows],
+            rows=[row.task_id for row in dataset.rows],
+            seen=_seen_by(ins, record.parent),
+            parameters=lora_parameters_of(ins.packs.path(record.parent), record.recipe.rank),
+        ),
         **contamination_facts(twins, near),
     }
+
+
+def _seen_by(ins: Instruments, pack: str) -> set[str]:
+    """What a pack, and the packs that it comes from, were trained on."""
+    made = {manifest.digest: (manifest.lineage.parent, number) for manifest, number, _ in ins.store.packs()}
+    rows = ins.store.trained_rows()
+    seen: set[str] = set()
+    parent: str | None = pack
+    while parent is not None:
+        parent, number = made.get(parent, (None, None))
+        seen |= set(rows.get(pass_scope(number), ())) if number is not None else set()
+    return seen
 
 
 def _history(ins: Instruments, number: int) -> set[str]:

@@ -134,7 +134,8 @@ PHASE_AFTER = {
     "proposal": "contamination",
     "training": "train",
     "smoke": "smoke",
-    "promotion": "bench",
+    "merge": "fidelity",
+    "promotion": "distance",
     "watch": "watch",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import structlog
 
 from autosurgeon.audit.journal import project
@@ -16,6 +18,7 @@ PASSED_ON_TO: dict[Phase, PassState] = {
     "proposal": PassState.PLANNED,
     "training": PassState.TRAINED,
     "smoke": PassState.SMOKED,
+    "merge": PassState.PACKED,
     "promotion": PassState.LIVE,
     "watch": PassState.CONFIRMED,
 }
@@ -54,8 +57,9 @@ def settle(
     judgement: Judgement,
     *,
     pack: str | None = None,
-    dev_gain: int | None = None,
+    climb: float | None = None,
     revert_to: str | None = None,
+    story: dict[str, Any] | None = None,
 ) -> PassState:
     """Write the decision of one phase with all that follows from it; the pass's new state.
 
@@ -64,8 +68,9 @@ def settle(
         number: the pass.
         judgement: what the policy said.
         pack: the packed candidate, which an accepted promotion makes live.
-        dev_gain: net gain on dev, for the proposer.
+        climb: what the proposer is told of the pass's dev wins.
         revert_to: the pack that a refused watch makes live again.
+        story: the decision's other fields: packs, flips, alpha, power, cost.
 
     """
     accepted = judgement.verdict == Verdict.ACCEPT
@@ -78,8 +83,8 @@ def settle(
     else:
         state = PassState.REJECTED if judgement.verdict == Verdict.REJECT else PassState.HELD
         action = "stop"
-    told = dev_gain is not None or not accepted
-    feedback = Feedback(value=dev_gain, violations=violations(judgement)) if told else None
+    told = climb is not None or not accepted
+    feedback = Feedback(value=climb, violations=violations(judgement)) if told else None
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback
         feedback = feedback.model_copy(update={"value": known.value if known else None})
@@ -92,6 +97,7 @@ def settle(
             reason=judgement.reason,
             pack=pack,
             at=utc_now(),
+            **(story or {}),
         ),
         state=state,
         feedback=feedback,

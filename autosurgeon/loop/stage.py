@@ -12,6 +12,7 @@ import structlog
 
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
+from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import UserError, WorldError
 from autosurgeon.loop.instruments import Instruments
 
@@ -23,6 +24,7 @@ class Done(NamedTuple):
     envelopes: tuple[str, str, Iterable[Envelope]] | None = None
     confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None
     pack: tuple[Manifest, int | None] | None = None
+    anchor_runs: Iterable[AnchorRun] = ()
 
 
 def once(

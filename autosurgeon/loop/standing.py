@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.core.decision import Decision
-from autosurgeon.core.digest import digest_json
+from autosurgeon.core.decision import Decision, Verdict
+from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import REPAIR
 from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.ledger import Entry, read_known, read_ledger
 from autosurgeon.loop.measure import measure
 from autosurgeon.loop.settle import publish
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.packs.checkpoint import organ_digest
+from autosurgeon.policy.evidence import baseline_facts
+from autosurgeon.policy.judge import judge
 from autosurgeon.store.database import utc_now
 
 
@@ -33,7 +36,9 @@ class Standing(NamedTuple):
     foreign: Mapping[str, int]
     """Bench to answers that were not the organ's."""
     anchors: tuple[str, ...]
-    """Confirmed wins of live, most fragile first."""
+    """Confirmed wins of live."""
+    hidden: frozenset[str] = frozenset()
+    """Those of them that no training may see for now."""
 
 
 def pass_scope(number: int) -> str:
@@ -60,7 +65,11 @@ def take_stock(ins: Instruments, live: str | None = None) -> Standing:
     results = ins.store.envelopes(base)
     foreign, excluded = foreign_answers(results), exclusions(results)
     counted = tuple(sorted({task.bench for task in ins.tasks.values()} - excluded.keys()))
-    return Standing(base, live, counted, excluded, foreign, confirm(ins, live, counted))
+    passes = sum(record.state.is_finished for record in ins.store.passes())
+    entries = confirm(ins, live, counted, passes).values()
+    anchors = tuple(entry.task_id for entry in entries if entry.state == "anchor")
+    hidden = frozenset(entry.task_id for entry in entries if entry.hidden)
+    return Standing(base, live, counted, excluded, foreign, anchors, hidden)
 
 
 def _base(ins: Instruments) -> str:
@@ -72,19 +81,35 @@ def _base(ins: Instruments) -> str:
 
     base: str = once(ins, "base", "import", import_base)["pack"]
     if ins.store.live() is None:
-        decision = ins.store.decide(
-            Decision(
-                decision_id="base-import",
-                pass_number=None,
-                judgement=None,
-                action="baseline",
-                reason="the first pack of this workspace: there is nothing yet to compare it with",
-                at=utc_now(),
-            ),
-            live_pack=base,
-        )
-        publish(ins, decision)
+        _make_first_live(ins, base)
     return base
+
+
+def _make_first_live(ins: Instruments, base: str) -> None:
+    """Make the first pack live, if the policy has a rule that says so; UserError when it does not."""
+    evidence = baseline_facts(verified=bool(ins.packs.verify(base)), live_versions=len(ins.store.live_history()))
+    judgement = judge(ins.policy, "baseline", evidence)
+    if judgement.verdict != Verdict.ACCEPT:
+        raise UserError(
+            "the policy does not let the first pack go live",
+            got=judgement.reason,
+            wanted="rules of phase baseline that accept it",
+            where=ins.settings.policy_file,
+        )
+    decision = ins.store.decide(
+        Decision(
+            decision_id="base-import",
+            pass_number=None,
+            judgement=judgement,
+            action="baseline",
+            reason="the first pack of this workspace: there is nothing yet to compare it with",
+            at=utc_now(),
+            evidence_digest=digest_json(judgement.evidence),
+            packs={"candidate": base},
+        ),
+        live_pack=base,
+    )
+    publish(ins, decision)
 
 
 def refuse_other_organ(ins: Instruments) -> None:
@@ -112,8 +137,13 @@ def measure_missing(ins: Instruments, pack: str) -> None:
     scope, name = f"pack-{pack[:12]}", f"bench-{digest_json([task.task_id for task in todo] + [len(known)])[:8]}"
 
     def bench(folder: Path) -> Done:
-        envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), todo, folder)
-        return Done({"tasks": len(envelopes)}, envelopes=(pack, f"{scope}/{name}", envelopes))
+        envelopes, tokens = [], 0
+        for number, batch in enumerate(bench_batches(ins, todo)):
+            measured = measure(ins, Model(pack, verified_folder(ins, pack)), batch, folder / f"batch-{number}")
+            envelopes += measured.envelopes
+            tokens += measured.tokens
+        output = {"tasks": len(envelopes), "tokens": {"generated": tokens}}
+        return Done(output, envelopes=(pack, f"{scope}/{name}", envelopes))
 
     once(ins, scope, name, bench)
 
@@ -143,46 +173,48 @@ def exclusions(results: Mapping[str, Envelope]) -> dict[str, str]:
     }
 
 
-def confirm(ins: Instruments, pack: str, counted: Sequence[str]) -> tuple[str, ...]:
-    """The pack's anchors: wins that the pack before it had too, or of which all of k samples pass.
+def bench_batches(ins: Instruments, tasks: Sequence[Task]) -> list[list[Task]]:
+    """The order in which tasks are run, cut where the loop looks at the gate: fixed by the seed before any result.
 
-    Wins of the canary split are no anchors: they are read only after promotion. Sampled ones come first, since nothing
-    but this pack has shown them yet.
+    The gate's tasks come first, a generation batch at a time, the rest after them in one. Every pack is run in the same
+    batches, since another batch is other arithmetic.
     """
-    results = ins.store.envelopes(pack)
-    wins = [
-        task
-        for task_id, task in ins.tasks.items()
-        if task.bench in counted and task.split != Split.CANARY and task_id in results and results[task_id].passed
-    ]
-    before = _wins_before(ins, pack)
-    known = ins.store.confirmations(pack)
-    fresh = [task for task in wins if task.task_id not in before | known.keys()]
-    name = f"confirm-{digest_json(list(counted))[:8]}"
+    order = sorted(tasks, key=lambda task: digest_text(f"bench:{ins.settings.seed}:{task.task_id}"))
+    gate = [task for task in order if task.split == Split.GATE]
+    others = ((Split.SURGERY, Split.DEV), (Split.CANARY,))
+    rest = [[task for task in order if task.split in splits] for splits in others]
+    size = ins.settings.organ.generate_batch_rows
+    return [batch for batch in (*(gate[at : at + size] for at in range(0, len(gate), size)), *rest) if batch]
+
+
+def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:
+    """The ledger of a live pack, with every win of it confirmed by samples that nothing else confirms.
+
+    Wins of the canary split are no anchors: they are read only after promotion.
+    """
+    before = _ledger(ins, pack, counted, passes)
+    fresh = [ins.tasks[e.task_id] for e in before.values() if e.state == "provisional" and not e.samples]
+    anchors = ins.settings.anchors
 
     def sample(folder: Path) -> Done:
-        anchors = ins.settings.anchors
         sampling = Sampling(anchors.samples, anchors.temperature, seed=ins.settings.seed)
-        envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), fresh, folder, sampling) if fresh else []
+        measured = measure(ins, Model(pack, verified_folder(ins, pack)), fresh, folder, sampling)
         passed = {task.task_id: 0 for task in fresh}
-        for envelope in envelopes:
+        for envelope in measured.envelopes:
             passed[envelope.task_id] += envelope.passed
         counts = {task_id: (anchors.samples, count) for task_id, count in passed.items()}
-        always = {task_id for task_id, (samples, count) in (known | counts).items() if samples == count}
-        sampled = [task.task_id for task in wins if task.task_id in always and task.task_id not in before]
-        twice = [task.task_id for task in wins if task.task_id in before]
-        return Done({"anchors": sampled + twice, "wins": len(wins)}, confirmations=(pack, counts))
+        return Done({"tokens": {"generated": measured.tokens}}, confirmations=(pack, counts))
 
-    return tuple(once(ins, f"pack-{pack[:12]}", name, sample)["anchors"])
+    if not fresh:
+        return before
+    name = f"confirm-{digest_json(sorted(task.task_id for task in fresh))[:8]}"
+    once(ins, f"pack-{pack[:12]}", name, sample)
+    return _ledger(ins, pack, counted, passes)
 
 
-def _wins_before(ins: Instruments, pack: str) -> frozenset[str]:
-    """What the pack that was live before this one won; nothing for a base."""
-    numbers = [number for manifest, number, _ in ins.store.packs() if manifest.digest == pack]
-    if not numbers or numbers[0] is None:
-        return frozenset()
-    before = ins.store.envelopes(ins.store.get_pass(numbers[0]).live_before)
-    return frozenset(task_id for task_id, envelope in before.items() if envelope.passed)
+def _ledger(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:
+    known = read_known(ins.store, pack, window=ins.settings.anchors.flake_runs, passes=passes)
+    return read_ledger(ins.tasks, known, ins.settings.anchors, counted=counted, seed=ins.settings.seed, now=utc_now())
 
 
 def last_good_pack(ins: Instruments, but: str) -> str:

@@ -16,7 +16,7 @@ from autosurgeon.policy.schema import Policy
 
 
 def run(ins: Instruments) -> str:
-    """Run passes within the budget; why the run ended: passes, hours, stopped or failures.
+    """Run passes within the budget; why the run ended: passes, hours, stopped, failures, or gate.
 
     A pass that an earlier run left open is finished first and counts.
     """
@@ -51,7 +51,15 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
         failures = failures + 1 if ended.state == PassState.FAILED else 0
         if failures >= ins.settings.loop.failures_in_a_row:
             return "failures"
+        if _gate_is_shut(ins, ended.number):
+            return "gate"
     return reason
+
+
+def _gate_is_shut(ins: Instruments, number: int) -> bool:
+    """Whether the gate failed its self-test at this pass: every other pass would end as this one did."""
+    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
+    return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
 
 
 def open_pass(ins: Instruments) -> PassRecord | None:

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
-from autosurgeon.core.decision import Evidence, Phase
-from autosurgeon.core.jobs import MergeJob, MergeResult, StopRule, TrainJob, TrainResult
-from autosurgeon.core.pack import Lineage
+from autosurgeon.core.decision import Evidence, Phase, Verdict
+from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
-from autosurgeon.core.task import Split
 from autosurgeon.dataset.rows import Dataset
-from autosurgeon.errors import CapsuleError, PackError, WorldError
+from autosurgeon.errors import WorldError
+from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import measure, pass_the_impossible
+from autosurgeon.loop.merging import compare_with_adapter, merge
+from autosurgeon.loop.override import carry_out, standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.settle import settle
+from autosurgeon.loop.smoke import smoke
 from autosurgeon.loop.stage import Done, once
-from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder
+from autosurgeon.loop.standing import Standing, pass_scope, verified_folder
+from autosurgeon.loop.story import story_of
+from autosurgeon.loop.told import climbed
+from autosurgeon.loop.trial import run_trial
 from autosurgeon.loop.watch import watch
+from autosurgeon.policy.early import most_lost
 from autosurgeon.policy.evidence import (
-    promotion_facts,
+    merge_facts,
     recipe_facts,
-    smoke_facts,
+    selftest_facts,
     target_facts,
     training_facts,
 )
 from autosurgeon.policy.judge import judge
+from autosurgeon.policy.promotion import Trial, promotion_facts
 from autosurgeon.policy.schema import Policy
-from autosurgeon.stats.paired import flips
+from autosurgeon.policy.selftest import self_test
 
 
 class _OverError(Exception):
@@ -53,6 +61,7 @@ class Surgery:
     def operate(self) -> None:
         """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
         try:
+            self._standing = self._as_it_began()
             self._until_live()
         except _OverError:
             return
@@ -62,6 +71,16 @@ class Surgery:
                 return
             raise
         watch(self._ins, self._number, self._standing, self._policy)
+
+    def _as_it_began(self) -> Standing:
+        """The standing with the anchors that the pass began with: a retry or a person may have changed the ledger."""
+        standing = self._standing
+
+        def note(_: Path) -> Done:
+            return Done({"anchors": list(standing.anchors), "hidden": sorted(standing.hidden)})
+
+        noted = once(self._ins, self._scope, "anchors", note)
+        return standing._replace(anchors=tuple(noted["anchors"]), hidden=frozenset(noted["hidden"]))
 
     def _reached(self, state: PassState) -> bool:
         """Whether the pass is that far, or further."""
@@ -75,15 +94,31 @@ class Surgery:
         pack = self._merge(dataset, adapter)
         self._bench(pack)
 
-    def _gate(self, phase: Phase, evidence: Evidence, *, pack: str | None = None, dev_gain: int | None = None) -> None:
-        """Judge a phase on all that is known by then, once; _OverError unless the verdict is ACCEPT."""
-        self._facts |= evidence
-        decided = [d for d in self._ins.store.decisions(self._number) if d.judgement and d.judgement.phase == phase]
+    def _gate(self, phase: Phase, evidence: Evidence, *, pack: str | None = None, trial: Trial | None = None) -> None:
+        """Judge a phase on all that is known by then, once; _OverError unless the verdict is ACCEPT or overruled."""
+        ins = self._ins
+        self._facts |= budget_evidence(ins, self._number) | evidence
+        decided = [d for d in ins.store.decisions(self._number) if d.judgement and d.judgement.phase == phase]
         if decided:
-            return  # an open pass got past every gate that it has been through
-        state = settle(self._ins, self._number, judge(self._policy, phase, self._facts), pack=pack, dev_gain=dev_gain)
+            self._pass_again(phase, decided[0].judgement.verdict if decided[0].judgement else None, pack)
+            return
+        judgement = judge(self._policy, phase, self._facts)
+        ins.store.keep_policy(self._policy.digest, self._policy.model_dump_json(by_alias=True))
+        climb = climbed(ins, self._standing, self._number) if phase == "promotion" else None
+        told = story_of(ins, self._record, self._standing, judgement, pack=pack, trial=trial)
+        state = settle(ins, self._number, judgement, pack=pack, climb=climb, story=told)
         if state.is_finished:
             raise _OverError
+
+    def _pass_again(self, phase: Phase, verdict: Verdict | None, pack: str | None) -> None:
+        """Go through a gate that has spoken: it let the pass go on, or a person said that it may."""
+        if verdict == Verdict.ACCEPT:
+            return
+        override = standing_override(self._ins, self._number, phase)
+        if override is None:
+            raise _OverError
+        if phase == "promotion" and pack is not None:
+            carry_out(self._ins, self._number, override, pack)
 
     def _advance(self, state: PassState) -> None:
         if not self._reached(state):
@@ -98,19 +133,29 @@ class Surgery:
             **target_facts(standing.counted, standing.foreign),
             **of_rows,
         }
+        # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
+        evidence |= selftest_facts(self_test(ins.policy, evidence))
         self._gate("proposal", evidence)
         self._advance(PassState.READY)
         return dataset
+
+    def _held_out(self, dataset: Dataset) -> list[str]:
+        return [task_id for task_id in self._standing.anchors if task_id not in dataset.anchor_ids]
 
     def _train(self, dataset: Dataset) -> Path:
         """Train the adapter, committed before anything is evaluated."""
         ins, recipe = self._ins, self._record.recipe
         folder = ins.workspace.stage(self._scope, "train")
+        probe = ins.workspace.stage(self._scope, "dataset") / "probe.jsonl"
 
         def train(workdir: Path) -> Done:
+            wins = [ins.tasks[task_id] for task_id in self._held_out(dataset)]
+            lines = (json.dumps({"prompt": t.prompt, "completion": t.reference}) + "\n" for t in wins if t.reference)
+            probe.write_text("".join(lines), encoding="utf-8")
             job = train_job(ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy))
-            result = ins.capsules.run(job, workdir, show_training(ins))
-            return Done({"result": result.model_dump(mode="json")})
+            result = ins.capsules.run(job.model_copy(update={"probe": probe.resolve()}), workdir, show_training(ins))
+            assert isinstance(result, TrainResult)
+            return Done({"result": result.model_dump(mode="json"), "tokens": {"trained": result.tokens}})
 
         def still_there(output: dict[str, dict[str, str]]) -> bool:
             return (folder / output["result"]["adapter"] / "adapter_model.safetensors").is_file()
@@ -121,71 +166,31 @@ class Surgery:
 
     def _smoke(self, dataset: Dataset, adapter: Path) -> None:
         """Run every anchor that was not trained on with the adapter, before the merge."""
-        ins, standing = self._ins, self._standing
-        held_out = [task_id for task_id in standing.anchors if task_id not in dataset.anchor_ids]
-
-        def smoke(folder: Path) -> Done:
-            model = Model(f"{self._scope}-adapter", verified_folder(ins, self._record.parent), adapter)
-            envelopes = measure(ins, model, [ins.tasks[task_id] for task_id in held_out], folder)
-            results = {envelope.task_id: envelope for envelope in envelopes}
-            lost = [task_id for task_id in held_out if task_id in results and not results[task_id].passed]
-            return Done({"facts": smoke_facts(held_out, results), "lost": lost})
-
-        self._gate("smoke", once(ins, self._scope, "smoke", smoke)["facts"])
-
-    def _merge(self, dataset: Dataset, adapter: Path) -> str:
-        """Fold the adapter in and commit the result as a pack; its name."""
         ins = self._ins
 
-        def merge(workdir: Path) -> Done:
-            job = MergeJob(base=verified_folder(ins, self._record.parent).resolve(), adapter=adapter.resolve())
-            result = ins.capsules.run(job, workdir)
-            assert isinstance(result, MergeResult)
-            lineage = Lineage(parent=self._record.parent, recipe=self._record.recipe, dataset=dataset.digest)
-            try:
-                manifest = ins.packs.commit(workdir / result.model, lineage)
-            except PackError as error:
-                raise CapsuleError("bad_outcome", str(error)) from error
-            return Done({"pack": manifest.digest}, pack=(manifest, self._number))
+        def try_anchors(folder: Path) -> Done:
+            model = Model(f"{self._scope}-adapter", verified_folder(ins, self._record.parent), adapter)
+            seed, limit = self._record.recipe.seed, most_lost(self._policy)
+            return smoke(ins, model, self._held_out(dataset), folder, seed=seed, limit=limit)
 
-        def still_there(output: dict[str, str]) -> bool:
-            try:
-                ins.packs.verify(output["pack"])
-            except PackError:
-                return False
-            return True
+        self._gate("smoke", _as_evidence(once(ins, self._scope, "smoke", try_anchors)["facts"]))
 
-        pack: str = once(ins, self._scope, "merge", merge, still_there)["pack"]
-        self._advance(PassState.PACKED)
+    def _merge(self, dataset: Dataset, adapter: Path) -> str:
+        """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""
+        pack = merge(self._ins, self._record, dataset, adapter)
+        compared = compare_with_adapter(self._ins, self._record, adapter, pack)
+        self._gate("merge", merge_facts(compared, verified=bool(self._ins.packs.verify(pack))), pack=pack)
         return pack
 
     def _bench(self, pack: str) -> None:
         """Bench the packed file on all but the canary, and judge it against live and base."""
-        ins, standing = self._ins, self._standing
-        benches = sorted({task.bench for task in ins.tasks.values()})
-        occasion = f"{self._scope}/bench"
+        trial = run_trial(self._ins, self._record, self._standing, pack, self._policy, self._facts)
+        self._gate("promotion", promotion_facts(trial), pack=pack, trial=trial)
 
-        def bench(folder: Path) -> Done:
-            tasks = tasks_of(ins, benches, (Split.SURGERY, Split.DEV, Split.GATE))
-            envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), tasks, folder)
-            found = {"tasks": len(envelopes), "impossible": pass_the_impossible(ins, envelopes)}
-            return Done(found, envelopes=(pack, occasion, envelopes))
 
-        impossible = once(ins, self._scope, "bench", bench)["impossible"]
-        expected = [t.task_id for t in tasks_of(ins, standing.counted, (Split.SURGERY, Split.DEV, Split.GATE))]
-        results, live = ins.store.envelopes(pack, occasion), ins.store.envelopes(standing.live)
-        evidence = promotion_facts(
-            expected=expected,
-            pack=results,
-            live=live,
-            base=ins.store.envelopes(standing.base),
-            anchors=standing.anchors,
-            verified=bool(ins.packs.verify(pack)),
-            impossible=(impossible["tried"], impossible["passed"]),
-        )
-        dev = [task.task_id for task in tasks_of(ins, standing.counted, (Split.DEV,))]
-        gain = flips({t: live[t].passed for t in dev if t in live}, {t: results[t].passed for t in dev if t in results})
-        self._gate("promotion", evidence, pack=pack, dev_gain=gain.net)
+def _as_evidence(facts: dict[str, Any]) -> Evidence:
+    """Facts as a stage keeps them: JSON has lists where evidence has tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def _stop_rules(policy: Policy) -> tuple[StopRule, ...]:

@@ -11,10 +11,19 @@ from autosurgeon.core.task import Split
 from autosurgeon.errors import WorldError
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import measure
+from autosurgeon.loop.measure import measure, retry
 from autosurgeon.loop.settle import publish, settle
+from autosurgeon.loop.smoke import runs_of
 from autosurgeon.loop.stage import Done, once
-from autosurgeon.loop.standing import Standing, last_good_pack, pass_scope, tasks_of, verified_folder
+from autosurgeon.loop.standing import (
+    Standing,
+    bench_batches,
+    last_good_pack,
+    pass_scope,
+    tasks_of,
+    verified_folder,
+)
+from autosurgeon.loop.story import story_of
 from autosurgeon.policy.evidence import watch_facts
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
@@ -37,14 +46,26 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
     canary = tasks_of(ins, standing.counted, (Split.CANARY,))
     benches = sorted({task.bench for task in ins.tasks.values()})
     # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
-    tasks = [*tasks_of(ins, benches, (Split.CANARY,)), *(ins.tasks[task_id] for task_id in standing.anchors)]
+    canaries = tasks_of(ins, benches, (Split.CANARY,))
+    anchors = [ins.tasks[task_id] for task_id in standing.anchors]
 
     def bench(folder: Path) -> Done:
-        envelopes = measure(ins, Model(pack, verified_folder(ins, pack)), tasks, folder)
-        return Done({"tasks": len(envelopes)}, envelopes=(pack, occasion, envelopes))
+        model = Model(pack, verified_folder(ins, pack))
+        (batch,) = bench_batches(ins, canaries) or ([],)
+        looked = measure(ins, model, batch, folder / "canary")
+        again = measure(ins, model, anchors, folder / "anchors")
+        failed = [task_id for task_id, envelope in again.results.items() if not envelope.passed]
+        retried = retry(ins, model, failed, folder)
+        envelopes = [*looked.envelopes, *again.envelopes]
+        tokens = {"generated": looked.tokens + again.tokens + retried.tokens}
+        return Done(
+            {"tasks": len(envelopes), "recovered": sorted(retried.recovered), "tokens": tokens},
+            envelopes=(pack, occasion, envelopes),
+            anchor_runs=runs_of(occasion, again.results, retried),
+        )
 
     try:
-        once(ins, pass_scope(number), "watch", bench)
+        recovered = once(ins, pass_scope(number), "watch", bench)["recovered"]
     except WorldError as error:
         # What cannot be watched must not stay: nobody would notice what it broke.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
@@ -53,12 +74,16 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         canary=[task.task_id for task in canary],
         before=ins.store.envelopes(record.live_before),
         after=ins.store.envelopes(pack, occasion),
+        promoted=ins.store.envelopes(pack, f"{pass_scope(number)}/bench"),
         anchors=standing.anchors,
+        recovered=recovered,
     )
+    ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     judgement = judge(policy, "watch", evidence)
     # Looked for only when it is needed: a pack that holds must not fall with a damaged predecessor.
     fallen = judgement.verdict != Verdict.ACCEPT
-    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None)
+    story = story_of(ins, record, standing, judgement, pack=pack)
+    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None, story=story)
 
 
 def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None) -> Decision:

@@ -130,8 +130,9 @@ class Judged:
     def pay_look(self, pass_number: int, alpha: Alpha) -> None:
         """Note what a pass's look costs, before it looks."""
         with transaction(self._engine) as session:
-            spent = {"look": alpha.look, "alpha": alpha.spent, "left": alpha.left}
-            session.add(LookRow(pass_number=pass_number, at=utc_now(), **spent))
+            session.add(
+                LookRow(look=alpha.look, pass_number=pass_number, alpha=alpha.spent, left=alpha.left, at=utc_now())
+            )
 
     def quarantine(self, task_id: str, reason: str, by: str, expires_at: str) -> Quarantine:
         """Set an anchor aside until then; a newer word on the same task takes the place of the older."""

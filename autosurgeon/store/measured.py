@@ -26,6 +26,12 @@ class Measured:
         with transaction(self._engine) as session:
             return {row.task_id: Envelope.model_validate_json(row.envelope) for row in session.exec(query)}
 
+    def passed(self, pack: str) -> dict[str, bool]:
+        """Which tasks a pack passed; over all occasions, a task's newest result."""
+        query = select(BenchRow.task_id, BenchRow.passed).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
+        with transaction(self._engine) as session:
+            return dict(session.exec(query).all())
+
     def confirmations(self, pack: str) -> dict[str, tuple[int, int]]:
         """(samples, passed) of a pack's sampled wins."""
         with transaction(self._engine) as session:

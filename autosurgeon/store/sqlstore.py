@@ -131,6 +131,13 @@ class SqlStore(Measured, Judged):
             found = {row.name: StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows}
             return list(found.values())
 
+    def trained_rows(self) -> dict[str, tuple[str, ...]]:
+        """The tasks that were rows, by the scope of the pass that chose them."""
+        query = select(StageRow).where(StageRow.name == "dataset", col(StageRow.output).is_not(None))
+        with transaction(self._engine) as session:
+            outputs = {row.scope: json.loads(row.output or "{}") for row in session.exec(query)}
+        return {scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()}
+
     def stage_seconds(self) -> float:
         """What all stages took together, those that failed too."""
         with transaction(self._engine) as session:

@@ -1,0 +1,59 @@
+"""What a pass cost, and what its rest would have cost had a gate not ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+
+from autosurgeon.core.decision import Cost
+from autosurgeon.core.records import StageOutput
+from autosurgeon.store.sqlstore import SqlStore
+
+STAGES = ("anchors", "dataset", "contamination", "train", "smoke", "merge", "fidelity", "bench", "distance", "watch")
+"""The stages of a pass, in order."""
+
+
+def spent_on(store: SqlStore, scope: str) -> Cost:
+    """What the committed stages of a pass took; failed tries count their seconds."""
+    total = Cost(seconds=sum(stage.seconds for stage in store.stages(scope) if stage.error is not None))
+    for stage in store.stage_outputs(scope):
+        total += _cost(stage)
+    return total
+
+
+def avoided_by_ending(store: SqlStore, scope: str, others: Iterable[str]) -> Cost | None:
+    """What the stages that a pass did not come to would have cost, by the median of the passes that did.
+
+    None where no pass ever came to one of them: nothing is made up. The distance and the watch are left out where they
+    are what is missing, since not every whole pass has them.
+    """
+    done = {stage.name for stage in store.stage_outputs(scope)}
+    seen: dict[str, list[Cost]] = {}
+    for other in others:
+        for stage in store.stage_outputs(other):
+            seen.setdefault(stage.name, []).append(_cost(stage))
+    total = Cost()
+    for name in STAGES[: STAGES.index("bench") + 1]:
+        if name in done:
+            continue
+        if name not in seen:
+            return None
+        total += _median(seen[name])
+    return total
+
+
+def _cost(stage: StageOutput) -> Cost:
+    tokens = stage.output.get("tokens", {})
+    return Cost(
+        seconds=stage.seconds,
+        trained_tokens=tokens.get("trained", 0),
+        generated_tokens=tokens.get("generated", 0),
+    )
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(
+        seconds=median(cost.seconds for cost in costs),
+        trained_tokens=round(median(cost.trained_tokens for cost in costs)),
+        generated_tokens=round(median(cost.generated_tokens for cost in costs)),
+    )

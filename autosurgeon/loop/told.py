@@ -1,0 +1,31 @@
+"""What the proposer is told of a candidate's dev wins: a step of the Ladder, and nothing finer."""
+
+from __future__ import annotations
+
+from autosurgeon.core.task import Split
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.standing import Standing, tasks_of
+from autosurgeon.loop.trial import dev_wins
+from autosurgeon.stats.ladder import Ladder
+
+
+def climbed(ins: Instruments, standing: Standing, number: int) -> float | None:
+    """By how many dev tasks a pass climbed above the best told so far; 0 where by less than a step.
+
+    The Ladder repeats its last word for a score that is no step better. Told as a value that would make a bad recipe
+    look as good as the best, so what is told is the climb: the same information, in an order that a sampler can use.
+    None where the pass has no dev result.
+    """
+    dev = {task.task_id for task in tasks_of(ins, standing.counted, (Split.DEV,))}
+    base = sum(passed for task_id, passed in ins.store.passed(standing.base).items() if task_id in dev)
+    _, ladder = Ladder(step=ins.settings.statistics.ladder_step_tasks).tell(base)
+    for record in ins.store.passes():
+        wins = dev_wins(ins, standing, record.number)
+        if wins is None:
+            continue
+        before = ladder.told
+        told, ladder = ladder.tell(wins)
+        if record.number == number:
+            assert before is not None  # the base was told first
+            return told - before
+    return None
