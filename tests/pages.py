@@ -64,7 +64,7 @@ def overruled(decision_id: str) -> Decision:
     """A person's word against a decision."""
     word = Override(
         by="ada",
-        reason="the anchor is wrong",
+        reason="it is wrong",
         expires_at="2030-01-02T00:00:00",
         overrules=decision_id,
         verdict="ACCEPT",
@@ -131,6 +131,7 @@ def make_report(state: PassState = PassState.REJECTED, **changes: Any) -> PassRe
             StageCost(name="train", attempts=2, seconds=12.5),
             StageCost(name="smoke", attempts=1, seconds=2.0),
         ),
+        "cost": Cost(seconds=14.5, trained_tokens=4321),
         "training": make_training(),
         "steps": ((1, 1.0), (5, 0.7), (10, 0.41)),
         "flips": (make_flip("b/1", marks=("anchor",)), make_flip("b/2")),

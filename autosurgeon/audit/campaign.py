@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from autosurgeon.audit.report import LiveWins, deciding_rule, flips_of, recipe_words
+from autosurgeon.audit.report import LiveWins, deciding_rule, flips_of, recipe_words, refusals_of
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.value import Value
@@ -103,11 +103,10 @@ def tell_campaign(
     for decision in decisions:
         if decision.pass_number in by_pass:
             by_pass[decision.pass_number].append(decision)
-    overrides = [decision for decision in decisions if decision.override]
-    overruled = {d.override.overrules for d in overrides if d.override and d.override.verdict == "ACCEPT"}
-    looks = {decision.alpha.look: decision.alpha for decision in decisions if decision.alpha}
+    overrides = [decision for decision in decisions if decision.action == "override"]
+    looks = {decision.alpha.look: decision.alpha for decision in decisions if decision.alpha and decision.alpha.spent}
     return CampaignReport(
-        passes=tuple(_line(r, by_pass[r.number], costs.get(r.number, Cost()), overruled) for r in records),
+        passes=tuple(_line(r, by_pass[r.number], costs.get(r.number, Cost())) for r in records),
         trend=tuple(trend),
         looks=tuple(looks[look] for look in sorted(looks)),
         rules=count_rules(decisions),
@@ -120,9 +119,8 @@ def _refusals(decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]
     return [(d, d.judgement) for d in decisions if d.judgement and d.judgement.verdict != Verdict.ACCEPT]
 
 
-def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost, overruled: set[str]) -> PassLine:
-    refusals = [pair for pair in _refusals(decisions) if pair[0].decision_id not in overruled]
-    flips = flips_of(decisions)
+def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost) -> PassLine:
+    refusals, flips = refusals_of(record, decisions), flips_of(decisions)
     rule = deciding_rule(refusals[-1][1]) if refusals else None
     return PassLine(
         number=record.number,
@@ -134,7 +132,7 @@ def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost, overrul
         lost=len(flips[0]) if flips else None,
         gained=len(flips[1]) if flips else None,
         cost=cost,
-        overridden=any(decision.decision_id in overruled for decision in decisions),
+        overridden=any(decision.action == "override" for decision in decisions),
     )
 
 

@@ -127,6 +127,8 @@ class PassReport(Value):
     decisions: tuple[Decision, ...] = ()
     """Of this pass and about it, oldest first."""
     stages: tuple[StageCost, ...] = ()
+    cost: Cost = Cost()
+    """What all its stages took together."""
     training: TrainResult | None = None
     steps: tuple[tuple[int, float], ...] = ()
     """(step, loss), as the capsule reported them."""
@@ -153,32 +155,23 @@ class PassReport(Value):
     @property
     def refusal(self) -> tuple[Decision, Judgement, RuleResult | None] | None:
         """The judgement that ended the pass, with the rule that decided it; None where none did in the end."""
-        overruled = {d.override.overrules for d in self.decisions if d.override and d.override.verdict == "ACCEPT"}
-        refused = [(d, j) for d, j in self.judged if j.verdict != Verdict.ACCEPT and d.decision_id not in overruled]
+        refused = refusals_of(self.record, self.decisions)
         return (*refused[-1], deciding_rule(refused[-1][1])) if refused else None
 
     @property
     def overrides(self) -> list[Decision]:
         """A person's words against the verdicts."""
-        return [decision for decision in self.decisions if decision.override]
+        return [decision for decision in self.decisions if decision.action == "override"]
 
     @property
     def alpha(self) -> Alpha | None:
-        """What the pass's look at the benches cost, if it had one."""
+        """What the pass's look at the benches cost, nothing where it had none, and what is left."""
         return next((d.alpha for d in reversed(self.decisions) if d.alpha), None)
 
     @property
     def power(self) -> str:
         """What the benches could see, in a sentence; empty where nobody looked."""
         return next((d.power for d in reversed(self.decisions) if d.power), "")
-
-    @property
-    def cost(self) -> Cost:
-        """What the pass took: the stages' seconds, and the tokens that were counted."""
-        told = next((d.cost for d in reversed(self.decisions) if d.cost), Cost())
-        trained = told.trained_tokens or (self.training.tokens if self.training else 0)
-        seconds = sum(stage.seconds for stage in self.stages) or told.seconds
-        return Cost(seconds=seconds, trained_tokens=trained, generated_tokens=told.generated_tokens)
 
     @property
     def avoided(self) -> Cost | None:
@@ -196,6 +189,8 @@ class PassReport(Value):
         told = ENDINGS.get(self.record.state, f"Still open, in state {self.record.state.value}.")
         versions = [decision.live_version for decision in self.decisions if decision.live_version is not None]
         told = told.format(first=versions[0] if versions else "?", last=versions[-1] if versions else "?")
+        if self.record.state == PassState.REJECTED and self.overrides and not self.refusal:
+            return f"A person ended it: {self.record.reason}"
         if self.overrides:
             told += f" A person overruled {len(self.overrides)} of its verdicts."
         if self.record.state == PassState.FAILED:
@@ -244,13 +239,37 @@ def ranked(rules: Iterable[RuleResult]) -> list[RuleResult]:
     return sorted(rules, key=rank)
 
 
+def refusals_of(record: PassRecord, decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]:
+    """The judgements that refused a pass and were not overruled; a word that let nothing through overruled nothing."""
+    words = [decision.override for decision in decisions if decision.override]
+    stands = record.state in (PassState.REJECTED, PassState.HELD)
+    overruled = {word.overrules for word in words if word.verdict == "ACCEPT" and not stands}
+    return [
+        (decision, decision.judgement)
+        for decision in decisions
+        if decision.judgement and decision.judgement.verdict != Verdict.ACCEPT and decision.decision_id not in overruled
+    ]
+
+
+LOST_BEYOND_A_BENCH = {"smoke": "smoke.lost_names", "watch": "watch.lost_names"}
+"""By phase, the fact that names the anchors lost where no bench was held against another."""
+
+
 def flips_of(decisions: Sequence[Decision]) -> tuple[list[str], list[str]] | None:
     """(lost, gained) by all decisions of a pass; None where no candidate was ever run."""
-    ran = [d for d in decisions if d.judgement and d.judgement.phase in ("smoke", "promotion", "watch")]
-    if not ran:
-        return None
-    lost = dict.fromkeys(task for decision in ran for task in decision.lost)
-    return list(lost), list(dict.fromkeys(task for decision in ran for task in decision.gained))
+    lost: dict[str, None] = {}
+    gained: dict[str, None] = {}
+    ran = False
+    for decision in decisions:
+        judgement = decision.judgement
+        if judgement is None or judgement.phase not in ("smoke", "promotion", "watch"):
+            continue
+        ran = True
+        named = judgement.evidence.get(LOST_BEYOND_A_BENCH.get(judgement.phase, ""))
+        lost |= dict.fromkeys((*decision.lost, *(named if isinstance(named, tuple) else ())))
+        gained |= dict.fromkeys(decision.gained)
+    # What the smoke lost and the bench then won is the candidate's knife edge, and is told as what it was first.
+    return (list(lost), [task for task in gained if task not in lost]) if ran else None
 
 
 def recipe_words(recipe: Recipe) -> str:

@@ -14,13 +14,14 @@ import structlog
 from autosurgeon.audit.campaign import CampaignReport, tell_campaign
 from autosurgeon.audit.render import render_pass
 from autosurgeon.audit.report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
-from autosurgeon.core.decision import Cost, Decision
+from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
 from autosurgeon.core.recipe import Mix
 from autosurgeon.core.records import Live, PassRecord, StageRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
+from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.packs.files import write_whole
 from autosurgeon.store.sqlstore import SqlStore
@@ -64,6 +65,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
         decisions=tuple(decisions),
         stages=stage_costs(store.stages(scope)),
+        cost=spent_on(store, scope),
         training=TrainResult.model_validate(trained) if trained else None,
         steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
         flips=tuple(_flips(sources, record, decisions)),
@@ -76,19 +78,8 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     """Everything that is known of all passes."""
     store = sources.store
     records = store.passes()
-    costs = {record.number: _cost_of(store, record) for record in records}
+    costs = {record.number: spent_on(store, pass_scope(record.number)) for record in records}
     return tell_campaign(records, store.decisions(), costs, _trend(sources, store.live_history()))
-
-
-def _cost_of(store: SqlStore, record: PassRecord) -> Cost:
-    scope = pass_scope(record.number)
-    told = next((d.cost for d in reversed(store.decisions(record.number)) if d.cost), Cost())
-    trained = (store.stage_output(scope, "train") or {}).get("result", {}).get("tokens", 0)
-    return Cost(
-        seconds=sum(stage.seconds for stage in store.stages(scope)) or told.seconds,
-        trained_tokens=told.trained_tokens or trained,
-        generated_tokens=told.generated_tokens,
-    )
 
 
 def _decisions_about(decisions: Sequence[Decision], number: int) -> list[Decision]:
@@ -152,23 +143,23 @@ def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) 
         return
     scope = pass_scope(record.number)
     live, pack = sources.store.envelopes(record.live_before), _pack_of(sources.store, record)
-    # The bench that was judged, before whatever ran later; then the smoke, whose adapter is no pack.
+    # The bench that was judged before whatever ran later. What only the smoke ran has no envelope, but its programs.
     runs = [sources.store.envelopes(pack, f"{scope}/bench"), sources.store.envelopes(pack)] if pack else []
-    runs.append(sources.store.envelopes(f"{scope}-adapter"))
     smoked = _read_completions(sources.workspace.stage(scope, "smoke"))
-    marks = _marks(decisions)
+    noted = sources.store.stage_output(scope, "anchors") or {}
     for kind, names in zip(("lost", "gained"), found, strict=True):
         for task_id in names:
             after = _with_result(runs, task_id, passed=kind == "gained")
             before = live.get(task_id)
             failing = after if kind == "lost" else before
             task = sources.tasks.get(task_id)
+            split = task.split.value if task else before.split if before else ""
             yield FlipStory(
                 task_id=task_id,
                 bench=task.bench if task else before.bench if before else "",
-                split=task.split.value if task else before.split if before else "",
+                split=split,
                 kind="lost" if kind == "lost" else "gained",
-                marks=tuple(marks.get(task_id, ())),
+                marks=_marks(task_id, split, noted) if kind == "lost" else (),
                 prompt=clipped(task.prompt.strip()) if task else "",
                 before=clipped(before.completion) if before else None,
                 after=clipped(after.completion) if after else smoked.get(task_id),
@@ -199,33 +190,11 @@ def _read_completions(folder: Path) -> dict[str, str]:
     return texts
 
 
-def _marks(decisions: Sequence[Decision]) -> dict[str, list[str]]:
-    """What the evidence says of lost tasks; it names the first of them, and of the hidden ones only how many."""
-    marks: dict[str, list[str]] = {}
-    for decision in decisions:
-        evidence = decision.judgement.evidence if decision.judgement else {}
-        for fact, mark in MARKED_BY.items():
-            for task_id in _names(evidence.get(fact)):
-                known = marks.setdefault(task_id, [])
-                if mark not in known:
-                    known.append(mark)
-        hidden = evidence.get("anchors.hidden_lost")
-        if hidden and hidden == evidence.get("anchors.lost"):
-            for task_id in _names(evidence.get("anchors.lost_names")):
-                marks[task_id].append("hidden")
-    return marks
-
-
-MARKED_BY = {
-    "smoke.lost_names": "anchor",
-    "anchors.lost_names": "anchor",
-    "watch.lost_names": "anchor",
-    "provisional.lost_names": "provisional",
-}
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else ()
+def _marks(task_id: str, split: str, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What a lost win was to live, by what the pass noted when it began; wins of the canary are neither."""
+    if task_id in noted.get("anchors", ()):
+        return ("anchor", "hidden") if task_id in noted.get("hidden", ()) else ("anchor",)
+    return ("provisional",) if noted and split != Split.CANARY else ()
 
 
 def _benches(sources: Sources, record: PassRecord) -> tuple[BenchRun, ...]:
