@@ -42,7 +42,7 @@ GOOD: dict[Phase, Evidence] = {
 
 def decided(phase: Phase, evidence: Evidence | None = None, **changes: Any) -> Decision:
     """The decision of one phase of pass 4; on evidence that every rule likes, but for what is named."""
-    content = {"pass_number": 4, "judgement": judge(POLICY, phase, GOOD[phase] | (evidence or {}))}
+    content: dict[str, Any] = {"pass_number": 4, "judgement": judge(POLICY, phase, GOOD[phase] | (evidence or {}))}
     return make_decision(f"pass-0004-{phase}", **(content | changes))
 
 
@@ -55,7 +55,7 @@ def all_accepted(**live: Any) -> tuple[Decision, ...]:
 
 def refused_at_smoke(**changes: Any) -> tuple[Decision, ...]:
     """A pass that lost two anchors on the smoke."""
-    lost = {"smoke.lost": 2, "smoke.lost_names": ("b/1", "b/2")}
+    lost: Evidence = {"smoke.lost": 2, "smoke.lost_names": ("b/1", "b/2")}
     cut = decided("smoke", lost, action="stop", lost=("b/1", "b/2"), **changes)
     return decided("proposal"), decided("training"), cut
 
