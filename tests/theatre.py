@@ -93,7 +93,7 @@ def small_theatre(
         for name in ("config.json", "tokenizer.json"):
             (organ / name).write_text("{}")
     content: dict[str, Any] = {
-        "organ": {"model": organ},
+        "organ": {"model": organ} | settings.pop("organ", {}),
         # Scripted answers are harmless, and a plain jail starts fastest.
         "grading": {"workers": 1, "jail": "plain"},
         "loop": {"min_free_mib": 0},

@@ -171,7 +171,8 @@ class PassReport(Value):
     @property
     def power(self) -> str:
         """What the benches could see, in a sentence; empty where nobody looked."""
-        return next((d.power for d in reversed(self.decisions) if d.power), "")
+        told = next((d.power for d in reversed(self.decisions) if d.power), "")
+        return f"{told[:1].upper()}{told[1:]}." if told else ""
 
     @property
     def avoided(self) -> Cost | None:

@@ -50,3 +50,12 @@ def show_log(
         for decision in decisions
     ]
     print_table("decisions", ("at (UTC)", "decision", "verdict", "action", "live version", "reason"), rows)
+
+
+@app.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of a decision, as each line of logs/decisions.jsonl holds one."""
+    from autosurgeon.audit.jsonschema import decision_schema
+    from autosurgeon.cli.render import print_json
+
+    print_json(decision_schema())

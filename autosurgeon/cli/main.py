@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from autosurgeon import __version__
-from autosurgeon.cli import audit, bench, doctor, lab, packs, passes, policy, report, run, status
+from autosurgeon.cli import anchors, audit, bench, doctor, lab, override, packs, passes, policy, report, run, status
 from autosurgeon.errors import AutosurgeonError
 
 app = typer.Typer(
@@ -26,7 +26,9 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")
+app.add_typer(anchors.app, name="anchors")
 app.add_typer(policy.app, name="policy")
+app.command("override")(override.override)
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")
 app.add_typer(lab.app, name="lab")

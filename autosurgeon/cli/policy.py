@@ -9,6 +9,7 @@ import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
 from autosurgeon.cli.policy_judge import judge_evidence, test_policies
+from autosurgeon.cli.policy_replay import replay_decisions, simulate_threshold
 
 app = typer.Typer(no_args_is_help=True, help="The rules that judge every pass.")
 
@@ -58,3 +59,5 @@ def print_schema() -> None:
 
 app.command("judge")(judge_evidence)
 app.command("test")(test_policies)
+app.command("replay")(replay_decisions)
+app.command("simulate")(simulate_threshold)

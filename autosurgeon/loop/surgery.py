@@ -26,7 +26,7 @@ from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, verified_folder
 from autosurgeon.loop.story import story_of
 from autosurgeon.loop.told import climbed
-from autosurgeon.loop.trial import run_trial
+from autosurgeon.loop.trial import run_trial, trial_to_be
 from autosurgeon.loop.watch import watch
 from autosurgeon.policy.early import most_lost
 from autosurgeon.policy.evidence import (
@@ -134,7 +134,8 @@ class Surgery:
             **of_rows,
         }
         # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
-        evidence |= selftest_facts(self_test(ins.policy, evidence))
+        live = trial_to_be(ins, standing)
+        evidence |= selftest_facts(self_test(ins.policy, evidence, live._replace(pack=live.live)))
         self._gate("proposal", evidence)
         self._advance(PassState.READY)
         return dataset

@@ -32,7 +32,7 @@ def run_trial(
     scope = pass_scope(record.number)
     alpha = pay_for_look(ins, record.number)
     occasion = f"{scope}/bench"
-    trial = _empty_trial(ins, standing)._replace(alpha=alpha.spent)
+    trial = trial_to_be(ins, standing)._replace(alpha=alpha.spent)
     known = {**known, "budget.alpha": alpha.spent, "budget.alpha_left": alpha.left}
     output = once(ins, scope, "bench", lambda folder: _bench(ins, occasion, pack, trial, policy, known, folder))
     trial = trial._replace(
@@ -52,7 +52,8 @@ def dev_wins(ins: Instruments, standing: Standing, number: int) -> int | None:
     return wins
 
 
-def _empty_trial(ins: Instruments, standing: Standing) -> Trial:
+def trial_to_be(ins: Instruments, standing: Standing) -> Trial:
+    """The trial of a candidate before it has run anything."""
     expected = {task.task_id: task.split.value for task in tasks_of(ins, standing.counted, SPLITS)}
     live, base = ins.store.envelopes(standing.live), ins.store.envelopes(standing.base)
     return Trial(expected, (), {}, live, base, standing.anchors, standing.hidden)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from autosurgeon.core.decision import Evidence, Judgement, Phase, RuleResult, Verdict, worst
+from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, RuleResult, Verdict, worst
 from autosurgeon.policy.facts import fact_of
 from autosurgeon.policy.rules import apply_rule, check, is_no_number, reason_of
 from autosurgeon.policy.schema import Bounded, Policy, Rule
@@ -82,12 +82,12 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
 
     With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
     """
-    params = policy.param_values
+    evidence = _recordable(evidence)
     ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
     results = (*_invalid(phase, evidence), *ruled)
     silent = [] if ruled else [Verdict.INCONCLUSIVE]
-    verdict = worst([*(verdict_of(result) for result in results), *silent] or [Verdict.INCONCLUSIVE])
-    deciding = [result for result in results if verdict_of(result) == verdict and verdict != Verdict.ACCEPT]
+    verdict = worst([*{verdict_of(result) for result in results}, *silent])
+    deciding = [] if verdict == Verdict.ACCEPT else [result for result in results if verdict_of(result) == verdict]
     if deciding:
         reason = "; ".join(explain(result, evidence) for result in deciding)
     elif not ruled:
@@ -100,12 +100,32 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         phase=phase,
         verdict=verdict,
         rules=results,
-        evidence={fact: None if is_no_number(value) else value for fact, value in sorted(evidence.items())},
+        evidence=evidence,
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
-        params=params,
+        params=policy.param_values,
     )
+
+
+def _recordable(evidence: Evidence) -> Evidence:
+    """The evidence as a decision can hold it, in order of name: what no fact can be is None, and missing."""
+    return {_text(name): _value(evidence[name]) for name in sorted(evidence)}
+
+
+def _value(value: object) -> FactValue:
+    if isinstance(value, (int, float)):
+        return None if is_no_number(value) else value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
+        return tuple(map(_text, value))
+    return None
+
+
+def _text(text: str) -> str:
+    r"""JSON can spell half of a character (`"\ud800"`); UTF-8, and so a decision, cannot."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, ...]:

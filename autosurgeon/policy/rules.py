@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, RuleResult, Scalar
-from autosurgeon.policy.expression import PARAMS, Clause, clauses_of, evaluate
+from autosurgeon.policy.expression import MOST_REMEMBERED, PARAMS, Clause, clauses_of, evaluate
 from autosurgeon.policy.facts import FactType, fact_of
 from autosurgeon.policy.schema import Bounded, Rule
 
 NO_PARAMS: Mapping[str, Scalar] = {}
+LARGEST = sys.float_info.max
 Result = Literal["passed", "failed", "missing", "skipped", "error"]
 
 
@@ -23,9 +25,23 @@ class Check(NamedTuple):
     margin: float | None
 
 
+UNCONDITIONAL = Check(True, None, None)
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def facts_of(clause: Clause) -> tuple[str, ...]:
+    """The facts that a clause names; its other names are parameters."""
+    return tuple(name for name in clause.names if not name.startswith(PARAMS))
+
+
+@lru_cache(maxsize=MOST_REMEMBERED)
+def _params_of(clause: Clause) -> tuple[str, ...]:
+    return tuple(name for name in clause.names if name.startswith(PARAMS))
+
+
 def is_no_number(value: FactValue) -> bool:
-    """NaN or infinite: taken for missing, and written down so, since JSON has no word for either."""
-    return isinstance(value, float) and not math.isfinite(value)
+    """NaN, infinite or past every double: taken for missing, and written down so, since JSON has no word for it."""
+    return isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST
 
 
 def check(bounded: Bounded, evidence: Evidence) -> Check:
@@ -33,11 +49,12 @@ def check(bounded: Bounded, evidence: Evidence) -> Check:
     observed = evidence.get(bounded.fact)
     if observed is None or is_no_number(observed):
         return Check(None, None, None)
-    if bounded.at_most is not None or bounded.at_least is not None:
-        if isinstance(observed, bool | str | tuple):
+    least, most = bounded.at_least, bounded.at_most
+    if most is not None or least is not None:
+        if isinstance(observed, (bool, str, tuple)):
             return Check(None, observed, None)
-        margin = observed - bounded.at_least if bounded.at_least is not None else (bounded.at_most or 0) - observed
-        return Check(margin >= 0, observed, margin if math.isfinite(margin) else None)
+        margin = observed - least if least is not None else (most or 0) - observed
+        return Check(margin >= 0, observed, None if is_no_number(margin) else margin)
     if bounded.equals is not None:
         return Check(_equal(observed, bounded.equals), observed, None)
     if bounded.one_of is not None:
@@ -54,20 +71,14 @@ def _equal(observed: FactValue, wanted: FactValue) -> bool:
 
 def apply_rule(rule: Rule, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> tuple[RuleResult, ...]:
     """What the rule says: one result with what was seen, the bound and the margin; for an expression one a clause."""
-    condition = check(rule.when, evidence) if rule.when else Check(True, None, None)
+    condition = check(rule.when, evidence) if rule.when else UNCONDITIONAL
     if rule.expr is None:
         return (_told(rule, condition, check(rule, evidence), rule.id, rule.fact, rule.bound),)
-    return tuple(
-        _told(
-            rule,
-            condition,
-            check_clause(clause, evidence, params),
-            f"{rule.id}#{number}",
-            " and ".join(name for name in clause.names if not name.startswith(PARAMS)) or "nothing",
-            _with_params(clause, params),
-        )
-        for number, clause in enumerate(clauses_of(rule.expr), start=1)
-    )
+    results = []
+    for number, clause in enumerate(clauses_of(rule.expr), start=1):
+        found, facts = check_clause(clause, evidence, params), " and ".join(facts_of(clause)) or "nothing"
+        results.append(_told(rule, condition, found, f"{rule.id}#{number}", facts, _with_params(clause, params)))
+    return tuple(results)
 
 
 def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, bound: str) -> RuleResult:
@@ -109,11 +120,9 @@ def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar
     A fact that it names and that is missing, or of another type than its own, leaves it unanswered, even where CEL
     could do without that fact; so does whatever CEL objects to.
     """
-    given = {name: params[name.removeprefix(PARAMS)] for name in clause.names if name.startswith(PARAMS)}
+    given = {name: params[name.removeprefix(PARAMS)] for name in _params_of(clause)}
     values: dict[str, Scalar | tuple[str, ...]] = {}
-    for name in clause.names:
-        if name in given:
-            continue
+    for name in facts_of(clause):
         value = evidence.get(name)
         fact = fact_of(name)
         if value is None or is_no_number(value) or fact is None or not _is_of_type(value, fact.type):
@@ -126,13 +135,13 @@ def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar
 
 
 def _with_params(clause: Clause, params: Mapping[str, Scalar]) -> str:
-    told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in clause.names if name.startswith(PARAMS)]
+    told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in _params_of(clause)]
     return f"{clause.source} with {', '.join(told)}" if told else clause.source
 
 
 def _is_of_type(value: FactValue, wanted: FactType) -> bool:
     if wanted == "number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, {"truth": bool, "text": str, "list": tuple}[wanted])
 
 

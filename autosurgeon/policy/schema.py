@@ -59,12 +59,18 @@ class Bounded(Value):
             raise ValueError(f"{self.fact} is {fact.type}; `subset_of` is for lists, and lists for it")
         return self
 
-    @property
+    @cached_property
     def bound(self) -> str:
         """The bound as people read it."""
         name = next(name for name in BOUNDS if getattr(self, name) is not None)
         value = getattr(self, name)
         return f"{name} {list(value) if isinstance(value, tuple) else value}"
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, without what was derived from the old fields."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("bound", None)
+        return copied
 
 
 class When(Bounded):

@@ -72,7 +72,7 @@ def test_an_accepted_pass_says_which_version_it_made_and_what_its_look_cost(form
     report = make_report(PassState.CONFIRMED, decisions=all_accepted(alpha=alpha, power=power))
     told = words(report, form)
     assert "Its pack went live as version 2 and held in the watch." in told
-    assert "Look 3 spent alpha 0.0034; 0.041 is left for the campaign. this bench can see a loss of 7" in told
+    assert "Look 3 spent alpha 0.0034; 0.041 is left for the campaign. This bench can see a loss of 7" in told
     assert "REJECT" not in told
 
 
@@ -170,7 +170,7 @@ def test_the_curve_has_its_epochs_and_the_line_where_the_policy_stops(form: Form
     report = make_report()
     assert [(stop.rule_id, stop.loss) for stop in report.stop_lines] == [("loss-floor", 0.4)]
     told = words(report, form)
-    assert "10 steps over 20 rows, 2 readings; last loss 0.4, first epoch 0.8" in told
+    assert "10 steps over 20 rows, epochs read: 2; last loss 0.4, first epoch 0.8" in told
     assert "0.45" in told
     assert "stop line of loss-floor" in told
 

@@ -1,0 +1,139 @@
+"""`autosurgeon anchors`: which wins are guarded, and why."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.loop.ledger import Entry
+
+app = typer.Typer(no_args_is_help=True, help="The anchor ledger: which wins are guarded, and why.")
+
+
+def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str, Entry]:
+    """The ledger of the workspace's live pack, as the next pass would read it."""
+    from autosurgeon.errors import UserError
+    from autosurgeon.loop.ledger import read_known, read_ledger
+    from autosurgeon.loop.standing import exclusions
+    from autosurgeon.store.database import utc_now
+    from autosurgeon.wiring import lab_tasks, open_store, settings_of
+
+    settings, tasks = settings_of(workspace, config), lab_tasks()
+    with open_store(workspace) as store:
+        line = store.live_history()
+        if not line:
+            raise UserError("nothing is live here yet", wanted="`autosurgeon run` to begin", where=workspace)
+        counted = {task.bench for task in tasks.values()} - exclusions(store.envelopes(line[0].pack)).keys()
+        known = read_known(store, line[-1].pack, window=settings.anchors.flake_runs, history=history)
+    return read_ledger(tasks, known, settings.anchors, counted=counted, seed=settings.seed, now=utc_now())
+
+
+@app.command("list")
+def list_anchors(
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only this state, such as anchor or provisional.")
+    ] = None,
+    family: Annotated[str | None, typer.Option("--family", help="Only this family.")] = None,
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List live's wins with their states; without --state, those that live fails are left out."""
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.errors import UserError, nearest
+    from autosurgeon.loop.ledger import State, coverage
+
+    states = get_args(State)
+    if state is not None and state not in states:
+        raise UserError("there is no such state", got=repr(state), wanted=nearest(state, states))
+    entries = _entries(workspace, config, history=False)
+    families = coverage(entries.values())
+    if family is not None and family not in families:
+        raise UserError("there is no such family", got=repr(family), wanted=nearest(family, families))
+    shown = [
+        entry
+        for entry in entries.values()
+        if (entry.state == state if state else entry.wins) and (family is None or entry.family == family)
+    ]
+    if as_json:
+        print_json({"anchors": [entry.model_dump(mode="json") for entry in shown], "coverage": families})
+        return
+    rows = [
+        (e.task_id, e.split, e.family, e.state, "hidden" if e.hidden else "", e.wins, _rate(e), e.why) for e in shown
+    ]
+    columns = ("task", "split", "family", "state", "hidden", "live wins", "flakes", "why")
+    print_table("anchors", columns, rows)
+    cells = [(name, c["tasks"], c["wins"], c["anchors"], c["hidden"]) for name, c in families.items()]
+    print_table("coverage", ("family", "tasks", "wins", "anchors", "hidden"), cells)
+    total = {name: sum(cell[name] for cell in families.values()) for name in ("anchors", "wins")}
+    say(f"{total['anchors']} anchors of {total['wins']} wins")
+
+
+def _rate(entry: Entry) -> str:
+    return f"{entry.flakes}/{entry.runs}" if entry.runs else ""
+
+
+@app.command("show")
+def show_anchor(
+    task: Annotated[str, typer.Argument(help="The task's id.")],
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one task: its state and why, its samples and flakes, and its result on every occasion."""
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.errors import UserError, nearest
+
+    entries = _entries(workspace, config, history=True)
+    if task not in entries:
+        raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
+    entry = entries[task]
+    if as_json:
+        print_json(entry.model_dump(mode="json"))
+        return
+    say(f"{entry.task_id}: {entry.state}: {entry.why}")
+    say(f"bench {entry.bench}, split {entry.split}, family {entry.family}")
+    say(f"won by {entry.wins} live packs in a row; samples passed: {entry.passed} of {entry.samples}")
+    say(
+        f"flakes: {entry.flakes} of {entry.runs} runs; {'was' if entry.trained else 'never was'} a row" + _hidden(entry)
+    )
+    rows = [(occasion, "passed" if passed else "failed") for occasion, passed in entry.history]
+    print_table("results, oldest first", ("occasion", "result"), rows)
+
+
+def _hidden(entry: Entry) -> str:
+    return "; hidden from training for now" if entry.hidden else ""
+
+
+@app.command("quarantine")
+def quarantine(
+    task: Annotated[str, typer.Argument(help="The task's id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the anchor.")],
+    expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+) -> None:
+    """Set an anchor aside until then: it is not guarded, and comes back by itself. Passes under way keep theirs."""
+    from datetime import UTC, datetime
+
+    from autosurgeon.cli.moments import moment
+    from autosurgeon.cli.render import say
+    from autosurgeon.errors import UserError, nearest
+    from autosurgeon.wiring import open_store
+
+    entries, until = _entries(workspace, config, history=False), moment(expires, "--expires")
+    if task not in entries:
+        raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
+    if not reason.strip():
+        raise UserError("a quarantine needs a reason", wanted="--reason with a few words")
+    if until <= datetime.now(UTC):
+        raise UserError("a quarantine ends later than now", got=until.isoformat(), wanted="a later --expires")
+    with open_store(workspace) as store:
+        word = store.quarantine(task, reason.strip(), getpass.getuser(), until.isoformat(timespec="microseconds"))
+    say(f"{task} is set aside until {word.expires_at}")

@@ -1,0 +1,49 @@
+"""`autosurgeon override`: a person's word against a verdict."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, WorkspaceOption
+
+
+def override(
+    number: Annotated[int, typer.Argument(metavar="PASS", help="The pass's number.")],
+    verdict: Annotated[str, typer.Option("--verdict", help="accept, or reject for a pass that is open.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.")],
+    expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+) -> None:
+    """Let a refused pass through the gate that ended it, or end an open one; written down with who, why, until when.
+
+    The next `run` carries it out. INVALID cannot be skipped, and a pass that live has moved past cannot be accepted.
+    """
+    from autosurgeon.cli.moments import moment
+    from autosurgeon.cli.render import say
+    from autosurgeon.cli.view import reporting
+    from autosurgeon.core.decision import Verdict
+    from autosurgeon.errors import UserError
+    from autosurgeon.loop.brakes import Brakes
+    from autosurgeon.loop.override import override as write
+    from autosurgeon.wiring import open_store, operating_theatre, settings_of
+
+    if verdict.upper() not in ("ACCEPT", "REJECT"):
+        raise UserError("an override accepts or rejects", got=repr(verdict), wanted="accept or reject")
+    until = moment(expires, "--expires")
+    with open_store(workspace) as store:
+        store.get_pass(number)
+    with (
+        reporting() as reporter,
+        operating_theatre(workspace, settings_of(workspace, config), reporter, Brakes()) as ins,
+    ):
+        word = Verdict(verdict.upper())
+        decision = write(ins, number, word, by=getpass.getuser(), reason=reason, expires_at=until)
+        state = ins.store.get_pass(number).state
+    assert decision.override is not None  # it was just written
+    then = f"`autosurgeon run` goes on with it before {decision.override.expires_at}" if word == Verdict.ACCEPT else ""
+    say(f"pass {number} is {state.value}; {then}".rstrip("; "))

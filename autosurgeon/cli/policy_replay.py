@@ -1,0 +1,157 @@
+"""`autosurgeon policy replay` and `policy simulate`: past decisions under another policy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosurgeon.cli.options import JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from autosurgeon.audit.recorded import Skipped
+    from autosurgeon.audit.replay import Replayed, Summary
+    from autosurgeon.audit.simulate import Tally
+
+PathArgument = Annotated[
+    Path,
+    typer.Argument(
+        envvar="AUTOSURGEON_WORKSPACE", help="A workspace, its decision log, or a folder of evidence such as data/bd62."
+    ),
+]
+PolicyOption = Annotated[Path | None, typer.Option("--policy", help="The policy; bd62.yaml when empty.")]
+SinceOption = Annotated[str, typer.Option("--since", help="Only decisions of this time or later, as in 2026-05-01.")]
+
+
+def replay_decisions(
+    path: PathArgument = Path("."),
+    policy: PolicyOption = None,
+    params: SetOption = None,
+    since: SinceOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Judge past decisions again from what was recorded of them: exit code 0 without a flip, 1 with one.
+
+    With --json a line of JSON for each decision, and a last one for the summary.
+    """
+    from autosurgeon.audit.recorded import recorded
+    from autosurgeon.audit.replay import Replayer, Summary
+    from autosurgeon.config import shipped
+    from autosurgeon.policy.load import load_policy
+    from autosurgeon.policy.params import parse_assignments
+
+    replayer = Replayer(load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ())))
+    skipped: list[Skipped] = []
+    summary, refused = Summary(), dict[str, list[str]]()
+    for one in recorded(path, since=since, skip=skipped.append):
+        replayed = replayer.replay(one)
+        summary = summary.after(replayed)
+        if replayed.before is None and replayed.refuses and replayed.phase:  # evidence alone: its pass in a line
+            phases = refused.setdefault(one.name.partition(" #")[0], [])
+            phases += [replayed.phase] if replayed.phase not in phases else []
+        print(json.dumps(_plain(replayed), ensure_ascii=False) if as_json else _told(replayed))
+    if as_json:
+        print(json.dumps({"policy": replayer.policy.name, "digest": replayer.policy.digest, **summary._asdict()}))
+    else:
+        for name, phases in refused.items():
+            print(f"{name}: refused at {', '.join(phases)}")
+        print(_sum(summary, replayer.policy.name))
+    _tell_skipped(skipped, path)
+    raise typer.Exit(1 if summary.flips else 0)
+
+
+def _plain(replayed: Replayed) -> dict[str, object]:
+    return replayed.model_dump(mode="json") | {"outcome": replayed.outcome}
+
+
+def _told(replayed: Replayed) -> str:
+    """A line for the decision, and those that explain it."""
+    from autosurgeon.cli.render import one_line
+
+    verdict = replayed.outcome
+    if replayed.before is not None:
+        verdict = f"{replayed.before.value} -> {verdict}{', FLIPPED' if replayed.flipped else ''}"
+    lines = [f"{replayed.name}{f' {replayed.phase}' if replayed.before is None and replayed.phase else ''}: {verdict}"]
+    if replayed.note:
+        lines.append(f"    {replayed.note}")
+    if replayed.rule:
+        lines += [f"    {replayed.rule}: {replayed.reason}", f"    lesson: {replayed.lesson}"]
+    if replayed.also:
+        lines.append(f"    also: {', '.join(replayed.also)}")
+    if replayed.unrecorded and replayed.after is None:
+        lines += [f"    cannot be replayed: {', '.join(replayed.silent) or 'unknown facts'}"]
+        lines += [f"    not recorded, or not known here: {', '.join(replayed.unrecorded)}"]
+    return "\n".join(map(one_line, lines))
+
+
+def _sum(summary: Summary, policy: str) -> str:
+    line = f"{summary.decisions} decisions under {policy}, {summary.flips} flips, {summary.untold} cannot be replayed"
+    return f"{line}, {summary.unjudged} without a judgement" if summary.unjudged else line
+
+
+def _tell_skipped(skipped: list[Skipped], path: Path) -> None:
+    """A torn last line is no fault: the store has that decision. Any other line that cannot be read is one."""
+    from autosurgeon.errors import UserError
+
+    if skipped and skipped[-1].is_torn:
+        typer.echo("note: the log's last line is cut short and was left out; the next run writes it again", err=True)
+        skipped = skipped[:-1]
+    if skipped:
+        first = skipped[0]
+        got = f"{len(skipped)}, the first on line {first.line}: {first.why}"
+        raise UserError("lines of the decision log were left out", got=got, wanted="a decision a line", where=path)
+
+
+def simulate_threshold(
+    path: PathArgument = Path("."),
+    policy: PolicyOption = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="The rule whose bound moves.")] = None,
+    param: Annotated[str | None, typer.Option("--param", help="Or the parameter that moves.")] = None,
+    values: Annotated[str, typer.Option("--range", metavar="LOW:HIGH[:STEPS]", help="Where to; 0:10:11.")] = "",
+    params: SetOption = None,
+    since: SinceOption = "",
+    png: Annotated[Path | None, typer.Option("--png", help="Draw the counts into this file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell how moving one threshold over a range would have changed past decisions."""
+    from autosurgeon.audit.recorded import recorded
+    from autosurgeon.audit.simulate import parse_range, simulate, with_bound
+    from autosurgeon.cli.render import print_json, print_table
+    from autosurgeon.config import shipped
+    from autosurgeon.errors import UserError
+    from autosurgeon.policy.load import load_policy
+    from autosurgeon.policy.params import parse_assignments
+
+    if (rule is None) == (param is None):
+        raise UserError("one threshold moves", got=f"--rule {rule}, --param {param}", wanted="either of them")
+    steps, file, given = (
+        parse_range(values),
+        policy or shipped("policies", "bd62.yaml"),
+        parse_assignments(params or ()),
+    )
+    usual = load_policy(file, given)
+    if param is not None:
+        variants = [(value, load_policy(file, {**given, param: value})) for value in steps]
+    else:
+        variants = [(value, with_bound(usual, rule or "", value)) for value in steps]
+    skipped: list[Skipped] = []
+    tallies = simulate(variants, recorded(path, since=since, skip=skipped.append))
+    moved = param or rule or ""
+    if png is not None:
+        from autosurgeon.cli.plot import draw_tallies
+
+        draw_tallies(png, f"{moved} of policy {usual.name}", tallies)
+    if as_json:
+        print_json({"policy": usual.name, "moved": moved, "values": [tally._asdict() for tally in tallies]})
+    else:
+        print_table(f"policy {usual.name}, {moved}", ("value", *COLUMNS), [_row(tally) for tally in tallies])
+    _tell_skipped(skipped, path)
+
+
+COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "stop", "flips")
+
+
+def _row(tally: Tally) -> tuple[object, ...]:
+    return f"{tally.value:.6g}", tally.accept, tally.hold, tally.reject, tally.untold, tally.stop, tally.flips

@@ -1,0 +1,113 @@
+"""What holds for every policy and all evidence, sound or not."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from builders import make_policy, make_rule
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import FEW, evidence, phases, policies, rules
+
+from autosurgeon.core.decision import Evidence, Judgement, Phase, Verdict, worst
+from autosurgeon.core.digest import canonical_json
+from autosurgeon.policy.judge import judge, verdict_of
+from autosurgeon.policy.schema import Policy, Rule
+
+RANK = {verdict: number for number, verdict in enumerate(Verdict)}
+drawn = phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), evidence(odd=True)))
+sound = phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), evidence(odd=False)))
+ruled = phases.flatmap(
+    lambda phase: st.tuples(st.just(phase), policies(phase, least=1), evidence(odd=True), rules("more", phase))
+)
+
+
+@given(drawn)
+def test_whatever_the_evidence_holds_a_judgement_comes_of_it_that_can_be_written_down(
+    case: tuple[Phase, Policy, Evidence],
+) -> None:
+    phase, policy, facts = case
+    judgement = judge(policy, phase, facts)
+    line = canonical_json(judgement.model_dump(mode="json"))
+    assert Judgement.model_validate(json.loads(line.encode("utf-8"))) == judgement
+
+
+@given(drawn)
+def test_the_same_policy_and_evidence_give_the_same_judgement(case: tuple[Phase, Policy, Evidence]) -> None:
+    phase, policy, facts = case
+    again = Policy.model_validate(policy.model_dump(mode="json", by_alias=True))
+    assert judge(policy, phase, facts) == judge(again, phase, dict(reversed(facts.items())))
+
+
+@given(drawn)
+def test_what_was_recorded_gives_the_same_rules_and_verdict_again(case: tuple[Phase, Policy, Evidence]) -> None:
+    phase, policy, facts = case
+    first = judge(policy, phase, facts)
+    again = judge(policy, phase, first.evidence)
+    assert (again.verdict, again.rules, again.evidence) == (first.verdict, first.rules, first.evidence)
+
+
+@given(ruled)
+def test_one_more_rule_never_makes_a_verdict_better(case: tuple[Phase, Policy, Evidence, dict[str, Any]]) -> None:
+    phase, policy, facts, more = case
+    longer = policy.model_copy(update={"rules": (*policy.rules, Rule.model_validate(more))})
+    assert RANK[judge(longer, phase, facts).verdict] <= RANK[judge(policy, phase, facts).verdict]
+
+
+@given(drawn, st.sampled_from(FEW), st.sampled_from([None, math.nan, math.inf, -math.inf, "gone"]))
+def test_taking_a_fact_away_never_makes_a_verdict_acceptance(
+    case: tuple[Phase, Policy, Evidence], fact: str, nothing: float | str | None
+) -> None:
+    phase, policy, facts = case
+    less = {name: value for name, value in facts.items() if name != fact}
+    if nothing != "gone":
+        less[fact] = nothing
+    before, after = judge(policy, phase, facts), judge(policy, phase, less)
+    # Evidence that was none may become some, where the fact that made it so is taken away: a rule of the policy is
+    # what holds that case, as every shipped policy does.
+    invalid_by_it = any(r.otherwise == "invalid" and r.fact == fact for r in before.rules)
+    assert after.verdict != Verdict.ACCEPT or before.verdict == Verdict.ACCEPT or invalid_by_it
+
+
+@given(sound)
+def test_the_verdict_is_the_worst_of_the_rules_and_silence_is_none_of_consent(
+    case: tuple[Phase, Policy, Evidence],
+) -> None:
+    phase, policy, facts = case
+    judgement = judge(policy, phase, facts)
+    verdicts = [verdict_of(result) for result in judgement.rules]
+    assert judgement.verdict == worst([*verdicts, *([] if policy.rules else [Verdict.INCONCLUSIVE])])
+    if judgement.verdict == Verdict.ACCEPT:
+        binding = [r for r in judgement.rules if r.mode == "enforce" and r.otherwise in ("reject", "hold", "revert")]
+        assert all(result.result in ("passed", "skipped") for result in binding)
+
+
+@given(st.lists(st.sampled_from(list(Verdict)), min_size=1))
+def test_verdicts_have_one_order_and_the_worst_wins(verdicts: list[Verdict]) -> None:
+    assert list(Verdict) == ["INVALID", "ERROR", "REJECT", "INCONCLUSIVE", "ACCEPT"]
+    assert RANK[worst(verdicts)] == min(RANK[verdict] for verdict in verdicts)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 10**5000, [0], {}, object(), 1j, (1,)], ids=range(8))
+def test_a_value_that_no_fact_can_have_is_missing_and_no_crash(value: Any) -> None:
+    policy = make_policy(make_rule("r", "gate.net", at_least=0))
+    judgement = judge(policy, "promotion", {"gate.net": value, "bench.tasks": value})
+    assert judgement.verdict == Verdict.INCONCLUSIVE
+    assert judgement.rules[0].result == "missing"
+    assert judgement.evidence == {"gate.net": None, "bench.tasks": None}
+
+
+def test_half_a_character_is_written_down_as_its_escape() -> None:
+    policy = make_policy(make_rule("r", "recipe.mix", phase="proposal", equals="poison"))
+    judgement = judge(policy, "proposal", {"recipe.mix": "\ud800", "\udfff": ("\ud800",)})
+    assert judgement.verdict == Verdict.REJECT
+    assert judgement.evidence == {"recipe.mix": "\\ud800", "\\udfff": ("\\ud800",)}
+
+
+def test_a_fact_past_every_double_against_a_bound_near_it_has_no_margin_and_a_verdict() -> None:
+    policy = make_policy(make_rule("r", "gate.net", at_least=-1.7e308))
+    result = judge(policy, "promotion", {"gate.net": 10**308}).rules[0]
+    assert (result.result, result.margin) == ("passed", None)
