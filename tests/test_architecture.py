@@ -27,7 +27,9 @@ def test_a_fresh_interpreter_that_imports_the_cli_and_the_wiring_has_no_heavy_mo
 def test_asking_for_help_loads_neither_the_store_nor_the_proposer_nor_the_settings() -> None:
     probe = "import json, sys, autosurgeon.cli.main; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert not {"sqlmodel", "optuna", "pydantic", "structlog", "yaml"} & set(json.loads(done.stdout))
+    assert not {"sqlmodel", "optuna", "pydantic", "structlog", "yaml", "jinja2", "matplotlib"} & set(
+        json.loads(done.stdout)
+    )
 
 
 def test_no_file_is_longer_than_a_room_may_be() -> None:
@@ -36,3 +38,9 @@ def test_no_file_is_longer_than_a_room_may_be() -> None:
     assert not {
         str(file.relative_to(ROOT)): n for file in files if (n := len(file.read_text().splitlines())) > MAX_LINES
     }
+
+
+def test_what_draws_and_fills_pages_is_loaded_only_when_a_page_is_made() -> None:
+    probe = "import json, sys, autosurgeon.cli.main, autosurgeon.loop.surgeon; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert not {"jinja2", "matplotlib"} & set(json.loads(done.stdout))

@@ -1,4 +1,4 @@
-"""Plots for people, as PNG; the only place that knows matplotlib, which is loaded when one is asked for."""
+"""Plots for people, as PNG; matplotlib is loaded when one is asked for. Those of the reports: `audit.plots`."""
 
 from __future__ import annotations
 

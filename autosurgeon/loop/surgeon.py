@@ -9,6 +9,7 @@ from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.report import Sources, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, refuse_other_organ, take_stock
 from autosurgeon.loop.surgery import Surgery
@@ -78,6 +79,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
     ins.reporter.pass_started(record.number, record.recipe)
     Surgery(ins, record, standing, policy).operate()
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)
     return ended

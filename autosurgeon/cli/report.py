@@ -1,0 +1,93 @@
+"""`autosurgeon report`: one pass, or the whole campaign, as a page to read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosurgeon.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.loop.report import Sources
+
+FORMS = ("md", "html")
+
+
+def report(
+    what: Annotated[str, typer.Argument(metavar="PASS|campaign", help="A pass's number, or `campaign` for all.")],
+    workspace: WorkspaceOption = Path("."),
+    form: Annotated[str | None, typer.Option("--format", help="`md` or `html`; by --out's ending when empty.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write this file instead of standard output.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a pass tried, what each gate said of it, which tasks flipped, and what it cost; or all passes at once.
+
+    `run` leaves the same pages in `reports/` for every pass that ends.
+    """
+    from autosurgeon.errors import UserError
+
+    if what != "campaign" and not what.isdecimal():
+        raise UserError("a report is of a pass or of the campaign", got=repr(what), wanted="a number or `campaign`")
+    if form not in (None, *FORMS):
+        raise UserError("there is no such format", got=repr(form), wanted="md or html")
+    chosen = form or ("html" if out is not None and out.suffix == ".html" else "md")
+    text = _told(what, workspace, chosen, as_json=as_json)
+    if out is not None:
+        _write(out, text)
+    else:
+        _show(text, rich=chosen == "md" and not as_json)
+
+
+def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
+    """The report's text; the engines are loaded here, since a mistyped command should fail at once."""
+    import json
+
+    from autosurgeon.audit.constraints import constraints_of
+    from autosurgeon.audit.render import render_campaign, render_pass
+    from autosurgeon.loop.report import read_campaign_report, read_pass_report
+
+    with _sources(workspace) as sources:
+        if what == "campaign":
+            campaign = read_campaign_report(sources)
+            found = campaign.model_dump(mode="json")
+            page = "" if as_json else render_campaign(campaign, "html" if form == "html" else "md")
+        else:
+            told = read_pass_report(sources, int(what))
+            ticks = [tick.model_dump(mode="json") for tick in constraints_of(told)]
+            found = {"headline": told.headline, "constraints": ticks, **told.model_dump(mode="json")}
+            page = "" if as_json else render_pass(told, "html" if form == "html" else "md")
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n" if as_json else page
+
+
+@contextlib.contextmanager
+def _sources(workspace: Path) -> Iterator[Sources]:
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.report import Sources
+    from autosurgeon.wiring import lab_tasks, open_store
+
+    with open_store(workspace) as store:
+        yield Sources(store, Workspace(workspace.resolve()), lab_tasks())
+
+
+def _write(path: Path, text: str) -> None:
+    from autosurgeon.errors import UserError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError("a report cannot be written", got=error.strerror, where=path) from error
+
+
+def _show(text: str, *, rich: bool) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    if rich and console.is_terminal:
+        console.print(Markdown(text, hyperlinks=False))
+    else:
+        print(text, end="")
