@@ -96,7 +96,8 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         spoke = [result.rule_id for result in results if result.result in ("failed", "missing", "error")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
         reason += f"; noted: {', '.join(spoke)}" if spoke else ""
-    return Judgement(
+    # All of it was made or checked above: validating each fact once more would take a tenth of the judgement's time.
+    return Judgement.model_construct(
         phase=phase,
         verdict=verdict,
         rules=results,
@@ -104,13 +105,13 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
-        params=policy.param_values,
+        params=dict(policy.param_values),
     )
 
 
 def _recordable(evidence: Evidence) -> Evidence:
     """The evidence as a decision can hold it, in order of name: what no fact can be is None, and missing."""
-    return {_text(name): _value(evidence[name]) for name in sorted(evidence)}
+    return {name if name.isascii() else _text(name): _value(evidence[name]) for name in sorted(evidence)}
 
 
 def _value(value: object) -> FactValue:
