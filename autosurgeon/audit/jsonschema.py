@@ -25,7 +25,7 @@ def _field_docstrings() -> dict[str, dict[str, str]]:
     classes = [node for node in ast.parse(inspect.getsource(decision)).body if isinstance(node, ast.ClassDef)]
     return {
         node.name: {
-            field.target.id: inspect.cleandoc(after.value.value)
+            field.target.id: inspect.cleandoc(str(after.value.value))
             for field, after in zip(node.body, node.body[1:], strict=False)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
             if isinstance(after, ast.Expr)

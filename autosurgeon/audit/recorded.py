@@ -62,6 +62,24 @@ class Skipped(NamedTuple):
     """The last line, cut short: the store still has that decision, and the next run writes it whole."""
 
 
+class LeftOut:
+    """The lines of a log that were skipped: how many and the first of them, however many there are."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Skipped | None = None
+        self.is_torn = False
+        """The log's last line was cut short, which is not counted."""
+
+    def add(self, skipped: Skipped) -> None:
+        """One more."""
+        if skipped.is_torn:
+            self.is_torn = True
+            return
+        self.count += 1
+        self.first = self.first or skipped
+
+
 def recorded(path: Path, *, since: str = "", skip: Callable[[Skipped], None]) -> Iterator[Recorded]:
     """The decisions of a workspace, of its log, or of a folder of evidence, oldest first, one at a time.
 

@@ -13,7 +13,7 @@ from autosurgeon.errors import UserError, nearest
 from autosurgeon.policy.schema import Policy, Rule
 
 USUAL_STEPS = 11
-MOST_STEPS = 1000
+MOST_STEPS = 200
 
 
 class Tally(NamedTuple):

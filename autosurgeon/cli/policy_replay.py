@@ -11,7 +11,7 @@ import typer
 from autosurgeon.cli.options import JsonOption, SetOption
 
 if TYPE_CHECKING:
-    from autosurgeon.audit.recorded import Skipped
+    from autosurgeon.audit.recorded import LeftOut
     from autosurgeon.audit.replay import Replayed, Summary
     from autosurgeon.audit.simulate import Tally
 
@@ -36,16 +36,16 @@ def replay_decisions(
 
     With --json a line of JSON for each decision, and a last one for the summary.
     """
-    from autosurgeon.audit.recorded import recorded
+    from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.replay import Replayer, Summary
     from autosurgeon.config import shipped
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
 
     replayer = Replayer(load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ())))
-    skipped: list[Skipped] = []
+    left_out = LeftOut()
     summary, refused = Summary(), dict[str, list[str]]()
-    for one in recorded(path, since=since, skip=skipped.append):
+    for one in recorded(path, since=since, skip=left_out.add):
         replayed = replayer.replay(one)
         summary = summary.after(replayed)
         if replayed.before is None and replayed.refuses and replayed.phase:  # evidence alone: its pass in a line
@@ -58,7 +58,7 @@ def replay_decisions(
         for name, phases in refused.items():
             print(f"{name}: refused at {', '.join(phases)}")
         print(_sum(summary, replayer.policy.name))
-    _tell_skipped(skipped, path)
+    _tell_left_out(left_out, path)
     raise typer.Exit(1 if summary.flips else 0)
 
 
@@ -91,16 +91,14 @@ def _sum(summary: Summary, policy: str) -> str:
     return f"{line}, {summary.unjudged} without a judgement" if summary.unjudged else line
 
 
-def _tell_skipped(skipped: list[Skipped], path: Path) -> None:
+def _tell_left_out(left_out: LeftOut, path: Path) -> None:
     """A torn last line is no fault: the store has that decision. Any other line that cannot be read is one."""
     from autosurgeon.errors import UserError
 
-    if skipped and skipped[-1].is_torn:
+    if left_out.is_torn:
         typer.echo("note: the log's last line is cut short and was left out; the next run writes it again", err=True)
-        skipped = skipped[:-1]
-    if skipped:
-        first = skipped[0]
-        got = f"{len(skipped)}, the first on line {first.line}: {first.why}"
+    if left_out.first is not None:
+        got = f"{left_out.count}, the first on line {left_out.first.line}: {left_out.first.why}"
         raise UserError("lines of the decision log were left out", got=got, wanted="a decision a line", where=path)
 
 
@@ -116,7 +114,7 @@ def simulate_threshold(
     as_json: JsonOption = False,
 ) -> None:
     """Tell how moving one threshold over a range would have changed past decisions."""
-    from autosurgeon.audit.recorded import recorded
+    from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.simulate import parse_range, simulate, with_bound
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.config import shipped
@@ -136,8 +134,8 @@ def simulate_threshold(
         variants = [(value, load_policy(file, {**given, param: value})) for value in steps]
     else:
         variants = [(value, with_bound(usual, rule or "", value)) for value in steps]
-    skipped: list[Skipped] = []
-    tallies = simulate(variants, recorded(path, since=since, skip=skipped.append))
+    left_out = LeftOut()
+    tallies = simulate(variants, recorded(path, since=since, skip=left_out.add))
     moved = param or rule or ""
     if png is not None:
         from autosurgeon.cli.plot import draw_tallies
@@ -147,7 +145,7 @@ def simulate_threshold(
         print_json({"policy": usual.name, "moved": moved, "values": [tally._asdict() for tally in tallies]})
     else:
         print_table(f"policy {usual.name}, {moved}", ("value", *COLUMNS), [_row(tally) for tally in tallies])
-    _tell_skipped(skipped, path)
+    _tell_left_out(left_out, path)
 
 
 COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "stop", "flips")

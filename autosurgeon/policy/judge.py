@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, RuleResult, Verdict, worst
 from autosurgeon.policy.facts import fact_of
-from autosurgeon.policy.rules import apply_rule, check, is_no_number, reason_of
+from autosurgeon.policy.rules import Result, apply_rule, check, is_no_number, reason_of
 from autosurgeon.policy.schema import Bounded, Policy, Rule
 
 MOST_SHOWN = 3
@@ -23,7 +23,7 @@ REMEDY = {
 
 
 class Validity(NamedTuple):
-    """What evidence of a phase keeps to if it is evidence at all; a fact that is missing is left to the rules."""
+    """What evidence of a phase keeps to if it is evidence at all; where that is not known nothing is accepted."""
 
     rule_id: str
     phase: Phase
@@ -96,7 +96,8 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         spoke = [result.rule_id for result in results if result.result in ("failed", "missing", "error")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
         reason += f"; noted: {', '.join(spoke)}" if spoke else ""
-    return Judgement(
+    # All of it was made or checked above: validating each fact once more would take a tenth of the judgement's time.
+    return Judgement.model_construct(
         phase=phase,
         verdict=verdict,
         rules=results,
@@ -104,13 +105,13 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         policy=policy.name,
         policy_digest=policy.digest,
         reason=reason,
-        params=policy.param_values,
+        params=dict(policy.param_values),
     )
 
 
 def _recordable(evidence: Evidence) -> Evidence:
     """The evidence as a decision can hold it, in order of name: what no fact can be is None, and missing."""
-    return {_text(name): _value(evidence[name]) for name in sorted(evidence)}
+    return {name if name.isascii() else _text(name): _value(evidence[name]) for name in sorted(evidence)}
 
 
 def _value(value: object) -> FactValue:
@@ -149,16 +150,17 @@ def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, 
 
 
 def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
-    """What makes the evidence none at all."""
+    """What makes the evidence none at all, or leaves open whether it is any."""
     found = []
     for validity in VALIDITY:
         checked = check(validity.bounded, evidence) if validity.phase == phase else None
-        if checked is None or checked.holds is not False:
+        if checked is None or checked.holds:
             continue
+        result: Result = "missing" if checked.holds is None else "failed"
         found.append(
             RuleResult(
                 rule_id=validity.rule_id,
-                result="failed",
+                result=result,
                 fact=validity.bounded.fact,
                 observed=checked.observed,
                 bound=validity.bounded.bound,
@@ -167,7 +169,7 @@ def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
                 mode="enforce",
                 lesson=validity.lesson,
                 severity="critical",
-                reason=reason_of("failed", checked.observed, validity.bounded.bound),
+                reason=reason_of(result, checked.observed, validity.bounded.bound),
             )
         )
     return found
