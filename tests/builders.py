@@ -18,6 +18,13 @@ from autosurgeon.core.task import Case, Split, Task
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
 
+BENCHED: Evidence = {
+    "bench.tasks": 9,
+    "bench.same_conditions": True,
+    "bench.fallbacks": 0,
+    "bench.foreign": 0,
+}
+"""What a promotion's evidence holds if it is any."""
 NOON = "2030-01-01T12:00:00.000000+00:00"
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
-from autosurgeon.core.decision import Evidence, FactValue, Phase, Scalar, Verdict
+from autosurgeon.core.decision import PHASES, Evidence, FactValue, Phase, Scalar, Verdict
 from autosurgeon.policy.domains import MOST, Domain, domain_of, known_fact, typical
 from autosurgeon.policy.expression import PARAMS, Clause, clauses_of, scan
-from autosurgeon.policy.judge import REMEDY
+from autosurgeon.policy.judge import REMEDY, VALIDITY
 from autosurgeon.policy.rules import Result, check, check_clause
 from autosurgeon.policy.schema import BOUNDS, Bounded, Policy, Rule
 
@@ -42,6 +43,8 @@ class Constraint(NamedTuple):
     @property
     def remedy(self) -> Verdict:
         """The verdict where it fails; ACCEPT for a rule that does not bind."""
+        if self.rule.id in BUILT_IN_IDS:
+            return Verdict.INVALID
         return REMEDY.get(self.rule.otherwise, Verdict.ACCEPT) if self.rule.mode == "enforce" else Verdict.ACCEPT
 
     @property
@@ -70,14 +73,33 @@ def told(condition: bool | None, holds: bool | None) -> Result:
 
 
 def constraints_of(policy: Policy, phase: Phase, *, binding: bool = True) -> tuple[Constraint, ...]:
-    """The constraints of a phase in the rules' order; those of rules that do not bind too, if asked."""
+    """The constraints of a phase in the rules' order; those of rules that do not bind too, if asked.
+
+    What the judge asks of evidence whatever the policy comes last, unless it is the rules alone that are looked at.
+    """
     found: list[Constraint] = []
     for rule in policy.rules:
         if rule.phase != phase:
             continue
         clauses = clauses_of(rule.expr) if rule.expr is not None else (None,)
         found += [_constraint(rule, clause, policy.param_values) for clause in clauses]
-    return tuple(one for one in found if one.remedy != Verdict.ACCEPT or not binding)
+    if not binding:
+        return tuple(found)
+    return (*(one for one in found if one.remedy != Verdict.ACCEPT), *built_in(phase))
+
+
+BUILT_IN_IDS = frozenset(validity.rule_id for validity in VALIDITY)
+
+
+@lru_cache(maxsize=len(PHASES))
+def built_in(phase: Phase) -> tuple[Constraint, ...]:
+    """What evidence of the phase keeps to if it is any, as constraints."""
+    told = {"phase": phase, "otherwise": "revert" if phase == "watch" else "reject"}
+    return tuple(
+        _constraint(Rule(id=v.rule_id, lesson=v.lesson, **told, **v.bounded.model_dump(exclude_none=True)), None, {})
+        for v in VALIDITY
+        if v.phase == phase
+    )
 
 
 def _constraint(rule: Rule, clause: Clause | None, params: Mapping[str, Scalar]) -> Constraint:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict
 from autosurgeon.policy.constraints import OK, SPEAKS, Constraint, constraints_of
-from autosurgeon.policy.domains import typical_evidence
 from autosurgeon.policy.judge import judge, verdict_of
 from autosurgeon.policy.schema import Policy
-from autosurgeon.policy.search import SILENT, Found, Space, demand
+from autosurgeon.policy.search import Found, Space, demand
 
 MOST_DIGITS = 12
 
@@ -81,10 +80,9 @@ def counterfactual(policy: Policy, phase: Phase, evidence: Evidence) -> Counterf
 
 def _to_accept(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
     phase, evidence = judgement.phase, judgement.evidence  # as judged: without what is no number
-    mended = _mended(phase, evidence)
     found = Found(None, True)
     if policy.rules_of(phase):  # else no rule speaks for the phase, and no fact changes that
-        found = Space(phase, constraints, evidence | mended, tidy=False).nearest(demand((constraints, OK)))
+        found = Space(constraints, evidence, tidy=False).nearest(demand((constraints, OK)))
     if found.evidence is None:
         return Counterfactual(judgement, None, (), found.proven, () if found.proven else _expressions(constraints))
     flipped = judge(policy, phase, found.evidence)
@@ -92,27 +90,7 @@ def _to_accept(policy: Policy, judgement: Judgement, constraints: tuple[Constrai
         return Counterfactual(judgement, None, (), False, _expressions(constraints))
     changes = _changes(constraints, evidence, found.evidence)
     undecided = () if found.proven else _expressions(constraints)
-    return Counterfactual(judgement, flipped, changes, found.proven and not mended, undecided)
-
-
-def _mended(phase: Phase, evidence: Evidence) -> Evidence:
-    """The facts, at typical values, without which the judge itself would refuse whatever the policy says."""
-    changed: Evidence = {}
-    healthy = typical_evidence(phase)
-    while judge(SILENT, phase, evidence | changed).verdict != Verdict.ACCEPT and len(changed) < len(healthy):
-        left = [name for name in healthy if name not in changed]
-        mending = [
-            name
-            for name in left
-            if judge(SILENT, phase, evidence | changed | {name: healthy[name]}).verdict == Verdict.ACCEPT
-        ]
-        name = mending[0] if mending else left[0]
-        changed[name] = healthy[name]
-    for name in list(changed):  # what turned out not to be needed
-        without = {other: value for other, value in changed.items() if other != name}
-        if judge(SILENT, phase, evidence | without).verdict == Verdict.ACCEPT:
-            changed = without
-    return changed
+    return Counterfactual(judgement, flipped, changes, found.proven, undecided)
 
 
 def _changes(constraints: tuple[Constraint, ...], before: Evidence, after: Evidence) -> tuple[Change, ...]:
@@ -143,7 +121,7 @@ def _wanted(constraints: tuple[Constraint, ...], name: str, before: Evidence, af
 
 def _to_refuse(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
     evidence, expressions = judgement.evidence, _expressions(constraints)
-    space = Space(judgement.phase, constraints, evidence, tidy=False)
+    space = Space(constraints, evidence, tidy=False)
     proven = space.complete and not expressions
     moves = [
         (cost, name, value)

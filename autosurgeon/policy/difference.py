@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Evidence, Judgement, Phase, Verdict
-from autosurgeon.policy.constraints import FAILED, NOT_FAILED, OK, REFUSED, Constraint, constraints_of
+from autosurgeon.policy.constraints import FAILED, NOT_FAILED, OK, REFUSED, Constraint, built_in, constraints_of
 from autosurgeon.policy.domains import typical_evidence
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
@@ -68,7 +68,7 @@ def diff(a: Policy, b: Policy) -> tuple[PhaseDifference, ...]:
 
 def _diff_phase(a: Policy, b: Policy, phase: Phase) -> PhaseDifference:
     of_a, of_b = (constraints_of(policy, phase) for policy in (a, b))
-    space = Space(phase, (*of_a, *of_b), typical_evidence(phase), tidy=True)
+    space = Space((*of_a, *of_b), typical_evidence(phase), tidy=True)
     one, other = Side(a, of_a, phase), Side(b, of_b, phase)
     remedy = _refused_otherwise(space, one, other)
     if remedy.witness is None:
@@ -115,9 +115,10 @@ def _accepted_only_by(space: Space, one: Side, other: Side) -> Answer:
 
 def _refused_otherwise(space: Space, one: Side, other: Side) -> Answer:
     """Evidence that the one rejects, while the other refuses it too and rejects nothing."""
-    lenient = (other.rejecting(), NOT_FAILED)
-    doubts = [([doubt], REFUSED) for doubt in other.constraints] or ([([], OK)] if other.is_silent else [])
-    wishes = (demand(([broken], FAILED), lenient, doubt) for broken in one.rejecting() for doubt in doubts)
+    lenient, valid = (other.rejecting(), NOT_FAILED), (built_in(one.phase), NOT_FAILED)
+    # Evidence of which nobody knows whether it is any leaves a verdict open; evidence that is none is INVALID to both.
+    doubts = [([doubt], REFUSED) for doubt in other.constraints] + ([([], OK)] if other.is_silent else [])
+    wishes = (demand(([broken], FAILED), lenient, doubt, valid) for broken in one.rejecting() for doubt in doubts)
     return _first(space, wishes, one, other, lambda a, b: (a, b) == (Verdict.REJECT, Verdict.INCONCLUSIVE))
 
 

@@ -42,7 +42,7 @@ def find(policy: Policy) -> tuple[Finding, ...]:
 
 def _of_phase(policy: Policy, phase: Phase) -> Iterator[Finding]:
     every = constraints_of(policy, phase, binding=False)
-    space = Space(phase, every, typical_evidence(phase), tidy=True)
+    space = Space(every, typical_evidence(phase), tidy=True)
     found = {one.rule.id: finding for one in every if (finding := _alone(space, one)) is not None}
     binding = [one for one in every if one.remedy != Verdict.ACCEPT and one.clause is None]
     sound = [one for one in binding if one.rule.id not in found]
@@ -80,9 +80,6 @@ def _alone(space: Space, constraint: Constraint) -> Finding | None:
     if not _holds(space, ([constraint], FAILED)):
         if False not in _outcomes(rule, constraint):
             said = f"{_every_value(rule)}; it only asks that the fact is there"
-            return Finding("note", "never-binds", rule.id, said)
-        if rule.when is None:
-            said = f"what it refuses the judge refuses by itself; it only asks that {rule.fact} is there"
             return Finding("note", "never-binds", rule.id, said)
         said = f"wherever its `when` holds its bound holds too ({rule.fact} {rule.bound}), so it never objects"
         return Finding("warning", "unreachable", rule.id, said)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, RuleResult, Verdict, worst
 from autosurgeon.policy.facts import fact_of
-from autosurgeon.policy.rules import Result, apply_rule, check, is_no_number, reason_of
+from autosurgeon.policy.rules import apply_rule, check, is_no_number, reason_of
 from autosurgeon.policy.schema import Bounded, Policy, Rule
 
 MOST_SHOWN = 3
@@ -85,13 +85,16 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     evidence = _recordable(evidence)
     ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
     results = (*_invalid(phase, evidence), *ruled)
-    silent = [] if ruled else [Verdict.INCONCLUSIVE]
+    unknown = _unknown(phase, evidence)
+    silent = [Verdict.INCONCLUSIVE] if unknown or not ruled else []
     verdict = worst([*{verdict_of(result) for result in results}, *silent])
     deciding = [] if verdict == Verdict.ACCEPT else [result for result in results if verdict_of(result) == verdict]
     if deciding:
         reason = "; ".join(explain(result, evidence) for result in deciding)
     elif not ruled:
         reason = f"no rule speaks for phase {phase!r}"
+    elif unknown:
+        reason = f"whether this is evidence at all is not known: {', '.join(unknown)} is missing"
     else:
         spoke = [result.rule_id for result in results if result.result in ("failed", "missing", "error")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
@@ -149,18 +152,22 @@ def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, 
         )
 
 
+def _unknown(phase: Phase, evidence: Evidence) -> list[str]:
+    """The facts without which nobody knows whether the evidence is any: taking one away must not help a pack."""
+    return [v.bounded.fact for v in VALIDITY if v.phase == phase and check(v.bounded, evidence).holds is None]
+
+
 def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
-    """What makes the evidence none at all, or leaves open whether it is any."""
+    """What makes the evidence none at all."""
     found = []
     for validity in VALIDITY:
         checked = check(validity.bounded, evidence) if validity.phase == phase else None
-        if checked is None or checked.holds:
+        if checked is None or checked.holds is not False:
             continue
-        result: Result = "missing" if checked.holds is None else "failed"
         found.append(
             RuleResult(
                 rule_id=validity.rule_id,
-                result=result,
+                result="failed",
                 fact=validity.bounded.fact,
                 observed=checked.observed,
                 bound=validity.bounded.bound,
@@ -169,7 +176,7 @@ def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
                 mode="enforce",
                 lesson=validity.lesson,
                 severity="critical",
-                reason=reason_of(result, checked.observed, validity.bounded.bound),
+                reason=reason_of("failed", checked.observed, validity.bounded.bound),
             )
         )
     return found

@@ -9,16 +9,13 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
-from autosurgeon.core.decision import PHASES, Evidence, FactValue, Phase, Verdict
+from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.policy.constraints import Constraint, is_complete, representatives, spelled, told
-from autosurgeon.policy.domains import domain_of, typical_evidence
-from autosurgeon.policy.facts import FACTS, known_at
-from autosurgeon.policy.judge import judge
+from autosurgeon.policy.domains import domain_of
 from autosurgeon.policy.rules import Result, check
-from autosurgeon.policy.schema import Bounded, Policy, Rule
+from autosurgeon.policy.schema import Bounded, Rule
 
 MOST_TRIALS = 20_000
 MOST_TRIALS_OF_EXPRESSIONS = 2_000
@@ -54,7 +51,7 @@ def demand(*groups: tuple[Iterable[Constraint], frozenset[Result]]) -> Demands |
 class Space:
     """The values that the facts of some constraints may take, by their cost against a start."""
 
-    def __init__(self, phase: Phase, constraints: Iterable[Constraint], start: Evidence, *, tidy: bool) -> None:
+    def __init__(self, constraints: Iterable[Constraint], start: Evidence, *, tidy: bool) -> None:
         """With `tidy`, cheap is what is short to write and known; else what is near to the start."""
         known = tuple({constraint.key: constraint for constraint in constraints}.values())
         self.start = start
@@ -62,9 +59,8 @@ class Space:
         for name in dict.fromkeys(fact for constraint in known for fact in constraint.facts):
             origin = start.get(name)
             values = representatives(name, known, *(() if origin is None else (origin,)))
-            usable = [value for value in values if _same(value, origin) or not refused_by_itself(phase, name, value)]
             costs = sorted(
-                ((_cost(name, origin, value, tidy=tidy), value) for value in usable),
+                ((_cost(name, origin, value, tidy=tidy), value) for value in values),
                 key=lambda pair: (pair[0], len(repr(pair[1]))),  # doubles side by side can be as near as each other
             )
             self.values[name] = _one_a_signature(name, known, costs)
@@ -202,33 +198,3 @@ def how_much(name: str, origin: FactValue, value: FactValue) -> float:
         return 1.0
     scale = max(1.0, abs(numbers[0])) if domain_of(name).whole else abs(numbers[0]) or 1.0
     return abs(numbers[1] / scale - numbers[0] / scale)
-
-
-SILENT = Policy.model_validate(
-    {
-        "schema": "autosurgeon.policy/1",
-        "name": "silent",
-        "rules": [
-            {
-                "id": phase,
-                "phase": phase,
-                "fact": next(fact.name for fact in FACTS if fact.type == "number" and known_at(fact, phase)),
-                "at_least": 0,
-                "otherwise": "warn",
-                "mode": "audit",
-                "lesson": "It binds nothing, so what is refused is refused by the judge itself and by no rule.",
-            }
-            for phase in PHASES
-        ],
-    }
-)
-"""A policy that objects to nothing."""
-
-
-@lru_cache(maxsize=8192, typed=True)
-def refused_by_itself(phase: Phase, name: str, value: FactValue) -> bool:
-    """Whether the judge accepts no evidence with this value, whatever the policy; never where all else is refused."""
-    healthy = typical_evidence(phase)
-    if judge(SILENT, phase, healthy).verdict != Verdict.ACCEPT:
-        return False
-    return judge(SILENT, phase, healthy | {name: value}).verdict != Verdict.ACCEPT

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import make_policy
+from builders import BENCHED, make_policy
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ def results(expr: str, evidence: Evidence, **changes: Any) -> list[str]:
 
 
 def test_each_clause_has_a_line_of_its_own() -> None:
-    evidence: Evidence = {"gate.gained": 2, "gate.lost": 2, "gate.p_regression": 0.5}
+    evidence: Evidence = BENCHED | {"gate.gained": 2, "gate.lost": 2, "gate.p_regression": 0.5}
     judgement = judge(make_policy(expr_rule(GAIN)), "promotion", evidence)
     assert [(rule.rule_id, rule.result) for rule in judgement.rules] == [("r#1", "failed"), ("r#2", "passed")]
     assert judgement.verdict == Verdict.REJECT

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from builders import BENCHED
 
 from autosurgeon.core.decision import Judgement, Scalar, Verdict
 from autosurgeon.errors import PolicyError, UserError
@@ -50,7 +51,7 @@ def refused(path: Path, **overrides: Scalar) -> str:
 
 
 def promoted(path: Path, net: int, lost: int = 0, **overrides: Scalar) -> Judgement:
-    return judge(load_policy(path, overrides), "promotion", {"gate.net": net, "gate.lost": lost})
+    return judge(load_policy(path, overrides), "promotion", BENCHED | {"gate.net": net, "gate.lost": lost})
 
 
 def test_a_parameter_moves_bounds_and_expressions_and_is_recorded(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from builders import make_policy, make_rule
+from builders import BENCHED, make_policy, make_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,8 +108,17 @@ def test_silence_is_no_consent() -> None:
 )
 def test_a_broken_rule_has_the_remedy_that_it_names(otherwise: str, verdict: Verdict) -> None:
     policy = make_policy(make_rule("r", "gate.net", at_least=1, otherwise=otherwise))
-    assert judge(policy, "promotion", {"gate.net": 0}).verdict == verdict
-    assert judge(policy, "promotion", {"gate.net": 1}).verdict == Verdict.ACCEPT
+    assert judge(policy, "promotion", BENCHED | {"gate.net": 0}).verdict == verdict
+    assert judge(policy, "promotion", BENCHED | {"gate.net": 1}).verdict == Verdict.ACCEPT
+
+
+@pytest.mark.parametrize("fact", BENCHED)
+def test_evidence_of_which_nobody_knows_whether_it_is_any_is_held(fact: str) -> None:
+    policy, evidence = make_policy(make_rule("r", "gate.net", at_least=1)), BENCHED | {"gate.net": 1}
+    assert judge(policy, "promotion", evidence).verdict == Verdict.ACCEPT
+    held = judge(policy, "promotion", {name: value for name, value in evidence.items() if name != fact})
+    assert held.verdict == Verdict.INCONCLUSIVE
+    assert held.reason == f"whether this is evidence at all is not known: {fact} is missing"
 
 
 def test_every_rule_is_evaluated_even_after_one_failed() -> None:
@@ -121,7 +130,8 @@ def test_every_rule_is_evaluated_even_after_one_failed() -> None:
 
 
 def test_an_audit_rule_is_measured_and_does_not_bind() -> None:
-    judgement = judge(make_policy(make_rule("r", "gate.net", at_least=1, mode="audit")), "promotion", {"gate.net": 0})
+    policy = make_policy(make_rule("r", "gate.net", at_least=1, mode="audit"))
+    judgement = judge(policy, "promotion", BENCHED | {"gate.net": 0})
     assert judgement.verdict == Verdict.ACCEPT
     assert [rule.rule_id for rule in judgement.broken(mode="audit")] == ["r"]
 
