@@ -13,7 +13,8 @@ from autosurgeon import config
 from autosurgeon.cli.main import app
 from autosurgeon.policy.cases import Case, CaseFile
 from autosurgeon.policy.expression import FUNCTIONS
-from autosurgeon.policy.facts import FACTS, Fact
+from autosurgeon.policy.facts import FACTS, SLICES, Fact
+from autosurgeon.policy.judge import VALIDITY, Validity
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import BOUNDS, TOP_KEYS, Param, Rule
 
@@ -26,6 +27,17 @@ POLICIES = (ROOT / "policies" / "README.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
 def test_every_fact_is_documented_with_type_unit_and_sentence(fact: Fact) -> None:
     assert f"| `{fact.name}` | {fact.phase} | {fact.type} | {fact.unit} | {fact.sentence} |" in POLICIES
+
+
+@pytest.mark.parametrize("measure", SLICES)
+def test_every_measure_of_a_slice_is_documented(measure: str) -> None:
+    unit, sentence = SLICES[measure]
+    assert f"| `{measure}` | {unit} | {sentence} |" in POLICIES
+
+
+@pytest.mark.parametrize("validity", VALIDITY, ids=lambda validity: validity.rule_id)
+def test_what_the_judge_asks_by_itself_is_documented(validity: Validity) -> None:
+    assert f"`{validity.rule_id}`" in POLICIES
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_run_killed_while_training_goes_on_and_loses_only_that_stage(night: tu
     assert all(record["state"] in ("CONFIRMED", "REVERTED", "REJECTED", "HELD") for record in passes)
     stages = [stage["name"] for stage in read("pass", "show", 1, "-w", workspace)["stages"]]
     assert len(stages) == len(set(stages))
-    assert stages[:3] == ["dataset", "contamination", "train"]
+    assert stages[:4] == ["anchors", "dataset", "contamination", "train"]
 
 
 def test_a_pack_is_promoted_over_the_base_and_no_counted_bench_is_worse(night: tuple[Path, str]) -> None:
@@ -92,6 +92,48 @@ def test_the_plain_output_says_what_happened_line_by_line(night: tuple[Path, str
     assert "ACCEPT promotion" in output
     assert "end: the passes asked for are done" in output
     assert "\x1b[" not in output
+
+
+def test_the_past_judged_again_by_its_own_policy_flips_nothing_and_each_verdict_can_be_explained(
+    night: tuple[Path, str],
+) -> None:
+    replayed = autosurgeon("policy", "replay", night[0])
+    assert replayed.returncode == 0, replayed.stdout
+    assert " 0 flips, 0 cannot be replayed" in replayed.stdout
+    for decision in read("audit", "log", "-w", night[0]):
+        told = read("policy", "explain", decision["decision_id"], "-w", night[0])
+        assert told["verdict"] == decision["judgement"]["verdict"]
+        assert told["another_policy"] is None
+
+
+def test_the_ledger_tells_which_wins_are_guarded_and_a_person_may_set_one_aside(
+    night: tuple[Path, str], tmp_path: Path
+) -> None:
+    workspace = tmp_path / "copy"
+    shutil.copytree(night[0] / "data", workspace / "data", ignore=shutil.ignore_patterns("packs", "passes"))
+    listed = read("anchors", "list", "-w", workspace)
+    anchors = [entry for entry in listed["anchors"] if entry["state"] == "anchor"]
+    assert sum(family["anchors"] for family in listed["coverage"].values()) == len(anchors) > 50
+    assert any(entry["hidden"] for entry in anchors)
+    assert not any(entry["hidden"] and entry["trained"] for entry in anchors)
+    name = anchors[0]["task_id"]
+    done = autosurgeon(
+        "anchors", "quarantine", name, "--reason", "its test is wrong", "--expires", "+3d", "-w", workspace
+    )
+    assert done.returncode == 0, done.stderr
+    shown = read("anchors", "show", name, "-w", workspace)
+    assert shown["state"] == "quarantined"
+    assert "its test is wrong" in shown["why"]
+    assert shown["history"]
+    wrong = autosurgeon("anchors", "quarantine", name, "--reason", "x", "--expires", "yesterday", "-w", workspace)
+    assert (wrong.returncode, "names no moment" in wrong.stderr) == (2, True)
+
+
+def test_a_pass_and_the_campaign_have_reports(night: tuple[Path, str]) -> None:
+    assert (night[0] / "reports" / "pass-0001.html").is_file()
+    told = autosurgeon("report", "campaign", "-w", night[0])
+    assert told.returncode == 0, told.stderr
+    assert "pass" in told.stdout
 
 
 def test_packs_are_whole_and_a_damaged_one_is_named(night: tuple[Path, str], tmp_path: Path) -> None:

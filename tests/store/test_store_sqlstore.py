@@ -9,6 +9,7 @@ from builders import make_decision, make_envelope, make_recipe, make_results
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import TRANSITIONS, PassState
 from autosurgeon.core.records import Feedback
@@ -260,3 +261,59 @@ def test_any_text_is_remembered_as_it_was(store: SqlStore, text: str) -> None:
     store.decide(decision, state=PassState.HELD)
     assert store.decisions(number) == [decision]
     assert store.get_pass(number).reason == text
+
+
+def test_a_workspace_of_the_first_schema_gains_the_new_tables_and_loses_nothing(path: Path) -> None:
+    store = SqlStore(path, create=True)
+    number = begin(store)
+    store.close()
+    for table in ("policy", "look", "anchor_run", "quarantine"):
+        run_sql(path, f"DROP TABLE {table}")
+    run_sql(path, "PRAGMA user_version=1")
+    upgraded = SqlStore(path)
+    assert upgraded.get_pass(number).number == number
+    assert (upgraded.looks(), upgraded.anchor_runs(), upgraded.quarantines()) == ([], [], {})
+    upgraded.close()
+    assert run_sql(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+def test_a_look_is_paid_for_once_a_pass(store: SqlStore) -> None:
+    number = begin(store)
+    alpha = Alpha(look=1, spent=0.03, left=0.02)
+    store.pay_look(number, alpha)
+    assert (store.look_of(number), store.looks()) == (alpha, [alpha])
+    with pytest.raises(StoreError):
+        store.pay_look(number, Alpha(look=2, spent=0.01, left=0.01))
+    assert store.look_of(number + 1) is None
+
+
+def test_the_newest_word_on_an_anchor_counts(store: SqlStore) -> None:
+    store.quarantine("b/0", "flaky", "ann", "2030-01-01T00:00:00+00:00")
+    store.quarantine("b/0", "broken", "bob", "2031-01-01T00:00:00+00:00")
+    assert store.quarantines()["b/0"].by == "bob"
+
+
+def test_a_policy_is_kept_once_by_its_digest(store: SqlStore) -> None:
+    store.keep_policy("d", "one")
+    store.keep_policy("d", "two")
+    assert (store.policy("d"), store.policy("e")) == ("one", None)
+
+
+def test_only_an_override_opens_a_pass_that_is_over(store: SqlStore) -> None:
+    number = begin(store, PassState.HELD)
+    with pytest.raises(StoreError, match="cannot go from HELD"):
+        store.decide(make_decision("d-1", pass_number=number), state=PassState.SMOKED)
+    store.decide(make_decision("d-2", pass_number=number, action="override"), state=PassState.SMOKED)
+    assert (store.get_pass(number).state, store.get_pass(number).ended_at) == (PassState.SMOKED, None)
+    done = begin(store, *ROAD)
+    with pytest.raises(StoreError):
+        store.decide(make_decision("d-3", pass_number=done, action="override"), state=PassState.SMOKED)
+
+
+def test_decisions_can_be_read_one_at_a_time_and_by_id(store: SqlStore) -> None:
+    for number in range(3):
+        store.decide(make_decision(f"d-{number}"))
+    assert [decision.decision_id for decision in store.each_decision()] == ["d-0", "d-1", "d-2"]
+    assert store.decision("d-1").decision_id == "d-1"
+    with pytest.raises(UserError, match="no such decision"):
+        store.decision("d-9")
