@@ -13,15 +13,17 @@ from autosurgeon.core.ports import Reporter
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
-from autosurgeon.errors import UserError
+from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.lab.corpus import BENCHES
 from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.packs.checkpoint import check_checkpoint
 from autosurgeon.packs.packstore import PackStore
+from autosurgeon.policy.findings import find
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.params import Overrides
+from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import clip
 from autosurgeon.proposer.study import Proposer
 from autosurgeon.runner.capsules import Capsules
@@ -78,6 +80,13 @@ def open_capsules(settings: Settings, home: Path) -> Iterator[Capsules]:
         capsules.close()
 
 
+def refuse_contradictions(policy: Policy, file: Path) -> None:
+    """PolicyError for a policy by which a whole night could accept nothing."""
+    for finding in find(policy):
+        if finding.level == "error":
+            raise PolicyError(f"{finding.rule_id}: {finding.said}", wanted="see `autosurgeon policy check`", where=file)
+
+
 @contextlib.contextmanager
 def operating_theatre(
     root: Path, settings: Settings, reporter: Reporter, brakes: Brakes, params: Overrides | None = None
@@ -85,6 +94,7 @@ def operating_theatre(
     """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
     workspace = Workspace(root.resolve())
     policy = load_policy(settings.policy_file, params)
+    refuse_contradictions(policy, settings.policy_file)
     bounds = clip(settings.search, policy)
     check_checkpoint(settings.organ_folder)
     grader = Grader(settings.grading)

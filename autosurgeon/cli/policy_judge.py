@@ -18,8 +18,10 @@ NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")
 
 
 def judge_evidence(
-    phase: Annotated[str, typer.Option("--phase", help="proposal, training, smoke, promotion or watch.")],
-    evidence: Annotated[Path, typer.Option("--evidence", help="JSON object: facts by name.")],
+    evidence: Annotated[
+        Path, typer.Option("--evidence", help="JSON: facts by name, or phase and evidence, or a decision.")
+    ],
+    phase: Annotated[str | None, typer.Option("--phase", help="Such as smoke; as the file says when empty.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="The policy; bd62.yaml when empty.")] = None,
     params: SetOption = None,
     as_json: JsonOption = False,
@@ -33,11 +35,17 @@ def judge_evidence(
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
 
+    told, facts = read_evidence(evidence)
+    phase = phase or told
+    if phase is None:
+        raise UserError(
+            "the evidence names no phase", wanted="--phase, or `phase` and `evidence` in it", where=evidence
+        )
     named = next((known for known in PHASES if known == phase), None)
     if named is None:
         raise UserError("there is no such phase", got=repr(phase), wanted=nearest(phase, PHASES))
     rules = load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ()))
-    judgement = judge_strictly(rules, named, read_evidence(evidence))
+    judgement = judge_strictly(rules, named, facts)
     if as_json:
         print_json(judgement.model_dump(mode="json") | {"exit_code": exit_code(judgement)})
     else:

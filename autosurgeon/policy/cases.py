@@ -82,8 +82,11 @@ def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
     return found
 
 
-def read_evidence(path: Path) -> Evidence:
-    """The evidence of a JSON file."""
+def read_evidence(path: Path) -> tuple[str | None, Evidence]:
+    """The phase, where the JSON file names one, and the evidence.
+
+    The file is an object of facts; or one with `phase` and `evidence`; or a decision as the log holds it.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_EVIDENCE_BYTES + 1)
@@ -96,7 +99,10 @@ def read_evidence(path: Path) -> Evidence:
         raise UserError("the evidence is not JSON", got=error, where=path) from error
     if not isinstance(content, dict):
         raise UserError("evidence is an object of facts", got=type(content).__name__, where=path)
-    return evidence_of(content, path)
+    told = content.get("judgement", content)
+    if isinstance(told, dict) and isinstance(told.get("evidence"), dict):
+        return str(told["phase"]) if "phase" in told else None, evidence_of(told["evidence"], path)
+    return None, evidence_of(content, path)
 
 
 def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:

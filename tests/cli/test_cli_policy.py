@@ -172,3 +172,13 @@ def test_a_decision_that_is_none_is_one_line(tmp_path: Path, name: str, said: st
     refused = command("explain", name, "--workspace", workspace).exception
     assert isinstance(refused, UserError)
     assert said in str(refused)
+
+
+def test_a_night_is_not_begun_under_a_policy_that_could_accept_nothing(tmp_path: Path) -> None:
+    path = extended(tmp_path, rule("more", fact="gate.net", at_most=0))
+    refused = (
+        CliRunner().invoke(app, ["run", "--policy", str(path), "--passes", "1", "-w", str(tmp_path / "w")]).exception
+    )
+    assert isinstance(refused, PolicyError)
+    assert "policy check" in str(refused)
+    assert not (tmp_path / "w" / "data").exists()

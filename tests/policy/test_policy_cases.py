@@ -157,3 +157,20 @@ def test_a_run_with_a_parameter_that_the_policy_lacks_is_refused_before_anything
     assert isinstance(done.exception, PolicyError)
     assert "did you mean 'least_gain'" in str(done.exception)
     assert not (tmp_path / "w" / "data").exists()
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_evidence_may_name_its_own_phase_or_be_a_decision_of_the_log(tmp_path: Path, wrapped: bool) -> None:
+    told: dict[str, Any] = {"phase": "smoke", "evidence": {"smoke.tried": 3, "smoke.lost": 1}}
+    file = tmp_path / "decision.json"
+    file.write_text(json.dumps({"decision_id": "pass-0001-smoke", "judgement": told} if wrapped else told))
+    done = CliRunner().invoke(app, ["policy", "judge", "--evidence", str(file)])
+    assert done.exit_code == 2
+    assert "REJECT: anchor-wins-kept" in done.stdout
+
+
+def test_evidence_without_a_phase_asks_for_one(tmp_path: Path) -> None:
+    file = tmp_path / "facts.json"
+    file.write_text('{"smoke.tried": 3}')
+    refused = CliRunner().invoke(app, ["policy", "judge", "--evidence", str(file)]).exception
+    assert "the evidence names no phase; wanted --phase" in str(refused)
