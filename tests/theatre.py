@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ def first_half(task_id: str) -> bool:
 def learns_everything(generation: int, task_id: str) -> bool:
     """The base solves half; whatever was trained solves all."""
     return generation > 0 or first_half(task_id)
+
+
+class GainsTwoByLuck:
+    """What was trained solves two gate tasks more when it is asked first, and not when it is asked again."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+
+    def __call__(self, generation: int, task_id: str) -> bool:
+        self.asked[task_id] += generation > 0
+        return first_half(task_id) or (task_id in ("b/gate-1", "b/gate-3") and self.asked[task_id] == 1)
 
 
 def jobs_of(ins: Instruments) -> list[Value]:

@@ -9,7 +9,19 @@ from autosurgeon.core.decision import Cost
 from autosurgeon.core.records import StageOutput
 from autosurgeon.store.sqlstore import SqlStore
 
-STAGES = ("anchors", "dataset", "contamination", "train", "smoke", "merge", "fidelity", "bench", "distance", "watch")
+STAGES = (
+    "anchors",
+    "dataset",
+    "contamination",
+    "train",
+    "smoke",
+    "merge",
+    "fidelity",
+    "bench",
+    "confirm",
+    "distance",
+    "watch",
+)
 """The stages of a pass, in order."""
 
 

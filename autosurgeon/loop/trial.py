@@ -12,7 +12,7 @@ from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.loop.budget import pay_for_look
-from autosurgeon.loop.complete import Model
+from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure, pass_the_impossible, retry
 from autosurgeon.loop.smoke import runs_of
@@ -42,7 +42,11 @@ def run_trial(
         impossible=(output["impossible"]["tried"], output["impossible"]["passed"]),
         stopped=output["stopped"] is not None,
     )
-    return trial if trial.stopped else trial._replace(kl=_distance(ins, scope, standing, pack))
+    if trial.stopped:
+        return trial
+    confirmed = _bear_out(ins, scope, standing, pack, trial)
+    samples = ins.settings.anchors.samples
+    return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
 
 
 def dev_wins(ins: Instruments, standing: Standing, number: int) -> int | None:
@@ -95,6 +99,31 @@ def _bench(
     }
     runs = [] if stopped else runs_of(occasion, anchors, retried)
     return Done(output, envelopes=(pack, occasion, envelopes), anchor_runs=runs)
+
+
+def _bear_out(ins: Instruments, scope: str, standing: Standing, pack: str, trial: Trial) -> tuple[str, ...]:
+    """The gained tasks that every sample of the pack passes and every sample of live fails: gains that are no luck."""
+    gained = trial.restricted().flips(trial.expected).gained
+    if not gained:
+        return ()
+    anchors = ins.settings.anchors
+    sampling = Sampling(anchors.samples, anchors.temperature, seed=ins.settings.seed)
+
+    def sample(folder: Path) -> Done:
+        counts: dict[str, dict[str, int]] = {}
+        tokens = 0
+        for name in (pack, standing.live):
+            model = Model(name, verified_folder(ins, name))
+            measured = measure(ins, model, [ins.tasks[t] for t in gained], folder / name[:12], sampling)
+            counts[name] = dict.fromkeys(gained, 0)
+            for envelope in measured.envelopes:
+                counts[name][envelope.task_id] += envelope.passed
+            tokens += measured.tokens
+        sure = [t for t in gained if counts[pack][t] == anchors.samples and not counts[standing.live][t]]
+        kept = {task: (anchors.samples, count) for task, count in counts[pack].items()}
+        return Done({"confirmed": sure, "tokens": {"generated": tokens}}, confirmations=(pack, kept))
+
+    return tuple(once(ins, scope, "confirm", sample)["confirmed"])
 
 
 def _distance(ins: Instruments, scope: str, standing: Standing, pack: str) -> float | None:

@@ -9,7 +9,7 @@ from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.policy.evidence import Results, first_named, passed
 from autosurgeon.stats.eprocess import EProcess
-from autosurgeon.stats.paired import Flips, flips, p_regression
+from autosurgeon.stats.paired import Flips, flips, p_luck, p_regression
 from autosurgeon.stats.power import smallest_called_loss
 
 SPLITS = ("surgery", "dev", "gate")
@@ -38,6 +38,10 @@ class Trial(NamedTuple):
     """The bench was ended early by a rule: what needs all of it is unknown."""
     alpha: float | None = None
     """Of this look."""
+    confirmed: Sequence[str] | None = None
+    """Gained tasks that all samples of both packs bear out; None where nobody sampled."""
+    samples: int = 0
+    """How many samples of each."""
     kl: float | None = None
     """Mean KL of the pack from live on the gate's references, nats per token."""
 
@@ -166,6 +170,12 @@ def total_facts(trial: Trial) -> Evidence:
         "total.p_regression": p_regression(lost, gained),
         "total.p_gain": p_regression(gained, lost),
     }
+    if trial.confirmed is not None:
+        borne_out = sum(task in every.gained for task in trial.confirmed)
+        facts["total.gained_confirmed"] = borne_out
+        facts["total.p_luck"] = p_luck(borne_out, max(1, every.tasks), trial.samples)
+    else:
+        facts |= {"total.gained_confirmed": None, "total.p_luck": None}
     known_facts: Evidence = {name: value if known else None for name, value in facts.items()}
     return {**known_facts, "total.kl": trial.kl, "total.visible_loss": visible}
 

@@ -62,7 +62,9 @@ def _incident() -> Trial:
     expected = {task: envelope.split for task, envelope in live.items()}
     anchors = [task for task, envelope in live.items() if envelope.passed]
     results: Results = live
-    return Trial(expected, list(expected), pack, results, results, anchors, impossible=(20, ()))
+    return Trial(
+        expected, list(expected), pack, results, results, anchors, impossible=(20, ()), confirmed=(), samples=4
+    )
 
 
 def _envelope(task: str, bench: str, won: bool) -> Envelope:

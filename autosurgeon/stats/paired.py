@@ -46,6 +46,23 @@ def p_difference(lost: int, gained: int) -> float:
     return min(1.0, 2 * _tail(max(lost, gained), lost + gained) / (1 << (lost + gained)))
 
 
+def p_luck(confirmed: int, tasks: int, samples: int) -> float:
+    """How likely so many confirmed gains are where no task was really gained: 1.0 where none was confirmed.
+
+    A gain is confirmed where the old pack fails its run and `samples` more, and the new one passes as many. A task that
+    each passes with the same chance p does that with (p (1 - p))^(samples + 1), which is 4^-(samples + 1) at most,
+    whatever p is; so the count is stochastically below Bin(tasks, 4^-(samples + 1)), and this is its upper tail. The
+    tasks are taken as independent. ValueError for counts that cannot be.
+    """
+    if not 0 <= confirmed <= tasks or samples < 0:
+        raise ValueError(f"confirmed gains lie between 0 and the tasks; got {confirmed} of {tasks}, {samples} samples")
+    if confirmed == 0:
+        return 1.0
+    from scipy.special import bdtrc
+
+    return float(bdtrc(confirmed - 1, tasks, 4.0 ** -(samples + 1)))
+
+
 def _tail(least: int, flipped: int) -> int:
     """In how many of the 2^flipped ways at least so many flips are losses."""
     ways = total = comb(flipped, least)

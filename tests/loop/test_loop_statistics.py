@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from builders import make_recipe, make_task
 from fakes import ScriptedCapsules
-from theatre import first_half, jobs_of, learns_everything, small_theatre, small_world
+from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, small_theatre, small_world
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Verdict
@@ -79,15 +79,24 @@ def test_a_pass_that_never_looked_spends_no_alpha(tmp_path: Path) -> None:
 
 
 def test_a_gain_that_luck_explains_is_held(tmp_path: Path) -> None:
-    def two_more(generation: int, task_id: str) -> bool:
-        return first_half(task_id) or (generation > 0 and task_id in ("b/gate-1", "b/gate-3"))
-
-    with small_theatre(tmp_path, two_more) as ins:
+    with small_theatre(tmp_path, GainsTwoByLuck()) as ins:
         run(ins)
         record = ins.store.get_pass(1)
         assert record.state == PassState.HELD
         assert "gain-is-no-luck" in record.reason
         assert ins.store.decisions(1)[-1].gained == ("b/gate-1", "b/gate-3")
+        facts = evidence_of(ins, "promotion")
+        assert (facts["total.gained"], facts["total.gained_confirmed"], facts["total.p_luck"]) == (2, 0, 1.0)
+
+
+def test_two_gains_that_samples_of_both_packs_bear_out_are_no_luck(tmp_path: Path) -> None:
+    def two_more(generation: int, task_id: str) -> bool:
+        return first_half(task_id) or (generation > 0 and task_id in ("b/gate-1", "b/gate-3"))
+
+    with small_theatre(tmp_path, two_more) as ins:
+        run(ins)
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
+        assert evidence_of(ins, "promotion")["total.gained_confirmed"] == 2
 
 
 def test_an_anchor_that_passes_on_a_retry_ends_nothing_and_its_flake_is_kept(tmp_path: Path) -> None:
