@@ -109,6 +109,8 @@ class StatisticsSettings(_Section):
 
     alpha: float = Field(0.05, gt=0, lt=1)
     """Chance of a false promotion over a whole campaign; each look at the benches is paid from it."""
+    samples: int = Field(8, ge=1, le=64)
+    """Samples of each pack that have to bear a gain out; the more, the fewer gains it takes to be no luck."""
     ladder_step_tasks: float = Field(1, gt=0)
     """Steps of the Ladder: the proposer is told of dev wins only where they beat the best ones by so many."""
 

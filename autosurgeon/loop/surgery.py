@@ -135,7 +135,7 @@ class Surgery:
         }
         # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
         live = trial_to_be(ins, standing)
-        itself = live._replace(pack=live.live, confirmed=(), samples=ins.settings.anchors.samples)
+        itself = live._replace(pack=live.live, confirmed=(), samples=ins.settings.statistics.samples)
         evidence |= selftest_facts(self_test(ins.policy, evidence, itself))
         self._gate("proposal", evidence)
         self._advance(PassState.READY)

@@ -45,7 +45,7 @@ def run_trial(
     if trial.stopped:
         return trial
     confirmed = _bear_out(ins, scope, standing, pack, trial)
-    samples = ins.settings.anchors.samples
+    samples = ins.settings.statistics.samples
     return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
 
 
@@ -106,8 +106,8 @@ def _bear_out(ins: Instruments, scope: str, standing: Standing, pack: str, trial
     gained = trial.restricted().flips(trial.expected).gained
     if not gained:
         return ()
-    anchors = ins.settings.anchors
-    sampling = Sampling(anchors.samples, anchors.temperature, seed=ins.settings.seed)
+    samples = ins.settings.statistics.samples
+    sampling = Sampling(samples, ins.settings.anchors.temperature, seed=ins.settings.seed)
 
     def sample(folder: Path) -> Done:
         counts: dict[str, dict[str, int]] = {}
@@ -119,8 +119,8 @@ def _bear_out(ins: Instruments, scope: str, standing: Standing, pack: str, trial
             for envelope in measured.envelopes:
                 counts[name][envelope.task_id] += envelope.passed
             tokens += measured.tokens
-        sure = [t for t in gained if counts[pack][t] == anchors.samples and not counts[standing.live][t]]
-        kept = {task: (anchors.samples, count) for task, count in counts[pack].items()}
+        sure = [t for t in gained if counts[pack][t] == samples and not counts[standing.live][t]]
+        kept = {task: (samples, count) for task, count in counts[pack].items()}
         return Done({"confirmed": sure, "tokens": {"generated": tokens}}, confirmations=(pack, kept))
 
     return tuple(once(ins, scope, "confirm", sample)["confirmed"])

@@ -5,7 +5,7 @@
 Each campaign makes passes whose packs have no true effect: a task gives the same result each time, or, for the flaky
 share, a coin flip. Against the live pack's results as recorded when it was promoted, and against its results run anew
 each time. "Greedy" promotes when the total rises. The shipped rule, `gain-is-no-luck` of bd62.yaml, counts gains that
-four samples of each pack bear out and asks how likely so many are by luck; beside it exact McNemar for a gain, and the
+some samples of each pack bear out and asks how likely so many are by luck; beside it exact McNemar for a gain, and the
 e-process, which may stop after any task. All three pay from one alpha budget for the whole campaign, and the goal is
 0.05 false promotions a campaign at most. Nothing here is a test.
 """
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from autosurgeon.config import shipped
+from autosurgeon.config import StatisticsSettings, shipped
 from autosurgeon.policy.load import load_policy
 from autosurgeon.stats.budget import AlphaBudget
 from autosurgeon.stats.eprocess import log_e_value
@@ -32,7 +32,7 @@ Results = NDArray[np.bool_]
 # From running counts of losses and gains (campaigns x flaky tasks), confirmed gains (campaigns) and the number of the
 # pass: which packs it promotes.
 Rule = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int], Results]
-SAMPLES = 4
+SAMPLES = StatisticsSettings().samples
 SHIPPED = "gain-is-no-luck"
 SIZES, LOSSES = (100, 264, 378), (5, 7, 9, 11)
 
