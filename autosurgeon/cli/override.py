@@ -23,6 +23,7 @@ def override(
 
     The next `run` carries it out. INVALID cannot be skipped, and a pass that live has moved past cannot be accepted.
     """
+    from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.moments import moment
     from autosurgeon.cli.render import say
     from autosurgeon.cli.view import reporting
@@ -40,6 +41,7 @@ def override(
     with (
         reporting() as reporter,
         operating_theatre(workspace, settings_of(workspace, config), reporter, Brakes()) as ins,
+        logging_to(ins.workspace.operations),
     ):
         word = Verdict(verdict.upper())
         decision = write(ins, number, word, by=getpass.getuser(), reason=reason, expires_at=until)

@@ -113,6 +113,7 @@ def revert_pack(
     config: ConfigOption = None,
 ) -> None:
     """Make an earlier pack live again, as a new live version with its own decision."""
+    from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
     from autosurgeon.errors import UserError
     from autosurgeon.loop.brakes import Brakes
@@ -127,6 +128,7 @@ def revert_pack(
     with (
         reporting() as reporter,
         operating_theatre(workspace, settings_of(workspace, config), reporter, Brakes()) as ins,
+        logging_to(ins.workspace.operations),
     ):
         if target is not None:
             ins.packs.verify(target)

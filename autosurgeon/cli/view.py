@@ -42,7 +42,8 @@ def decision_lines(decision: Decision) -> list[tuple[str, str]]:
     """(word, rest) lines: the verdict with its reason, and each lesson of a rule that stopped the pass."""
     judgement = decision.judgement
     if judgement is None:
-        return [(decision.action, f"live version {decision.live_version}: {decision.reason}")]
+        moved = f"live version {decision.live_version}: " if decision.live_version else ""
+        return [(decision.action, f"{moved}{decision.reason}")]
     moved = f" -> live version {decision.live_version}" if decision.live_version else ""
     lines = [(judgement.verdict.value, f"{judgement.phase}: {decision.reason}{moved}")]
     if judgement.verdict != "ACCEPT":
