@@ -9,6 +9,7 @@ from typing import NamedTuple
 from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
+from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import REPAIR
@@ -44,6 +45,11 @@ class Standing(NamedTuple):
 def pass_scope(number: int) -> str:
     """The scope of a pass's stages."""
     return f"pass-{number:04d}"
+
+
+def open_pass(ins: Instruments) -> PassRecord | None:
+    """The pass that an earlier run left open, if there is one."""
+    return next((record for record in ins.store.passes() if not record.state.is_finished), None)
 
 
 def take_stock(ins: Instruments, live: str | None = None) -> Standing:
