@@ -62,7 +62,9 @@ class Surgery:
         """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
         try:
             self._standing = self._as_it_began()
-            self._until_live()
+            # A pass that is live has only to be watched, and its parent may be damaged or gone by now.
+            if not self._reached(PassState.LIVE):
+                self._until_live()
         except _OverError:
             return
         except (WorldError, PackError) as error:  # a pack is damaged or gone: the world's fault too
