@@ -9,7 +9,7 @@ from autosurgeon.core.records import Live, PassRecord
 from autosurgeon.errors import PackError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.report import Sources, write_pass_report
-from autosurgeon.loop.standing import open_pass
+from autosurgeon.loop.standing import open_pass, reverted_versions
 from autosurgeon.loop.watch import revert
 
 
@@ -26,8 +26,8 @@ def check_packs(ins: Instruments) -> None:
     history, record = ins.store.live_history(), open_pass(ins)
     if not history:
         return
-    live, before = history[-1], _before(history)
-    named = dict.fromkeys([live.pack, *([before.pack] if before else []), *(named_by(record) if record else ())])
+    live = history[-1]
+    named = dict.fromkeys([live.pack, *_before(ins, history), *(named_by(record) if record else ())])
     damage = {pack: cause for pack in named if (cause := damage_of(ins, pack))}
     for pack, cause in damage.items():
         ins.reporter.say(f"pack {pack[:12]} is damaged: {cause}")
@@ -70,9 +70,11 @@ def _end(ins: Instruments, record: PassRecord, live: Live, damage: dict[str, str
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
 
 
-def _before(history: Sequence[Live]) -> Live | None:
-    """The newest version of another pack than live's."""
-    return next((live for live in reversed(history) if live.pack != history[-1].pack), None)
+def _before(ins: Instruments, history: Sequence[Live]) -> list[str]:
+    """The newest pack before live that a revert could go to; none where there is none, or retention removed it."""
+    reverted, live = reverted_versions(ins.store), history[-1].pack
+    good = (v.pack for v in reversed(history) if v.pack != live and v.version not in reverted)
+    return [pack for pack in list(good)[:1] if ins.packs.has_weights(pack)]
 
 
 def _reason(live: Live, cause: str) -> str:

@@ -21,6 +21,7 @@ from autosurgeon.packs.checkpoint import stage_checkpoint
 from autosurgeon.packs.files import flush, hash_file, make_folder, move, part_of, read_header, write_whole
 
 STAGING = "staging"
+TRASH = "trash"
 
 
 class PackStore:
@@ -31,8 +32,9 @@ class PackStore:
         make_folder(root)
 
     def sweep(self) -> None:
-        """Remove what a crash left half made; only for who holds the workspace."""
-        shutil.rmtree(self._root / STAGING, ignore_errors=True)
+        """Remove what a crash left half made or half removed; only for who holds the workspace."""
+        for left in (STAGING, TRASH):
+            shutil.rmtree(self._root / left, ignore_errors=True)
 
     def path(self, digest: str) -> Path:
         """The pack's folder, whether it is there or not."""
@@ -75,17 +77,32 @@ class PackStore:
                 flush(self._root)
                 shutil.rmtree(folder)
                 return manifest
-            self._set_aside(target)
+            self._clear(target)
         move(folder, target)
         self.verify(manifest.digest)
         return manifest
 
-    def _set_aside(self, damaged: Path) -> None:
-        """Keep a damaged pack for a look, out of the way of a good one."""
+    def _clear(self, damaged: Path) -> None:
+        """Make way for a good pack: one without weights is thrown away, a damaged one set aside for a look."""
+        if not self.has_weights(damaged.name):
+            self._throw_away(damaged)
+            return
         number = 1
         while (aside := damaged.with_name(f"damaged-{number}-{damaged.name}")).exists():
             number += 1
         move(damaged, aside)
+
+    def _throw_away(self, path: Path) -> None:
+        """Remove a file or folder; by a rename first, so that a crash leaves it whole or out of sight."""
+        make_folder(self._root / TRASH)
+        waste = self._root / TRASH / f"{path.parent.name}-{path.name}"
+        shutil.rmtree(waste, ignore_errors=True)
+        move(path, waste)
+        flush(path.parent)
+        if waste.is_dir():
+            shutil.rmtree(waste)
+        else:
+            waste.unlink()
 
     def manifest(self, digest: str) -> Manifest:
         """What the pack says of itself; PackError when it is missing or not what its name says."""
@@ -105,6 +122,8 @@ class PackStore:
     def verify(self, digest: str) -> Manifest:
         """Read every byte back and hold it against the manifest; PackError names the first file that differs."""
         manifest = self.manifest(digest)
+        if not self.has_weights(digest):
+            raise PackError("a pack's weights are gone", got=digest[:12], where=self.path(digest))
         try:
             _check(self.path(digest), manifest)
         except OSError as error:
@@ -112,8 +131,20 @@ class PackStore:
             raise PackError("a pack cannot be read", got=error.strerror, where=self.path(digest)) from error
         return manifest
 
+    def has_weights(self, digest: str) -> bool:
+        """Whether the pack's weights are there; without them it is only a manifest that tells what it was."""
+        return (self.path(digest) / WEIGHTS_FILE).exists()
+
+    def weights_bytes(self, digest: str) -> int:
+        """What the pack's weights take on the disk."""
+        return (self.path(digest) / WEIGHTS_FILE).stat().st_size
+
+    def remove_weights(self, digest: str) -> None:
+        """Take a pack's weights off the disk; its manifest stays, and verify says that they are gone."""
+        self._throw_away(self.path(digest) / WEIGHTS_FILE)
+
     def digests(self) -> list[str]:
-        """The packs that are there, by name."""
+        """The packs that are there, by name, those among them whose weights are gone."""
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
 
 

@@ -15,6 +15,7 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import StoreError
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.standing import take_stock
 from autosurgeon.loop.surgeon import open_theatre, run
 
 
@@ -25,8 +26,8 @@ def stands_on_base(generation: int, task_id: str) -> bool:
 
 def three_versions(ins: Instruments) -> tuple[str, str, str]:
     """Base, then two packs that were made live after it."""
-    ins.brakes.passes = 1
-    run(ins)
+    open_theatre(ins)
+    take_stock(ins)
     one, two = make_pack(ins, 7), make_pack(ins, 8)
     return base_of(ins), make_live(ins, one), make_live(ins, two)
 
@@ -102,17 +103,17 @@ def test_a_damaged_parent_ends_the_open_pass_as_failed_and_the_loop_goes_on(tmp_
         _, _, two = three_versions(ins)
     with small_theatre(tmp_path, stands_on_base, before=stop_after_training, search={"parents": ["live"]}) as ins:
         assert run(ins) == "stopped"
-        assert ins.store.get_pass(2).parent == two
+        assert ins.store.get_pass(1).parent == two
         flip_a_byte(ins, two)
     with small_theatre(tmp_path, stands_on_base) as ins:
         assert run(ins) == "passes"
-        failed, after = ins.store.get_pass(2), ins.store.get_pass(3)
+        failed, after = ins.store.get_pass(1), ins.store.get_pass(2)
         assert failed.state == PassState.FAILED
         assert failed.reason.startswith(f"its parent, pack {two[:12]}, is damaged")
         assert failed.feedback is not None
         assert failed.feedback.failed
         assert after.state == PassState.HELD
-        assert (ins.workspace.reports / "pass-0002.md").is_file()
+        assert (ins.workspace.reports / "pass-0001.md").is_file()
 
 
 def test_damage_under_a_running_pass_fails_it_and_live_is_taken_back_before_the_next(tmp_path: Path) -> None:
@@ -128,9 +129,9 @@ def test_damage_under_a_running_pass_fails_it_and_live_is_taken_back_before_the_
     with small_theatre(tmp_path, stands_on_base, before=damage_live, passes=2, search={"parents": ["live"]}) as ins:
         assert run(ins) == "passes"
         assert damaged == [two]
-        assert [record.state for record in ins.store.passes()[1:]] == [PassState.FAILED, PassState.HELD]
+        assert [record.state for record in ins.store.passes()] == [PassState.FAILED, PassState.HELD]
         assert live_of(ins) == (4, one)
-        assert ins.store.get_pass(3).parent == one
+        assert ins.store.get_pass(2).parent == one
 
 
 @pytest.mark.parametrize(("every", "version"), [(1, 4), (10, 3)])
@@ -153,8 +154,8 @@ def test_a_long_run_reads_the_live_pack_back_now_and_then(tmp_path: Path, every:
         three_versions(ins)
         # What is live is measured before the damage.
         run(ins)
-    settings = {"search": {"parents": ["base"]}, "loop": {"min_free_mib": 0, "verify_every_passes": every}}
-    with small_theatre(tmp_path, forgets, before=damage_unseen, **settings) as ins:
+    loop = {"min_free_mib": 0, "verify_every_passes": every}
+    with small_theatre(tmp_path, forgets, before=damage_unseen, search={"parents": ["base"]}, loop=loop) as ins:
         assert run(ins) == "passes"
         assert ins.store.live_history()[-1].version == version
 
