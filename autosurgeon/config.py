@@ -154,6 +154,15 @@ class LoopSettings(_Section):
     """FAILED passes in a row after which the run ends."""
     min_free_mib: int = Field(512, ge=0)
     """Free disk space under which no stage is started."""
+    verify_every_passes: int = Field(10, ge=1)
+    """Passes after which the live packs are read back, byte for byte, in a long run; at each start they always are."""
+
+
+class RetentionSettings(_Section):
+    """Which weights `pack gc` leaves on the disk, besides the base's, live's, pinned ones and an open pass's."""
+
+    keep_live: int = Field(3, ge=0)
+    """How many packs that were live before stay, newest first; those that live was reverted from do not count."""
 
 
 class LabSettings(_Section):
@@ -185,6 +194,7 @@ class Settings(BaseSettings):
     capsule: CapsuleSettings = CapsuleSettings()
     grading: GradingSettings = GradingSettings()
     loop: LoopSettings = LoopSettings()
+    retention: RetentionSettings = RetentionSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod

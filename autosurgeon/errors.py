@@ -7,7 +7,8 @@ AutosurgeonError
 │   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
 ├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
 │   └── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` says which
-└── StoreError           the memory failed: the loop stops, since nothing can be recorded. Exit code 3
+├── StoreError           the memory failed: the loop stops, since nothing can be recorded. Exit code 3
+└── DurabilityError      the disk did not take a flush: the loop stops and tries nothing again. Exit code 4
 
 A message says what, got, wanted and where, and what to do next:
 
@@ -19,8 +20,9 @@ A message says what, got, wanted and where, and what to do next:
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -75,6 +77,30 @@ class StoreError(AutosurgeonError):
     """The memory failed; nothing can be recorded, so the loop stops."""
 
     exit_code = 3
+
+
+class DurabilityError(AutosurgeonError):
+    """The disk did not take what was flushed to it; what is there now is known only after it was read back."""
+
+    exit_code = 4
+
+    def __init__(self, where: Path, error: OSError) -> None:
+        super().__init__(
+            f"the disk did not take a write: {error.strerror or error}; look at the disk, then run again: "
+            f"the next start reads back what matters ({where})"
+        )
+
+
+@contextlib.contextmanager
+def durably(where: Path) -> Iterator[None]:
+    """Raise what goes wrong in a flush or rename as DurabilityError.
+
+    It is never retried: the kernel may have dropped what it could not write, so that a later success proves nothing.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DurabilityError(where, error) from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

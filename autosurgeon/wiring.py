@@ -71,6 +71,13 @@ def open_store(root: Path) -> Iterator[SqlStore]:
 
 
 @contextlib.contextmanager
+def hold_workspace(root: Path) -> Iterator[SqlStore]:
+    """The memory of a workspace that is there already, while no loop works on it."""
+    with open_store(root) as store, workspace_lock(Workspace(root.resolve()).lock):
+        yield store
+
+
+@contextlib.contextmanager
 def open_capsules(settings: Settings, home: Path) -> Iterator[Capsules]:
     """Capsules, whose warm server ends with the block."""
     capsules = Capsules(settings.capsule, home)

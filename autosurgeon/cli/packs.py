@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 
-if TYPE_CHECKING:
-    pass
-
 app = typer.Typer(
-    no_args_is_help=True, help="The packs of a workspace: what they are, whether they are whole, which is live."
+    no_args_is_help=True,
+    help="The packs of a workspace: what they are, whether they are whole, which is live, which stay.",
 )
 DigestArgument = Annotated[str, typer.Argument(help="The pack's digest, or its first digits.")]
 
 
 @app.command("list")
 def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """List every pack, oldest first, with the live versions that it had."""
+    """List every pack, oldest first: the live versions that it had, and whether its weights are kept or gone."""
     from autosurgeon.cli.render import print_json, print_table
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.packs.packstore import PackStore
+    from autosurgeon.packs.pins import read_pins
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
         packs, history = store.packs(), store.live_history()
+    place = Workspace(workspace.resolve())
+    folders = PackStore(place.packs)
+    weights = {m.digest: "kept" if folders.has_weights(m.digest) else "gone" for m, _, _ in packs}
     live = history[-1].pack if history else None
+    pinned = {digest: pin.reason for digest, pin in read_pins(place.pins).items()}
     versions = {m.digest: [v.version for v in history if v.pack == m.digest] for m, _, _ in packs}
     if as_json:
         print_json(
@@ -39,6 +45,8 @@ def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = Fal
                     "bytes": sum(file.bytes for file in manifest.files.values()),
                     "live_versions": versions[manifest.digest],
                     "live": manifest.digest == live,
+                    "weights": weights[manifest.digest],
+                    "pinned": pinned.get(manifest.digest),
                 }
                 for manifest, number, at in packs
             ]
@@ -51,11 +59,13 @@ def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = Fal
             "base" if number is None else number,
             ", ".join(map(str, versions[manifest.digest])),
             "live" if manifest.digest == live else "",
+            weights[manifest.digest],
+            pinned.get(manifest.digest, ""),
             at,
         )
         for manifest, number, at in packs
     ]
-    print_table("packs", ("pack", "parent", "pass", "live versions", "", "made"), rows)
+    print_table("packs", ("pack", "parent", "pass", "live versions", "", "weights", "pinned", "made"), rows)
 
 
 @app.command("show")
@@ -65,16 +75,22 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.status import tally
     from autosurgeon.packs.packstore import PackStore
+    from autosurgeon.packs.pins import read_pins
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
         name = store.find_pack(digest)
         wins = tally(store.envelopes(name))
-    manifest = PackStore(Workspace(workspace.resolve()).packs).manifest(name)
+    place = Workspace(workspace.resolve())
+    packs, pin = PackStore(place.packs), read_pins(place.pins).get(name)
+    manifest, weights = packs.manifest(name), "kept" if packs.has_weights(name) else "gone"
     if as_json:
-        print_json({"digest": name, "manifest": manifest.model_dump(mode="json"), "wins": wins})
+        pinned = pin.model_dump(mode="json") if pin else None
+        content = {"digest": name, "manifest": manifest.model_dump(mode="json"), "wins": wins}
+        print_json(content | {"weights": weights, "pinned": pinned})
         return
     say(f"pack {name}")
+    say(f"weights: {weights}" + (f"; pinned by {pin.by} since {pin.at}: {pin.reason}" if pin else ""))
     say(f"parent: {manifest.lineage.parent or 'none: an imported base'}")
     files = [(file, packed.bytes, packed.sha256[:16]) for file, packed in manifest.files.items()]
     print_table("files", ("file", "bytes", "sha256"), files)
@@ -90,17 +106,29 @@ def verify_pack(
         str | None, typer.Argument(help="The pack's digest, or its first digits; all when empty.")
     ] = None,
     workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
 ) -> None:
-    """Read packs back, byte for byte, against their manifests; exit code 2 names the first damage."""
+    """Read packs back, byte for byte, against their manifests; exit code 2 names the first damage.
+
+    Without a digest, a pack that retention may have removed is only said to be gone; missing weights of any other are
+    damage.
+    """
     from autosurgeon.cli.render import say
     from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.retention import reasons_to_keep
     from autosurgeon.packs.packstore import PackStore
-    from autosurgeon.wiring import open_store
+    from autosurgeon.packs.pins import read_pins
+    from autosurgeon.wiring import open_store, settings_of
 
+    place = Workspace(workspace.resolve())
+    packs = PackStore(place.packs)
     with open_store(workspace) as store:
         names = [store.find_pack(digest)] if digest else [manifest.digest for manifest, _, _ in store.packs()]
-    packs = PackStore(Workspace(workspace.resolve()).packs)
+        kept = reasons_to_keep(store, read_pins(place.pins), settings_of(workspace, config).retention.keep_live)
     for name in names:
+        if digest is None and name not in kept and not packs.has_weights(name):
+            say(f"{name[:12]} is gone")
+            continue
         packs.verify(name)
         say(f"{name[:12]} is whole")
 
@@ -133,3 +161,84 @@ def revert_pack(
         if target is not None:
             ins.packs.verify(target)
         revert(ins, None, live.pack, reason, to=target)
+
+
+@app.command("gc")
+def collect_packs(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove the weights of packs that nothing keeps; never while a loop works on the workspace.
+
+    Kept are live, the last packs that were live before it (setting retention.keep_live), the base, pinned packs and
+    every pack that an open pass names. Of the others the manifest stays, and all that is known of them.
+    """
+    from autosurgeon.cli.render import print_json, say
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.retention import Freed, collect
+    from autosurgeon.packs.packstore import PackStore
+    from autosurgeon.wiring import hold_workspace, settings_of
+
+    place, gone = Workspace(workspace.resolve()), list[Freed]()
+    word = "would be removed" if dry_run else "removed"
+
+    def tell(freed: Freed) -> None:
+        gone.append(freed)
+        if not as_json:
+            say(f"{freed.pack[:12]}: {freed.bytes} bytes {word}")
+
+    keep_live = settings_of(workspace, config).retention.keep_live
+    with hold_workspace(workspace) as store:
+        total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=tell, dry_run=dry_run)
+    if as_json:
+        print_json({"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total})
+        return
+    say(f"{len(gone)} pack{'' if len(gone) == 1 else 's'}, {total} bytes {word}")
+
+
+@app.command("pin")
+def pin_pack(
+    digest: DigestArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the pack.")],
+    workspace: WorkspaceOption = Path("."),
+) -> None:
+    """Keep a pack's weights, whatever retention says, until it is unpinned."""
+    from autosurgeon.cli.render import say
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import UserError
+    from autosurgeon.packs.packstore import PackStore
+    from autosurgeon.packs.pins import Pin, read_pins, write_pins
+    from autosurgeon.store.database import utc_now
+    from autosurgeon.wiring import open_store
+
+    if not reason.strip():
+        raise UserError("a pin needs a reason", wanted="--reason with a few words")
+    with open_store(workspace) as store:
+        name = store.find_pack(digest)
+    place = Workspace(workspace.resolve())
+    if not PackStore(place.packs).has_weights(name):
+        raise UserError("a pack whose weights are gone cannot be pinned", got=name[:12])
+    pin = Pin(pack=name, reason=reason.strip(), by=getpass.getuser(), at=utc_now())
+    write_pins(place.pins, (read_pins(place.pins) | {name: pin}).values())
+    say(f"{name[:12]} is pinned")
+
+
+@app.command("unpin")
+def unpin_pack(digest: DigestArgument, workspace: WorkspaceOption = Path(".")) -> None:
+    """Leave a pack to retention again."""
+    from autosurgeon.cli.render import say
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import UserError
+    from autosurgeon.packs.pins import read_pins, write_pins
+    from autosurgeon.wiring import open_store
+
+    with open_store(workspace) as store:
+        name = store.find_pack(digest)
+    place = Workspace(workspace.resolve())
+    pins = read_pins(place.pins)
+    if pins.pop(name, None) is None:
+        raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
+    write_pins(place.pins, pins.values())
+    say(f"{name[:12]} is not pinned any more")

@@ -27,6 +27,11 @@ class Workspace(NamedTuple):
         return self.root / "data" / "live.json"
 
     @property
+    def pins(self) -> Path:
+        """The packs that a person wants kept."""
+        return self.root / "data" / "pins.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one loop."""
         return self.root / "data" / "lock"

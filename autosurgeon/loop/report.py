@@ -21,6 +21,7 @@ from autosurgeon.core.recipe import Mix
 from autosurgeon.core.records import Live, PassRecord, StageRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import DurabilityError
 from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.packs.files import write_whole
@@ -47,6 +48,8 @@ def write_pass_report(sources: Sources, number: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for form in ("md", "html"):
             write_whole(folder / f"{pass_scope(number)}.{form}", render_pass(report, form))
+    except DurabilityError:
+        raise  # a disk that does not take a report does not take the next pack either
     except Exception as error:  # whatever it is, the pass has ended, and its decisions are in the store
         structlog.get_logger().warning("report_failed", number=number, error=f"{type(error).__name__}: {error}")
 

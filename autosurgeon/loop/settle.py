@@ -33,13 +33,13 @@ def publish(ins: Instruments, decision: Decision) -> None:
     ins.reporter.decided(decision)
 
 
-def rebuild_projections(ins: Instruments) -> None:
-    """`decisions.jsonl` and `live.json` from the store; at every start, and after every decision."""
+def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
+    """`decisions.jsonl` and `live.json` from the store; at every start `anew`, and after every decision."""
     project(ins.workspace.decisions, ins.store.decisions())
     live = ins.store.live()
     if live is not None:
         folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
-        write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder)
+        write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder, anew=anew)
 
 
 def violations(judgement: Judgement) -> dict[str, float]:

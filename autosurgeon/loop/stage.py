@@ -46,6 +46,7 @@ def once(
     Raises:
         WorldError: the world failed as often as the settings allow.
         StoppedError: a person asked to stop; nothing of this stage has begun.
+        DurabilityError: the disk did not take a flush; not tried again.
 
     """
     committed = ins.store.stage_output(scope, name)

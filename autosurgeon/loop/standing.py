@@ -9,6 +9,7 @@ from typing import NamedTuple
 from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
+from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import REPAIR
@@ -22,6 +23,7 @@ from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.policy.evidence import baseline_facts
 from autosurgeon.policy.judge import judge
 from autosurgeon.store.database import utc_now
+from autosurgeon.store.sqlstore import SqlStore
 
 
 class Standing(NamedTuple):
@@ -44,6 +46,11 @@ class Standing(NamedTuple):
 def pass_scope(number: int) -> str:
     """The scope of a pass's stages."""
     return f"pass-{number:04d}"
+
+
+def open_pass(ins: Instruments) -> PassRecord | None:
+    """The pass that an earlier run left open, if there is one."""
+    return next((record for record in ins.store.passes() if not record.state.is_finished), None)
 
 
 def take_stock(ins: Instruments, live: str | None = None) -> Standing:
@@ -218,9 +225,10 @@ def _ledger(ins: Instruments, pack: str, counted: Sequence[str], passes: int) ->
 
 
 def last_good_pack(ins: Instruments, but: str) -> str:
-    """The newest earlier live pack that still verifies; StoreError when there is none."""
+    """The newest earlier live pack that still verifies, its weights not gone; StoreError when there is none."""
+    reverted = reverted_versions(ins.store)
     for live in reversed(ins.store.live_history()):
-        if live.pack != but and not _was_reverted(ins, live.version):
+        if live.pack != but and live.version not in reverted:
             try:
                 ins.packs.verify(live.pack)
             except PackError as error:
@@ -230,9 +238,9 @@ def last_good_pack(ins: Instruments, but: str) -> str:
     raise StoreError("no earlier live pack verifies, so there is nothing to revert to")
 
 
-def _was_reverted(ins: Instruments, version: int) -> bool:
-    """Whether the version right after it was made by a revert, which is to say: away from it."""
-    return any(d.action == "revert" and d.live_version == version + 1 for d in ins.store.decisions())
+def reverted_versions(store: SqlStore) -> set[int]:
+    """The live versions right before one that a revert made, which is to say: away from them."""
+    return {d.live_version - 1 for d in store.decisions() if d.action == "revert" and d.live_version is not None}
 
 
 def tasks_of(ins: Instruments, benches: Sequence[str], splits: Sequence[Split]) -> list[Task]:

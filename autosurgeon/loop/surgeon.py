@@ -9,9 +9,10 @@ from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.report import Sources, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
-from autosurgeon.loop.standing import Standing, refuse_other_organ, take_stock
+from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.surgery import Surgery
 from autosurgeon.policy.schema import Policy
 
@@ -34,9 +35,12 @@ def run(ins: Instruments) -> str:
 
 
 def open_theatre(ins: Instruments) -> None:
-    """What every start begins with: the right organ, files that agree with the store, a capsule server on its way."""
+    """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
     refuse_other_organ(ins)
-    rebuild_projections(ins)
+    ins.packs.sweep()
+    # Before live.json is written, which must not name a damaged pack.
+    check_packs(ins)
+    rebuild_projections(ins, anew=True)
     ins.capsules.warm_up()
 
 
@@ -54,6 +58,9 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
             return "failures"
         if _gate_is_shut(ins, ended.number):
             return "gate"
+        # A pass may have failed of a pack that is damaged, which is no fault of the next one.
+        if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
+            check_packs(ins)
     return reason
 
 
@@ -61,11 +68,6 @@ def _gate_is_shut(ins: Instruments, number: int) -> bool:
     """Whether the gate failed its self-test at this pass: every other pass would end as this one did."""
     judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
     return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
-
-
-def open_pass(ins: Instruments) -> PassRecord | None:
-    """The pass that an earlier run left open, if there is one."""
-    return next((record for record in ins.store.passes() if not record.state.is_finished), None)
 
 
 def begin_pass(ins: Instruments, recipe: Recipe, standing: Standing) -> PassRecord:

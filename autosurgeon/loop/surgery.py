@@ -13,7 +13,7 @@ from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.dataset.rows import Dataset
-from autosurgeon.errors import WorldError
+from autosurgeon.errors import PackError, WorldError
 from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
@@ -62,10 +62,12 @@ class Surgery:
         """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
         try:
             self._standing = self._as_it_began()
-            self._until_live()
+            # A pass that is live has only to be watched, and its parent may be damaged or gone by now.
+            if not self._reached(PassState.LIVE):
+                self._until_live()
         except _OverError:
             return
-        except WorldError as error:
+        except (WorldError, PackError) as error:  # a pack is damaged or gone: the world's fault too
             if not self._reached(PassState.LIVE):
                 self._ins.store.advance(self._number, PassState.FAILED, reason=str(error))
                 return

@@ -8,7 +8,7 @@ from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Split
-from autosurgeon.errors import WorldError
+from autosurgeon.errors import PackError, WorldError
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure, retry
@@ -66,7 +66,7 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
 
     try:
         recovered = once(ins, pass_scope(number), "watch", bench)["recovered"]
-    except WorldError as error:
+    except (WorldError, PackError) as error:
         # What cannot be watched must not stay: nobody would notice what it broke.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
         return

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from autosurgeon.core.tensorfile import Header, header_bytes, parse_header
-from autosurgeon.errors import PackError
+from autosurgeon.errors import PackError, durably
 
 CHUNK_BYTES = 4 << 20
 
@@ -19,21 +19,41 @@ def hash_file(path: Path) -> str:
 
 
 def flush(path: Path) -> None:
-    """Flush a file or folder to disk; an error here is never retried, since a later success proves nothing."""
+    """Flush a file or folder to disk; DurabilityError when the disk does not take it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with durably(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents, so that it is still there after a power cut."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        flush(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, and flush the folder of the new name; what is moved was flushed before."""
+    with durably(target):
+        source.rename(target)
+    flush(target.parent)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write, flush and rename, so that a reader sees the old content or the new, never half of it."""
-    staged = path.with_name(path.name + ".part")
+    staged = part_of(path)
     staged.write_text(text, encoding="utf-8")
     flush(staged)
-    staged.rename(path)
-    flush(path.parent)
+    move(staged, path)
+
+
+def part_of(path: Path) -> Path:
+    """Where a file stands while it is written."""
+    return path.with_name(path.name + ".part")
 
 
 def read_header(path: Path) -> Header:

@@ -8,9 +8,18 @@ from pathlib import Path
 from autosurgeon.packs.files import write_whole
 
 
-def write_live(path: Path, *, version: int, pack: str, folder: Path) -> None:
-    """Replace the file whole; nothing is written when it says so already."""
+def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool = False) -> None:
+    """Replace the file whole.
+
+    Args:
+        path: the file.
+        version: the live version.
+        pack: the live pack.
+        folder: where the pack is, seen from the file.
+        anew: write it though it says so already: what an earlier process wrote may never have reached the disk.
+
+    """
     content = {"format": "autosurgeon.live/1", "version": version, "pack": pack, "folder": str(folder)}
     text = json.dumps(content, indent=1) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if anew or not path.is_file() or path.read_text(encoding="utf-8") != text:
         write_whole(path, text)

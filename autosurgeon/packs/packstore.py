@@ -1,4 +1,9 @@
-"""The pack store: folders named by their manifest's digest, committed whole, never changed."""
+"""The pack store: folders named by their manifest's digest, committed whole, never changed.
+
+A commit goes: the files, flushed; the manifest, flushed; their folder, flushed; the rename to the digest; the parent,
+flushed; everything read back. Only then does the loop write to its memory that there is such a pack. Whatever cuts it
+short, the digest's folder is either not there or whole.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +18,10 @@ from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Lineage, Manifest
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
 from autosurgeon.packs.checkpoint import stage_checkpoint
-from autosurgeon.packs.files import flush, hash_file, read_header, write_whole
+from autosurgeon.packs.files import flush, hash_file, make_folder, move, part_of, read_header, write_whole
 
 STAGING = "staging"
+TRASH = "trash"
 
 
 class PackStore:
@@ -23,7 +29,12 @@ class PackStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
+
+    def sweep(self) -> None:
+        """Remove what a crash left half made or half removed; only for who holds the workspace."""
+        for left in (STAGING, TRASH):
+            shutil.rmtree(self._root / left, ignore_errors=True)
 
     def path(self, digest: str) -> Path:
         """The pack's folder, whether it is there or not."""
@@ -40,12 +51,21 @@ class PackStore:
         """Take over a folder as a pack: flush the files, write the manifest last, rename to its digest, verify.
 
         The folder is gone afterwards. A pack that is there already is adopted, if it verifies.
+
+        Raises:
+            PackError: the folder is no pack, or what was written does not read back.
+            DurabilityError: the disk did not take a flush or the rename.
+
         """
         files = {}
+        # What an earlier try or a capsule left there under these names is no part of the pack.
+        for left in (folder / MANIFEST_FILE, part_of(folder / MANIFEST_FILE)):
+            left.unlink(missing_ok=True)
         for file in sorted(folder.iterdir()):
-            if file.name != MANIFEST_FILE:
-                flush(file)
-                files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
+            if not file.is_file() or file.is_symlink():
+                raise PackError("a pack holds plain files only", got=file.name, where=folder)
+            flush(file)
+            files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
         manifest = Manifest(files=files, lineage=lineage)
         write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
         _check(folder, manifest)
@@ -53,20 +73,36 @@ class PackStore:
         if target.exists():
             with contextlib.suppress(PackError):
                 self.verify(manifest.digest)
+                # Whoever renamed it may have died before this.
+                flush(self._root)
                 shutil.rmtree(folder)
                 return manifest
-            self._set_aside(target)
-        folder.rename(target)
-        flush(self._root)
+            self._clear(target)
+        move(folder, target)
         self.verify(manifest.digest)
         return manifest
 
-    def _set_aside(self, damaged: Path) -> None:
-        """Keep a damaged pack for a look, out of the way of a good one."""
+    def _clear(self, damaged: Path) -> None:
+        """Make way for a good pack: one without weights is thrown away, a damaged one set aside for a look."""
+        if not self.has_weights(damaged.name):
+            self._throw_away(damaged)
+            return
         number = 1
         while (aside := damaged.with_name(f"damaged-{number}-{damaged.name}")).exists():
             number += 1
-        damaged.rename(aside)
+        move(damaged, aside)
+
+    def _throw_away(self, path: Path) -> None:
+        """Remove a file or folder; by a rename first, so that a crash leaves it whole or out of sight."""
+        make_folder(self._root / TRASH)
+        waste = self._root / TRASH / f"{path.parent.name}-{path.name}"
+        shutil.rmtree(waste, ignore_errors=True)
+        move(path, waste)
+        flush(path.parent)
+        if waste.is_dir():
+            shutil.rmtree(waste)
+        else:
+            waste.unlink()
 
     def manifest(self, digest: str) -> Manifest:
         """What the pack says of itself; PackError when it is missing or not what its name says."""
@@ -75,6 +111,8 @@ class PackStore:
             manifest = Manifest.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
             raise PackError("a pack is missing", got=digest[:12], where=path.parent) from error
+        except OSError as error:
+            raise PackError("a pack cannot be read", got=error.strerror, where=path) from error
         except ValidationError as error:
             raise PackError("a pack's manifest does not parse", got=error.errors()[0]["msg"], where=path) from error
         if manifest.digest != digest:
@@ -84,11 +122,29 @@ class PackStore:
     def verify(self, digest: str) -> Manifest:
         """Read every byte back and hold it against the manifest; PackError names the first file that differs."""
         manifest = self.manifest(digest)
-        _check(self.path(digest), manifest)
+        if not self.has_weights(digest):
+            raise PackError("a pack's weights are gone", got=digest[:12], where=self.path(digest))
+        try:
+            _check(self.path(digest), manifest)
+        except OSError as error:
+            # A bad sector is damage like any other.
+            raise PackError("a pack cannot be read", got=error.strerror, where=self.path(digest)) from error
         return manifest
 
+    def has_weights(self, digest: str) -> bool:
+        """Whether the pack's weights are there; without them it is only a manifest that tells what it was."""
+        return (self.path(digest) / WEIGHTS_FILE).exists()
+
+    def weights_bytes(self, digest: str) -> int:
+        """What the pack's weights take on the disk."""
+        return (self.path(digest) / WEIGHTS_FILE).stat().st_size
+
+    def remove_weights(self, digest: str) -> None:
+        """Take a pack's weights off the disk; its manifest stays, and verify says that they are gone."""
+        self._throw_away(self.path(digest) / WEIGHTS_FILE)
+
     def digests(self) -> list[str]:
-        """The packs that are there, by name."""
+        """The packs that are there, by name, those among them whose weights are gone."""
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from autosurgeon.cli import main
 from autosurgeon.config import shipped
+from autosurgeon.errors import DurabilityError
 from autosurgeon.store.sqlstore import SqlStore
 
 LAB = shipped("data", "lab", "base")
@@ -157,3 +160,18 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         check=True,
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_flush_that_the_disk_refuses_is_one_line_and_an_exit_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise DurabilityError(Path("data/live.json"), OSError(errno.EIO, os.strerror(errno.EIO)))
+
+    monkeypatch.setattr(main, "app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the disk did not take a write: Input/output error")
+    assert "data/live.json" in line
