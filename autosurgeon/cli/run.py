@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from autosurgeon.loop.brakes import Brakes
     from autosurgeon.loop.instruments import Instruments
 
+ENDINGS = {
+    "passes": "the passes asked for are done",
+    "hours": "the hours asked for are over",
+    "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
+    "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
+    "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
+    "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
+    "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
+}
+"""Why a run ended, in words."""
+
 
 def run(
     passes: Annotated[int | None, typer.Option("--passes", "-n", min=1, help="End after so many passes.")] = None,
@@ -76,24 +87,11 @@ def _loop(ins: Instruments) -> None:
     from autosurgeon.loop.surgeon import run as run_loop
 
     reason = run_loop(ins)
-    ins.reporter.say(_ending(reason))
+    ins.reporter.say(f"end: {ENDINGS[reason]}")
     for line in _summary(ins):
         ins.reporter.say(line)
     if reason in ("failures", "gate"):
         raise typer.Exit(1)
-
-
-def _ending(reason: str) -> str:
-    words = {
-        "passes": "the passes asked for are done",
-        "hours": "the hours asked for are over",
-        "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
-        "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
-        "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
-        "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
-        "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
-    }
-    return f"end: {words[reason]}"
 
 
 def _summary(ins: Instruments) -> list[str]:
