@@ -31,7 +31,7 @@ class Brakes:
     poll_s: float = 1.0
     """Seconds between two looks while the loop waits."""
     _started: float = field(default_factory=time.monotonic)
-    _capsule_s: float = 0.0
+    capsule_s: float = 0.0
     _failures: int = 0
     _gainless: int = 0
 
@@ -43,7 +43,7 @@ class Brakes:
     def count_stage(self, name: str, seconds: float) -> None:
         """Note what a stage took, whether it came to something or not."""
         if name.partition("-")[0] in CAPSULE_STAGES:
-            self._capsule_s += seconds
+            self.capsule_s += seconds
 
     def count_pass(self, state: PassState) -> None:
         """Note how a pass ended."""
@@ -60,6 +60,6 @@ class Brakes:
             ("without_gain", self._gainless, self.without_gain or loop.passes_without_gain),
             ("passes", passes_done, self.passes),
             ("hours", spent_h, self.hours),
-            ("gpu_hours", self._capsule_s / 3600, loop.gpu_hours if self.gpu_hours is None else self.gpu_hours),
+            ("gpu_hours", self.capsule_s / 3600, loop.gpu_hours if self.gpu_hours is None else self.gpu_hours),
         )
         return next((reason for reason, spent, limit in used if limit is not None and spent >= limit), None)

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
-from autosurgeon.errors import WorldError
+from autosurgeon.errors import StoreError, WorldError
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.control import Pause, asked, forget_old_words
 from autosurgeon.loop.disk import Ballast, free_bytes, is_full_disk
@@ -100,8 +100,8 @@ def despite_full_disk(ins: Instruments, work: Callable[[], T]) -> T:
 
 
 def ran_out_of_space(ins: Instruments, error: Exception) -> bool:
-    """Whether a full disk made something fail: it says so, or it is a capsule's, which then cannot even say so."""
-    silent = isinstance(error, WorldError) and free_bytes(ins.workspace.root) < GROWN_BYTES
+    """Whether a full disk made something fail: it says so, or is a capsule or the store, which word it otherwise."""
+    silent = isinstance(error, WorldError | StoreError) and free_bytes(ins.workspace.root) < GROWN_BYTES
     return silent or is_full_disk(error)
 
 

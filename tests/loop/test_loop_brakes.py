@@ -87,7 +87,7 @@ def test_only_stages_that_run_a_capsule_use_up_gpu_hours_and_failed_tries_do_too
     settings = {"min_free_mib": 0, "ballast_mib": 0, "attempts": 2, "gpu_hours": 1000}
     with small_theatre(tmp_path, learns_everything, before=slow_failure, loop=settings) as ins:
         run(ins)
-        assert ins.brakes._capsule_s >= 0.1
+        assert ins.brakes.capsule_s >= 0.1
 
 
 def test_every_reason_has_a_sentence() -> None:

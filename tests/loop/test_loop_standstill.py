@@ -22,6 +22,7 @@ from autosurgeon.errors import CapsuleError, StoreError
 from autosurgeon.loop.control import ask, asked, paused
 from autosurgeon.loop.disk import Ballast, is_full_disk
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.standstill import ran_out_of_space
 from autosurgeon.loop.status import read_activity
 from autosurgeon.loop.surgeon import run
 from autosurgeon.store.lock import myself
@@ -157,7 +158,7 @@ def test_too_little_free_space_pauses_and_the_run_goes_on_when_there_is_enough(
 ) -> None:
     place, free = Workspace(tmp_path), [100 << 20]
     monkeypatch.setattr("autosurgeon.loop.standstill.free_bytes", lambda _: free[0])
-    seen = []
+    seen: list[object] = []
 
     def fill(job: Value) -> None:
         if isinstance(job, TrainJob):
@@ -292,3 +293,16 @@ def test_on_a_disk_that_is_really_full_the_pause_is_written_down_and_the_run_goe
         assert ins.store.failed_attempts("pass-0001", "train") == 0
     assert seen == ["disk"]
     assert place.ballast.stat().st_size == 1 << 20
+
+
+@pytest.mark.parametrize("error", [CapsuleError("bad_outcome", "no outcome"), StoreError("disk I/O error")])
+def test_what_fails_without_a_reason_while_nothing_is_free_failed_for_want_of_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    free = [1 << 40]
+    with small_theatre(tmp_path, learns_everything) as ins:
+        monkeypatch.setattr("autosurgeon.loop.standstill.free_bytes", lambda _: free[0])
+        assert not ran_out_of_space(ins, error)
+        free[0] = 4096
+        assert ran_out_of_space(ins, error)
+        assert not ran_out_of_space(ins, ValueError("of our own making"))
