@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from autosurgeon.errors import UserError, nearest
@@ -152,8 +152,17 @@ class LoopSettings(_Section):
     """How often a stage is tried before its pass ends as FAILED."""
     failures_in_a_row: int = Field(3, ge=1)
     """FAILED passes in a row after which the run ends."""
+    passes_without_gain: int | None = Field(None, ge=1)
+    """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
+    gpu_hours: float | None = Field(None, gt=0)
+    """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
+    tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
     min_free_mib: int = Field(512, ge=0)
-    """Free disk space under which no stage is started."""
+    """Free disk space under which the loop pauses before the next stage, until there is that much and the ballast."""
+    ballast_mib: int = Field(16, ge=0)
+    """Size of the file that is given up when the disk is full, so that this can be written down; 0 for none."""
+    full_disk_retry_s: float = Field(600, gt=0)
+    """Seconds after which what failed on a full disk is tried again, even if the free space was not seen to grow."""
     verify_every_passes: int = Field(10, ge=1)
     """Passes after which the live packs are read back, byte for byte, in a long run; at each start they always are."""
 
@@ -163,6 +172,17 @@ class RetentionSettings(_Section):
 
     keep_live: int = Field(3, ge=0)
     """How many packs that were live before stay, newest first; those that live was reverted from do not count."""
+
+
+class NotifySettings(_Section):
+    """Who is told of every pass that ends, every pause, and the end of the run; a JSON document for each."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments, started without a shell; reads the document from standard input. None when empty."""
+    webhook: SecretStr | None = None
+    """An http or https address that the document is posted to; none when empty. It is never printed."""
+    deadline_s: float = Field(10, gt=0, le=600)
+    """Seconds after which the command is killed and the post given up."""
 
 
 class LabSettings(_Section):
@@ -195,6 +215,7 @@ class Settings(BaseSettings):
     grading: GradingSettings = GradingSettings()
     loop: LoopSettings = LoopSettings()
     retention: RetentionSettings = RetentionSettings()
+    notify: NotifySettings = NotifySettings()
     lab: LabSettings = LabSettings()
 
     @classmethod
@@ -249,4 +270,6 @@ def _explain(error: ValidationError, file: Path | None) -> UserError:
         for step in location[:-1]:
             model = model.model_fields[step].annotation
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    return UserError(f"setting {name!r}: {first['msg']}", got=repr(first["input"]), where=where)
+    # What was meant for a webhook may be a secret, and stays unsaid.
+    got = None if location[:1] == ["notify"] else repr(first["input"])
+    return UserError(f"setting {name!r}: {first['msg']}", got=got, where=where)

@@ -108,7 +108,7 @@ def small_theatre(
         "organ": {"model": organ} | settings.pop("organ", {}),
         # Scripted answers are harmless, and a plain jail starts fastest.
         "grading": {"workers": 1, "jail": "plain"},
-        "loop": {"min_free_mib": 0},
+        "loop": {"min_free_mib": 0, "ballast_mib": 0},
     } | settings
     configured = Settings(**content)
     workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), tasks or small_world()
@@ -132,7 +132,7 @@ def small_theatre(
                 quantization=Quantization.NONE,
             ),
             reporter=RecordingReporter(),
-            brakes=Brakes(passes=passes),
+            brakes=Brakes(passes=passes, poll_s=0.02),
         )
     finally:
         grader.close()

@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from autosurgeon import __version__
-from autosurgeon.cli import anchors, audit, bench, doctor, lab, override, packs, passes, policy, report, run, status
+from autosurgeon.cli import (
+    anchors,
+    audit,
+    bench,
+    control,
+    doctor,
+    lab,
+    override,
+    packs,
+    passes,
+    policy,
+    report,
+    run,
+    status,
+)
 from autosurgeon.errors import AutosurgeonError
 
 app = typer.Typer(
@@ -23,6 +37,9 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
+app.command("stop")(control.stop)
+app.command("pause")(control.pause)
+app.command("resume")(control.resume)
 app.command("report")(report.report)
 app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")

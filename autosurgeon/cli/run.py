@@ -18,10 +18,29 @@ if TYPE_CHECKING:
     from autosurgeon.loop.brakes import Brakes
     from autosurgeon.loop.instruments import Instruments
 
+ENDINGS = {
+    "passes": "the passes asked for are done",
+    "hours": "the hours asked for are over",
+    "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
+    "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
+    "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
+    "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
+    "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
+}
+"""Why a run ended, in words."""
+
 
 def run(
     passes: Annotated[int | None, typer.Option("--passes", "-n", min=1, help="End after so many passes.")] = None,
     hours: Annotated[float | None, typer.Option("--hours", min=0, help="Begin no pass after so many hours.")] = None,
+    gpu_hours: Annotated[
+        float | None,
+        typer.Option("--gpu-hours", min=0, help="Begin no pass after so many hours of stages that run a capsule."),
+    ] = None,
+    without_gain: Annotated[
+        int | None,
+        typer.Option("--without-gain", min=1, help="End after so many passes in a row that were not confirmed."),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of the run; setting `seed` when empty.")
     ] = None,
@@ -33,7 +52,8 @@ def run(
 ) -> None:
     """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
 
-    Ctrl-C ends after the running stage, twice ends now; either way the next `run` goes on where this one stopped.
+    Ctrl-C ends after the running stage, as `stop` from another terminal does; twice ends now. Either way the next
+    `run` goes on where this one stopped. A full disk makes it wait.
     """
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
@@ -46,7 +66,7 @@ def run(
     if scenario not in (None, "bd62"):
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
     settings = settings_of(workspace, config, seed=seed, policy=policy)
-    brakes = Brakes(passes=passes, hours=hours)
+    brakes = Brakes(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
     log = Workspace(workspace.resolve()).operations
     with (
         reporting() as reporter,
@@ -67,22 +87,11 @@ def _loop(ins: Instruments) -> None:
     from autosurgeon.loop.surgeon import run as run_loop
 
     reason = run_loop(ins)
-    ins.reporter.say(_ending(reason))
+    ins.reporter.say(f"end: {ENDINGS[reason]}")
     for line in _summary(ins):
         ins.reporter.say(line)
     if reason in ("failures", "gate"):
         raise typer.Exit(1)
-
-
-def _ending(reason: str) -> str:
-    words = {
-        "passes": "the passes asked for are done",
-        "hours": "the hours asked for are over",
-        "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
-        "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
-        "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
-    }
-    return f"end: {words[reason]}"
 
 
 def _summary(ins: Instruments) -> list[str]:

@@ -9,13 +9,14 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show the live pack, wins of base and live per bench and split, excluded benches, and the last run's budget."""
+    """Show the live pack, wins of base and live per bench and split, excluded benches, the last run, and its pause."""
     from autosurgeon.cli.render import print_json, print_table, say
-    from autosurgeon.loop.status import read_status
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.status import read_activity, read_status
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
-        found = read_status(store)
+        found = read_status(store) | read_activity(Workspace(workspace.resolve()))
     if as_json:
         print_json(found)
         return
@@ -32,12 +33,33 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     if budget:
         limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
         limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
-        ending = f"ended: {budget['end_reason']}" if budget["end_reason"] else "under way"
-        say(f"last run: {', '.join(limits)}; {ending}")
+        say(f"last run: {', '.join(limits)}; {_ending(budget, found['loop'])}")
+    for line in _waiting(found):
+        say(line)
     if found["wins"]["live"]:
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():
         say(f"{bench} is excluded: {reason}")
+
+
+def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:
+    if budget["end_reason"]:
+        return f"ended: {budget['end_reason']}"
+    return f"under way, process {loop['pid']} since {loop['since']}" if loop else "cut off; `autosurgeon run` goes on"
+
+
+def _waiting(found: dict[str, Any]) -> list[str]:
+    paused, asked = found["paused"], found["asked"]
+    if paused and paused["reason"] == "disk":
+        return [f"paused: disk, since {paused['since']}; free some space and the run goes on"]
+    if paused:
+        return [f"paused: by {paused['by']} since {paused['since']}; `autosurgeon resume` lets it go on"]
+    if asked and asked["word"] == "pause":
+        when = "waits after the running stage" if found["loop"] else "the next run waits"
+        return [f"a pause was asked by {asked['by']} at {asked['at']}: {when}; `autosurgeon resume` takes it back"]
+    if asked and asked["word"] == "stop" and found["loop"]:
+        return [f"a stop was asked by {asked['by']}: the run ends after the running stage"]
+    return []
 
 
 def _rows(found: dict[str, Any]) -> list[tuple[object, ...]]:

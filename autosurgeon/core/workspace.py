@@ -37,6 +37,26 @@ class Workspace(NamedTuple):
         return self.root / "data" / "lock"
 
     @property
+    def control(self) -> Path:
+        """What a person last asked of the loop."""
+        return self.root / "data" / "control.json"
+
+    @property
+    def stop_file(self) -> Path:
+        """Asks the loop to stop by being there."""
+        return self.root / "data" / "STOP"
+
+    @property
+    def pause(self) -> Path:
+        """Why the loop waits, while it does."""
+        return self.root / "data" / "pause.json"
+
+    @property
+    def ballast(self) -> Path:
+        """Space that is given up when the disk is full."""
+        return self.root / "data" / "ballast"
+
+    @property
     def capsule_home(self) -> Path:
         """The warm capsule server's folder."""
         return self.root / "data" / "capsule"

@@ -1,9 +1,17 @@
-"""What ends a run: a person, a budget, or too many failures in a row."""
+"""What ends a run: a person, a budget, too many failures in a row, or too many passes that gained nothing."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+
+from autosurgeon.config import LoopSettings
+from autosurgeon.core.passes import PassState
+
+CAPSULE_STAGES = frozenset(
+    {"train", "smoke", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},
+)
+"""First words of the stages that run a capsule, where a GPU is used if there is one."""
 
 
 class StoppedError(Exception):
@@ -12,24 +20,46 @@ class StoppedError(Exception):
 
 @dataclass
 class Brakes:
-    """Asked between stages and between passes."""
+    """Asked between stages and between passes; a limit here counts before the one of the same name in the settings."""
 
     passes: int | None = None
     hours: float | None = None
+    """Wall clock since the start of the run, pauses among it."""
+    gpu_hours: float | None = None
+    without_gain: int | None = None
     stop_requested: bool = False
+    poll_s: float = 1.0
+    """Seconds between two looks while the loop waits."""
     _started: float = field(default_factory=time.monotonic)
+    capsule_s: float = 0.0
+    _failures: int = 0
+    _gainless: int = 0
 
     def check(self) -> None:
         """Raise StoppedError once a person asked to stop."""
         if self.stop_requested:
             raise StoppedError
 
-    def end_reason(self, passes_done: int) -> str | None:
-        """Why no further pass begins, or None while one may."""
+    def count_stage(self, name: str, seconds: float) -> None:
+        """Note what a stage took, whether it came to something or not."""
+        if name.partition("-")[0] in CAPSULE_STAGES:
+            self.capsule_s += seconds
+
+    def count_pass(self, state: PassState) -> None:
+        """Note how a pass ended."""
+        self._failures = self._failures + 1 if state == PassState.FAILED else 0
+        self._gainless = 0 if state == PassState.CONFIRMED else self._gainless + 1
+
+    def end_reason(self, passes_done: int, loop: LoopSettings) -> str | None:
+        """Why no further pass begins, or None while one may; what went wrong counts before what was used up."""
         if self.stop_requested:
             return "stopped"
-        if self.passes is not None and passes_done >= self.passes:
-            return "passes"
-        if self.hours is not None and time.monotonic() - self._started >= self.hours * 3600:
-            return "hours"
-        return None
+        spent_h = (time.monotonic() - self._started) / 3600
+        used: tuple[tuple[str, float, float | None], ...] = (
+            ("failures", self._failures, loop.failures_in_a_row),
+            ("without_gain", self._gainless, self.without_gain or loop.passes_without_gain),
+            ("passes", passes_done, self.passes),
+            ("hours", spent_h, self.hours),
+            ("gpu_hours", self.capsule_s / 3600, loop.gpu_hours if self.gpu_hours is None else self.gpu_hours),
+        )
+        return next((reason for reason, spent, limit in used if limit is not None and spent >= limit), None)

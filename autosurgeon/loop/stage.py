@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,8 +12,9 @@ import structlog
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
-from autosurgeon.errors import UserError, WorldError
+from autosurgeon.errors import WorldError
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.standstill import hold, ran_out_of_space, wait_for_space
 
 
 class Done(NamedTuple):
@@ -53,33 +53,33 @@ def once(
     if committed is not None and still_there(committed):
         return committed
     while True:
-        ins.brakes.check()
-        _check_disk(ins)
+        hold(ins)
         ins.reporter.stage_started(scope, name)
         began = time.monotonic()
         try:
             done = work(ins.workspace.stage(scope, name))
-        except WorldError as error:
             seconds = time.monotonic() - began
-            ins.store.record_failure(scope, name, str(error), seconds)
-            structlog.get_logger().warning("stage_failed", scope=scope, stage=name, error=str(error))
-            ins.reporter.say(f"{scope} {name}: {error}")
-            if ins.store.failed_attempts(scope, name) >= ins.settings.loop.attempts:
+            ins.store.commit_stage(scope, name, seconds=seconds, **done._asdict())
+        except Exception as error:
+            seconds = time.monotonic() - began
+            ins.brakes.count_stage(name, seconds)
+            if ran_out_of_space(ins, error):
+                wait_for_space(ins, error)
+                continue
+            if not isinstance(error, WorldError):
                 raise
+            _note_failure(ins, scope, name, error, seconds)
             continue
-        seconds = time.monotonic() - began
-        ins.store.commit_stage(scope, name, seconds=seconds, **done._asdict())
+        ins.brakes.count_stage(name, seconds)
         structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
         ins.reporter.stage_ended(seconds)
         return done.output
 
 
-def _check_disk(ins: Instruments) -> None:
-    free_mib = shutil.disk_usage(ins.workspace.root).free >> 20
-    if free_mib < ins.settings.loop.min_free_mib:
-        raise UserError(
-            "the disk is nearly full; free some space and run again, nothing is lost",
-            got=f"{free_mib} MiB free",
-            wanted=f"{ins.settings.loop.min_free_mib} (setting loop.min_free_mib)",
-            where=ins.workspace.root,
-        )
+def _note_failure(ins: Instruments, scope: str, name: str, error: WorldError, seconds: float) -> None:
+    """Write a failed try down; the error goes on where it was the last one that the settings allow."""
+    ins.store.record_failure(scope, name, str(error), seconds)
+    structlog.get_logger().warning("stage_failed", scope=scope, stage=name, error=str(error))
+    ins.reporter.say(f"{scope} {name}: {error}")
+    if ins.store.failed_attempts(scope, name) >= ins.settings.loop.attempts:
+        raise error

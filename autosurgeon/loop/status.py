@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.loop.control import asked, paused
 from autosurgeon.loop.standing import exclusions
+from autosurgeon.store.lock import holder_of
 from autosurgeon.store.sqlstore import SqlStore
 
 Tally = dict[str, dict[str, dict[str, int]]]
@@ -47,4 +50,14 @@ def read_status(store: SqlStore) -> dict[str, Any]:
         },
         "excluded": exclusions(base_results),
         "budget": run.model_dump(mode="json") if run else None,
+    }
+
+
+def read_activity(workspace: Workspace) -> dict[str, Any]:
+    """Which process works on the workspace now, why it waits if it does, and what it was last asked."""
+    holder, waiting, word = holder_of(workspace.lock), paused(workspace), asked(workspace)
+    return {
+        "loop": {"pid": holder.pid, "since": holder.since} if holder else None,
+        "paused": waiting.model_dump(include={"reason", "by", "since"}) if waiting else None,
+        "asked": word.model_dump(include={"word", "by", "at"}) if word else None,
     }

@@ -10,20 +10,25 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
+from autosurgeon.loop.notify import notify
 from autosurgeon.loop.report import Sources, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
+from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
 from autosurgeon.loop.surgery import Surgery
 from autosurgeon.policy.schema import Policy
 
 
 def run(ins: Instruments) -> str:
-    """Run passes within the budget; why the run ended: passes, hours, stopped, failures, or gate.
+    """Run passes within the budget; why the run ended: stopped, gate, or one of the reasons of Brakes.end_reason.
 
     A pass that an earlier run left open is finished first and counts.
     """
-    open_theatre(ins)
-    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
+    try:
+        despite_full_disk(ins, lambda: open_theatre(ins))
+        run_id = despite_full_disk(ins, lambda: ins.store.begin_run(ins.brakes.passes, ins.brakes.hours))
+    except StoppedError:
+        return "stopped"
     reason = "error"
     try:
         reason = _run_passes(ins, run_id)
@@ -31,11 +36,13 @@ def run(ins: Instruments) -> str:
         reason = "stopped"
     finally:
         ins.store.end_run(run_id, reason)
+        notify(ins, "end", reason=reason)
     return reason
 
 
 def open_theatre(ins: Instruments) -> None:
     """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
+    get_ready(ins)
     refuse_other_organ(ins)
     ins.packs.sweep()
     # Before live.json is written, which must not name a damaged pack.
@@ -45,23 +52,35 @@ def open_theatre(ins: Instruments) -> None:
 
 
 def _run_passes(ins: Instruments, run_id: int) -> str:
-    done, failures = 0, 0
-    while (reason := ins.brakes.end_reason(done)) is None:
-        left_open = open_pass(ins)
-        standing = take_stock(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing)
-        ended = finish_pass(ins, record, standing, ins.policy)
-        ins.store.count_pass(run_id)
+    done = 0
+    while (reason := ins.brakes.end_reason(done, ins.settings.loop)) is None:
+        hold(ins)
+        ended = _one_pass(ins)
+        despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
         done += 1
-        failures = failures + 1 if ended.state == PassState.FAILED else 0
-        if failures >= ins.settings.loop.failures_in_a_row:
-            return "failures"
+        ins.brakes.count_pass(ended.state)
+        notify(ins, "pass", ended)
         if _gate_is_shut(ins, ended.number):
             return "gate"
         # A pass may have failed of a pack that is damaged, which is no fault of the next one.
         if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
             check_packs(ins)
     return reason
+
+
+def _one_pass(ins: Instruments) -> PassRecord:
+    """The pass that was left open, or a new one, to its end; a full disk makes it wait and go on where it was."""
+    begun: int | None = None
+
+    def go_on() -> PassRecord:
+        nonlocal begun
+        left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
+        standing = take_stock(ins, left_open.live_before if left_open else None)
+        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing)
+        begun = record.number
+        return finish_pass(ins, record, standing, ins.policy)
+
+    return despite_full_disk(ins, go_on)
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
@@ -80,7 +99,8 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     """Take an open pass to its end."""
     structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
     ins.reporter.pass_started(record.number, record.recipe)
-    Surgery(ins, record, standing, policy).operate()
+    if not record.state.is_finished:  # it may lack nothing but its report
+        Surgery(ins, record, standing, policy).operate()
     write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)

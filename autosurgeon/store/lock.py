@@ -1,33 +1,129 @@
-"""One loop per workspace: a lock that the kernel lets go of when its holder dies, however it dies."""
+"""One loop per workspace: a lock that the kernel lets go of when its holder dies, and that says who holds it.
+
+The kernel's `flock` decides races. The file's content names the holder by boot, process and start time, never by a bare
+process id, which the next boot or a busy machine gives to somebody else. Content alone never grants the lock; it is
+asked where a file system grants `flock` to everybody, and by whoever wants to know who works here.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from autosurgeon.core.value import Value
 from autosurgeon.errors import WorkspaceError
+from autosurgeon.store.database import utc_now
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+MAX_BYTES = 4096
+
+
+class Holder(Value):
+    """A process that cannot be taken for another one, and since when it holds a workspace."""
+
+    pid: int
+    boot: str
+    """Identity of the boot, empty where the system has none."""
+    namespace: int
+    """Inode of the namespace that the process id counts in; 0 where the system has none."""
+    started: int
+    """Start of the process in clock ticks after the boot; 0 where the system does not tell."""
+    since: str
+
+    def same_process(self, other: Holder) -> bool:
+        """Whether both are one process."""
+        return self.model_copy(update={"since": other.since}) == other
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process runs, as far as can be seen from here."""
+        here = myself()
+        if (self.boot, self.namespace) != (here.boot, here.namespace):
+            return False
+        return self.started != 0 and _start_of(self.pid) == self.started
+
+
+def myself() -> Holder:
+    """The running process, as a holder from now on."""
+    try:
+        boot, namespace = BOOT_ID.read_text(encoding="ascii").strip(), Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        boot, namespace = "", 0
+    pid = os.getpid()
+    return Holder(pid=pid, boot=boot, namespace=namespace, started=_start_of(pid) or 0, since=utc_now())
+
+
+def _start_of(pid: int) -> int | None:
+    """When a process began, in clock ticks after the boot; None for one that is gone or only waits to be buried."""
+    try:
+        # The name may hold anything, brackets and spaces too; what follows its last bracket is fields 3 and on.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds a workspace now; None when nobody does, or when nobody can tell from the file."""
+    try:
+        with path.open("rb") as file:
+            found = _parse(file.read(MAX_BYTES))
+    except OSError:
+        return None
+    return found if found is not None and found.is_alive else None
+
+
+def _parse(content: bytes) -> Holder | None:
+    try:
+        return Holder.model_validate_json(content)
+    except ValidationError:
+        return None
 
 
 @contextlib.contextmanager
-def workspace_lock(path: Path) -> Iterator[None]:
+def workspace_lock(path: Path) -> Iterator[Holder]:
     """Hold the workspace; WorkspaceError at once when another process does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
+        mine, found = myself(), _parse(os.pread(descriptor, MAX_BYTES, 0))
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise WorkspaceError(
-                "another loop works on this workspace; wait for it, or name another with --workspace",
-                got=f"process {holder}",
-                where=path.parent.parent,
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+            raise _refusal(path, found) from error
+        # Read again: whoever held it a moment ago may have been another one.
+        found = _parse(os.pread(descriptor, MAX_BYTES, 0))
+        if found is not None and found.is_alive and not found.same_process(mine):
+            raise _refusal(path, found)
+        _write(descriptor, mine)
+        try:
+            yield mine
+        finally:
+            # Empty, so that a process that lives on is not taken for a loop.
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _write(descriptor: int, mine: Holder) -> None:
+    os.ftruncate(descriptor, 0)
+    try:
+        os.pwrite(descriptor, f"{mine.model_dump_json()}\n".encode(), 0)
+    except OSError as error:
+        # The lock holds without its content, and what a full disk asks for is decided further up.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+
+
+def _refusal(path: Path, found: Holder | None) -> WorkspaceError:
+    return WorkspaceError(
+        "another loop works on this workspace; wait for it, `autosurgeon stop` it, or name another with --workspace",
+        got=f"process {found.pid} since {found.since}" if found else "a process that left no name",
+        where=path.parent.parent,
+    )

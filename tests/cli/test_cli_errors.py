@@ -125,19 +125,6 @@ def test_a_second_loop_on_the_same_workspace_is_refused(tmp_path: Path) -> None:
         holder.kill()
 
 
-def test_a_full_disk_is_said_before_anything_begins(tmp_path: Path) -> None:
-    (tmp_path / "autosurgeon.toml").write_text("[loop]\nmin_free_mib = 1000000000\n")
-    assert "disk is nearly full" in refused(run_once(tmp_path))
-
-
-def test_a_write_to_a_full_device_is_one_line(tmp_path: Path) -> None:
-    if not os.access("/dev/full", os.W_OK):
-        pytest.skip("this machine has no /dev/full")
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "decisions.jsonl").symlink_to("/dev/full")
-    assert "the disk is full" in refused(run_once(tmp_path))
-
-
 def test_a_wrong_flag_or_scenario_says_what_is_wanted(tmp_path: Path) -> None:
     assert "wanted bd62" in refused(run_once(tmp_path, "--scenario", "bd63"))
     done = run_once(tmp_path, "--passses", 1)

@@ -1,0 +1,90 @@
+"""What a person asks of a running loop from another terminal: a small file that the loop reads between stages.
+
+`data/control.json` holds the last word, `data/STOP` (any content) asks to stop where the command line is not at hand.
+A word to stop is for the loop that ran when it was said: a new `run` takes it away and begins. A pause stays until
+somebody says `resume`, whichever loop comes: who paused a workspace wants nothing to move in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Literal
+
+import structlog
+from pydantic import ValidationError
+
+from autosurgeon.core.value import Value
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.packs.files import write_whole
+from autosurgeon.store.database import utc_now
+from autosurgeon.store.lock import Holder
+
+Word = Literal["run", "pause", "stop"]
+
+
+class Control(Value):
+    """What was asked, by whom and when, and of which loop."""
+
+    word: Word
+    by: str
+    at: str
+    to: Holder | None = None
+    """The loop that was at work; nobody where there was none."""
+
+
+class Pause(Value):
+    """Why a loop waits, since when, and who asked for it."""
+
+    reason: Literal["asked", "disk"]
+    by: str
+    since: str
+    to: Holder | None = None
+    """The loop that waits."""
+
+
+def ask(workspace: Workspace, word: Word, by: str, to: Holder | None) -> Control:
+    """Leave a word for the loop, durably."""
+    control = Control(word=word, by=by, at=utc_now(), to=to)
+    workspace.control.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(workspace.control, control.model_dump_json(indent=1) + "\n")
+    return control
+
+
+def asked(workspace: Workspace) -> Control | None:
+    """The last word, None where there is none or nobody can read it; the stop file counts before it."""
+    if workspace.stop_file.exists():
+        return Control(word="stop", by=f"the file {workspace.stop_file.name}", at=utc_now())
+    try:
+        return Control.model_validate_json(workspace.control.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        # Nobody's slip of the pen may end a night; the line in the log is there for whoever wonders.
+        structlog.get_logger().warning("control_unreadable", error=type(error).__name__)
+        return None
+
+
+def forget_old_words(workspace: Workspace, me: Holder) -> list[str]:
+    """At the start of a run: take away what an earlier one was asked, but for a pause; lines that say so."""
+    lines = []
+    if workspace.stop_file.exists():
+        # One that cannot be taken away stops this run too, and then says so.
+        with contextlib.suppress(OSError):
+            workspace.stop_file.unlink()
+            lines.append(f"{workspace.stop_file} was left from an earlier run and is taken away")
+    word = asked(workspace)
+    if word is not None and word.word == "stop" and not (word.to and word.to.same_process(me)):
+        workspace.control.unlink(missing_ok=True)
+    if word is not None and word.word == "pause":
+        lines.append(f"{word.by} paused this workspace at {word.at}; `autosurgeon resume` lets it go on")
+    workspace.pause.unlink(missing_ok=True)
+    return lines
+
+
+def paused(workspace: Workspace) -> Pause | None:
+    """Why the loop that is at work waits; None where it does not, or where none is at work."""
+    try:
+        pause = Pause.model_validate_json(workspace.pause.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return pause if pause.to is not None and pause.to.is_alive else None
