@@ -154,6 +154,13 @@ class LoopSettings(_Section):
     """Free disk space under which no stage is started."""
 
 
+class StoreSettings(_Section):
+    """The memory."""
+
+    url: str | None = Field(None, repr=False)
+    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; the workspace's SQLite file when empty."""
+
+
 class LabSettings(_Section):
     """The embedded world."""
 
@@ -183,6 +190,7 @@ class Settings(BaseSettings):
     capsule: CapsuleSettings = CapsuleSettings()
     grading: GradingSettings = GradingSettings()
     loop: LoopSettings = LoopSettings()
+    store: StoreSettings = StoreSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod
@@ -237,4 +245,6 @@ def _explain(error: ValidationError, file: Path | None) -> UserError:
         for step in location[:-1]:
             model = model.model_fields[step].annotation
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    return UserError(f"setting {name!r}: {first['msg']}", got=repr(first["input"]), where=where)
+    # What was meant as the store's URL may hold a password, in whatever shape it came.
+    got = None if location[0] == "store" else repr(first["input"])
+    return UserError(f"setting {name!r}: {first['msg']}", got=got, where=where)

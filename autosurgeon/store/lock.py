@@ -1,4 +1,4 @@
-"""One loop per workspace: a lock that the kernel lets go of when its holder dies, however it dies."""
+"""One loop per workspace and per database: locks that their keepers let go of when the holder dies, however it dies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
 from autosurgeon.errors import WorkspaceError
+from autosurgeon.store.address import public_name, without_secrets
+from autosurgeon.store.postgres import LOOP_LOCK
 
 
 @contextlib.contextmanager
@@ -31,3 +36,32 @@ def workspace_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def database_lock(engine: Engine) -> Iterator[None]:
+    """Hold a PostgreSQL database, which several machines reach; WorkspaceError at once when another loop does.
+
+    A SQLite file lies in its workspace, whose lock is enough.
+    """
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    # A connection of its own for as long as the loop runs: the server lets go of the lock when it ends.
+    connection = engine.execution_options(isolation_level="AUTOCOMMIT", writes=False).connect()
+    try:
+        try:
+            held = connection.execute(text(f"SELECT pg_try_advisory_lock({LOOP_LOCK})")).scalar_one()
+        except DBAPIError as error:
+            got = without_secrets(engine.url, error.orig)
+            raise WorkspaceError("a database cannot be locked", got=got, where=public_name(engine.url)) from error
+        if not held:
+            raise WorkspaceError(
+                "another loop works on this database; wait for it, or give each workspace a database of its own",
+                where=public_name(engine.url),
+            )
+        yield
+    finally:
+        # Not back into the pool, where the lock would live on.
+        connection.detach()
+        connection.close()
