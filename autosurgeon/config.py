@@ -158,7 +158,7 @@ class StoreSettings(_Section):
     """The memory."""
 
     url: str | None = Field(None, repr=False)
-    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; the workspace's SQLite file when empty."""
+    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
 
 
 class LabSettings(_Section):

@@ -111,6 +111,8 @@ def snapshot(engine: Engine) -> Iterator[Session]:
 def _session(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
+            # A session would otherwise begin with its first statement.
+            session.connection()
             yield session
     except (DBAPIError, sqlite3.Error) as error:
         said = without_secrets(engine.url, getattr(error, "orig", error))
