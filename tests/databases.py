@@ -23,6 +23,10 @@ Place = Path | str
 """What SqlStore takes: a SQLite file, or a PostgreSQL URL."""
 
 
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+"""Everybody else who is connected to a PostgreSQL database."""
+
+
 def run_sql(place: Place, statement: str) -> list[tuple[Any, ...]]:
     """What a statement returns, past the store; committed."""
     engine = create_engine(read_address(place))
@@ -42,8 +46,8 @@ def postgres_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[Path]:
-    """A server in a folder of its own, answering at a socket there and at no port; it skips where there is none."""
+def postgres_server() -> Iterator[str]:
+    """The URL of a database; its server answers at a socket in a folder of its own, and skips where there is none."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: Debian's package `postgresql` has initdb and postgres")
@@ -78,9 +82,16 @@ def postgres_server() -> Iterator[Path]:
         while subprocess.run(ready, check=False, **quiet).returncode != 0:
             assert server.poll() is None and time.monotonic() < limit, "the PostgreSQL server did not start"
             time.sleep(0.05)
-        yield folder
+        yield f"postgresql+psycopg://postgres:s3cret@/postgres?host={folder}"
     finally:
         # Immediate shutdown: nothing in there is worth a checkpoint.
         server.send_signal(signal.SIGQUIT)
         server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_database(url: str) -> None:
+    """Drop all that an earlier test left, and its connections."""
+    run_sql(url, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    run_sql(url, "DROP SCHEMA public CASCADE")
+    run_sql(url, "CREATE SCHEMA public")

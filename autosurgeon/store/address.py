@@ -39,8 +39,8 @@ def public_name(url: URL) -> str:
 
 
 def without_secrets(url: URL, error: object) -> str:
-    """A driver's words, with *** for every password that the URL holds."""
-    said = str(error)
+    """A driver's words in one line, with *** for every password that the URL holds."""
+    said = " ".join(str(error).split())
     queried = [value for key, value in url.query.items() if "pass" in key.lower()]
     secrets = [
         str(url.password or ""),

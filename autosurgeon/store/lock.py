@@ -47,10 +47,13 @@ def database_lock(engine: Engine) -> Iterator[None]:
     if engine.dialect.name != "postgresql":
         yield
         return
-    # A connection of its own for as long as the loop runs: the server lets go of the lock when it ends.
-    connection = engine.execution_options(isolation_level="AUTOCOMMIT", writes=False).connect()
-    try:
+    with contextlib.ExitStack() as stack:
         try:
+            connection = stack.enter_context(
+                engine.execution_options(isolation_level="AUTOCOMMIT", writes=False).connect()
+            )
+            # A connection of its own for as long as the loop runs, never back into the pool: the lock ends with it.
+            connection.detach()
             held = connection.execute(text(f"SELECT pg_try_advisory_lock({LOOP_LOCK})")).scalar_one()
         except DBAPIError as error:
             got = without_secrets(engine.url, error.orig)
@@ -61,7 +64,3 @@ def database_lock(engine: Engine) -> Iterator[None]:
                 where=public_name(engine.url),
             )
         yield
-    finally:
-        # Not back into the pool, where the lock would live on.
-        connection.detach()
-        connection.close()

@@ -16,8 +16,15 @@ LOOP_LOCK = 0x5A7E11B
 
 def postgres_engine(url: URL) -> Engine:
     """An engine of a PostgreSQL database; nothing is opened yet."""
-    # lock_timeout as SQLite's busy_timeout: whoever waits longer than that is told so.
-    limits = {"connect_timeout": 10, "options": "-c lock_timeout=30000"}
+    # lock_timeout as SQLite's busy_timeout: whoever waits longer than that is told so. The keepalives let the server
+    # notice in two minutes that a machine is gone, and let go of what it held.
+    options = {
+        "lock_timeout": 30_000,
+        "tcp_keepalives_idle": 60,
+        "tcp_keepalives_interval": 10,
+        "tcp_keepalives_count": 6,
+    }
+    limits = {"connect_timeout": 10, "options": " ".join(f"-c {name}={value}" for name, value in options.items())}
     for key in limits.keys() & url.query.keys():
         del limits[key]
     try:

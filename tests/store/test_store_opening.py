@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from databases import Place, run_sql
+from databases import OTHERS, Place, run_sql
 
 from autosurgeon.errors import StoreError, WorkspaceError
 from autosurgeon.store.address import public_name, read_address, without_secrets
-from autosurgeon.store.database import snapshot
+from autosurgeon.store.database import snapshot, transaction
 from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.tables import LiveRow
 
@@ -81,7 +81,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_secret(tmp_path: Path
 
 def test_a_database_that_nobody_made_is_told_with_what_makes_it(url: str) -> None:
     with pytest.raises(WorkspaceError, match=r'"nowhere" does not exist.*createdb'):
-        SqlStore(url.replace(read_address(url).database or "", "nowhere"), create=True)
+        SqlStore(url.replace("/postgres?", "/nowhere?"), create=True)
 
 
 def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,9 +105,12 @@ def test_a_place_is_named_without_anybodys_name() -> None:
 
 def test_a_server_that_goes_away_stops_the_loop(url: str) -> None:
     store = SqlStore(url, create=True)
-    run_sql(url, "ALTER TABLE run RENAME TO gone")
-    with pytest.raises(StoreError, match="the store failed, so the loop stops"):
-        store.begin_run(1, None)
+    with pytest.raises(StoreError, match="the store failed, so the loop stops"), transaction(store._engine) as session:
+        session.add(LiveRow(version=1, pack="p", decision_id="d", at="now"))
+        session.flush()
+        run_sql(url, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+        session.add(LiveRow(version=2, pack="p", decision_id="d", at="now"))
+    assert store.live() is None, "the next connection is a new one, and nothing of the old one's work is there"
     store.close()
 
 
