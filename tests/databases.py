@@ -53,7 +53,7 @@ def postgres_server() -> Iterator[str]:
         pytest.skip("no PostgreSQL server here: Debian's package `postgresql` has initdb and postgres")
     pytest.importorskip("psycopg", reason="no psycopg here: pip install 'autosurgeon[postgres]'")
     # Not pytest's own folder: the path of a socket is short, and an unprivileged user has to get there.
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
     who: dict[str, Any] = {}
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")

@@ -142,6 +142,6 @@ def test_what_was_meant_as_the_stores_url_is_not_said_again(tmp_path: Path, text
 
 
 def test_settings_do_not_show_the_stores_url() -> None:
-    settings = Settings(store={"url": "postgresql://ann:hunter2@host/db"})  # type: ignore[arg-type]
+    settings = Settings(store={"url": "postgresql://ann:hunter2@host/db"})
     assert settings.store.url is not None
     assert "hunter2" not in f"{settings!r} {settings}"

@@ -62,6 +62,8 @@ def open_database(where: Path | str, *, create: bool) -> Engine:
         if not found.up_to_date:
             with _writing(engine).begin() as connection:
                 bring_up_to_date(connection, public_name(url))
+        # The first real connection, so that a file which cannot be used is told now and not in the middle of a night.
+        _reading(engine).connect().close()
     except DBAPIError as error:
         engine.dispose()
         got = without_secrets(url, error.orig)

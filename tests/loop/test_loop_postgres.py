@@ -12,8 +12,8 @@ from autosurgeon.loop.surgeon import run
 
 def test_a_pass_ends_as_it_does_on_sqlite(tmp_path: Path, url: str) -> None:
     ends = []
-    for name, settings in (("sqlite", {}), ("postgresql", {"store": {"url": url}})):
-        with small_theatre(tmp_path / name, learns_everything, **settings) as ins:
+    for name, database in (("sqlite", None), ("postgresql", url)):
+        with small_theatre(tmp_path / name, learns_everything, store={"url": database}) as ins:
             assert run(ins) == "passes"
             decisions = [(d.decision_id, d.action, d.reason, d.live_version, d.pack) for d in ins.store.decisions()]
             states = [(p.number, p.state, p.reason, p.recipe, p.feedback) for p in ins.store.passes()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -108,6 +109,26 @@ def test_an_upgraded_workspace_has_the_schema_of_a_new_one(dump: Path, path: Pat
     for file in (path, tmp_path / "new.db"):
         assert run_sql(file, "SELECT version_num FROM alembic_version") == [(revisions()[-1],)]
         assert run_sql(file, "PRAGMA user_version") == [(NEWEST,)]
+
+
+@pytest.mark.parametrize("revision", revisions())
+def test_every_revision_can_be_upgraded_from(place: Place, revision: str) -> None:
+    if isinstance(place, Path):
+        place.parent.mkdir()
+    engine = create_engine(read_address(place))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
+    run_sql(place, "INSERT INTO run (id, started_at, passes_done) VALUES (7, 'now', 3)")
+    store = SqlStore(place)
+    run = store.last_run()
+    assert run is not None
+    assert (run.id, run.passes_done, store.looks()) == (7, 3, [])
+    store.close()
+    assert run_sql(place, "SELECT version_num FROM alembic_version") == [(revisions()[-1],)]
 
 
 def test_an_upgrade_that_fails_leaves_the_old_workspace_as_it_was(path: Path) -> None:
