@@ -185,6 +185,13 @@ class NotifySettings(_Section):
     """Seconds after which the command is killed and the post given up."""
 
 
+class StoreSettings(_Section):
+    """The memory."""
+
+    url: str | None = Field(None, repr=False)
+    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
+
+
 class LabSettings(_Section):
     """The embedded world."""
 
@@ -216,6 +223,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
+    store: StoreSettings = StoreSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod
@@ -270,6 +278,6 @@ def _explain(error: ValidationError, file: Path | None) -> UserError:
         for step in location[:-1]:
             model = model.model_fields[step].annotation
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    # What was meant for a webhook may be a secret, and stays unsaid.
-    got = None if location[:1] == ["notify"] else repr(first["input"])
+    # What was meant for a webhook or as the store's URL may be a secret, in whatever shape it came, and stays unsaid.
+    got = None if location[:1] in (["notify"], ["store"]) else repr(first["input"])
     return UserError(f"setting {name!r}: {first['msg']}", got=got, where=where)

@@ -62,8 +62,8 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
 
 @contextlib.contextmanager
 def open_store(root: Path) -> Iterator[SqlStore]:
-    """The memory of a workspace that is there already, to read."""
-    store = SqlStore(Workspace(root.resolve()).database)
+    """The memory of a workspace that is there already, where its settings say that it is."""
+    store = SqlStore(settings_of(root).store.url or Workspace(root.resolve()).database)
     try:
         yield store
     finally:
@@ -115,8 +115,9 @@ def operating_theatre(
     tasks = lab_tasks()
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace_lock(workspace.lock))
-        store = SqlStore(workspace.database, create=True)
+        store = SqlStore(settings.store.url or workspace.database, create=True)
         stack.callback(store.close)
+        stack.enter_context(store.sole_loop())
         capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home))
         yield Instruments(
             settings=settings,

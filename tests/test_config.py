@@ -129,3 +129,19 @@ def test_a_span_may_be_a_point_and_not_turned_around() -> None:
     assert Span(low=1, high=1).low == 1
     with pytest.raises(ValidationError, match="low is above high"):
         Span(low=2, high=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[store]\nurl = ['postgresql://ann:hunter2@host/db']", "store = 'postgresql://ann:hunter2@host/db'"],
+)
+def test_what_was_meant_as_the_stores_url_is_not_said_again(tmp_path: Path, text: str) -> None:
+    said = refused(tmp_path, text)
+    assert "setting 'store" in said
+    assert "hunter2" not in said
+
+
+def test_settings_do_not_show_the_stores_url() -> None:
+    settings = Settings(store={"url": "postgresql://ann:hunter2@host/db"})
+    assert settings.store.url is not None
+    assert "hunter2" not in f"{settings!r} {settings}"

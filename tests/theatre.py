@@ -112,7 +112,7 @@ def small_theatre(
     } | settings
     configured = Settings(**content)
     workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), tasks or small_world()
-    store, grader = SqlStore(workspace.database, create=True), LastingGrader(configured.grading)
+    store, grader = SqlStore(configured.store.url or workspace.database, create=True), LastingGrader(configured.grading)
     try:
         yield Instruments(
             settings=configured,

@@ -1,4 +1,4 @@
-"""Opening the database: pragmas for durability, the schema's version, errors in our own words."""
+"""Opening the database, and its two kinds of transaction; on SQLite and PostgreSQL alike, errors in our own words."""
 
 from __future__ import annotations
 
@@ -9,12 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session
 
 from autosurgeon.errors import StoreError, WorkspaceError
-from autosurgeon.store.tables import SCHEMA_VERSION
+from autosurgeon.store.address import public_name, read_address, without_secrets
+from autosurgeon.store.postgres import WRITER_LOCK, postgres_engine
+from autosurgeon.store.schema import Found, bring_up_to_date, read_revision
+from autosurgeon.store.sqlite import looking_engine, sqlite_engine
+
+READS: dict[str, dict[str, Any]] = {
+    "sqlite": {"writes": False},
+    "postgresql": {"writes": False, "isolation_level": "REPEATABLE READ", "postgresql_readonly": True},
+}
+WRITES: dict[str, dict[str, Any]] = {
+    "sqlite": {"writes": True},
+    # Whoever holds the lock sees all that was committed before: no two writers, so nothing to serialize.
+    "postgresql": {"writes": True, "isolation_level": "READ COMMITTED"},
+}
 
 
 def utc_now() -> str:
@@ -22,53 +35,104 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def _set_pragmas(connection: Any, _: Any) -> None:
-    # WAL with FULL: a commit is on disk when it returns, at a fifth of the cost of the rollback journal.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {pragma}")
+def open_database(where: Path | str, *, create: bool) -> Engine:
+    """The engine of a workspace's database, at today's schema.
 
-
-def open_database(path: Path, *, create: bool) -> Engine:
-    """The engine of a workspace's database.
+    Args:
+        where: a SQLite file, or the URL of a PostgreSQL database.
+        create: make the tables where there are none.
 
     Raises:
-        WorkspaceError: there is none and `create` is false, it is no database, or of a newer schema.
+        WorkspaceError: there is none and `create` is false, it cannot be reached, is no database, holds something
+            else, or is of a newer schema. Nothing was written then.
 
     """
-    if not create and not path.is_file():
-        raise WorkspaceError(
-            "there is no workspace here; `autosurgeon run --workspace DIR` makes one", where=path.parent.parent
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}")
-    event.listen(engine, "connect", _set_pragmas)
+    url = read_address(where)
+    path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    if path is not None and not create and not path.is_file():
+        raise _nothing_here(path.parent.parent)
+    engine = postgres_engine(url) if path is None else sqlite_engine(url)
+    event.listen(engine, "begin", _begin)
     try:
-        with engine.begin() as connection:
-            found = connection.execute(text("PRAGMA user_version")).scalar_one()
-            if found > SCHEMA_VERSION:
-                raise WorkspaceError(
-                    "a workspace was written by a newer autosurgeon; upgrade this one",
-                    got=f"schema {found}",
-                    wanted=f"at most {SCHEMA_VERSION}",
-                    where=path,
-                )
-            if found < SCHEMA_VERSION:
-                SQLModel.metadata.create_all(connection)
-                connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+        found = _look(engine, path)
+        if found.revision is None and not create:
+            raise _nothing_here(path.parent.parent if path else public_name(url))
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not found.up_to_date:
+            with _writing(engine).begin() as connection:
+                bring_up_to_date(connection, public_name(url))
+        # The first real connection, so that a file which cannot be used is told now and not in the middle of a night.
+        _reading(engine).connect().close()
     except DBAPIError as error:
         engine.dispose()
-        raise WorkspaceError("a workspace's database cannot be opened", got=error.orig, where=path) from error
+        got = without_secrets(url, error.orig)
+        wanted = None if path else "a server that answers at store.url, and a database there: `createdb NAME` makes one"
+        raise WorkspaceError(
+            "a workspace's database cannot be opened", got=got, wanted=wanted, where=public_name(url)
+        ) from error
     except WorkspaceError:
         engine.dispose()
         raise
     return engine
 
 
+def _nothing_here(where: Path | str) -> WorkspaceError:
+    return WorkspaceError("there is no workspace here; `autosurgeon run --workspace DIR` makes one", where=where)
+
+
+def _look(engine: Engine, path: Path | None) -> Found:
+    """What is there, found without a write."""
+    if path is None:
+        with _reading(engine).begin() as connection:
+            return read_revision(connection, public_name(engine.url))
+    if not path.is_file():
+        return Found(None, False)
+    with looking_engine(path).connect() as connection:
+        return read_revision(connection, str(path))
+
+
 @contextlib.contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
-    """One transaction: committed at the end, or nothing of it. StoreError when the database fails."""
+    """One transaction of the one writer: committed at the end, or nothing of it. StoreError when the database fails.
+
+    Other writers wait from the beginning, so what is read in it still holds when it writes.
+    """
+    with _session(_writing(engine)) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def snapshot(engine: Engine) -> Iterator[Session]:
+    """One transaction that reads one state of the database and waits for no writer; it cannot write."""
+    with _session(_reading(engine)) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def _session(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
+            # A session would otherwise begin with its first statement.
+            session.connection()
             yield session
     except (DBAPIError, sqlite3.Error) as error:
-        raise StoreError(f"the store failed, so the loop stops: {getattr(error, 'orig', error)}") from error
+        said = without_secrets(engine.url, getattr(error, "orig", error))
+        raise StoreError(f"the store failed, so the loop stops: {said}") from error
+
+
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(**READS[engine.dialect.name])
+
+
+def _writing(engine: Engine) -> Engine:
+    return engine.execution_options(**WRITES[engine.dialect.name])
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options()["writes"]
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA query_only={int(not writes)}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    elif writes:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITER_LOCK})"))

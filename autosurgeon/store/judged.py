@@ -12,7 +12,7 @@ from autosurgeon.core.decision import Alpha, Decision
 from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState
 from autosurgeon.core.records import Feedback, Live, Quarantine
 from autosurgeon.errors import StoreError, UserError
-from autosurgeon.store.database import transaction, utc_now
+from autosurgeon.store.database import snapshot, transaction, utc_now
 from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
 
 
@@ -28,7 +28,7 @@ class Judged:
 
     def live_history(self) -> list[Live]:
         """Every version, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(LiveRow).order_by(col(LiveRow.version)))
             return [Live(row.version, row.pack, row.decision_id, row.at) for row in rows]
 
@@ -82,19 +82,19 @@ class Judged:
         query = select(DecisionRow).order_by(col(DecisionRow.seq))
         if pass_number is not None:
             query = query.where(DecisionRow.pass_number == pass_number)
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             return [Decision.model_validate_json(row.record) for row in session.exec(query)]
 
     def each_decision(self) -> Iterator[Decision]:
         """Every decision, oldest first, one at a time: for those who read thousands."""
         query = select(DecisionRow.record).order_by(col(DecisionRow.seq))
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             for record in session.exec(query.execution_options(yield_per=200)):
                 yield Decision.model_validate_json(record)
 
     def decision(self, decision_id: str) -> Decision:
         """One decision; UserError when there is none of that id."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.exec(select(DecisionRow).where(DecisionRow.decision_id == decision_id)).first()
             if row is None:
                 wanted = "one of `autosurgeon audit log`"
@@ -111,19 +111,19 @@ class Judged:
 
     def policy(self, digest: str) -> str | None:
         """A policy that judged something here, as JSON."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.get(PolicyRow, digest)
             return None if row is None else row.content
 
     def looks(self) -> list[Alpha]:
         """Every look that was paid for, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(LookRow).order_by(col(LookRow.look)))
             return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
 
     def look_of(self, pass_number: int) -> Alpha | None:
         """The look that a pass has paid for."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.exec(select(LookRow).where(LookRow.pass_number == pass_number)).first()
             return None if row is None else Alpha(look=row.look, spent=row.alpha, left=row.left)
 
@@ -143,7 +143,7 @@ class Judged:
 
     def quarantines(self) -> dict[str, Quarantine]:
         """The newest word on each task that was ever set aside, expired ones too."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
             return {row.task_id: Quarantine.model_validate(row.model_dump(exclude={"id"})) for row in rows}
 

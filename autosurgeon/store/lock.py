@@ -1,4 +1,4 @@
-"""One loop per workspace: a lock that the kernel lets go of when its holder dies, and that says who holds it.
+"""One loop per workspace and per database: locks that are let go of when their holder dies, and that say who it is.
 
 The kernel's `flock` decides races. The file's content names the holder by boot, process and start time, never by a bare
 process id, which the next boot or a busy machine gives to somebody else. Content alone never grants the lock; it is
@@ -15,10 +15,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from autosurgeon.core.value import Value
 from autosurgeon.errors import WorkspaceError
+from autosurgeon.store.address import public_name, without_secrets
 from autosurgeon.store.database import utc_now
+from autosurgeon.store.postgres import LOOP_LOCK
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 MAX_BYTES = 4096
@@ -127,3 +131,31 @@ def _refusal(path: Path, found: Holder | None) -> WorkspaceError:
         got=f"process {found.pid} since {found.since}" if found else "a process that left no name",
         where=path.parent.parent,
     )
+
+
+@contextlib.contextmanager
+def database_lock(engine: Engine) -> Iterator[None]:
+    """Hold a PostgreSQL database, which several machines reach; WorkspaceError at once when another loop does.
+
+    A SQLite file lies in its workspace, whose lock is enough.
+    """
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(
+                engine.execution_options(isolation_level="AUTOCOMMIT", writes=False).connect()
+            )
+            # A connection of its own for as long as the loop runs, never back into the pool: the lock ends with it.
+            connection.detach()
+            held = connection.execute(text(f"SELECT pg_try_advisory_lock({LOOP_LOCK})")).scalar_one()
+        except DBAPIError as error:
+            got = without_secrets(engine.url, error.orig)
+            raise WorkspaceError("a database cannot be locked", got=got, where=public_name(engine.url)) from error
+        if not held:
+            raise WorkspaceError(
+                "another loop works on this database; wait for it, or give each workspace a database of its own",
+                where=public_name(engine.url),
+            )
+        yield

@@ -9,7 +9,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import UserError
-from autosurgeon.store.database import transaction
+from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, PackRow
 
 
@@ -23,24 +23,24 @@ class Measured:
         query = select(BenchRow).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
         if occasion is not None:
             query = query.where(BenchRow.occasion == occasion)
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             return {row.task_id: Envelope.model_validate_json(row.envelope) for row in session.exec(query)}
 
     def passed(self, pack: str) -> dict[str, bool]:
         """Which tasks a pack passed; over all occasions, a task's newest result."""
         query = select(BenchRow.task_id, BenchRow.passed).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             return dict(session.exec(query).all())
 
     def confirmations(self, pack: str) -> dict[str, tuple[int, int]]:
         """(samples, passed) of a pack's sampled wins."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(ConfirmationRow).where(ConfirmationRow.pack == pack))
             return {row.task_id: (row.samples, row.passed) for row in rows}
 
     def packs(self) -> list[tuple[Manifest, int | None, str]]:
         """(manifest, pass number, when) of every pack, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(PackRow).order_by(col(PackRow.at)))
             return [(Manifest.model_validate_json(row.manifest), row.pass_number, row.at) for row in rows]
 
@@ -57,13 +57,13 @@ class Measured:
         """What passed, by occasion and task: one entry a bench that was run, oldest first."""
         query = select(BenchRow.occasion, BenchRow.task_id, BenchRow.passed).order_by(col(BenchRow.id))
         found: dict[str, dict[str, bool]] = {}
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             for occasion, task_id, passed in session.exec(query):
                 found.setdefault(occasion, {})[task_id] = passed
         return found
 
     def anchor_runs(self) -> list[AnchorRun]:
         """How every anchor fared on every occasion, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(AnchorRunRow).order_by(col(AnchorRunRow.id)))
             return [AnchorRun(row.occasion, row.task_id, row.tries, row.passed) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,8 +17,9 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Feedback, PassRecord, RunRecord, StageOutput, StageRecord
 from autosurgeon.errors import UserError
-from autosurgeon.store.database import open_database, transaction, utc_now
+from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
 from autosurgeon.store.judged import Judged, move
+from autosurgeon.store.lock import database_lock
 from autosurgeon.store.measured import Measured
 from autosurgeon.store.tables import (
     AnchorRunRow,
@@ -33,12 +35,17 @@ from autosurgeon.store.tables import (
 class SqlStore(Measured, Judged):
     """All that is remembered of one workspace; runs, passes and stages here, the rest in its two parents."""
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        self._engine: Engine = open_database(path, create=create)
+    def __init__(self, where: Path | str, *, create: bool = False) -> None:
+        """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used."""
+        self._engine: Engine = open_database(where, create=create)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the database."""
         self._engine.dispose()
+
+    def sole_loop(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which no other loop works on this database; WorkspaceError when one does."""
+        return database_lock(self._engine)
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
@@ -66,7 +73,7 @@ class SqlStore(Measured, Judged):
 
     def last_run(self) -> RunRecord | None:
         """The newest run."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.exec(select(RunRow).order_by(col(RunRow.id).desc())).first()
             return None if row is None else RunRecord.model_validate(row.model_dump())
 
@@ -90,12 +97,12 @@ class SqlStore(Measured, Judged):
 
     def passes(self) -> list[PassRecord]:
         """All passes, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             return [_pass_record(row) for row in session.exec(select(PassRow).order_by(col(PassRow.number)))]
 
     def get_pass(self, number: int) -> PassRecord:
         """One pass; UserError when there is none of that number."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.get(PassRow, number)
             if row is None:
                 last = session.exec(select(func.max(PassRow.number))).one() or 0
@@ -106,7 +113,7 @@ class SqlStore(Measured, Judged):
 
     def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
         """A committed stage's output."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             row = session.exec(
                 select(StageRow).where(
                     StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None)
@@ -116,13 +123,13 @@ class SqlStore(Measured, Judged):
 
     def stages(self, scope: str) -> list[StageRecord]:
         """Every try of every stage of a scope, oldest first."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
             return [StageRecord(r.scope, r.name, r.attempt, r.error, r.seconds, r.at) for r in rows]
 
     def stage_outputs(self, scope: str) -> list[StageOutput]:
         """Every committed stage of a scope, oldest first; of one that was run again the last."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             rows = session.exec(
                 select(StageRow)
                 .where(StageRow.scope == scope, col(StageRow.output).is_not(None))
@@ -134,13 +141,13 @@ class SqlStore(Measured, Judged):
     def trained_rows(self) -> dict[str, tuple[str, ...]]:
         """The tasks that were rows, by the scope of the pass that chose them."""
         query = select(StageRow).where(StageRow.name == "dataset", col(StageRow.output).is_not(None))
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             outputs = {row.scope: json.loads(row.output or "{}") for row in session.exec(query)}
         return {scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()}
 
     def stage_seconds(self) -> float:
         """What all stages took together, those that failed too."""
-        with transaction(self._engine) as session:
+        with snapshot(self._engine) as session:
             return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
 
     def failed_attempts(self, scope: str, name: str) -> int:
@@ -149,8 +156,11 @@ class SqlStore(Measured, Judged):
 
     def record_failure(self, scope: str, name: str, error: str, seconds: float) -> None:
         """Note that a try of a stage came to nothing."""
-        attempt = self.failed_attempts(scope, name) + 1
+        failed = select(func.count()).where(
+            StageRow.scope == scope, StageRow.name == name, col(StageRow.error).is_not(None)
+        )
         with transaction(self._engine) as session:
+            attempt = session.exec(failed).one() + 1
             session.add(_stage_row(scope, name, attempt, None, error, seconds))
 
     def commit_stage(

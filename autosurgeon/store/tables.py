@@ -1,11 +1,11 @@
-"""The tables. Rows stay in this package; everyone else sees core values and the small records of `records.py`."""
+"""The tables. Rows stay in this package; everyone else sees core values and the small records of `records.py`.
+
+A change here is a new file in `migrations/versions/`; a test holds that the migrations make just these tables.
+"""
 
 from __future__ import annotations
 
 from sqlmodel import Field, SQLModel, UniqueConstraint
-
-SCHEMA_VERSION = 2
-"""2: policies, looks, anchor runs and quarantines; tables alone, so an older database only gains them."""
 
 
 class RunRow(SQLModel, table=True):

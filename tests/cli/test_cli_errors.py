@@ -91,7 +91,7 @@ def test_a_workspace_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
     database = tmp_path / "data" / "autosurgeon.db"
     SqlStore(database, create=True).close()
     with sqlite3.connect(database) as connection:
-        connection.execute("PRAGMA user_version=99")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     for done in (run_once(tmp_path), autosurgeon("status", "--workspace", tmp_path)):
         assert "newer autosurgeon" in refused(done)

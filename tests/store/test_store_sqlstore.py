@@ -1,35 +1,19 @@
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from builders import make_decision, make_envelope, make_recipe, make_results
-from hypothesis import HealthCheck, given, settings
+from databases import Place, run_sql
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import TRANSITIONS, PassState
 from autosurgeon.core.records import Feedback
-from autosurgeon.errors import StoreError, UserError, WorkspaceError
+from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.sqlstore import SqlStore
-from autosurgeon.store.tables import SCHEMA_VERSION
 
 ROAD = [PassState(name) for name in ("PLANNED", "READY", "TRAINED", "SMOKED", "PACKED", "LIVE", "CONFIRMED")]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "autosurgeon.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqlStore]:
-    store = SqlStore(path, create=True)
-    yield store
-    store.close()
 
 
 def manifest(name: str) -> Manifest:
@@ -41,14 +25,6 @@ def begin(store: SqlStore, *road: PassState) -> int:
     for state in road:
         store.advance(number, state)
     return number
-
-
-def run_sql(path: Path, statement: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path)
-    found: list[tuple[object, ...]] = connection.execute(statement).fetchall()
-    connection.commit()
-    connection.close()
-    return found
 
 
 def test_a_new_pass_is_proposed_and_numbers_go_up(store: SqlStore) -> None:
@@ -100,7 +76,7 @@ def test_a_finished_pass_has_an_end_and_a_failed_one_tells_the_proposer(store: S
 def test_a_decision_is_written_once(store: SqlStore) -> None:
     decision = make_decision("d-1", evidence={"training.loss": 0.5})
     assert store.decide(decision) == decision
-    with pytest.raises(StoreError, match="UNIQUE"):
+    with pytest.raises(StoreError, match=r"(?i)unique"):
         store.decide(make_decision("d-1", reason="another word"))
     assert store.decisions() == [decision]
 
@@ -202,7 +178,7 @@ def test_a_pack_that_two_recipes_made_keeps_its_first_name(store: SqlStore) -> N
     assert [number for _, number, _ in store.packs()] == [1]
 
 
-def test_a_run_that_was_killed_is_closed_by_the_next(store: SqlStore, path: Path) -> None:
+def test_a_run_that_was_killed_is_closed_by_the_next(store: SqlStore, place: Place) -> None:
     first = store.begin_run(3, None)
     store.count_pass(first)
     second = store.begin_run(None, 1.5)
@@ -211,13 +187,13 @@ def test_a_run_that_was_killed_is_closed_by_the_next(store: SqlStore, path: Path
     run = store.last_run()
     assert run is not None
     assert (run.id, run.passes_done, run.hours_limit, run.end_reason) == (second, 0, 1.5, "done")
-    assert run_sql(path, "SELECT passes_done, end_reason FROM run ORDER BY id") == [(1, "killed"), (0, "done")]
+    assert run_sql(place, "SELECT passes_done, end_reason FROM run ORDER BY id") == [(1, "killed"), (0, "done")]
 
 
-def test_everything_is_still_there_after_opening_again(store: SqlStore, path: Path) -> None:
+def test_everything_is_still_there_after_opening_again(store: SqlStore, place: Place) -> None:
     number = begin(store, PassState.PLANNED)
     store.decide(make_decision("d-1", pass_number=number), live_pack="one")
-    again = SqlStore(path)
+    again = SqlStore(place)
     try:
         assert again.passes() == store.passes()
         assert again.decisions() == store.decisions()
@@ -226,34 +202,14 @@ def test_everything_is_still_there_after_opening_again(store: SqlStore, path: Pa
         again.close()
 
 
-def test_a_workspace_that_is_not_there_is_not_made_by_looking(path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="no workspace here"):
-        SqlStore(path)
-    assert not path.parent.exists()
-
-
-def test_a_workspace_of_a_newer_schema_is_refused_and_left_alone(store: SqlStore, path: Path) -> None:
-    store.close()
-    run_sql(path, f"PRAGMA user_version={SCHEMA_VERSION + 1}")
-    for create in (False, True):
-        with pytest.raises(WorkspaceError, match=f"got schema {SCHEMA_VERSION + 1}"):
-            SqlStore(path, create=create)
-
-
-def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"not a database, not even nearly; " * 50)
-    with pytest.raises(WorkspaceError, match="cannot be opened"):
-        SqlStore(path)
-
-
-def test_a_database_that_lost_a_table_stops_the_loop(store: SqlStore, path: Path) -> None:
-    run_sql(path, "DROP TABLE decision")
-    with pytest.raises(StoreError, match="no such table"):
+def test_a_database_that_lost_a_table_stops_the_loop(store: SqlStore, place: Place) -> None:
+    run_sql(place, "DROP TABLE decision")
+    with pytest.raises(StoreError, match=r"no such table|does not exist"):
         store.decisions()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@example(text="\0 and ␀ and ␀0\0␀")
 @given(text=st.text(st.characters(codec="utf-8")))
 def test_any_text_is_remembered_as_it_was(store: SqlStore, text: str) -> None:
     number = begin(store)
@@ -261,20 +217,6 @@ def test_any_text_is_remembered_as_it_was(store: SqlStore, text: str) -> None:
     store.decide(decision, state=PassState.HELD)
     assert store.decisions(number) == [decision]
     assert store.get_pass(number).reason == text
-
-
-def test_a_workspace_of_the_first_schema_gains_the_new_tables_and_loses_nothing(path: Path) -> None:
-    store = SqlStore(path, create=True)
-    number = begin(store)
-    store.close()
-    for table in ("policy", "look", "anchor_run", "quarantine"):
-        run_sql(path, f"DROP TABLE {table}")
-    run_sql(path, "PRAGMA user_version=1")
-    upgraded = SqlStore(path)
-    assert upgraded.get_pass(number).number == number
-    assert (upgraded.looks(), upgraded.anchor_runs(), upgraded.quarantines()) == ([], [], {})
-    upgraded.close()
-    assert run_sql(path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_a_look_is_paid_for_once_a_pass(store: SqlStore) -> None:

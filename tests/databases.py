@@ -1,0 +1,97 @@
+"""The two kinds of database under test: a SQLite file, and a PostgreSQL server that lives as long as the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from autosurgeon.store.address import read_address
+
+Place = Path | str
+"""What SqlStore takes: a SQLite file, or a PostgreSQL URL."""
+
+
+OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+"""Everybody else who is connected to a PostgreSQL database."""
+
+
+def run_sql(place: Place, statement: str) -> list[tuple[Any, ...]]:
+    """What a statement returns, past the store; committed."""
+    engine = create_engine(read_address(place))
+    with engine.begin() as connection:
+        done = connection.execute(text(statement))
+        rows = [tuple(row) for row in done] if done.returns_rows else []
+    engine.dispose()
+    return rows
+
+
+def postgres_binaries() -> Path | None:
+    """The folder of initdb and postgres: on the PATH, or where Debian puts its newest."""
+    found = shutil.which("initdb")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    path = Path(found) if found else debian[-1] if debian else None
+    return path.resolve().parent if path else None
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of a database; its server answers at a socket in a folder of its own, and skips where there is none."""
+    binaries = postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server here: Debian's package `postgresql` has initdb and postgres")
+    pytest.importorskip("psycopg", reason="no psycopg here: pip install 'autosurgeon[postgres]'")
+    # Not pytest's own folder: the path of a socket is short, and an unprivileged user has to get there.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    who: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    data = folder / "data"
+    quiet: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **who}
+    initdb: list[Path | str] = [
+        binaries / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]
+    subprocess.run(initdb, check=True, **quiet)
+    server = subprocess.Popen([binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-F"], **quiet)
+    try:
+        ready: list[Path | str] = [binaries / "pg_isready", "-q", "-h", folder]
+        limit = time.monotonic() + 60
+        while subprocess.run(ready, check=False, **quiet).returncode != 0:
+            assert server.poll() is None and time.monotonic() < limit, "the PostgreSQL server did not start"
+            time.sleep(0.05)
+        yield f"postgresql+psycopg://postgres:s3cret@/postgres?host={folder}"
+    finally:
+        # Immediate shutdown: nothing in there is worth a checkpoint.
+        server.send_signal(signal.SIGQUIT)
+        server.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_database(url: str) -> None:
+    """Drop all that an earlier test left, and its connections."""
+    run_sql(url, f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    run_sql(url, "DROP SCHEMA public CASCADE")
+    run_sql(url, "CREATE SCHEMA public")
