@@ -154,6 +154,13 @@ class LoopSettings(_Section):
     """Free disk space under which no stage is started."""
 
 
+class AuditSettings(_Section):
+    """What is kept for those who check afterwards."""
+
+    checkpoint_copy: Path | None = None
+    """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
+
+
 class LabSettings(_Section):
     """The embedded world."""
 
@@ -183,6 +190,7 @@ class Settings(BaseSettings):
     capsule: CapsuleSettings = CapsuleSettings()
     grading: GradingSettings = GradingSettings()
     loop: LoopSettings = LoopSettings()
+    audit: AuditSettings = AuditSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod

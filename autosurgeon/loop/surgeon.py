@@ -30,6 +30,7 @@ def run(ins: Instruments) -> str:
         reason = "stopped"
     finally:
         ins.store.end_run(run_id, reason)
+    rebuild_projections(ins)
     return reason
 
 

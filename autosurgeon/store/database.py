@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
 from autosurgeon.errors import StoreError, WorkspaceError
+from autosurgeon.store.events import adopt
 from autosurgeon.store.tables import SCHEMA_VERSION
 
 
@@ -54,6 +55,7 @@ def open_database(path: Path, *, create: bool) -> Engine:
                 )
             if found < SCHEMA_VERSION:
                 SQLModel.metadata.create_all(connection)
+                adopt(connection, utc_now())
                 connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
     except DBAPIError as error:
         engine.dispose()

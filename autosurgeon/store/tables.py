@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
-SCHEMA_VERSION = 2
-"""2: policies, looks, anchor runs and quarantines; tables alone, so an older database only gains them."""
+SCHEMA_VERSION = 3
+"""2: policies, looks, anchor runs and quarantines. 3: events. Tables alone, so an older database only gains them."""
 
 
 class RunRow(SQLModel, table=True):
@@ -157,3 +157,16 @@ class LiveRow(SQLModel, table=True):
     pack: str
     decision_id: str
     at: str
+
+
+class EventRow(SQLModel, table=True):
+    """An entry of the chain of events; written beside what it records, never changed."""
+
+    __tablename__ = "event"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: str
+    kind: str
+    subject: str
+    payload: str
+    previous: str
+    hash: str
