@@ -30,8 +30,3 @@ def adopt(connection: Connection, at: str) -> None:
         if count:
             append(session, at, "adopted", "decisions", {"decisions": count, "digest": digest})
         session.commit()
-
-
-def pass_scope(number: int) -> str:
-    """A pass, as events and stages name it."""
-    return f"pass-{number:04d}"

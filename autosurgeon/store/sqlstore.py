@@ -13,13 +13,13 @@ from sqlmodel import Session, col, func, select
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Feedback, PassRecord, RunRecord, StageOutput, StageRecord
 from autosurgeon.errors import UserError
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, transaction, utc_now
-from autosurgeon.store.events import append, pass_scope
+from autosurgeon.store.events import append
 from autosurgeon.store.judged import Judged, move
 from autosurgeon.store.measured import Measured
 from autosurgeon.store.tables import (

@@ -64,13 +64,14 @@ def measure(root: Path) -> None:
     from autosurgeon.audit.verify import verify
 
     store = SqlStore(Workspace(root).database)
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     found = verify(Workspace(root), store)
-    took = time.perf_counter() - start
+    took, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     store.close()
     assert found.whole, found.findings
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{found.size:>9,} events: {took:6.1f} s, {found.size / took:>8,.0f} a second, peak {mib:.0f} MiB")
+    rate = f"{found.size / took:,.0f} a second, {found.size / cpu:,.0f} a second of CPU"
+    print(f"{found.size:>9,} events: {took:6.1f} s, {rate}, peak {mib:.0f} MiB")
 
 
 def main() -> None:
