@@ -192,6 +192,13 @@ class StoreSettings(_Section):
     """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
 
 
+class AuditSettings(_Section):
+    """What is kept for those who check afterwards."""
+
+    checkpoint_copy: Path | None = None
+    """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
+
+
 class LabSettings(_Section):
     """The embedded world."""
 
@@ -224,6 +231,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
     store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod

@@ -1,15 +1,19 @@
-"""`logs/decisions.jsonl`: one line a decision, a projection of the store that only grows."""
+"""`logs/decisions.jsonl` and `logs/events.jsonl`: a line a decision or event, projections that only grow."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
+from autosurgeon.core.chain import Event, line_of
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json
 from autosurgeon.errors import durably
+
+CHUNK_BYTES = 1 << 16
 
 
 def project(path: Path, decisions: Sequence[Decision]) -> int:
@@ -57,3 +61,45 @@ def _held(path: Path) -> set[str]:
         except (ValueError, KeyError, TypeError):
             continue  # not ours to judge here; the store's copy of that decision is written again below it
     return held
+
+
+def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -> int:
+    """Append the events that the file does not hold yet; how many that were.
+
+    Args:
+        path: the log; a last line that was cut short is taken off first.
+        events_after: the events after that number.
+
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    added = 0
+    with path.open("ab+") as file:
+        last = _last_seq(file)
+        for event in events_after(last):
+            file.write(line_of(event))
+            added += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return added
+
+
+def _last_seq(file: BinaryIO) -> int:
+    """The number on the last whole line, read from the end backwards; what comes after that line is taken off."""
+    end = file.seek(0, os.SEEK_END)
+    tail, start = b"", end
+    # Two line ends make one whole line, unless the file begins with it.
+    while start and tail.count(b"\n") < 2:
+        start = max(0, start - CHUNK_BYTES)
+        file.seek(start)
+        tail = file.read(end - start)
+    whole = tail[: tail.rfind(b"\n") + 1]
+    if len(whole) < len(tail):
+        file.truncate(start + len(whole))
+    if not whole:
+        return 0
+    try:
+        return int(json.loads(whole.splitlines()[-1])["seq"])
+    except (ValueError, KeyError, TypeError):
+        # Not ours to mend: the number of lines is the best guess, and `audit verify` tells what is wrong.
+        file.seek(0)
+        return sum(1 for _ in file)

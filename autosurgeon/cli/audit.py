@@ -1,4 +1,4 @@
-"""`autosurgeon audit`: what was decided, and why."""
+"""`autosurgeon audit`: what was decided, and why, and whether the record of it is whole."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autosurgeon.cli.audit_verify import verify_chain
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 app = typer.Typer(no_args_is_help=True, help="What was decided, and why.")
@@ -17,27 +18,29 @@ def show_log(
     workspace: WorkspaceOption = Path("."),
     number: Annotated[int | None, typer.Option("--pass", help="Only this pass.")] = None,
     verdict: Annotated[str | None, typer.Option("--verdict", help="Only this verdict, such as REJECT.")] = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only where this rule failed or had no fact.")] = None,
+    since: Annotated[str, typer.Option("--since", help="Only from this time on, ISO 8601.")] = "",
+    until: Annotated[str, typer.Option("--until", help="Only before this time, ISO 8601.")] = "",
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the decisions, oldest first; with --json every rule's result and all the evidence."""
-    from autosurgeon.cli.render import print_json, print_table
-    from autosurgeon.core.decision import Verdict
+    from autosurgeon.audit.filters import Filters
+    from autosurgeon.cli.render import print_csv, print_json, print_table
     from autosurgeon.errors import UserError
     from autosurgeon.wiring import open_store
 
-    if verdict is not None and verdict not in list(Verdict):
-        raise UserError("there is no such verdict", got=repr(verdict), wanted=", ".join(Verdict))
+    if as_csv and as_json:
+        raise UserError("two formats were asked for", wanted="one of --json and --csv")
+    filters = Filters.of(verdict=verdict, rule=rule, since=since, until=until)
     with open_store(workspace) as store:
         if number is not None:
             store.get_pass(number)
-        decisions = [
-            decision
-            for decision in store.decisions(number)
-            if verdict is None or (decision.judgement and decision.judgement.verdict == verdict)
-        ]
+        decisions = [decision for decision in store.decisions(number) if filters.keep(decision)]
     if as_json:
         print_json([decision.record() for decision in decisions])
         return
+    columns = ("at (UTC)", "decision", "verdict", "action", "live version", "reason")
     rows = [
         (
             decision.at[:19],
@@ -49,7 +52,10 @@ def show_log(
         )
         for decision in decisions
     ]
-    print_table("decisions", ("at (UTC)", "decision", "verdict", "action", "live version", "reason"), rows)
+    if as_csv:
+        print_csv(columns, rows)
+    else:
+        print_table("decisions", columns, rows)
 
 
 @app.command("schema")
@@ -59,3 +65,6 @@ def print_schema() -> None:
     from autosurgeon.cli.render import print_json
 
     print_json(decision_schema())
+
+
+app.command("verify")(verify_chain)

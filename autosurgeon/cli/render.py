@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLOURS = {
     "ACCEPT": "green",
     "CONFIRMED": "green",
@@ -54,6 +57,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         # Text and no markup: a cell may hold a stranger's brackets and colons.
         table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) if cell is not None else "" for cell in row))
     console.print(table)
+
+
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """RFC 4180; a cell that a spreadsheet would take for a formula is told as text."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    for row in rows:
+        cells = ["" if cell is None else str(cell) for cell in row]
+        writer.writerow([f"'{cell}" if cell[:1] in FORMULA_STARTS else cell for cell in cells])
 
 
 def say(text: str) -> None:

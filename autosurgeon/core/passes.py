@@ -52,3 +52,8 @@ REOPENINGS: dict[PassState, set[PassState]] = {
     for ended in (PassState.REJECTED, PassState.HELD)
 }
 """What a person's override may make of a pass that a gate ended: it stands where that gate would have let it go on."""
+
+
+def pass_scope(number: int) -> str:
+    """A pass, as its stages and events name it."""
+    return f"pass-{number:04d}"

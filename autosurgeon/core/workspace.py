@@ -67,6 +67,21 @@ class Workspace(NamedTuple):
         return self.root / "logs" / "decisions.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The chain of events; a projection of the memory."""
+        return self.root / "logs" / "events.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Signed words on how long the chain was."""
+        return self.root / "logs" / "checkpoints"
+
+    @property
+    def keys(self) -> Path:
+        """What checkpoints are signed with."""
+        return self.root / "data" / "keys"
+
+    @property
     def operations(self) -> Path:
         """What the loop did, for debugging."""
         return self.root / "logs" / "operations.jsonl"

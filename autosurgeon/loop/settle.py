@@ -6,7 +6,9 @@ from typing import Any
 
 import structlog
 
-from autosurgeon.audit.journal import project
+from autosurgeon.audit.checkpoint import copy_checkpoint, write_checkpoint
+from autosurgeon.audit.journal import project, project_events
+from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
@@ -34,12 +36,30 @@ def publish(ins: Instruments, decision: Decision) -> None:
 
 
 def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
-    """`decisions.jsonl` and `live.json` from the store; at every start `anew`, and after every decision."""
+    """The logs, a signed checkpoint and `live.json` from the store; at every start `anew`, and after every decision."""
+    head = ins.store.head()
     project(ins.workspace.decisions, ins.store.decisions())
+    project_events(ins.workspace.events, lambda seq: ins.store.each_event(after=seq, last=head.size))
+    # Last, since a checkpoint says that both logs go as far as it does.
+    _checkpoint(ins, head)
     live = ins.store.live()
     if live is not None:
         folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
         write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder, anew=anew)
+
+
+def _checkpoint(ins: Instruments, head: Head) -> None:
+    workspace, copies = ins.workspace, ins.settings.audit.checkpoint_copy
+    path = write_checkpoint(workspace.checkpoints, workspace.keys, head, utc_now())
+    if path is None or copies is None:
+        return
+    try:
+        copy_checkpoint(path, workspace.keys, copies)
+    except OSError as error:
+        # The chain itself is on disk; a second disk that is away is no reason to stop the night.
+        told = f"a checkpoint could not be copied: {error.strerror or error} ({copies}); the loop goes on"
+        structlog.get_logger().warning("checkpoint copy failed", folder=str(copies), error=str(error))
+        ins.reporter.say(told)
 
 
 def violations(judgement: Judgement) -> dict[str, float]:

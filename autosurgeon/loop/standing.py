@@ -9,6 +9,7 @@ from typing import NamedTuple
 from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
+from autosurgeon.core.passes import pass_scope as pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
@@ -41,11 +42,6 @@ class Standing(NamedTuple):
     """Confirmed wins of live."""
     hidden: frozenset[str] = frozenset()
     """Those of them that no training may see for now."""
-
-
-def pass_scope(number: int) -> str:
-    """The scope of a pass's stages."""
-    return f"pass-{number:04d}"
 
 
 def open_pass(ins: Instruments) -> PassRecord | None:

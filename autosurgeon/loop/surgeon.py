@@ -37,6 +37,7 @@ def run(ins: Instruments) -> str:
     finally:
         ins.store.end_run(run_id, reason)
         notify(ins, "end", reason=reason)
+    rebuild_projections(ins)
     return reason
 
 

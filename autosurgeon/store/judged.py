@@ -13,6 +13,7 @@ from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState
 from autosurgeon.core.records import Feedback, Live, Quarantine
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.database import snapshot, transaction, utc_now
+from autosurgeon.store.events import append
 from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
 
 
@@ -75,6 +76,7 @@ class Judged:
                 row.verdict = judgement.verdict if judgement else row.verdict
                 row.pack = pack or row.pack
                 row.feedback = feedback.model_dump_json() if feedback else row.feedback
+            append(session, utc_now(), "decision", decision.decision_id, decision.record())
         return decision
 
     def decisions(self, pass_number: int | None = None) -> list[Decision]:
@@ -139,7 +141,9 @@ class Judged:
         with transaction(self._engine) as session:
             row = QuarantineRow(task_id=task_id, reason=reason, by=by, at=utc_now(), expires_at=expires_at)
             session.add(row)
-            return Quarantine.model_validate(row.model_dump(exclude={"id"}))
+            quarantine = Quarantine.model_validate(row.model_dump(exclude={"id"}))
+            append(session, row.at, "quarantine", task_id, quarantine.model_dump(mode="json"))
+            return quarantine
 
     def quarantines(self) -> dict[str, Quarantine]:
         """The newest word on each task that was ever set aside, expired ones too."""

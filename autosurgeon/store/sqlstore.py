@@ -11,13 +11,16 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
+from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Feedback, PassRecord, RunRecord, StageOutput, StageRecord
 from autosurgeon.errors import UserError
+from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
+from autosurgeon.store.events import append
 from autosurgeon.store.judged import Judged, move
 from autosurgeon.store.lock import database_lock
 from autosurgeon.store.measured import Measured
@@ -32,8 +35,8 @@ from autosurgeon.store.tables import (
 )
 
 
-class SqlStore(Measured, Judged):
-    """All that is remembered of one workspace; runs, passes and stages here, the rest in its two parents."""
+class SqlStore(Measured, Judged, Chained):
+    """All that is remembered of one workspace; runs, passes and stages here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False) -> None:
         """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used."""
@@ -53,11 +56,12 @@ class SqlStore(Measured, Judged):
         """Note a start; a run that was left open ended without a word, and is closed as such."""
         with transaction(self._engine) as session:
             for row in session.exec(select(RunRow).where(col(RunRow.ended_at).is_(None))):
-                row.ended_at, row.end_reason = utc_now(), "killed"
+                _end(session, row, "killed")
             run = RunRow(started_at=utc_now(), passes_limit=passes, hours_limit=hours)
             session.add(run)
             session.flush()
             assert run.id is not None
+            append(session, run.started_at, "run-begun", f"run-{run.id}", {"passes": passes, "hours": hours})
             return run.id
 
     def count_pass(self, run_id: int) -> None:
@@ -68,8 +72,7 @@ class SqlStore(Measured, Judged):
     def end_run(self, run_id: int, reason: str) -> None:
         """Note why a run ended."""
         with transaction(self._engine) as session:
-            row = session.get_one(RunRow, run_id)
-            row.ended_at, row.end_reason = utc_now(), reason
+            _end(session, session.get_one(RunRow, run_id), reason)
 
     def last_run(self) -> RunRecord | None:
         """The newest run."""
@@ -83,16 +86,17 @@ class SqlStore(Measured, Judged):
         """A new pass in state PROPOSED; its number."""
         with transaction(self._engine) as session:
             number = (session.exec(select(func.max(PassRow.number))).one() or 0) + 1
-            session.add(
-                PassRow(
-                    number=number,
-                    state=PassState.PROPOSED,
-                    recipe=recipe.model_dump_json(),
-                    parent=parent,
-                    live_before=live,
-                    started_at=utc_now(),
-                )
+            row = PassRow(
+                number=number,
+                state=PassState.PROPOSED,
+                recipe=recipe.model_dump_json(),
+                parent=parent,
+                live_before=live,
+                started_at=utc_now(),
             )
+            session.add(row)
+            content = {"recipe": recipe.model_dump(mode="json"), "parent": parent, "live": live}
+            append(session, row.started_at, "pass-begun", pass_scope(number), content)
             return number
 
     def passes(self) -> list[PassRecord]:
@@ -192,7 +196,8 @@ class SqlStore(Measured, Judged):
             attempt = 1 + len(
                 session.exec(select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)).all()
             )
-            session.add(_stage_row(scope, name, attempt, json.dumps(output), None, seconds))
+            row = _stage_row(scope, name, attempt, json.dumps(output), None, seconds)
+            session.add(row)
             if envelopes is not None:
                 digest, occasion, results = envelopes
                 session.add_all(_bench_row(digest, occasion, envelope) for envelope in results)
@@ -203,16 +208,26 @@ class SqlStore(Measured, Judged):
             if pack is not None:
                 _add_pack(session, *pack)
             session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
+            content = {"stage": name, "attempt": attempt, "seconds": seconds, "output": digest_text(row.output or "")}
+            append(session, row.at, "stage", scope, content)
 
     def advance(self, number: int, state: PassState, *, pack: str | None = None, reason: str | None = None) -> None:
         """Move a pass to its next state without a decision: a stage is done, or the world failed."""
         with transaction(self._engine) as session:
             row = session.get_one(PassRow, number)
+            before = row.state
             move(row, state)
             row.pack = pack or row.pack
             row.reason = reason if reason is not None else row.reason
             if state == PassState.FAILED:
                 row.feedback = Feedback(failed=True).model_dump_json()
+            content = {"from": before, "to": state.value, "pack": row.pack, "reason": row.reason}
+            append(session, utc_now(), "pass-moved", pass_scope(number), content)
+
+
+def _end(session: Session, row: RunRow, reason: str) -> None:
+    row.ended_at, row.end_reason = utc_now(), reason
+    append(session, row.ended_at, "run-ended", f"run-{row.id}", {"reason": reason, "passes": row.passes_done})
 
 
 def _pass_record(row: PassRow) -> PassRecord:

@@ -157,3 +157,16 @@ class LiveRow(SQLModel, table=True):
     pack: str
     decision_id: str
     at: str
+
+
+class EventRow(SQLModel, table=True):
+    """An entry of the chain of events; written beside what it records, never changed."""
+
+    __tablename__ = "event"
+    seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: str
+    kind: str
+    subject: str
+    payload: str
+    previous: str
+    hash: str

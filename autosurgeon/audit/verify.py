@@ -1,0 +1,136 @@
+"""Verifying the chain of events: one walk, every source in step with it, in the same memory however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Protocol
+
+from autosurgeon.audit.chainchecks import (
+    ChainCheck,
+    Check,
+    CheckpointCheck,
+    DecisionsCheck,
+    EventLogCheck,
+    Finding,
+    Lines,
+)
+from autosurgeon.audit.checkpoint import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
+from autosurgeon.audit.signing import PUBLIC, public_key
+from autosurgeon.core.chain import Event
+from autosurgeon.core.value import Value
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import StoreError, UserError
+
+
+class Extent(Protocol):
+    """How far events and decisions went at one moment."""
+
+    @property
+    def events(self) -> int:
+        """The last event's number."""
+
+    @property
+    def decisions(self) -> int:
+        """The last decision's row."""
+
+
+class Chain(Protocol):
+    """What the store tells of the chain."""
+
+    def extent(self) -> Extent:
+        """How far it goes now."""
+
+    def each_event(self, *, after: int | None = None, last: int | None = None) -> Iterator[Event]:
+        """The events, by their numbers."""
+
+    def each_record(self, *, last: int) -> Iterator[tuple[str, str]]:
+        """(id, record) of the decisions, oldest first."""
+
+
+class Verification(Value):
+    """What the walk came to."""
+
+    whole: bool
+    size: int
+    """Entries that were walked."""
+    head: str
+    """The last entry's hash."""
+    checkpoints: int
+    """Signatures that were checked."""
+    first: Finding | None
+    """The first bad entry, as near as any source can tell."""
+    findings: tuple[Finding, ...]
+    """The first fault of each source."""
+
+
+def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> Verification:
+    """Walk the whole chain.
+
+    Args:
+        workspace: whose logs and checkpoints are held against the chain.
+        store: its memory.
+        against: a checkpoint from elsewhere, such as a copy that was made at the time.
+
+    Raises:
+        UserError: `against` is no checkpoint.
+
+    """
+    # Files first, the database's extent after: what a loop at work adds meanwhile is in neither, or in the latter.
+    key_file = workspace.keys / PUBLIC
+    key = public_key(key_file) if key_file.is_file() else None
+    files = checkpoint_files(workspace.checkpoints)
+    checkpoints = CheckpointCheck("checkpoint", read_checkpoints(files, key))
+    other = CheckpointCheck("against", iter([_external(against, key_file)] if against is not None else []))
+    chain = ChainCheck()
+    with closing(Lines(workspace.events)) as events, closing(Lines(workspace.decisions)) as log:
+        extent = store.extent()
+        decisions = DecisionsCheck(store.each_record(last=extent.decisions), log)
+        checks: list[Check] = [chain, decisions, decisions.log, EventLogCheck(events), checkpoints, other]
+        size = _walk(store.each_event(last=extent.events), chain, checks)
+        signed = int(files[-1].stem) if files else 0
+        for check in checks:
+            if check.finding is None:
+                check.end(chain.head, signed)
+    # A fault that is known to the entry says more than one that lies somewhere between two checkpoints.
+    findings = sorted((c.finding for c in checks if c.finding), key=lambda found: (found.last, found.last - found.seq))
+    return Verification(
+        whole=not findings,
+        size=size,
+        head=chain.head.hash,
+        checkpoints=checkpoints.count + other.count,
+        first=findings[0] if findings else None,
+        findings=tuple(findings),
+    )
+
+
+def _walk(events: Iterable[Event], chain: ChainCheck, checks: list[Check]) -> int:
+    size = 0
+    try:
+        for event in events:
+            size += 1
+            for check in checks:
+                if check.finding is None:
+                    check.step(event)
+    except StoreError as error:
+        if chain.finding is None:
+            chain.find(chain.head.size + 1, "an entry cannot be read", got=str(error), wanted="text in UTF-8")
+    return size
+
+
+def _external(path: Path, own_key: Path) -> Checkpoint:
+    """A checkpoint from elsewhere, by the key beside it if there is one: the workspace's own may have been replaced."""
+    beside = path.parent / PUBLIC
+    key_file = beside if beside.is_file() else own_key
+    try:
+        found = read_checkpoint(path, public_key(key_file) if key_file.is_file() else None)
+    except OSError as error:
+        raise UserError("a checkpoint cannot be read", got=error.strerror, where=path) from error
+    except ValueError as error:
+        raise UserError("this is no checkpoint", got=error, wanted="a file of logs/checkpoints", where=path) from error
+    if found.wrong or not (beside.is_file() and own_key.is_file()):
+        return found
+    if public_key(beside).to_dict() != public_key(own_key).to_dict():
+        return found._replace(wrong="was signed by another key than the workspace has now: the key was replaced")
+    return found

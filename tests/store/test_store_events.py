@@ -1,0 +1,132 @@
+"""Every write that matters leaves its event in the same transaction, and two writers never make one twice."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from builders import make_decision, make_recipe
+
+from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.passes import PassState
+from autosurgeon.errors import StoreError
+from autosurgeon.store.sqlstore import SqlStore
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "autosurgeon.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqlStore]:
+    store = SqlStore(path, create=True)
+    yield store
+    store.close()
+
+
+def breaks(store: SqlStore) -> list[object]:
+    walk = Walk()
+    return [broken for event in store.each_event() if (broken := walk.step(event))]
+
+
+def test_a_new_workspace_has_an_empty_chain(store: SqlStore) -> None:
+    assert (store.head(), list(store.each_event())) == (Head(0, GENESIS), [])
+
+
+def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
+    killed, run = store.begin_run(3, None), store.begin_run(None, 1.5)
+    number = store.begin_pass(make_recipe(), "parent", "live")
+    store.advance(number, PassState.PLANNED)
+    store.record_failure("pass-0001", "dataset", "disk", 1.0)
+    store.commit_stage("pass-0001", "dataset", {"rows": 3}, 2.0)
+    decision = make_decision("d-1", pass_number=number, evidence={"training.loss": 0.5})
+    store.decide(decision, state=PassState.REJECTED)
+    store.quarantine("b/0", "flaky", "ann", "2030-01-01T00:00:00+00:00")
+    store.end_run(run, "passes")
+    events = list(store.each_event())
+    assert [(event.kind, event.subject) for event in events] == [
+        ("run-begun", f"run-{killed}"),
+        ("run-ended", f"run-{killed}"),
+        ("run-begun", f"run-{run}"),
+        ("pass-begun", "pass-0001"),
+        ("pass-moved", "pass-0001"),
+        ("stage", "pass-0001"),
+        ("decision", "d-1"),
+        ("quarantine", "b/0"),
+        ("run-ended", f"run-{run}"),
+    ]
+    stage, decided = json.loads(events[5].payload), json.loads(events[6].payload)
+    assert stage == {"stage": "dataset", "attempt": 2, "seconds": 2, "output": digest_text('{"rows": 3}')}
+    assert decided == decision.record()
+    assert breaks(store) == []
+    assert store.head() == Head(9, events[-1].hash)
+
+
+def test_what_failed_leaves_no_event(store: SqlStore) -> None:
+    number = store.begin_pass(make_recipe(), "parent", "live")
+    with pytest.raises(StoreError):
+        store.advance(number, PassState.LIVE)
+    with pytest.raises(StoreError):
+        store.decide(make_decision("d-1", pass_number=number), state=PassState.LIVE, live_pack="p")
+    assert store.head().size == 1
+
+
+def test_the_chain_is_read_in_parts_and_from_anywhere(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        store.decide(make_decision(f"d-{number}"))
+    monkeypatch.setattr("autosurgeon.store.chained.PART", 3)
+    assert [event.seq for event in store.each_event()] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.seq for event in store.each_event(after=2, last=6)] == [3, 4, 5, 6]
+    assert [name for name, _ in store.each_record(last=6)] == [f"d-{number}" for number in range(6)]
+    assert store.extent() == (7, 7)
+
+
+def test_writers_at_once_make_one_chain(path: Path) -> None:
+    SqlStore(path, create=True).close()
+    program = (
+        "import sys, pathlib; from autosurgeon.store.sqlstore import SqlStore\n"
+        "store = SqlStore(pathlib.Path(sys.argv[1]))\n"
+        "for n in range(40): store.quarantine(f'{sys.argv[2]}/{n}', 'r', 'b', '2030-01-01T00:00:00+00:00')\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", program, path, name]) for name in "abc"]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
+    store = SqlStore(path)
+    assert store.head().size == 120
+    assert breaks(store) == []
+    store.close()
+
+
+def test_a_workspace_from_before_the_chain_begins_it_with_the_digest_of_its_decisions(path: Path) -> None:
+    store = SqlStore(path, create=True)
+    for number in range(3):
+        store.decide(make_decision(f"d-{number}"))
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE event")
+        connection.execute("PRAGMA user_version=2")
+        records = [record for (record,) in connection.execute("SELECT record FROM decision ORDER BY seq")]
+    connection.close()
+    for _ in range(2):
+        store = SqlStore(path)
+        (event,) = store.each_event()
+        store.close()
+        assert (event.seq, event.kind) == (1, "adopted")
+        count, digest = digest_records(records)
+        assert json.loads(event.payload) == {"decisions": count, "digest": digest} == {"decisions": 3, "digest": digest}
+
+
+def test_a_chain_that_was_emptied_is_not_begun_again(store: SqlStore, path: Path) -> None:
+    store.decide(make_decision("d-1"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM event")
+    connection.close()
+    again = SqlStore(path)
+    assert again.head().size == 0
+    again.close()

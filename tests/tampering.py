@@ -1,0 +1,203 @@
+"""A workspace with a chain, and the ways in which somebody might change it afterwards."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from builders import NOON, make_decision, make_recipe
+
+from autosurgeon.audit.checkpoint import write_checkpoint
+from autosurgeon.audit.journal import project, project_events
+from autosurgeon.audit.verify import Verification, verify
+from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link
+from autosurgeon.core.passes import PassState
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.store.sqlstore import SqlStore
+
+COLUMNS = ", ".join(Event._fields)
+Rows = list[Event]
+
+
+def publish(workspace: Workspace, store: SqlStore) -> None:
+    """Bring logs and checkpoints up to date, as the loop does."""
+    head = store.head()
+    project(workspace.decisions, store.decisions())
+    project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
+    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)
+
+
+def build(root: Path, passes: int = 6) -> Workspace:
+    """Passes with a stage, a move and two decisions each, all signed."""
+    workspace = Workspace(root)
+    store = SqlStore(workspace.database, create=True)
+    run = store.begin_run(passes, None)
+    for _ in range(passes):
+        number = store.begin_pass(make_recipe(), "parent", "live")
+        for phase in ("proposal", "promotion"):
+            decision = make_decision(f"pass-{number:04d}-{phase}", pass_number=number, reason=f"größer als {number}")
+            store.decide(decision, state=PassState.PLANNED if phase == "proposal" else PassState.HELD)
+            publish(workspace, store)
+            if phase == "proposal":
+                store.commit_stage(f"pass-{number:04d}", "dataset", {"rows": number}, 0.5)
+    store.end_run(run, "passes")
+    publish(workspace, store)
+    store.close()
+    return workspace
+
+
+def check(workspace: Workspace, against: Path | None = None) -> Verification:
+    """What the audit says."""
+    store = SqlStore(workspace.database)
+    try:
+        return verify(workspace, store, against)
+    finally:
+        store.close()
+
+
+def copied(workspace: Workspace, root: Path) -> Workspace:
+    """The same workspace elsewhere."""
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(workspace.root, root)
+    return Workspace(root)
+
+
+def rows_of(workspace: Workspace) -> Rows:
+    """The chain as it stands."""
+    with sqlite3.connect(workspace.database) as connection:
+        found = [Event(*row) for row in connection.execute(f"SELECT {COLUMNS} FROM event ORDER BY seq")]
+    connection.close()
+    return found
+
+
+def write_rows(workspace: Workspace, rows: Rows, *, log_too: bool) -> None:
+    """Put another chain in its place; into the log as well, by somebody who thinks of it."""
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute("DELETE FROM event")
+        connection.executemany(f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.close()
+    if log_too:
+        workspace.events.write_bytes(b"".join(map(line_of, rows)))
+
+
+def with_other_byte(text: str, rng: random.Random) -> str:
+    """One character is another."""
+    at = rng.randrange(len(text))
+    return text[:at] + rng.choice([c for c in 'ab1"{ö ' if c != text[at]]) + text[at + 1 :]
+
+
+# Each takes the chain and a number from 1 to its length, and says which entries may be named: the first bad one, or
+# where nothing but its successor gives it away, that.
+
+
+def edit(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    field = rng.choice(["payload", "at", "subject", "previous", "hash", "kind"])
+    other: dict[str, Any] = {field: with_other_byte(getattr(rows[k - 1], field), rng)}
+    changed = rows[k - 1]._replace(**other)
+    return [*rows[: k - 1], changed, *rows[k:]], {k}
+
+
+def delete(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    return rows[: k - 1] + rows[k:], {k}
+
+
+def delete_and_number_anew(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    return rows[: k - 1] + [row._replace(seq=row.seq - 1) for row in rows[k:]], {k}
+
+
+def swap(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    other = rng.choice([n for n in range(1, len(rows) + 1) if n != k])
+    i, j = sorted((k, other))
+    swapped = list(rows)
+    swapped[i - 1], swapped[j - 1] = rows[j - 1]._replace(seq=i), rows[i - 1]._replace(seq=j)
+    return swapped, {i}
+
+
+def truncate(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    return rows[: k - 1], {k}
+
+
+def insert(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    forged = link(head_before(rows, k), NOON, "stage", "pass-0001", '{"stage":"forged"}')
+    return [*rows[: k - 1], forged, *(row._replace(seq=row.seq + 1) for row in rows[k - 1 :])], {k, k + 1}
+
+
+def rewrite(rows: Rows, k: int, rng: random.Random) -> tuple[Rows, set[int]]:
+    changed = rows[k - 1]._replace(at=with_other_byte(rows[k - 1].at, rng))
+    anew = rows[: k - 1]
+    for row in [changed, *rows[k:]]:
+        head = Head(anew[-1].seq, anew[-1].hash) if anew else Head(0, GENESIS)
+        anew.append(link(head, row.at, row.kind, row.subject, row.payload))
+    return anew, {k}
+
+
+def head_before(rows: Rows, k: int) -> Head:
+    return Head(k - 1, rows[k - 2].hash) if k > 1 else Head(0, GENESIS)
+
+
+CHAIN_EDITS: list[Callable[[Rows, int, random.Random], tuple[Rows, set[int]]]] = [
+    edit,
+    delete,
+    delete_and_number_anew,
+    swap,
+    truncate,
+    insert,
+    rewrite,
+]
+
+
+def tamper_chain(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
+    """One change of the events' table; half the time of their log as well."""
+    rows = rows_of(workspace)
+    change, log_too = rng.choice(CHAIN_EDITS), rng.random() < 0.5
+    changed, bad = change(rows, rng.randint(1, len(rows)), rng)
+    write_rows(workspace, changed, log_too=log_too)
+    return f"{change.__name__}{' and log' if log_too else ''}", bad
+
+
+def tamper_log(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
+    """One change of a log, as `events.jsonl` or `decisions.jsonl`."""
+    log = rng.choice([workspace.events, workspace.decisions])
+    seqs = [row.seq for row in rows_of(workspace) if log == workspace.events or row.kind == "decision"]
+    lines = log.read_bytes().splitlines(keepends=True)
+    n = rng.randrange(len(lines))
+    change = rng.choice(["byte", "delete", "swap", "truncate", "cut", "insert"])
+    bad = seqs[n]
+    if change == "byte":
+        at = rng.randrange(len(lines[n]) - 1)
+        lines[n] = lines[n][:at] + bytes([(lines[n][at] + rng.randint(1, 255)) % 256]) + lines[n][at + 1 :]
+    elif change == "delete":
+        del lines[n]
+    elif change == "swap":
+        m = rng.choice([m for m in range(len(lines)) if m != n])
+        lines[n], lines[m] = lines[m], lines[n]
+        bad = seqs[min(n, m)]
+    elif change == "insert":
+        lines.insert(n, b'{"seq":1}\n')
+    else:
+        kept = rng.randrange(len(lines[n])) if change == "cut" else 0
+        lines[n:] = [lines[n][:kept]]
+    log.write_bytes(b"".join(lines))
+    return f"{change} in {log.name}", {bad}
+
+
+def tamper_decisions(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
+    """One change of the decisions' own table."""
+    row = rng.choice([row for row in rows_of(workspace) if row.kind == "decision"])
+    is_edit = rng.random() < 0.5
+    statement = "UPDATE decision SET record = replace(record, 'continue', 'promote') WHERE decision_id = ?"
+    if not is_edit:
+        statement = "DELETE FROM decision WHERE decision_id = ?"
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute(statement, (row.subject,))
+    connection.close()
+    return f"decision {'edited' if is_edit else 'deleted'}", {row.seq}
+
+
+def tamper(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
+    """Any of them: what was done, and which entries may be named as the first bad one."""
+    return rng.choice([tamper_chain, tamper_chain, tamper_log, tamper_decisions])(workspace, rng)
