@@ -110,6 +110,7 @@ def test_a_workspace_from_before_the_chain_begins_it_with_the_digest_of_its_deci
     store.close()
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TABLE event")
+        connection.execute("DROP TABLE alembic_version")
         connection.execute("PRAGMA user_version=2")
         records = [record for (record,) in connection.execute("SELECT record FROM decision ORDER BY seq")]
     connection.close()
