@@ -79,7 +79,8 @@ def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -
             file.write(line_of(event))
             added += 1
         file.flush()
-        os.fsync(file.fileno())
+        with durably(path):
+            os.fsync(file.fileno())
     return added
 
 

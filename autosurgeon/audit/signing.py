@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.errors import UserError
+from autosurgeon.errors import UserError, durably
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -93,10 +93,12 @@ def write_durably(path: Path, raw: bytes, mode: int = 0o644) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(raw)
         file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+        with durably(path):
+            os.fsync(file.fileno())
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        with durably(path):
+            part.replace(path)
+            os.fsync(folder)
     finally:
         os.close(folder)
