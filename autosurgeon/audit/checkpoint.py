@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, sign, signer_of, write_durably
 from autosurgeon.core.chain import Head
+from autosurgeon.failpoints import reach
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -39,7 +40,9 @@ def write_checkpoint(folder: Path, keys: Path, head: Head, at: str) -> Path | No
     if head.size == 0 or path.is_file():
         return None
     content = {"size": head.size, "head": head.hash, "at": at}
-    write_durably(path, sign(content, PAYLOAD_TYPE, signer_of(keys)))
+    signed = sign(content, PAYLOAD_TYPE, signer_of(keys))
+    reach("checkpoint-signed")
+    write_durably(path, signed)
     return path
 
 

@@ -12,6 +12,7 @@ from autosurgeon.core.chain import Event, line_of
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json
 from autosurgeon.errors import durably
+from autosurgeon.failpoints import reach
 
 CHUNK_BYTES = 1 << 16
 
@@ -31,6 +32,7 @@ def project(path: Path, decisions: Sequence[Decision]) -> int:
             file.writelines(canonical_json(decision.record()) + "\n" for decision in missing)
             file.flush()
             with durably(path):
+                reach("decisions-appended")
                 os.fsync(file.fileno())
     if missing and is_new:
         _flush_folder(path.parent)
@@ -80,6 +82,7 @@ def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -
             added += 1
         file.flush()
         with durably(path):
+            reach("events-appended")
             os.fsync(file.fileno())
     return added
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -25,8 +26,18 @@ print(json.dumps({{name: version(name) for name in {STACK!r}}}))
 """
 
 
-def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+    failpoints: Annotated[
+        bool, typer.Option("--failpoints", help="List the places where a test can let the world fail, and end.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 1 when something is missing."""
+    if failpoints:
+        _list_failpoints(as_json)
+        return
     from autosurgeon.bench.selfcheck import check_jail
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.errors import AutosurgeonError
@@ -57,6 +68,16 @@ def doctor(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, 
         print_table("doctor", ("check", "result", "found"), rows)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
+
+
+def _list_failpoints(as_json: bool) -> None:
+    from autosurgeon.cli.render import print_json, print_table
+    from autosurgeon.failpoints import ACTIONS, FAILPOINTS, VARIABLE
+
+    if as_json:
+        print_json([{"failpoint": name, "where": where} for name, where in FAILPOINTS.items()])
+        return
+    print_table(f"{VARIABLE}=name:{'|'.join(ACTIONS)}[:n]", ("failpoint", "where"), list(FAILPOINTS.items()))
 
 
 def _interpreter() -> str:

@@ -26,6 +26,7 @@ from autosurgeon.cli import (
     status,
 )
 from autosurgeon.errors import AutosurgeonError
+from autosurgeon.failpoints import VARIABLE, arm
 
 app = typer.Typer(
     name="autosurgeon",
@@ -70,6 +71,7 @@ def root(
 def main() -> None:
     """Run the program; errors that a person can mend are one line on standard error."""
     try:
+        arm(os.environ.get(VARIABLE))
         app()
     except AutosurgeonError as error:
         _fail(str(error), error.exit_code)
@@ -79,6 +81,8 @@ def main() -> None:
         # Whoever read our output has gone; say nothing more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno == errno.EIO:
+            _fail(f"the disk failed: {error}; look at the disk, then run again: what matters is read back", 4)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         _fail(f"the disk is full; free some space and run again, nothing is lost ({error.filename})", 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from autosurgeon.core.decision import Alpha, Evidence
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.policy.evidence import budget_facts
 from autosurgeon.stats.budget import AlphaBudget
@@ -24,6 +25,7 @@ def pay_for_look(ins: Instruments, number: int) -> Alpha:
     alpha = price_of_look(ins, number)
     if ins.store.look_of(number) is None:
         ins.store.pay_look(number, alpha)
+        reach("look-paid")
     return alpha
 
 

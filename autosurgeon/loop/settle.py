@@ -12,6 +12,7 @@ from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.database import utc_now
@@ -28,6 +29,7 @@ PASSED_ON_TO: dict[Phase, PassState] = {
 
 def publish(ins: Instruments, decision: Decision) -> None:
     """Bring the projections up to date with a decision that the store holds."""
+    reach("decided")
     rebuild_projections(ins)
     structlog.get_logger().info(
         "decided", decision=decision.decision_id, action=decision.action, reason=decision.reason
@@ -46,11 +48,13 @@ def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
     if live is not None:
         folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
         write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder, anew=anew)
+    reach("projections-rebuilt")
 
 
 def _checkpoint(ins: Instruments, head: Head) -> None:
     workspace, copies = ins.workspace, ins.settings.audit.checkpoint_copy
     path = write_checkpoint(workspace.checkpoints, workspace.keys, head, utc_now())
+    reach("checkpoint-written")
     if path is None or copies is None:
         return
     try:

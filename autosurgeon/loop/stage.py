@@ -13,6 +13,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import WorldError
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standstill import hold, ran_out_of_space, wait_for_space
 
@@ -57,8 +58,10 @@ def once(
         ins.reporter.stage_started(scope, name)
         began = time.monotonic()
         try:
+            reach("stage-begun")
             done = work(ins.workspace.stage(scope, name))
             seconds = time.monotonic() - began
+            reach("stage-worked")
             ins.store.commit_stage(scope, name, seconds=seconds, **done._asdict())
         except Exception as error:
             seconds = time.monotonic() - began
@@ -71,6 +74,7 @@ def once(
             _note_failure(ins, scope, name, error, seconds)
             continue
         ins.brakes.count_stage(name, seconds)
+        reach("stage-committed")
         structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
         ins.reporter.stage_ended(seconds)
         return done.output

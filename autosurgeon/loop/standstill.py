@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import structlog
 
 from autosurgeon.errors import StoreError, WorldError
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.control import Pause, asked, forget_old_words
 from autosurgeon.loop.disk import Ballast, free_bytes, is_full_disk
@@ -59,6 +60,7 @@ def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
     """
     loop, ballast = ins.settings.loop, _ballast(ins)
     ballast.release()
+    reach("ballast-released")
     found = free_bytes(ins.workspace.root)
     wanted = (loop.min_free_mib << 20) + ballast.size
     pause = _pause("disk", "the disk")
@@ -146,6 +148,7 @@ def _note(ins: Instruments, pause: Pause) -> None:
     if not ins.workspace.pause.exists():
         with contextlib.suppress(OSError):
             write_whole(ins.workspace.pause, pause.model_dump_json(indent=1) + "\n")
+            reach("pause-noted")
 
 
 def _say(ins: Instruments, line: str) -> None:

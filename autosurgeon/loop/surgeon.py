@@ -7,6 +7,7 @@ import structlog
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
@@ -29,6 +30,7 @@ def run(ins: Instruments) -> str:
         run_id = despite_full_disk(ins, lambda: ins.store.begin_run(ins.brakes.passes, ins.brakes.hours))
     except StoppedError:
         return "stopped"
+    reach("run-begun")
     reason = "error"
     try:
         reason = _run_passes(ins, run_id)
@@ -36,6 +38,7 @@ def run(ins: Instruments) -> str:
         reason = "stopped"
     finally:
         ins.store.end_run(run_id, reason)
+        reach("run-ended")
         notify(ins, "end", reason=reason)
     rebuild_projections(ins)
     return reason
@@ -46,8 +49,10 @@ def open_theatre(ins: Instruments) -> None:
     get_ready(ins)
     refuse_other_organ(ins)
     ins.packs.sweep()
+    reach("theatre-swept")
     # Before live.json is written, which must not name a damaged pack.
     check_packs(ins)
+    reach("packs-checked")
     rebuild_projections(ins, anew=True)
     ins.capsules.warm_up()
 
@@ -57,7 +62,9 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
     while (reason := ins.brakes.end_reason(done, ins.settings.loop)) is None:
         hold(ins)
         ended = _one_pass(ins)
+        reach("pass-ended")
         despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
+        reach("pass-counted")
         done += 1
         ins.brakes.count_pass(ended.state)
         notify(ins, "pass", ended)
@@ -93,7 +100,10 @@ def _gate_is_shut(ins: Instruments, number: int) -> bool:
 def begin_pass(ins: Instruments, recipe: Recipe, standing: Standing) -> PassRecord:
     """Write the proposal down before anything acts on it."""
     parent = standing.base if recipe.parent == "base" else standing.live
-    return ins.store.get_pass(ins.store.begin_pass(recipe, parent, standing.live))
+    reach("pass-proposed")
+    number = ins.store.begin_pass(recipe, parent, standing.live)
+    reach("pass-begun")
+    return ins.store.get_pass(number)
 
 
 def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy: Policy) -> PassRecord:
@@ -103,6 +113,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     if not record.state.is_finished:  # it may lack nothing but its report
         Surgery(ins, record, standing, policy).operate()
     write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    reach("report-written")
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)
     return ended

@@ -14,6 +14,7 @@ from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.dataset.rows import Dataset
 from autosurgeon.errors import PackError, WorldError
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
@@ -105,6 +106,7 @@ class Surgery:
             self._pass_again(phase, decided[0].judgement.verdict if decided[0].judgement else None, pack)
             return
         judgement = judge(self._policy, phase, self._facts)
+        reach("judged")
         ins.store.keep_policy(self._policy.digest, self._policy.model_dump_json(by_alias=True))
         climb = climbed(ins, self._standing, self._number) if phase == "promotion" else None
         told = story_of(ins, self._record, self._standing, judgement, pack=pack, trial=trial)
@@ -125,6 +127,7 @@ class Surgery:
     def _advance(self, state: PassState) -> None:
         if not self._reached(state):
             self._ins.store.advance(self._number, state)
+            reach("pass-moved")
 
     def _plan(self) -> Dataset:
         """Choose the rows and judge recipe and rows before any compute is spent."""

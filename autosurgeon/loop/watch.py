@@ -9,6 +9,7 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Split
 from autosurgeon.errors import PackError, WorldError
+from autosurgeon.failpoints import reach
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure, retry
@@ -82,6 +83,8 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
     judgement = judge(policy, "watch", evidence)
     # Looked for only when it is needed: a pack that holds must not fall with a damaged predecessor.
     fallen = judgement.verdict != Verdict.ACCEPT
+    if fallen:
+        reach("watch-fallen")
     story = story_of(ins, record, standing, judgement, pack=pack)
     settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None, story=story)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autosurgeon.packs.files import write_whole
+from autosurgeon.failpoints import reach
+from autosurgeon.packs.files import flush, move, part_of
 
 
 def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool = False) -> None:
@@ -22,4 +23,9 @@ def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool 
     content = {"format": "autosurgeon.live/1", "version": version, "pack": pack, "folder": str(folder)}
     text = json.dumps(content, indent=1) + "\n"
     if anew or not path.is_file() or path.read_text(encoding="utf-8") != text:
-        write_whole(path, text)
+        staged = part_of(path)
+        staged.write_text(text, encoding="utf-8")
+        flush(staged)
+        reach("live-file-staged")
+        move(staged, path)
+        reach("live-file-renamed")

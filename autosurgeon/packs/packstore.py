@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Lineage, Manifest, PackedFile
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
+from autosurgeon.failpoints import reach
 from autosurgeon.packs.checkpoint import stage_checkpoint
 from autosurgeon.packs.files import flush, hash_file, make_folder, move, part_of, read_header, write_whole
 
@@ -45,6 +46,7 @@ class PackStore:
         staged = self._root / STAGING / f"import-{os.getpid()}"
         shutil.rmtree(staged, ignore_errors=True)
         stage_checkpoint(source, staged)
+        reach("base-staged")
         return self.commit(staged, Lineage())
 
     def commit(self, folder: Path, lineage: Lineage) -> Manifest:
@@ -66,8 +68,10 @@ class PackStore:
                 raise PackError("a pack holds plain files only", got=file.name, where=folder)
             flush(file)
             files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
+        reach("pack-files-flushed")
         manifest = Manifest(files=files, lineage=lineage)
         write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
+        reach("pack-manifest-written")
         _check(folder, manifest)
         target = self.path(manifest.digest)
         if target.exists():
@@ -79,7 +83,9 @@ class PackStore:
                 return manifest
             self._clear(target)
         move(folder, target)
+        reach("pack-renamed")
         self.verify(manifest.digest)
+        reach("pack-verified")
         return manifest
 
     def _clear(self, damaged: Path) -> None:
@@ -91,6 +97,7 @@ class PackStore:
         while (aside := damaged.with_name(f"damaged-{number}-{damaged.name}")).exists():
             number += 1
         move(damaged, aside)
+        reach("pack-set-aside")
 
     def _throw_away(self, path: Path) -> None:
         """Remove a file or folder; by a rename first, so that a crash leaves it whole or out of sight."""
@@ -99,6 +106,7 @@ class PackStore:
         shutil.rmtree(waste, ignore_errors=True)
         move(path, waste)
         flush(path.parent)
+        reach("weights-in-trash")
         if waste.is_dir():
             shutil.rmtree(waste)
         else:

@@ -16,6 +16,7 @@ from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Outcome
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
+from autosurgeon.failpoints import reach
 from autosurgeon.runner.process import LOG_FILE, ColdCapsule, Running, WarmServer, kill_group
 
 POLL_S = 0.05
@@ -49,6 +50,7 @@ class Capsules:
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
         capsule = self._start(workdir)
+        reach("capsule-started")
         try:
             code = self._watch(capsule, workdir, on_progress)
         except BaseException:
@@ -57,6 +59,7 @@ class Capsules:
             with contextlib.suppress(CapsuleError):
                 capsule.wait(REAP_S)
             raise
+        reach("capsule-ended")
         return _result(workdir, code)
 
     def _start(self, workdir: Path) -> Running:

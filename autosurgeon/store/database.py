@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
 from autosurgeon.errors import StoreError, WorkspaceError
+from autosurgeon.failpoints import reach
 from autosurgeon.store.address import public_name, read_address, without_secrets
 from autosurgeon.store.postgres import WRITER_LOCK, postgres_engine
 from autosurgeon.store.schema import Found, bring_up_to_date, read_revision
@@ -100,6 +101,9 @@ def transaction(engine: Engine) -> Iterator[Session]:
     """
     with _session(_writing(engine)) as session:
         yield session
+        session.flush()
+        reach("transaction-written")
+    reach("transaction-committed")
 
 
 @contextlib.contextmanager
