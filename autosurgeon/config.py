@@ -150,6 +150,8 @@ class LoopSettings(_Section):
 
     attempts: int = Field(3, ge=1)
     """How often a stage is tried before its pass ends as FAILED."""
+    recoveries: int = Field(5, ge=0)
+    """How often a stage in which the process died is begun again before its pass ends as FAILED."""
     failures_in_a_row: int = Field(3, ge=1)
     """FAILED passes in a row after which the run ends."""
     passes_without_gain: int | None = Field(None, ge=1)

@@ -13,7 +13,7 @@ from autosurgeon.core.decision import Decision, Evidence, Phase
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import Feedback, PassRecord
+from autosurgeon.core.records import Contract, Feedback, PassRecord
 from autosurgeon.core.task import Case, Split, Task
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
@@ -84,6 +84,11 @@ def make_results(passed: Mapping[str, bool], **changes: Any) -> dict[str, Envelo
     return {task_id: make_envelope(task_id, passed=won, **changes) for task_id, won in passed.items()}
 
 
+def make_contract(**changes: Any) -> Contract:
+    """What a pass was begun under."""
+    return Contract.model_validate({"code": "c", "policy": "p", "tasks": "t", "settings": {"seed": "0"}} | changes)
+
+
 def make_recipe(**changes: Any) -> Recipe:
     """A careful recipe."""
     return Recipe.model_validate({"lr": 1e-3} | changes)
@@ -101,6 +106,7 @@ def make_record(number: int = 1, *, feedback: Feedback | None = None, **recipe: 
         live_before="p",
         pack=None,
         feedback=feedback,
+        contract=make_contract(),
         started_at=NOON,
         ended_at=NOON,
     )

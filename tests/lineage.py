@@ -23,7 +23,7 @@ def make_pack(ins: Instruments, generation: int) -> str:
     weights = staged / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-2] + generation.to_bytes(2, "little"))
     manifest = ins.packs.commit(staged, Lineage(parent=base_of(ins)))
-    ins.store.commit_stage("test", f"pack-{generation}", {}, 0.0, pack=(manifest, None))
+    ins.store.commit_stage("test", f"pack-{generation}", {}, 0.0, "e", pack=(manifest, None))
     return manifest.digest
 
 

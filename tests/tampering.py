@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from builders import NOON, make_decision, make_recipe
+from builders import NOON, make_contract, make_decision, make_recipe
 
 from autosurgeon.audit.checkpoint import write_checkpoint
 from autosurgeon.audit.journal import project, project_events
@@ -37,13 +37,13 @@ def build(root: Path, passes: int = 6) -> Workspace:
     store = SqlStore(workspace.database, create=True)
     run = store.begin_run(passes, None)
     for _ in range(passes):
-        number = store.begin_pass(make_recipe(), "parent", "live")
+        number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
         for phase in ("proposal", "promotion"):
             decision = make_decision(f"pass-{number:04d}-{phase}", pass_number=number, reason=f"größer als {number}")
             store.decide(decision, state=PassState.PLANNED if phase == "proposal" else PassState.HELD)
             publish(workspace, store)
             if phase == "proposal":
-                store.commit_stage(f"pass-{number:04d}", "dataset", {"rows": number}, 0.5)
+                store.commit_stage(f"pass-{number:04d}", "dataset", {"rows": number}, 0.5, "e")
     store.end_run(run, "passes")
     publish(workspace, store)
     store.close()

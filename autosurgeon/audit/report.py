@@ -30,6 +30,7 @@ ENDINGS = {
     PassState.REJECTED: "It broke a rule, and nothing of it went live.",
     PassState.HELD: "It proved nothing either way, and nothing of it went live.",
     PassState.FAILED: "The world failed, which says nothing of the recipe.",
+    PassState.SUPERSEDED: "What it was begun under had changed before it ended, so it was given up unjudged.",
 }
 
 
@@ -194,7 +195,7 @@ class PassReport(Value):
             return f"A person ended it: {self.record.reason}"
         if self.overrides:
             told += f" A person overruled {len(self.overrides)} of its verdicts."
-        if self.record.state == PassState.FAILED:
+        if self.record.state in (PassState.FAILED, PassState.SUPERSEDED):
             return f"{told} {self.record.reason}"
         if self.refusal is None:
             return told

@@ -23,6 +23,7 @@ COLOURS = {
     "REVERTED": "red",
     "failed": "red",
     "FAILED": "magenta",
+    "SUPERSEDED": "magenta",
     "lost": "red",
     "gained": "green",
     "INCONCLUSIVE": "yellow",

@@ -159,8 +159,8 @@ class LiveReporter:
     def pass_ended(self, record: PassRecord) -> None:
         """Count the end."""
         self._verdicts[record.state.value] = self._verdicts.get(record.state.value, 0) + 1
-        if record.state == "FAILED":
-            self._line(f"  {coloured('FAILED')} {record.reason}")
+        if record.state in ("FAILED", "SUPERSEDED"):
+            self._line(f"  {coloured(record.state.value)} {record.reason}")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class PassState(StrEnum):
-    """Where a pass is; the last five are final."""
+    """Where a pass is; the last six are final."""
 
     PROPOSED = "PROPOSED"
     PLANNED = "PLANNED"
@@ -24,6 +24,7 @@ class PassState(StrEnum):
     REJECTED = "REJECTED"
     HELD = "HELD"
     FAILED = "FAILED"
+    SUPERSEDED = "SUPERSEDED"
 
     @property
     def is_finished(self) -> bool:
@@ -31,7 +32,7 @@ class PassState(StrEnum):
         return not TRANSITIONS[self]
 
 
-_ENDS = {PassState.REJECTED, PassState.HELD, PassState.FAILED}
+_ENDS = {PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.SUPERSEDED}
 TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.PROPOSED: {PassState.PLANNED, *_ENDS},
     PassState.PLANNED: {PassState.READY, *_ENDS},
@@ -46,6 +47,7 @@ TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.REJECTED: set(),
     PassState.HELD: set(),
     PassState.FAILED: set(),
+    PassState.SUPERSEDED: set(),
 }
 REOPENINGS: dict[PassState, set[PassState]] = {
     ended: {PassState.PLANNED, PassState.TRAINED, PassState.SMOKED, PassState.PACKED}
@@ -57,3 +59,9 @@ REOPENINGS: dict[PassState, set[PassState]] = {
 def pass_scope(number: int) -> str:
     """A pass, as its stages and events name it."""
     return f"pass-{number:04d}"
+
+
+def number_of(scope: str) -> int | None:
+    """The pass that a scope is of; None for one that is no pass's."""
+    kind, _, number = scope.partition("-")
+    return int(number) if kind == "pass" else None

@@ -20,6 +20,25 @@ class Feedback(Value):
     """The world failed; the recipe is not to blame."""
 
 
+class Contract(Value):
+    """What a pass was begun under: with something else in its place, its stages would be other ones."""
+
+    code: str
+    """Digest of this package's code."""
+    policy: str
+    """Digest of the policy."""
+    tasks: str
+    """Digest of every task of every bench."""
+    settings: dict[str, str]
+    """Digest by section, of the settings that bear on what a stage comes back with."""
+
+    def changed(self, now: Contract) -> list[str]:
+        """What is another thing now, in words."""
+        names = [name for name in ("code", "policy", "tasks") if getattr(self, name) != getattr(now, name)]
+        sections = sorted(self.settings.keys() | now.settings.keys())
+        return names + [f"settings [{name}]" for name in sections if self.settings.get(name) != now.settings.get(name)]
+
+
 class PassRecord(Value):
     """One pass as it stands."""
 
@@ -32,6 +51,8 @@ class PassRecord(Value):
     live_before: str
     pack: str | None
     feedback: Feedback | None
+    contract: Contract | None
+    """None for a pass from before contracts were kept."""
     started_at: str
     ended_at: str | None
 
@@ -54,6 +75,14 @@ class StageRecord(NamedTuple):
     error: str | None
     seconds: float
     at: str
+
+
+class Effect(NamedTuple):
+    """What a stage brought about."""
+
+    effect_id: str | None
+    """None for a stage from before they were kept."""
+    output: dict[str, Any]
 
 
 class StageOutput(NamedTuple):

@@ -13,7 +13,9 @@ from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.plan import rows_file
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import pass_scope, verified_folder
+from autosurgeon.packs.files import hash_file
 
+ADAPTER_FILE = "adapter_model.safetensors"
 MOST_COMPARED = 32
 """Rows on which adapter and pack are compared: a fault of the packing shows on any of them."""
 
@@ -40,7 +42,7 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
             return False
         return True
 
-    pack: str = once(ins, scope, "merge", fold, still_there)["pack"]
+    pack: str = once(ins, scope, "merge", fold, still_there, inputs=hash_file(adapter / ADAPTER_FILE))["pack"]
     return pack
 
 
@@ -64,5 +66,5 @@ def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pa
         )
         return Done({"result": ins.capsules.run(job, workdir / "compare").model_dump(mode="json")})
 
-    output = once(ins, scope, "fidelity", compare)
+    output = once(ins, scope, "fidelity", compare, inputs=[hash_file(adapter / ADAPTER_FILE), pack])
     return CompareResult.model_validate(output["result"])

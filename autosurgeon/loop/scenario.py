@@ -65,7 +65,7 @@ def run_bd62(ins: Instruments) -> Delta:
 
 def _operate(ins: Instruments, recipe: Recipe, standing: Standing, *, watched: bool) -> PassRecord:
     policy = ins.policy.in_audit(watch=not watched)
-    return finish_pass(ins, begin_pass(ins, recipe, standing), standing, policy)
+    return finish_pass(ins, begin_pass(ins, recipe, standing, policy), standing, policy)
 
 
 def _tell(ins: Instruments, begin: Standing, middle: Standing, first: PassRecord, second: PassRecord) -> Delta:

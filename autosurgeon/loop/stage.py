@@ -14,6 +14,8 @@ from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import WorldError
 from autosurgeon.failpoints import reach
+from autosurgeon.loop.brakes import StoppedError
+from autosurgeon.loop.contract import effect_of
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standstill import hold, ran_out_of_space, wait_for_space
 
@@ -34,6 +36,8 @@ def once(
     name: str,
     work: Callable[[Path], Done],
     still_there: Callable[[dict[str, Any]], bool] = lambda output: True,
+    *,
+    inputs: Any = None,
 ) -> dict[str, Any]:
     """The stage's output: the committed one where there is one and its files are still there, else a fresh run's.
 
@@ -43,16 +47,40 @@ def once(
         name: the stage.
         work: does it, in the folder that it is given.
         still_there: whether what a committed output names is still usable.
+        inputs: see effect_of.
 
     Raises:
-        WorldError: the world failed as often as the settings allow.
+        WorldError: the world failed, or the process died in it, as often as the settings allow; or what the stage was
+            done on is not what it was, so that later stages speak of something that is gone.
         StoppedError: a person asked to stop; nothing of this stage has begun.
         DurabilityError: the disk did not take a flush; not tried again.
 
     """
-    committed = ins.store.stage_output(scope, name)
-    if committed is not None and still_there(committed):
-        return committed
+    effect_id, committed = effect_of(ins, scope, name, inputs), ins.store.effect(scope, name)
+    if committed is not None and committed.effect_id not in (None, effect_id):
+        raise WorldError(f"stage {name} was done on what was lost since, and came out otherwise when made again")
+    if committed is not None and still_there(committed.output):
+        return committed.output
+    hold(ins)
+    _begin(ins, scope, name)
+    try:
+        return _try(ins, scope, name, work, effect_id)
+    except (StoppedError, KeyboardInterrupt):
+        ins.store.put_off_stage(scope, name)
+        raise
+
+
+def _begin(ins: Instruments, scope: str, name: str) -> None:
+    """Note the begin; WorldError where the process died in this stage too often, which it then would for ever."""
+    died = ins.store.begin_stage(scope, name)
+    if died > ins.settings.loop.recoveries:
+        error = WorldError(f"set aside: the process died {died} times in stage {name}, without a word why")
+        _note_failure(ins, scope, name, error, 0.0)
+        raise error
+
+
+def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], effect_id: str) -> dict[str, Any]:
+    """Do the work until it is committed, or has failed as often as the settings allow."""
     while True:
         hold(ins)
         ins.reporter.stage_started(scope, name)
@@ -62,7 +90,7 @@ def once(
             done = work(ins.workspace.stage(scope, name))
             seconds = time.monotonic() - began
             reach("stage-worked")
-            ins.store.commit_stage(scope, name, seconds=seconds, **done._asdict())
+            ins.store.commit_stage(scope, name, seconds=seconds, effect_id=effect_id, **done._asdict())
         except Exception as error:
             seconds = time.monotonic() - began
             ins.brakes.count_stage(name, seconds)

@@ -9,6 +9,7 @@ from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.brakes import StoppedError
+from autosurgeon.loop.contract import contract_of, policy_of, supersede
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
@@ -82,13 +83,23 @@ def _one_pass(ins: Instruments) -> PassRecord:
 
     def go_on() -> PassRecord:
         nonlocal begun
-        left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
+        left_open = ins.store.get_pass(begun) if begun else _open_pass(ins)
         standing = take_stock(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing)
+        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing, ins.policy)
         begun = record.number
-        return finish_pass(ins, record, standing, ins.policy)
+        return finish_pass(ins, record, standing, policy_of(ins, record, ins.policy))
 
     return despite_full_disk(ins, go_on)
+
+
+def _open_pass(ins: Instruments) -> PassRecord | None:
+    """The pass that was left open, unless what it was begun under has changed: then it has ended here."""
+    record = open_pass(ins)
+    if record is None or not supersede(ins, record, contract_of(ins.settings, ins.policy, ins.tasks)):
+        return record
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    ins.reporter.pass_ended(ins.store.get_pass(record.number))
+    return None
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
@@ -97,11 +108,13 @@ def _gate_is_shut(ins: Instruments, number: int) -> bool:
     return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
 
 
-def begin_pass(ins: Instruments, recipe: Recipe, standing: Standing) -> PassRecord:
+def begin_pass(ins: Instruments, recipe: Recipe, standing: Standing, policy: Policy) -> PassRecord:
     """Write the proposal down before anything acts on it."""
     parent = standing.base if recipe.parent == "base" else standing.live
+    contract = contract_of(ins.settings, policy, ins.tasks)
+    ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     reach("pass-proposed")
-    number = ins.store.begin_pass(recipe, parent, standing.live)
+    number = ins.store.begin_pass(recipe, parent, standing.live, contract)
     reach("pass-begun")
     return ins.store.get_pass(number)
 

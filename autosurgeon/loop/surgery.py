@@ -18,7 +18,7 @@ from autosurgeon.failpoints import reach
 from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.merging import compare_with_adapter, merge
+from autosurgeon.loop.merging import ADAPTER_FILE, compare_with_adapter, merge
 from autosurgeon.loop.override import carry_out, standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.settle import settle
@@ -29,6 +29,7 @@ from autosurgeon.loop.story import story_of
 from autosurgeon.loop.told import climbed
 from autosurgeon.loop.trial import run_trial, trial_to_be
 from autosurgeon.loop.watch import watch
+from autosurgeon.packs.files import hash_file
 from autosurgeon.policy.early import most_lost
 from autosurgeon.policy.evidence import (
     merge_facts,
@@ -165,9 +166,11 @@ class Surgery:
             return Done({"result": result.model_dump(mode="json"), "tokens": {"trained": result.tokens}})
 
         def still_there(output: dict[str, dict[str, str]]) -> bool:
-            return (folder / output["result"]["adapter"] / "adapter_model.safetensors").is_file()
+            return (folder / output["result"]["adapter"] / ADAPTER_FILE).is_file()
 
-        result = TrainResult.model_validate(once(ins, self._scope, "train", train, still_there)["result"])
+        result = TrainResult.model_validate(
+            once(ins, self._scope, "train", train, still_there, inputs=dataset.digest)["result"]
+        )
         self._gate("training", training_facts(result))
         return folder / result.adapter
 
@@ -180,7 +183,8 @@ class Surgery:
             seed, limit = self._record.recipe.seed, most_lost(self._policy)
             return smoke(ins, model, self._held_out(dataset), folder, seed=seed, limit=limit)
 
-        self._gate("smoke", _as_evidence(once(ins, self._scope, "smoke", try_anchors)["facts"]))
+        inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": self._held_out(dataset)}
+        self._gate("smoke", _as_evidence(once(ins, self._scope, "smoke", try_anchors, inputs=inputs)["facts"]))
 
     def _merge(self, dataset: Dataset, adapter: Path) -> str:
         """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""

@@ -34,7 +34,11 @@ def run_trial(
     occasion = f"{scope}/bench"
     trial = trial_to_be(ins, standing)._replace(alpha=alpha.spent)
     known = {**known, "budget.alpha": alpha.spent, "budget.alpha_left": alpha.left}
-    output = once(ins, scope, "bench", lambda folder: _bench(ins, occasion, pack, trial, policy, known, folder))
+
+    def bench(folder: Path) -> Done:
+        return _bench(ins, occasion, pack, trial, policy, known, folder)
+
+    output = once(ins, scope, "bench", bench, inputs=pack)
     trial = trial._replace(
         order=output["order"],
         pack=ins.store.envelopes(pack, occasion),
@@ -123,7 +127,7 @@ def _bear_out(ins: Instruments, scope: str, standing: Standing, pack: str, trial
         kept = {task: (samples, count) for task, count in counts[pack].items()}
         return Done({"confirmed": sure, "tokens": {"generated": tokens}}, confirmations=(pack, kept))
 
-    return tuple(once(ins, scope, "confirm", sample)["confirmed"])
+    return tuple(once(ins, scope, "confirm", sample, inputs=[pack, sorted(gained)])["confirmed"])
 
 
 def _distance(ins: Instruments, scope: str, standing: Standing, pack: str) -> float | None:
@@ -146,4 +150,4 @@ def _distance(ins: Instruments, scope: str, standing: Standing, pack: str) -> fl
         )
         return Done({"result": ins.capsules.run(job, folder / "compare").model_dump(mode="json")})
 
-    return CompareResult.model_validate(once(ins, scope, "distance", compare)["result"]).kl
+    return CompareResult.model_validate(once(ins, scope, "distance", compare, inputs=pack)["result"]).kl

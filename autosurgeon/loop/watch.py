@@ -66,7 +66,7 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         )
 
     try:
-        recovered = once(ins, pass_scope(number), "watch", bench)["recovered"]
+        recovered = once(ins, pass_scope(number), "watch", bench, inputs=pack)["recovered"]
     except (WorldError, PackError) as error:
         # What cannot be watched must not stay: nobody would notice what it broke.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")

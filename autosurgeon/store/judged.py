@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
 from autosurgeon.core.decision import Alpha, Decision
-from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState, pass_scope
 from autosurgeon.core.records import Feedback, Live, Quarantine
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.database import snapshot, transaction, utc_now
@@ -109,7 +110,9 @@ class Judged:
         """Keep a policy as JSON; once, by its digest."""
         with transaction(self._engine) as session:
             if session.get(PolicyRow, digest) is None:
-                session.add(PolicyRow(digest=digest, content=content, at=utc_now()))
+                row = PolicyRow(digest=digest, content=content, at=utc_now())
+                session.add(row)
+                append(session, row.at, "policy-kept", digest, {"content": digest_text(content)})
 
     def policy(self, digest: str) -> str | None:
         """A policy that judged something here, as JSON."""
@@ -132,9 +135,9 @@ class Judged:
     def pay_look(self, pass_number: int, alpha: Alpha) -> None:
         """Note what a pass's look costs, before it looks."""
         with transaction(self._engine) as session:
-            session.add(
-                LookRow(look=alpha.look, pass_number=pass_number, alpha=alpha.spent, left=alpha.left, at=utc_now())
-            )
+            row = LookRow(look=alpha.look, pass_number=pass_number, alpha=alpha.spent, left=alpha.left, at=utc_now())
+            session.add(row)
+            append(session, row.at, "look-paid", pass_scope(pass_number), alpha.model_dump(mode="json"))
 
     def quarantine(self, task_id: str, reason: str, by: str, expires_at: str) -> Quarantine:
         """Set an anchor aside until then; a newer word on the same task takes the place of the older."""

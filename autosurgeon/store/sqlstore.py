@@ -16,7 +16,16 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import AnchorRun, Feedback, PassRecord, RunRecord, StageOutput, StageRecord
+from autosurgeon.core.records import (
+    AnchorRun,
+    Contract,
+    Effect,
+    Feedback,
+    PassRecord,
+    RunRecord,
+    StageOutput,
+    StageRecord,
+)
 from autosurgeon.errors import UserError
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
@@ -26,6 +35,7 @@ from autosurgeon.store.lock import database_lock
 from autosurgeon.store.measured import Measured
 from autosurgeon.store.tables import (
     AnchorRunRow,
+    BegunRow,
     BenchRow,
     ConfirmationRow,
     PackRow,
@@ -82,7 +92,7 @@ class SqlStore(Measured, Judged, Chained):
 
     # --- passes and their stages --------------------------------------------------------------------------------
 
-    def begin_pass(self, recipe: Recipe, parent: str, live: str) -> int:
+    def begin_pass(self, recipe: Recipe, parent: str, live: str, contract: Contract) -> int:
         """A new pass in state PROPOSED; its number."""
         with transaction(self._engine) as session:
             number = (session.exec(select(func.max(PassRow.number))).one() or 0) + 1
@@ -93,9 +103,11 @@ class SqlStore(Measured, Judged, Chained):
                 parent=parent,
                 live_before=live,
                 started_at=utc_now(),
+                contract=contract.model_dump_json(),
             )
             session.add(row)
             content = {"recipe": recipe.model_dump(mode="json"), "parent": parent, "live": live}
+            content["contract"] = contract.model_dump(mode="json")
             append(session, row.started_at, "pass-begun", pass_scope(number), content)
             return number
 
@@ -116,14 +128,34 @@ class SqlStore(Measured, Judged, Chained):
             return _pass_record(row)
 
     def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
-        """A committed stage's output."""
+        """A committed stage's output; of one that was run again the last."""
+        committed = self.effect(scope, name)
+        return None if committed is None else committed.output
+
+    def effect(self, scope: str, name: str) -> Effect | None:
+        """A committed stage's output with what it is the effect of; of one that was run again the last."""
+        query = (
+            select(StageRow)
+            .where(StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None))
+            .order_by(col(StageRow.id).desc())
+        )
         with snapshot(self._engine) as session:
-            row = session.exec(
-                select(StageRow).where(
-                    StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None)
-                )
-            ).first()
-            return None if row is None or row.output is None else json.loads(row.output)
+            row = session.exec(query).first()
+            return None if row is None or row.output is None else Effect(row.effect_id, json.loads(row.output))
+
+    def begin_stage(self, scope: str, name: str) -> int:
+        """Note that a stage begins; how often it was begun before and did not end, since its process died."""
+        with transaction(self._engine) as session:
+            row = session.get(BegunRow, (scope, name)) or BegunRow(scope=scope, name=name, times=0, at="")
+            before, row.times, row.at = row.times, row.times + 1, utc_now()
+            session.add(row)
+            append(session, row.at, "stage-begun", scope, {"stage": name, "unended": before})
+            return before
+
+    def put_off_stage(self, scope: str, name: str) -> None:
+        """Note that a stage which was begun did not end for no fault of its own."""
+        with transaction(self._engine) as session:
+            _end_stage(session, scope, name)
 
     def stages(self, scope: str) -> list[StageRecord]:
         """Every try of every stage of a scope, oldest first."""
@@ -165,7 +197,10 @@ class SqlStore(Measured, Judged, Chained):
         )
         with transaction(self._engine) as session:
             attempt = session.exec(failed).one() + 1
-            session.add(_stage_row(scope, name, attempt, None, error, seconds))
+            row = _stage_row(scope, name, attempt, None, error, seconds)
+            session.add(row)
+            _end_stage(session, scope, name)
+            append(session, row.at, "stage-failed", scope, {"stage": name, "attempt": attempt, "error": error})
 
     def commit_stage(
         self,
@@ -173,6 +208,7 @@ class SqlStore(Measured, Judged, Chained):
         name: str,
         output: dict[str, Any],
         seconds: float,
+        effect_id: str,
         *,
         envelopes: tuple[str, str, Iterable[Envelope]] | None = None,
         confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None,
@@ -186,6 +222,7 @@ class SqlStore(Measured, Judged, Chained):
             name: the stage.
             output: JSON, adopted when the pass is continued.
             seconds: how long it took.
+            effect_id: what it is the effect of.
             envelopes: (pack, occasion, results).
             confirmations: (pack, {task: (samples, passed)}).
             pack: (manifest, pass number or None for a base).
@@ -197,7 +234,9 @@ class SqlStore(Measured, Judged, Chained):
                 session.exec(select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)).all()
             )
             row = _stage_row(scope, name, attempt, json.dumps(output), None, seconds)
+            row.effect_id = effect_id
             session.add(row)
+            _end_stage(session, scope, name)
             if envelopes is not None:
                 digest, occasion, results = envelopes
                 session.add_all(_bench_row(digest, occasion, envelope) for envelope in results)
@@ -209,7 +248,7 @@ class SqlStore(Measured, Judged, Chained):
                 _add_pack(session, *pack)
             session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
             content = {"stage": name, "attempt": attempt, "seconds": seconds, "output": digest_text(row.output or "")}
-            append(session, row.at, "stage", scope, content)
+            append(session, row.at, "stage", scope, content | {"effect_id": effect_id})
 
     def advance(self, number: int, state: PassState, *, pack: str | None = None, reason: str | None = None) -> None:
         """Move a pass to its next state without a decision: a stage is done, or the world failed."""
@@ -219,7 +258,7 @@ class SqlStore(Measured, Judged, Chained):
             move(row, state)
             row.pack = pack or row.pack
             row.reason = reason if reason is not None else row.reason
-            if state == PassState.FAILED:
+            if state in (PassState.FAILED, PassState.SUPERSEDED):
                 row.feedback = Feedback(failed=True).model_dump_json()
             content = {"from": before, "to": state.value, "pack": row.pack, "reason": row.reason}
             append(session, utc_now(), "pass-moved", pass_scope(number), content)
@@ -230,10 +269,18 @@ def _end(session: Session, row: RunRow, reason: str) -> None:
     append(session, row.ended_at, "run-ended", f"run-{row.id}", {"reason": reason, "passes": row.passes_done})
 
 
+def _end_stage(session: Session, scope: str, name: str) -> None:
+    """Forget that a stage was begun: it has ended, well or not."""
+    begun = session.get(BegunRow, (scope, name))
+    if begun is not None:
+        session.delete(begun)
+
+
 def _pass_record(row: PassRow) -> PassRecord:
     content = row.model_dump()
     content["recipe"] = Recipe.model_validate_json(row.recipe)
     content["feedback"] = Feedback.model_validate_json(row.feedback) if row.feedback else None
+    content["contract"] = Contract.model_validate_json(row.contract) if row.contract else None
     return PassRecord.model_validate(content)
 
 

@@ -36,6 +36,7 @@ class PassRow(SQLModel, table=True):
     feedback: str | None = None
     started_at: str
     ended_at: str | None = None
+    contract: str | None = None
 
 
 class StageRow(SQLModel, table=True):
@@ -49,6 +50,17 @@ class StageRow(SQLModel, table=True):
     output: str | None = None
     error: str | None = None
     seconds: float
+    at: str
+    effect_id: str | None = None
+
+
+class BegunRow(SQLModel, table=True):
+    """A stage that was begun and has not ended; how often, which is how often its process died in it, and once more."""
+
+    __tablename__ = "begun"
+    scope: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    times: int
     at: str
 
 

@@ -39,7 +39,7 @@ def test_no_state_is_entered_twice(state: PassState) -> None:
 
 @pytest.mark.parametrize("state", GUARDED)
 def test_a_pass_that_is_not_live_can_end_at_any_time(state: PassState) -> None:
-    assert TRANSITIONS[state] >= {PassState.REJECTED, PassState.HELD, PassState.FAILED}
+    assert TRANSITIONS[state] >= {PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.SUPERSEDED}
 
 
 def test_a_live_pass_is_confirmed_or_reverted_and_nothing_else() -> None:
@@ -50,11 +50,12 @@ def test_only_a_packed_pass_becomes_live() -> None:
     assert [state for state in PassState if PassState.LIVE in TRANSITIONS[state]] == [PassState.PACKED]
 
 
-def test_exactly_five_states_are_final() -> None:
+def test_exactly_six_states_are_final() -> None:
     assert [state.value for state in PassState if state.is_finished] == [
         "CONFIRMED",
         "REVERTED",
         "REJECTED",
         "HELD",
         "FAILED",
+        "SUPERSEDED",
     ]

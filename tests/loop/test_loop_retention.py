@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import make_recipe
+from builders import make_contract, make_recipe
 from lineage import base_of, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
@@ -52,7 +52,7 @@ def test_each_kept_pack_has_its_reason(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
         base, one, two, three, live = five_versions(ins)
         assert reasons_to_keep(ins.store, [one], 1) == {live: "live", base: "base", one: "pinned", three: "was live"}
-        ins.store.begin_pass(make_recipe(), two, live)
+        ins.store.begin_pass(make_recipe(), two, live, make_contract())
         assert reasons_to_keep(ins.store, [], 0) == {live: "live", base: "base", two: "open pass 1"}
 
 

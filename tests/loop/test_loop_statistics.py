@@ -148,7 +148,7 @@ def test_a_bench_that_is_lost_beyond_doubt_ends_early_and_the_pass_is_refused(tm
     tasks = wide_world(gate=40)
     with small_theatre(tmp_path, forgets_the_gate, tasks=tasks, organ={"generate_batch_rows": 16}) as ins:
         standing = take_stock(ins)._replace(anchors=())
-        record = begin_pass(ins, make_recipe(), standing)
+        record = begin_pass(ins, make_recipe(), standing, ins.policy)
         forgot = True
         trial = run_trial(ins, record, standing, standing.live, ins.policy, {})
         assert trial.stopped

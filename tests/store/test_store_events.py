@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import make_decision, make_recipe
+from builders import make_contract, make_decision, make_recipe
 
 from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
+from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import PassState
 from autosurgeon.errors import StoreError
@@ -42,13 +43,16 @@ def test_a_new_workspace_has_an_empty_chain(store: SqlStore) -> None:
 
 def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
     killed, run = store.begin_run(3, None), store.begin_run(None, 1.5)
-    number = store.begin_pass(make_recipe(), "parent", "live")
+    number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
     store.advance(number, PassState.PLANNED)
+    store.begin_stage("pass-0001", "dataset")
     store.record_failure("pass-0001", "dataset", "disk", 1.0)
-    store.commit_stage("pass-0001", "dataset", {"rows": 3}, 2.0)
+    store.commit_stage("pass-0001", "dataset", {"rows": 3}, 2.0, "e")
     decision = make_decision("d-1", pass_number=number, evidence={"training.loss": 0.5})
     store.decide(decision, state=PassState.REJECTED)
     store.quarantine("b/0", "flaky", "ann", "2030-01-01T00:00:00+00:00")
+    store.keep_policy("digest", "{}")
+    store.pay_look(number, Alpha(look=1, spent=0.03, left=0.02))
     store.end_run(run, "passes")
     events = list(store.each_event())
     assert [(event.kind, event.subject) for event in events] == [
@@ -57,20 +61,24 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
         ("run-begun", f"run-{run}"),
         ("pass-begun", "pass-0001"),
         ("pass-moved", "pass-0001"),
+        ("stage-begun", "pass-0001"),
+        ("stage-failed", "pass-0001"),
         ("stage", "pass-0001"),
         ("decision", "d-1"),
         ("quarantine", "b/0"),
+        ("policy-kept", "digest"),
+        ("look-paid", "pass-0001"),
         ("run-ended", f"run-{run}"),
     ]
-    stage, decided = json.loads(events[5].payload), json.loads(events[6].payload)
-    assert stage == {"stage": "dataset", "attempt": 2, "seconds": 2, "output": digest_text('{"rows": 3}')}
+    stage, decided = json.loads(events[7].payload), json.loads(events[8].payload)
+    assert stage == {"stage": "dataset", "attempt": 2, "seconds": 2, "output": digest_text('{"rows": 3}')} | {"effect_id": "e"}
     assert decided == decision.record()
     assert breaks(store) == []
-    assert store.head() == Head(9, events[-1].hash)
+    assert store.head() == Head(13, events[-1].hash)
 
 
 def test_what_failed_leaves_no_event(store: SqlStore) -> None:
-    number = store.begin_pass(make_recipe(), "parent", "live")
+    number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
     with pytest.raises(StoreError):
         store.advance(number, PassState.LIVE)
     with pytest.raises(StoreError):
@@ -109,7 +117,10 @@ def test_a_workspace_from_before_the_chain_begins_it_with_the_digest_of_its_deci
         store.decide(make_decision(f"d-{number}"))
     store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE event")
+        for dropped in ("DROP TABLE event", "DROP TABLE begun"):
+            connection.execute(dropped)
+        connection.execute('ALTER TABLE "pass" DROP COLUMN contract')
+        connection.execute("ALTER TABLE stage DROP COLUMN effect_id")
         connection.execute("DROP TABLE alembic_version")
         connection.execute("PRAGMA user_version=2")
         records = [record for (record,) in connection.execute("SELECT record FROM decision ORDER BY seq")]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from builders import make_decision, make_envelope, make_recipe, make_results
+from builders import make_contract, make_decision, make_envelope, make_recipe, make_results
 from databases import Place, run_sql
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ def manifest(name: str) -> Manifest:
 
 
 def begin(store: SqlStore, *road: PassState) -> int:
-    number = store.begin_pass(make_recipe(), "parent", "live")
+    number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
     for state in road:
         store.advance(number, state)
     return number
@@ -29,8 +29,8 @@ def begin(store: SqlStore, *road: PassState) -> int:
 
 def test_a_new_pass_is_proposed_and_numbers_go_up(store: SqlStore) -> None:
     recipe = make_recipe(lr=1.23456789e-4, epochs=2)
-    assert store.begin_pass(recipe, "parent", "live") == 1
-    assert store.begin_pass(recipe, "parent", "live") == 2
+    assert store.begin_pass(recipe, "parent", "live", make_contract()) == 1
+    assert store.begin_pass(recipe, "parent", "live", make_contract()) == 2
     record = store.get_pass(1)
     assert (record.state, record.recipe, record.parent, record.live_before) == (
         PassState.PROPOSED,
@@ -135,7 +135,7 @@ def test_a_committed_stage_is_adopted_and_a_failed_one_is_not(store: SqlStore) -
     store.record_failure("pass-0001", "train", "CUDA out of memory", 3.0)
     assert store.stage_output("pass-0001", "train") is None
     assert store.failed_attempts("pass-0001", "train") == 1
-    store.commit_stage("pass-0001", "train", {"adapter": "a", "loss": 0.5}, 9.0)
+    store.commit_stage("pass-0001", "train", {"adapter": "a", "loss": 0.5}, 9.0, "e")
     assert store.stage_output("pass-0001", "train") == {"adapter": "a", "loss": 0.5}
     assert store.stage_output("pass-0002", "train") is None
     assert [(s.attempt, s.error, s.seconds) for s in store.stages("pass-0001")] == [
@@ -151,12 +151,13 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
         "bench",
         {},
         1.0,
+        "e",
         envelopes=("p", "bench", results),
         confirmations=("p", {"b/0": (4, 3)}),
         pack=(manifest("p"), 1),
     )
     with pytest.raises(StoreError):
-        store.commit_stage("s2", "bench", {}, 1.0, envelopes=("p", "bench", results), pack=(manifest("q"), 2))
+        store.commit_stage("s2", "bench", {}, 1.0, "e", envelopes=("p", "bench", results), pack=(manifest("q"), 2))
     assert store.stage_output("s2", "bench") is None
     assert store.envelopes("p") == {envelope.task_id: envelope for envelope in results}
     assert store.confirmations("p") == {"b/0": (4, 3)}
@@ -165,8 +166,8 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
 
 def test_the_newest_result_of_a_task_is_its_record_over_all_occasions(store: SqlStore) -> None:
     first, second = make_envelope(passed=True), make_envelope(passed=False)
-    store.commit_stage("s", "bench", {}, 1.0, envelopes=("p", "bench", [first]))
-    store.commit_stage("s", "watch", {}, 1.0, envelopes=("p", "watch", [second]))
+    store.commit_stage("s", "bench", {}, 1.0, "e", envelopes=("p", "bench", [first]))
+    store.commit_stage("s", "watch", {}, 1.0, "e", envelopes=("p", "watch", [second]))
     assert store.envelopes("p") == {"b/0": second}
     assert store.envelopes("p", "bench") == {"b/0": first}
     assert store.envelopes("q") == {}
@@ -174,7 +175,7 @@ def test_the_newest_result_of_a_task_is_its_record_over_all_occasions(store: Sql
 
 def test_a_pack_that_two_recipes_made_keeps_its_first_name(store: SqlStore) -> None:
     for number in (1, 2):
-        store.commit_stage(f"pass-{number}", "pack", {}, 1.0, pack=(manifest("p"), number))
+        store.commit_stage(f"pass-{number}", "pack", {}, 1.0, "e", pack=(manifest("p"), number))
     assert [number for _, number, _ in store.packs()] == [1]
 
 
@@ -259,3 +260,27 @@ def test_decisions_can_be_read_one_at_a_time_and_by_id(store: SqlStore) -> None:
     assert store.decision("d-1").decision_id == "d-1"
     with pytest.raises(UserError, match="no such decision"):
         store.decision("d-9")
+
+
+def test_a_stage_that_was_run_again_has_its_last_output(store: SqlStore) -> None:
+    store.commit_stage("s", "train", {"adapter": "a"}, 1.0, "e")
+    store.commit_stage("s", "train", {"adapter": "b"}, 1.0, "f")
+    assert store.effect("s", "train") == ("f", {"adapter": "b"})
+    assert store.stage_output("s", "train") == {"adapter": "b"}
+
+
+def test_the_begins_of_a_stage_that_never_end_are_counted_until_it_ends(store: SqlStore) -> None:
+    assert [store.begin_stage("s", "train") for _ in range(3)] == [0, 1, 2]
+    assert store.begin_stage("s", "smoke") == store.begin_stage("s2", "train") == 0
+    store.record_failure("s", "train", "CUDA out of memory", 3.0)
+    assert store.begin_stage("s", "train") == 0
+    store.commit_stage("s", "train", {}, 1.0, "e")
+    assert store.begin_stage("s", "train") == 0
+    store.put_off_stage("s", "train")
+    assert store.begin_stage("s", "train") == 0
+
+
+def test_a_pass_keeps_what_it_was_begun_under(store: SqlStore) -> None:
+    contract = make_contract(policy="strict")
+    number = store.begin_pass(make_recipe(), "parent", "live", contract)
+    assert store.get_pass(number).contract == contract

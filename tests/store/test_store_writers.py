@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from builders import make_decision, make_recipe
+from builders import make_contract, make_decision, make_recipe
 from databases import Place
 
 from autosurgeon.core.decision import Alpha
@@ -38,7 +38,7 @@ def at_once(place: Place, work: Callable[[SqlStore, int], object]) -> list[objec
 
 
 def test_passes_are_numbered_without_gaps_and_without_twins(store: SqlStore, place: Place) -> None:
-    found = at_once(place, lambda mine, _: mine.begin_pass(make_recipe(), "parent", "live"))
+    found = at_once(place, lambda mine, _: mine.begin_pass(make_recipe(), "parent", "live", make_contract()))
     assert sorted(map(str, found)) == sorted(str(number) for number in range(1, WRITERS * TIMES + 1))
 
 
@@ -68,7 +68,9 @@ def test_a_policy_that_all_keep_is_kept_once(store: SqlStore, place: Place) -> N
 
 def test_a_writer_waits_for_the_other_before_it_reads(store: SqlStore, place: Place) -> None:
     order: list[str] = []
-    second = threading.Thread(target=lambda: order.append(f"pass {store.begin_pass(make_recipe(), 'p', 'l')}"))
+    second = threading.Thread(
+        target=lambda: order.append(f"pass {store.begin_pass(make_recipe(), 'p', 'l', make_contract())}")
+    )
     with transaction(store._engine):
         second.start()
         second.join(0.3)
@@ -93,7 +95,7 @@ def test_one_loop_works_on_a_database(url: str) -> None:
     with store.sole_loop():
         with pytest.raises(WorkspaceError, match="another loop works on this database"), other.sole_loop():
             pytest.fail("held twice")
-        assert other.begin_pass(make_recipe(), "parent", "live") == 1
+        assert other.begin_pass(make_recipe(), "parent", "live", make_contract()) == 1
     with other.sole_loop():
         pass
     store.close()
