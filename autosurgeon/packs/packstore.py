@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Lineage, Manifest, PackedFile
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
 from autosurgeon.packs.checkpoint import stage_checkpoint
@@ -27,8 +28,10 @@ TRASH = "trash"
 class PackStore:
     """Packs below one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, beat: Beat = no_beat) -> None:
+        """Keep packs in `root`; `beat` is called while large files are copied and read."""
         self._root = root
+        self._beat = beat
         make_folder(root)
 
     def sweep(self) -> None:
@@ -44,7 +47,7 @@ class PackStore:
         """Make a base checkpoint a pack, the first of its line."""
         staged = self._root / STAGING / f"import-{os.getpid()}"
         shutil.rmtree(staged, ignore_errors=True)
-        stage_checkpoint(source, staged)
+        stage_checkpoint(source, staged, self._beat)
         return self.commit(staged, Lineage())
 
     def commit(self, folder: Path, lineage: Lineage) -> Manifest:
@@ -65,10 +68,10 @@ class PackStore:
             if not file.is_file() or file.is_symlink():
                 raise PackError("a pack holds plain files only", got=file.name, where=folder)
             flush(file)
-            files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
+            files[file.name] = PackedFile(sha256=hash_file(file, self._beat), bytes=file.stat().st_size)
         manifest = Manifest(files=files, lineage=lineage)
         write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
-        _check(folder, manifest)
+        _check(folder, manifest, self._beat)
         target = self.path(manifest.digest)
         if target.exists():
             with contextlib.suppress(PackError):
@@ -125,7 +128,7 @@ class PackStore:
         if not self.has_weights(digest):
             raise PackError("a pack's weights are gone", got=digest[:12], where=self.path(digest))
         try:
-            _check(self.path(digest), manifest)
+            _check(self.path(digest), manifest, self._beat)
         except OSError as error:
             # A bad sector is damage like any other.
             raise PackError("a pack cannot be read", got=error.strerror, where=self.path(digest)) from error
@@ -148,7 +151,7 @@ class PackStore:
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
 
 
-def _check(folder: Path, manifest: Manifest) -> None:
+def _check(folder: Path, manifest: Manifest, beat: Beat) -> None:
     """Hold a folder's every byte against a manifest; PackError names the first file that differs."""
     for name, packed in manifest.files.items():
         path = folder / name
@@ -158,7 +161,7 @@ def _check(folder: Path, manifest: Manifest) -> None:
             raise PackError(
                 "a pack's file is damaged", got=f"{path.stat().st_size} bytes", wanted=f"{packed.bytes}", where=path
             )
-        if (found := hash_file(path)) != packed.sha256:
+        if (found := hash_file(path, beat)) != packed.sha256:
             raise PackError("a pack's file is damaged", got=found[:12], wanted=packed.sha256[:12], where=path)
     extra = {file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST_FILE}
     if extra:
