@@ -14,14 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from notified import Manager
+from theatre import learns_everything, small_theatre
 from typer.testing import CliRunner
 
 from autosurgeon.cli.main import app
+from autosurgeon.cli.run import BRAKED
+from autosurgeon.cli.run import _loop as end_of_loop
 from autosurgeon.cli.unit import quoted
-from autosurgeon.errors import UserError
+from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.value import Value
+from autosurgeon.errors import CapsuleError, UserError
 
 STRANGE = "a night's work 100% $HOME"
 
@@ -95,6 +101,17 @@ def test_a_restart_is_tried_only_where_it_can_help(workspace: Path) -> None:
     slowest_s = int(value(unit, "WatchdogSec")) + int(value(unit, "RestartSec"))
     starts, interval_s = int(value(unit, "StartLimitBurst")), int(value(unit, "StartLimitIntervalSec"))
     assert starts * slowest_s < interval_s, "a loop that hangs at every start ends all the same"
+
+
+def test_a_run_that_a_brake_ended_has_the_exit_code_that_no_service_restarts(tmp_path: Path) -> None:
+    def no_training(job: Value) -> None:
+        if isinstance(job, TrainJob):
+            raise CapsuleError("memory", "17.0 GiB resident")
+
+    with small_theatre(tmp_path, learns_everything, before=no_training, passes=10) as ins:
+        with pytest.raises(typer.Exit) as ended:
+            end_of_loop(ins)
+        assert ended.value.exit_code == BRAKED == 5
 
 
 def test_a_workspace_that_is_seen_through_tmp_gets_no_other_tmp(workspace: Path) -> None:
