@@ -122,6 +122,15 @@ def test_a_workspace_that_is_seen_through_tmp_gets_no_other_tmp(workspace: Path)
     assert "/tmp" in words(value(unit, "ReadWritePaths"))
 
 
+def test_the_stanza_names_the_log_that_grows_and_its_owner(workspace: Path) -> None:
+    done = CliRunner().invoke(app, ["service", "print", "-w", str(workspace), "--user", "root", "--logrotate"])
+    assert f'"{workspace / "logs" / "operations.jsonl"}" {{' in done.stdout
+    assert "    su root " in done.stdout
+    assert "copytruncate" not in done.stdout
+    other = CliRunner().invoke(app, ["service", "print", "-w", str(workspace), "--user", "no-such-user", "--logrotate"])
+    assert "there is no such user here" in str(other.exception)
+
+
 def test_variables_that_the_service_will_not_have_are_named_without_their_values(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
