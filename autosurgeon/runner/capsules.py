@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Outcome, Result
-from autosurgeon.core.ports import OnProgress
+from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.failpoints import reach
@@ -27,10 +27,12 @@ MAX_OUTCOME_BYTES = 1 << 20
 class Capsules:
     """Runs capsules one at a time; close it to end the warm server."""
 
-    def __init__(self, settings: CapsuleSettings, home: Path) -> None:
+    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat) -> None:
+        """Keep the warm server's files in `home`; `beat` is called while a capsule is within its limits."""
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
+        self._beat = beat
         self._server: WarmServer | None = None
 
     def warm_up(self) -> None:
@@ -79,6 +81,7 @@ class Capsules:
         limit_bytes = self._settings.memory_gib * 2**30
         reader = _ProgressReader(workdir / PROGRESS_FILE)
         while (code := capsule.wait(POLL_S)) is None:
+            self._beat()
             if on_progress is not None and (latest := reader.latest()) is not None:
                 on_progress(*latest)
             resident = _resident_bytes(capsule.pid)

@@ -172,3 +172,12 @@ def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path:
         assert isinstance(runner.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
     finally:
         runner.close()
+
+
+def test_the_loop_beats_while_a_capsule_is_within_its_limits(tmp_path: Path) -> None:
+    beats: list[float] = []
+    settings = CapsuleSettings(warm=False, wall_s=2)
+    waits = Capsules(settings, tmp_path / "home", lambda: beats.append(time.monotonic()))
+    with pytest.raises(CapsuleError, match="no end after 2 s"):
+        waits.run(endless_job(tmp_path), tmp_path / "work")
+    assert len(beats) > 5
