@@ -18,16 +18,17 @@ def verb(job, workdir):
 {body}
 
 door.verb_of = lambda name: verb
+{first}
 sys.exit(door.main(sys.argv[3:]))
 """
 
 
-def interpreter(folder: Path, body: str, *, before: str = "") -> str:
-    """One whose every verb has this body, with `job` and `workdir`; `before` is shell, run before the interpreter."""
+def interpreter(folder: Path, body: str, *, first: str = "") -> str:
+    """One whose every verb has this body, with `job` and `workdir`; `first` is run in the keeper, before it serves."""
     folder.mkdir(parents=True, exist_ok=True)
     program, script = folder / "door.py", folder / "python"
-    program.write_text(DOOR.format(body=textwrap.indent(textwrap.dedent(body), "    ")), encoding="utf-8")
-    script.write_text(f'#!/bin/sh\n{before}\nexec {sys.executable} {program} "$@"\n', encoding="utf-8")
+    program.write_text(DOOR.format(body=textwrap.indent(textwrap.dedent(body), "    "), first=first), encoding="utf-8")
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return str(script)
 

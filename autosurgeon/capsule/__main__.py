@@ -85,7 +85,7 @@ def load_stack() -> None:
 def main(arguments: list[str]) -> int:
     """The program."""
     if arguments[:1] == ["--serve"] and arguments[1:] in ([], ["--cold"]):
-        return serve(load_stack if arguments == ["--serve"] else lambda: None, run_job)
+        serve(load_stack if arguments == ["--serve"] else lambda: None, run_job)
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write("usage: python -m autosurgeon.capsule JOB.json | --serve [--cold]\n")
         return EXIT_USER

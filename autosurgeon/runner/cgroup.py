@@ -35,7 +35,8 @@ def own_cgroup(proc: Path = PROC) -> Path | None:
 
 def make_cgroup(own: Path | None) -> Path | None:
     """A new empty group below `own`; None where there is none, it may not be made, or the kernel cannot kill one."""
-    if own is None:
+    # Whoever moves a process between two groups has to be allowed to write to what is above both.
+    if own is None or not os.access(own / "cgroup.procs", os.W_OK):
         return None
     try:
         group = Path(tempfile.mkdtemp(prefix=f"autosurgeon-{os.getpid()}-", dir=own))

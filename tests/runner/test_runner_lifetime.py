@@ -90,6 +90,15 @@ def test_nothing_outlives_a_loop_that_is_killed(tmp_path: Path, then: str, warm:
     assert still_running(pids, within_s=10) == []
 
 
+def test_a_keeper_that_still_loads_the_stack_dies_with_its_loop(tmp_path: Path) -> None:
+    first = "door.load_stack = lambda: (open('pids', 'w').write(f'{os.getpid()}\\n'), time.sleep(600))"
+    loop = loop_process(tmp_path, interpreter(tmp_path, SLEEPS, first=first), warm=True, cgroup=False)
+    pids = written_pids(tmp_path / "home" / "pids", 1)
+    loop.kill()
+    loop.wait()
+    assert still_running(pids, within_s=10) == []
+
+
 @needs_cgroup
 def test_a_killed_loop_leaves_no_cgroup_behind(tmp_path: Path) -> None:
     loop = loop_process(tmp_path, interpreter(tmp_path, OFFSPRING + SLEEPS), warm=True, cgroup=True)

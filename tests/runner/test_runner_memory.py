@@ -23,8 +23,8 @@ JOB = MergeJob(base=Path("nowhere"), adapter=Path("nowhere"))
 TAKES = "b'x' * (300 << 20)"
 
 
-def cause_of(tmp_path: Path, body: str, *, before: str = "", memory_gib: float = 16) -> CapsuleError:
-    python = interpreter(tmp_path, body, before=before)
+def cause_of(tmp_path: Path, body: str, *, memory_gib: float = 16) -> CapsuleError:
+    python = interpreter(tmp_path, body)
     runner = Capsules(CapsuleSettings(warm=False, python=python, memory_gib=memory_gib), tmp_path / "home")
     with pytest.raises(CapsuleError) as caught:
         runner.run(JOB, tmp_path / "work")
