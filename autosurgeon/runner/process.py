@@ -78,7 +78,8 @@ class Keeper:
         try:
             answer = self.answer(START_TIMEOUT_S)
         except CapsuleError as error:
-            if self._process.wait() > 0:  # it ended by itself; a signal would be the world's doing
+            # It ended by itself; a signal would be the world's doing.
+            if self._ended(REAP_S) and self._process.returncode > 0:
                 last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 raise UserError(
                     "the capsule's interpreter cannot load the torch stack; `autosurgeon doctor` says what is missing",
