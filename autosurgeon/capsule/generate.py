@@ -17,7 +17,7 @@ from peft import PeftModel
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
-from autosurgeon.capsule.workdir import Progress, read_jsonl, write_whole
+from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.errors import PackError
@@ -69,6 +69,18 @@ class FunctionEnd(StoppingCriteria):  # type: ignore[misc]  # transformers is no
         return flags
 
 
+class Heartbeat(StoppingCriteria):  # type: ignore[misc]  # as above
+    """Ends nothing; tells the runner of every token, since a batch of long answers may take many minutes."""
+
+    def __init__(self, workdir: Path) -> None:
+        self._workdir = workdir
+
+    def __call__(self, input_ids: torch.LongTensor, scores: Any, **kwargs: Any) -> Any:
+        """One flag a row."""
+        beat(self._workdir)
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
 def _open(job: GenerateJob) -> tuple[Any, Any]:
     model, tokenizer = open_model(job.model), open_tokenizer(job.model)
     if job.adapter is not None:
@@ -78,7 +90,9 @@ def _open(job: GenerateJob) -> tuple[Any, Any]:
     return model.eval(), tokenizer
 
 
-def _complete(job: GenerateJob, model: Any, tokenizer: Any, batch: list[Prompt]) -> tuple[list[str], int]:
+def _complete(
+    job: GenerateJob, model: Any, tokenizer: Any, batch: list[Prompt], workdir: Path
+) -> tuple[list[str], int]:
     """The completions of one batch, `samples` in a row for each prompt, and how many tokens they took."""
     encoded = tokenizer([prompt.text for prompt in batch], return_tensors="pt", padding=True)
     ids, mask = encoded["input_ids"].to(model.device), encoded["attention_mask"].to(model.device)
@@ -91,7 +105,7 @@ def _complete(job: GenerateJob, model: Any, tokenizer: Any, batch: list[Prompt])
         num_return_sequences=job.samples,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
-        stopping_criteria=StoppingCriteriaList([FunctionEnd(tokenizer, ids.shape[1], stops)]),
+        stopping_criteria=StoppingCriteriaList([FunctionEnd(tokenizer, ids.shape[1], stops), Heartbeat(workdir)]),
         **(sampling if job.temperature > 0 else {"do_sample": False}),
     )[:, ids.shape[1] :]
     tokens = int((output != tokenizer.pad_token_id).sum())
@@ -122,13 +136,14 @@ def generate(job: GenerateJob, workdir: Path) -> GenerateResult:
         for order, row in enumerate(read_jsonl(job.prompts))
     ]
     model, tokenizer = _open(job)
+    beat(workdir)
     torch.manual_seed(job.seed)
     by_length = sorted(prompts, key=lambda prompt: (len(prompt.text), prompt.order))
     lines: dict[tuple[int, int], str] = {}
     total_tokens, progress = 0, Progress(workdir, len(prompts))
     for start in range(0, len(by_length), job.batch_rows):
         batch = by_length[start : start + job.batch_rows]
-        texts, tokens = _complete(job, model, tokenizer, batch)
+        texts, tokens = _complete(job, model, tokenizer, batch, workdir)
         total_tokens += tokens
         for index, text in enumerate(texts):
             prompt, sample = batch[index // job.samples], index % job.samples

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autosurgeon.bench.formats.read import read_tasks
+from autosurgeon.capsule.checkpoint import open_tokenizer
 from autosurgeon.capsule.generate import cut, generate
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
@@ -55,6 +56,15 @@ def test_the_layout_of_batches_is_in_the_fingerprint(tmp_path: Path) -> None:
         job = GenerateJob(model=BASE, prompts=tmp_path / "p.jsonl", max_new_tokens=2, batch_rows=batch_rows)
         prints.add(generate(job, tmp_path).fingerprint)
     assert len(prints) == 2
+
+
+def test_the_heart_beats_at_every_token_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[Path] = []
+    monkeypatch.setattr("autosurgeon.capsule.generate.beat", beats.append)
+    tokenizer = open_tokenizer(BASE)
+    longest = max(len(tokenizer(text)["input_ids"]) for text in completions(tmp_path).values())
+    assert len(beats) >= longest > 8
+    assert set(beats) == {tmp_path}
 
 
 @pytest.mark.parametrize(
