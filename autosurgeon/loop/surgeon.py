@@ -102,7 +102,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     ins.reporter.pass_started(record.number, record.recipe)
     if not record.state.is_finished:  # it may lack nothing but its report
         Surgery(ins, record, standing, policy).operate()
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)
     return ended
