@@ -239,6 +239,8 @@ def tamper_decisions(workspace: Workspace, rng: random.Random) -> tuple[str, set
             column = "record" if change == "record" else rng.choice(["decision_id", "action", "at"])
             statement = f"SELECT {column} FROM decision WHERE decision_id = ?"
             value: object = with_other_byte(connection.execute(statement, (one.subject,)).fetchone()[0], rng)
+            if column == "decision_id":  # another byte might make it the name of another row, which SQL refuses
+                value = f"{value}~"
             if change == "column" and rng.random() < 0.5:
                 column, value = rng.choice([("pass_number", 99), ("phase", "smoke"), ("verdict", "ACCEPT")])
             connection.execute(f"UPDATE decision SET {column} = ? WHERE decision_id = ?", (value, one.subject))
