@@ -6,6 +6,7 @@ goes from PACKED to LIVE at once.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -57,3 +58,9 @@ REOPENINGS: dict[PassState, set[PassState]] = {
 def pass_scope(number: int) -> str:
     """A pass, as its stages and events name it."""
     return f"pass-{number:04d}"
+
+
+def number_of(scope: str) -> int | None:
+    """The pass that a scope is of; None for any other scope."""
+    found = re.fullmatch(r"pass-(\d{4,})", scope)
+    return int(found[1]) if found else None

@@ -11,7 +11,7 @@ from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
-from autosurgeon.loop.report import Sources, write_pass_report
+from autosurgeon.loop.report import sources_of, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
@@ -77,11 +77,17 @@ def _one_pass(ins: Instruments) -> PassRecord:
         nonlocal begun
         left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
         standing = take_stock(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing)
+        record = left_open or begin_pass(ins, propose_next(ins), standing)
         begun = record.number
         return finish_pass(ins, record, standing, ins.policy)
 
     return despite_full_disk(ins, go_on)
+
+
+def propose_next(ins: Instruments) -> Recipe:
+    """The next recipe, from what is stored and from nothing else; of a long history the proposer is told a part."""
+    search = ins.settings.search
+    return ins.proposer.propose(ins.store.remembered_passes(search.remembered_newest, search.remembered_best))
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
@@ -102,7 +108,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     ins.reporter.pass_started(record.number, record.recipe)
     if not record.state.is_finished:  # it may lack nothing but its report
         Surgery(ins, record, standing, policy).operate()
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    write_pass_report(sources_of(ins), record.number)
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)
     return ended
