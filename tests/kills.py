@@ -34,6 +34,8 @@ class Ended(NamedTuple):
     left: list[str]
     """Command lines of processes that outlived it."""
     output: str
+    injected: bool
+    """Whether strace came to make a call fail."""
 
 
 class Nights:
@@ -70,10 +72,11 @@ class Nights:
         scenario: str = "story",
         fail: str | None = None,
         kill_after: float | None = None,
+        inject: str | None = None,
     ) -> Ended:
-        """One start of the loop on a workspace, to its end or its death."""
+        """One start of the loop on a workspace, to its end or its death; `inject` is what strace does to it."""
         arguments = [str(root), "--passes", str(passes), "--scenario", RUN_AS.get(scenario, scenario)]
-        return self._ask(root, arguments, fail=fail, kill_after=kill_after)
+        return self._ask(root, arguments, fail=fail, kill_after=kill_after, inject=inject)
 
     def _ask(self, root: Path, arguments: list[str], **how: Any) -> Ended:
         output = self.folder / f"{root.name}.out"
@@ -84,7 +87,9 @@ class Nights:
         self.runs += 1
         self.killed += answer["status"] == -9
         said = output.read_text(errors="replace") if output.exists() else ""
-        ended = Ended(answer["status"], answer["hung"], answer["left"], said)
+        traced = Path(f"{output}.strace")
+        injected = how.get("inject") is not None and "(INJECTED)" in traced.read_text(errors="replace")
+        ended = Ended(answer["status"], answer["hung"], answer["left"], said, injected)
         assert not ended.left, f"I6: {ended.left}"
         return ended
 

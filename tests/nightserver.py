@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from night import main
 from autosurgeon.failpoints import VARIABLE
 
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PTRACER = 0x59616D61
 PATIENCE_S = 120.0
 ORPHANS_S = 5.0
 
@@ -52,6 +54,7 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
     pid = os.fork()
     if pid == 0:
         _forked(asked, hung)
+    tracer = _attach(pid, asked)
     after = asked.get("kill_after")
     status = None
     while status is None:
@@ -64,7 +67,25 @@ def _run(asked: dict[str, Any]) -> dict[str, Any]:
         if status is None:
             time.sleep(0.002)
     seconds = time.monotonic() - began
+    if tracer is not None:
+        tracer.wait()
     return {"status": status, "seconds": seconds, "hung": hung.exists(), "left": _orphans()}
+
+
+def _attach(pid: int, asked: dict[str, Any]) -> subprocess.Popen[bytes] | None:
+    """strace on the night's main thread, where the request wants a system call to fail."""
+    if not asked.get("inject"):
+        return None
+    call = asked["inject"].partition(":")[0]
+    inject = ["-e", f"trace={call}", "-e", f"inject={asked['inject']}"]
+    return subprocess.Popen(["strace", "-q", "-o", asked["output"] + ".strace", *inject, "-p", str(pid)])
+
+
+def _await_tracer() -> None:
+    """Wait until strace has come; any process may trace this one."""
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+        time.sleep(0.01)
 
 
 def _forked(asked: dict[str, Any], hung: Path) -> None:
@@ -76,6 +97,8 @@ def _forked(asked: dict[str, Any], hung: Path) -> None:
     os.environ.pop(VARIABLE, None)
     if asked.get("fail"):
         os.environ[VARIABLE] = asked["fail"]
+    if asked.get("inject"):
+        _await_tracer()
     code = _night([*asked["arguments"], "--hung", str(hung)])
     sys.stdout.flush()
     sys.stderr.flush()
