@@ -184,7 +184,7 @@ def _check_effects(where: Place, opened: SqlStore, reference: State) -> None:
 
 def _rows(where: Place, columns: str, table: str, condition: str = "1 = 1") -> list[tuple[Any, ...]]:
     rows = run_sql(where, f"SELECT {columns} FROM {table} WHERE {condition}")
-    return sorted((tuple(map(str, row)) for row in rows))
+    return sorted(tuple(map(str, row)) for row in rows)
 
 
 def _decision(record: dict[str, Any]) -> Any:

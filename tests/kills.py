@@ -73,9 +73,11 @@ class Nights:
         fail: str | None = None,
         kill_after: float | None = None,
         inject: str | None = None,
+        store: str | None = None,
     ) -> Ended:
         """One start of the loop on a workspace, to its end or its death; `inject` is what strace does to it."""
         arguments = [str(root), "--passes", str(passes), "--scenario", RUN_AS.get(scenario, scenario)]
+        arguments += ["--store", store] if store else []
         return self._ask(root, arguments, fail=fail, kill_after=kill_after, inject=inject)
 
     def _ask(self, root: Path, arguments: list[str], **how: Any) -> Ended:

@@ -41,9 +41,8 @@ def serve() -> None:
 
 def _warm_up() -> None:
     """A night of our own: what the program imports and builds only when a command needs it."""
-    with tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(sys.stderr):
-            assert _night([folder, "--passes", "1"]) == 0
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        assert _night([folder, "--passes", "1"]) == 0
     gc.freeze()
 
 

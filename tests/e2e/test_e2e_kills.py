@@ -25,7 +25,9 @@ def start(workspace: Path, fail: str = "") -> subprocess.Popen[bytes]:
     output = (workspace.parent / f"{workspace.name}.out").open("ab")
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     with output:
-        return subprocess.Popen(command, stdout=output, stderr=output, env=environment | ({VARIABLE: fail} if fail else {}))
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment | ({VARIABLE: fail} if fail else {})
+        )
 
 
 def nobody_is_left(workspace: Path) -> None:
