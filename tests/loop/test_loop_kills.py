@@ -87,6 +87,7 @@ def test_a_failpoint_fails_at_each_of_its_passages_and_the_next_start_ends_as_if
         nights.recovered(root, passes, nights.looked_at(root), begun, scenario)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_at_one_failpoint_after_another_ends_each_start_with_a_code_of_its_own(
     nights: Nights,
 ) -> None:
@@ -106,13 +107,14 @@ def test_a_disk_that_fails_at_one_failpoint_after_another_ends_each_start_with_a
         nights.recovered(root, PASSES, heads, 3)
 
 
-@pytest.mark.parametrize("action", ["enospc", "hang"])
-@pytest.mark.parametrize("name", ["stage-worked", "transaction-written"])
+@pytest.mark.parametrize(
+    ("name", "action"), [("stage-worked", "eio"), ("transaction-written", "enospc"), ("judged", "hang")]
+)
 def test_a_disk_that_fails_or_fills_and_a_loop_that_hangs_cost_nothing_but_time(
     nights: Nights, name: str, action: str
 ) -> None:
     root = nights.workspace(3)
-    ended = nights.run(root, PASSES, fail=f"{name}:{action}:5")
+    ended = nights.run(root, PASSES, fail=f"{name}:{action}:3")
     assert ended.status in ENDS[action], ended.output
     assert "Traceback" not in ended.output
     nights.recovered(root, PASSES, nights.looked_at(root), 3)
