@@ -45,49 +45,88 @@ def postgres_binaries() -> Path | None:
     return path.resolve().parent if path else None
 
 
+class PostgresServer:
+    """A server with a folder of its own; it can be killed, and started again on what it left."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._binaries, self._folder = binaries, folder
+        self.url = f"postgresql+psycopg://postgres:s3cret@/postgres?host={folder}"
+        who: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        self._quiet: dict[str, Any] = {
+            "cwd": folder,
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            **who,
+        }
+        arguments = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        subprocess.run([binaries / "initdb", "-D", folder / "data", *arguments], check=True, **self._quiet)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command: list[Path | str] = [
+            self._binaries / "postgres",
+            "-D",
+            self._folder / "data",
+            "-k",
+            self._folder,
+            "-h",
+            "",
+            "-F",
+        ]
+        self._server = subprocess.Popen(command, **self._quiet)
+        ready: list[Path | str] = [self._binaries / "pg_isready", "-q", "-h", self._folder]
+        limit = time.monotonic() + 60
+        while subprocess.run(ready, check=False, **self._quiet).returncode != 0:
+            assert self._server.poll() is None and time.monotonic() < limit, "the PostgreSQL server did not start"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill the server and each of its processes at once, as a crash of the machine would."""
+        pid = self._server.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for victim in (pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        self._server.wait(60)
+        limit = time.monotonic() + 60
+        while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < limit:
+            time.sleep(0.01)  # whoever starts the next one needs their shared memory to be let go of
+
+    def stop(self) -> None:
+        """Immediate shutdown: nothing in there is worth a checkpoint."""
+        self._server.send_signal(signal.SIGQUIT)
+        self._server.wait(60)
+
+
 @contextlib.contextmanager
-def postgres_server() -> Iterator[str]:
-    """The URL of a database; its server answers at a socket in a folder of its own, and skips where there is none."""
+def postgres_cluster() -> Iterator[PostgresServer]:
+    """A server that answers at a socket in a folder of its own; it skips where there is none."""
     binaries = postgres_binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: Debian's package `postgresql` has initdb and postgres")
     pytest.importorskip("psycopg", reason="no psycopg here: pip install 'autosurgeon[postgres]'")
     # Not pytest's own folder: the path of a socket is short, and an unprivileged user has to get there.
     folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    who: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-    data = folder / "data"
-    quiet: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **who}
-    initdb: list[Path | str] = [
-        binaries / "initdb",
-        "-D",
-        data,
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "-N",
-    ]
-    subprocess.run(initdb, check=True, **quiet)
-    server = subprocess.Popen([binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-F"], **quiet)
     try:
-        ready: list[Path | str] = [binaries / "pg_isready", "-q", "-h", folder]
-        limit = time.monotonic() + 60
-        while subprocess.run(ready, check=False, **quiet).returncode != 0:
-            assert server.poll() is None and time.monotonic() < limit, "the PostgreSQL server did not start"
-            time.sleep(0.05)
-        yield f"postgresql+psycopg://postgres:s3cret@/postgres?host={folder}"
+        server = PostgresServer(binaries, folder)
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
-        # Immediate shutdown: nothing in there is worth a checkpoint.
-        server.send_signal(signal.SIGQUIT)
-        server.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def postgres_server() -> Iterator[str]:
+    """The URL of a database on a server of its own."""
+    with postgres_cluster() as server:
+        yield server.url
 
 
 def empty_database(url: str) -> None:

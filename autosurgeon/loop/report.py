@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import structlog
 
@@ -25,6 +26,7 @@ from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
 from autosurgeon.loop.cost import spent_on
+from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.packs.files import write_whole
@@ -57,17 +59,34 @@ def sources_of(ins: Instruments) -> Sources:
     return Sources(ins.store, ins.workspace, ins.tasks, ins.settings.search, ins.settings.audit.mask)
 
 
+FORMS: tuple[Literal["md", "html"], ...] = ("md", "html")
+
+
 def write_pass_report(sources: Sources, number: int) -> None:
-    """Write a pass's report into `reports/`, as Markdown and as HTML; a report is no reason to fail a pass."""
+    """Write a pass's report into `reports/`, as Markdown and as HTML; a report is no reason to fail a pass.
+
+    A disk that fails or is full is told as everywhere: OSError.
+    """
     try:
         report, folder = read_pass_report(sources, number), sources.workspace.reports
         folder.mkdir(parents=True, exist_ok=True)
-        for form in ("md", "html"):
+        for form in FORMS:
             write_whole(folder / f"{pass_scope(number)}.{form}", render_pass(report, form))
     except DurabilityError:
         raise  # a disk that does not take a report does not take the next pack either
     except Exception as error:  # whatever it is, the pass has ended, and its decisions are in the store
+        if isinstance(error, OSError) and error.errno in (errno.EIO, *FULL):
+            raise
         structlog.get_logger().warning("report_failed", number=number, error=f"{type(error).__name__}: {error}")
+
+
+def write_missing_report(sources: Sources) -> None:
+    """Write the last pass's report, if a crash came between the pass's end and its report."""
+    last = sources.store.last_passes(1)
+    for record in last:
+        files = [sources.workspace.reports / f"{pass_scope(record.number)}.{form}" for form in FORMS]
+        if record.state.is_finished and not all(file.is_file() for file in files):
+            write_pass_report(sources, record.number)
 
 
 def read_pass_report(sources: Sources, number: int) -> PassReport:

@@ -13,7 +13,7 @@ from autosurgeon.loop.contract import contract_of, policy_of, supersede
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
-from autosurgeon.loop.report import sources_of, write_pass_report
+from autosurgeon.loop.report import sources_of, write_missing_report, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
@@ -55,6 +55,7 @@ def open_theatre(ins: Instruments) -> None:
     check_packs(ins)
     reach("packs-checked")
     rebuild_projections(ins, anew=True)
+    write_missing_report(sources_of(ins))
     ins.capsules.warm_up()
 
 
@@ -73,7 +74,7 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
             return "gate"
         # A pass may have failed of a pack that is damaged, which is no fault of the next one.
         if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
-            check_packs(ins)
+            despite_full_disk(ins, lambda: check_packs(ins))
     return reason
 
 

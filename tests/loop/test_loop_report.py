@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 from datetime import UTC, datetime, timedelta
@@ -194,3 +195,27 @@ def test_steps_are_read_as_far_as_they_are_whole_and_thinned_where_they_are_many
     assert read_steps(path) == ((1, 1.5),)
     path.write_text("".join(json.dumps({"done": n, "total": 9000, "loss": 1.0}) + "\n" for n in range(1, 9001)))
     assert len(read_steps(path)) == 1800
+
+
+def test_a_report_that_a_crash_kept_from_being_written_is_written_by_the_next_start(tmp_path: Path) -> None:
+    with small_theatre(tmp_path, forgets_one) as ins:
+        run(ins)
+        whole = {path.name for path in ins.workspace.reports.iterdir()}
+        (ins.workspace.reports / "pass-0001.html").unlink()
+    with small_theatre(tmp_path, forgets_one, passes=0) as ins:
+        run(ins)
+        assert {path.name for path in ins.workspace.reports.iterdir()} == whole
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_under_a_report_is_told_as_anywhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(path: Path, text: str) -> None:
+        raise OSError(number, "by the test")
+
+    with small_theatre(tmp_path, forgets_one) as ins:
+        run(ins)
+        monkeypatch.setattr(report_module, "write_whole", fail)
+        with pytest.raises(OSError, match="by the test"):
+            write_pass_report(sources_of(ins), 1)
