@@ -113,7 +113,8 @@ def _last_seq(file: BinaryIO) -> int:
 
 def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
     """The whole lines of a file from its last one on, without their ends; what comes after the last is taken off."""
-    start, tail, is_whole = file.seek(0, os.SEEK_END), b"", False
+    size = start = file.seek(0, os.SEEK_END)
+    tail, is_whole = b"", False
     while start:
         begin = max(0, start - CHUNK_BYTES)
         file.seek(begin)
@@ -128,5 +129,5 @@ def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
         yield from reversed(lines)
     if is_whole:
         yield tail
-    else:
+    elif size:
         file.truncate(0)

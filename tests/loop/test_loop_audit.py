@@ -19,7 +19,16 @@ def test_a_run_leaves_a_whole_chain_whose_checkpoints_are_copied(tmp_path: Path)
         kinds = {event.kind for event in ins.store.each_event()}
         signed = {path.name for path in ins.workspace.checkpoints.iterdir()}
     assert found.whole, found.findings
-    assert kinds == {"run-begun", "run-ended", "pass-begun", "pass-moved", "stage", "decision"}
+    stages = {"stage-begun", "stage"}
+    assert kinds == stages | {
+        "run-begun",
+        "run-ended",
+        "pass-begun",
+        "pass-moved",
+        "decision",
+        "look-paid",
+        "policy-kept",
+    }
     assert {path.name for path in copies.iterdir()} == {*signed, "public.json"}
     assert max(int(name[:8]) for name in signed) == found.size
 
