@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from autosurgeon.bench.formats.read import read_tasks
-from autosurgeon.capsule.generate import cut, generate
+from autosurgeon.capsule.generate import generate
+from autosurgeon.capsule.stops import cut
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
 
@@ -30,7 +31,7 @@ def completions(folder: Path, **changes: Any) -> dict[tuple[str, int], str]:
     return {(row["task_id"], row["sample"]): row["completion"] for row in found}
 
 
-def test_a_batch_padded_on_the_left_answers_as_one_prompt_at_a_time(tmp_path: Path) -> None:
+def test_a_batch_answers_as_one_prompt_at_a_time(tmp_path: Path) -> None:
     assert completions(tmp_path / "batch") == completions(tmp_path / "single", batch_rows=1)
 
 

@@ -71,7 +71,9 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
         ("run-ended", f"run-{run}"),
     ]
     stage, decided = json.loads(events[7].payload), json.loads(events[8].payload)
-    assert stage == {"stage": "dataset", "attempt": 2, "seconds": 2, "output": digest_text('{"rows": 3}')} | {"effect_id": "e"}
+    assert stage == {"stage": "dataset", "attempt": 2, "seconds": 2, "output": digest_text('{"rows": 3}')} | {
+        "effect_id": "e"
+    }
     assert decided == decision.record()
     assert breaks(store) == []
     assert store.head() == Head(13, events[-1].hash)
