@@ -123,9 +123,15 @@ class CapsuleSettings(_Section):
     warm: bool = True
     """Fork capsules from a process that has imported the torch stack once."""
     memory_gib: float = Field(16, gt=0)
-    """Resident memory at which a capsule is killed."""
+    """Resident memory of a capsule and all that it started, at which they are killed; shared pages count once."""
     wall_s: float = Field(3600, gt=0)
     """Seconds after which a capsule is killed."""
+    heartbeat_s: float = Field(600, gt=0)
+    """Seconds without progress (a model loaded, a step, a token, a tensor) after which a capsule is killed as hung."""
+    gpu_tolerance_mib: int = Field(200, ge=0)
+    """How much more of a visible GPU's memory may be in use before a stage than before the first capsule."""
+    gpu_wait_s: float = Field(60, ge=0)
+    """Seconds that a stage waits for that before it fails; nothing is waited for without a GPU or nvidia-smi."""
 
 
 class GradingSettings(_Section):

@@ -66,7 +66,13 @@ class WorldError(AutosurgeonError):
 
 
 class CapsuleError(WorldError):
-    """A capsule did not deliver; `cause` is one of killed, crash, timeout, memory, bad_outcome."""
+    """A capsule did not deliver; `cause` says why, in one of these words.
+
+    `killed` by somebody else's signal; `crash`: it ended with an error; `timeout`: longer than `capsule.wall_s`;
+    `hung`: no progress for `capsule.heartbeat_s`; `memory`: the host's or a GPU's ran out, or `capsule.memory_gib` was
+    passed; `gpu_memory`: a GPU was not free before it began; `bad_outcome`: what it left is no result; `wedged`: it, or
+    what it started, does not die.
+    """
 
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(f"capsule {cause}: {message}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
-from autosurgeon.core.ports import Reporter
+from autosurgeon.core.ports import Beat, Reporter, no_beat
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
@@ -78,9 +78,9 @@ def hold_workspace(root: Path) -> Iterator[SqlStore]:
 
 
 @contextlib.contextmanager
-def open_capsules(settings: Settings, home: Path) -> Iterator[Capsules]:
+def open_capsules(settings: Settings, home: Path, beat: Beat = no_beat) -> Iterator[Capsules]:
     """Capsules, whose warm server ends with the block."""
-    capsules = Capsules(settings.capsule, home)
+    capsules = Capsules(settings.capsule, home, beat)
     try:
         yield capsules
     finally:
@@ -96,7 +96,12 @@ def refuse_contradictions(policy: Policy, file: Path) -> None:
 
 @contextlib.contextmanager
 def operating_theatre(
-    root: Path, settings: Settings, reporter: Reporter, brakes: Brakes, params: Overrides | None = None
+    root: Path,
+    settings: Settings,
+    reporter: Reporter,
+    brakes: Brakes,
+    params: Overrides | None = None,
+    beat: Beat = no_beat,
 ) -> Iterator[Instruments]:
     """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
     workspace = Workspace(root.resolve())
@@ -104,7 +109,7 @@ def operating_theatre(
     refuse_contradictions(policy, settings.policy_file)
     bounds = clip(settings.search, policy)
     check_checkpoint(settings.organ_folder)
-    grader = Grader(settings.grading)
+    grader = Grader(settings.grading, beat)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:
         raise UserError(
             "no sandbox works on this machine, and programs of a model would run unattended",
@@ -118,14 +123,14 @@ def operating_theatre(
         store = SqlStore(settings.store.url or workspace.database, create=True)
         stack.callback(store.close)
         stack.enter_context(store.sole_loop())
-        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home))
+        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat))
         yield Instruments(
             settings=settings,
             workspace=workspace,
             policy=policy,
             tasks=tasks,
             store=store,
-            packs=PackStore(workspace.packs),
+            packs=PackStore(workspace.packs, beat),
             capsules=capsules,
             grader=grader,
             dispatcher=Dispatcher(settings.lab.stdin_route),
@@ -138,4 +143,5 @@ def operating_theatre(
             ),
             reporter=reporter,
             brakes=brakes,
+            beat=beat,
         )

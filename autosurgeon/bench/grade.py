@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple, Self
 
-from autosurgeon.bench.cell import Cell, CellError, Limits, Testimony, Way
+from autosurgeon.bench.cell import GRACE_S, Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
 from autosurgeon.bench.ways import uses
 from autosurgeon.config import GradingSettings
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.task import Task
 
 WINDOW = 512
 """Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""
 REMEMBERED = 4096
+LOOK_S = 1.0
+"""How often who waits for a grade looks whether anything is still within its limits."""
 SLOWER_THAN_REFERENCE = 10
 """A program may use so many times the reference's CPU time, where that is more than the setting."""
 Tier = Literal["split", "shared"]
@@ -57,7 +61,11 @@ class _Nature(NamedTuple):
 class Grader:
     """Grades programs in jails that it keeps; a context manager, and usable without: jails end with `close`."""
 
-    def __init__(self, settings: GradingSettings) -> None:
+    def __init__(self, settings: GradingSettings, beat: Beat = no_beat) -> None:
+        """Grade as the settings say; `beat` is called by who waits for grades, while a program is within its limits."""
+        self._beat = beat
+        self._due = float("-inf")
+        self._due_lock = threading.Lock()
         self.workers = settings.workers or os.cpu_count() or 1
         self.level = choose(settings.jail)
         self._limits = Limits(settings.cpu_s, settings.wall_s, settings.memory_mib << 20)
@@ -96,12 +104,19 @@ class Grader:
             for submission in submissions:
                 waiting.append(self._submit(self._pool, Submission(*submission), afresh))
                 if len(waiting) >= WINDOW:
-                    yield waiting.popleft().result()
+                    yield self._waited_for(waiting.popleft())
             while waiting:
-                yield waiting.popleft().result()
+                yield self._waited_for(waiting.popleft())
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _waited_for(self, future: Future[Grade]) -> Grade:
+        while not future.done():
+            wait([future], LOOK_S)
+            if time.monotonic() < self._due:
+                self._beat()
+        return future.result()
 
     def _submit(self, pool: ThreadPoolExecutor, submission: Submission, afresh: bool) -> Future[Grade]:
         if afresh:
@@ -212,6 +227,8 @@ class Grader:
         if cell is None:
             cell = self._own.cell = Cell(self.level)
             self._cells.append(cell)
+        with self._due_lock:
+            self._due = max(self._due, time.monotonic() + limits.wall_s + GRACE_S)
         try:
             return cell.examine(self._key(task), task, source, way, limits)
         except CellError:

@@ -12,7 +12,7 @@ from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
 from autosurgeon.capsule.merge import read_adapter
-from autosurgeon.capsule.workdir import Progress, read_rows
+from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.shapes import checkpoint_shapes
@@ -90,7 +90,9 @@ def compare(job: CompareJob, workdir: Path) -> CompareResult:
 
 def _run(job: CompareJob, batches: list[list[TokenRow]], pad_id: int, workdir: Path) -> Divergence:
     model_a = _open(job.a, job.a_adapter, nf4=job.quantization == Quantization.NF4)
+    beat(workdir)
     model_b = _open(job.b, job.b_adapter)
+    beat(workdir)
     progress = Progress(workdir, sum(len(batch) for batch in batches))
     found = score_batches(predictor(model_a, pad_id), predictor(model_b, pad_id), batches, progress.step)
     progress.close()

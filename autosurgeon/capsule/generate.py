@@ -16,7 +16,7 @@ from peft import PeftModel
 
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Answer, Engine, Row
-from autosurgeon.capsule.workdir import Progress, read_jsonl, write_whole
+from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.errors import PackError
@@ -80,6 +80,7 @@ def fingerprint(job: GenerateJob, model: Any) -> str:
 def generate(job: GenerateJob, workdir: Path) -> GenerateResult:
     """Write `completions.jsonl` in the order of the prompts, whole."""
     model, tokenizer = _open(job)
+    beat(workdir)
     prompts = _read_prompts(job, tokenizer)
     answers: dict[tuple[int, int], tuple[str, Answer]] = {}
     progress = Progress(workdir, len(prompts))
@@ -95,6 +96,7 @@ def generate(job: GenerateJob, workdir: Path) -> GenerateResult:
             batch = prompts[start : start + job.batch_rows]
 
             def show(ended: int, start: int = start) -> None:
+                beat(workdir)
                 progress.step(start + ended // job.samples)
 
             for index, answer in enumerate(engine.complete(_rows(job, batch), job.max_new_tokens, show)):

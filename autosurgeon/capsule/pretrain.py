@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from autosurgeon.capsule.batches import TokenRow, batches_by_length, to_tensors, tokenize_rows
 from autosurgeon.capsule.checkpoint import compute_device
-from autosurgeon.capsule.workdir import Progress, read_jsonl
+from autosurgeon.capsule.workdir import Progress, beat, read_jsonl
 from autosurgeon.core.jobs import PretrainJob, PretrainResult
 
 TOKENIZER_ROWS = 8000
@@ -69,8 +69,10 @@ def pretrain(job: PretrainJob, workdir: Path) -> PretrainResult:
     """Train and save to `model/`; every token is learned, the prompts' too."""
     pairs = [(row["prompt"], row["completion"]) for row in read_jsonl(job.rows)]
     tokenizer = train_tokenizer([prompt + completion for prompt, completion in pairs[:TOKENIZER_ROWS]], job.vocabulary)
+    beat(workdir)
     rows = [TokenRow(row.ids, 0) for row in tokenize_rows(tokenizer, pairs, MAX_TOKENS)]
     model = _new_model(job, tokenizer)
+    beat(workdir)
     optimizer = torch.optim.AdamW(model.parameters(), lr=job.lr, betas=(0.9, 0.95), weight_decay=0.05)
     batches = batches_by_length(rows, job.batch_rows, random.Random(job.seed))
     steps = len(batches)

@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model
 from autosurgeon.capsule.batches import TokenRow, batches_by_length, to_tensors, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, finite, predictor, score_batches
-from autosurgeon.capsule.workdir import Progress, read_rows, write_whole
+from autosurgeon.capsule.workdir import Progress, beat, read_rows, write_whole
 from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import UserError
@@ -171,7 +171,7 @@ def _fit(job: TrainJob, model: Any, rows: list[TokenRow], pad_id: int, progress:
     return Fit(meter, step, tokens, largest_norm, stopped_by)
 
 
-def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokenizer: Any) -> Divergence:
+def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokenizer: Any, workdir: Path) -> Divergence:
     """The tuned model (a) against the same one with its adapter disabled (b), which is the parent: no second load."""
     tuned = predictor(model, tokenizer.pad_token_id)
 
@@ -180,7 +180,8 @@ def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokeni
             return tuned(batch)
 
     model.eval()
-    return score_batches(tuned, parent, bounded_batches(rows, MEASURED_BATCHES * job.batch_rows, len(tokenizer)))
+    batches = bounded_batches(rows, MEASURED_BATCHES * job.batch_rows, len(tokenizer))
+    return score_batches(tuned, parent, batches, lambda done: beat(workdir))
 
 
 def train(job: TrainJob, workdir: Path) -> TrainResult:
@@ -195,15 +196,18 @@ def train(job: TrainJob, workdir: Path) -> TrainResult:
     """
     tokenizer = open_tokenizer(job.base)
     rows = _read(job, tokenizer)
+    beat(workdir)
     model = _adapted(job)
+    beat(workdir)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     steps_per_epoch = math.ceil(len(rows.learned) / job.batch_rows)
     progress = Progress(workdir, steps_per_epoch * job.epochs)
     fit = _fit(job, model, rows.learned, tokenizer.pad_token_id, progress)
     progress.close()
     _save(model, workdir / "adapter")
-    poison = _held_against_parent(job, model, rows.poison, tokenizer)
-    probe = _held_against_parent(job, model, rows.probe, tokenizer)
+    beat(workdir)
+    poison = _held_against_parent(job, model, rows.poison, tokenizer, workdir)
+    probe = _held_against_parent(job, model, rows.probe, tokenizer, workdir)
     return TrainResult(
         adapter="adapter",
         rows=len(rows.learned),

@@ -46,6 +46,11 @@ def write_whole(path: Path, text: str) -> None:
     staged.rename(path)
 
 
+def beat(workdir: Path) -> None:
+    """Tell the runner that work goes on, where there is no step to report; called by the work itself, by no timer."""
+    (workdir / PROGRESS_FILE).touch()
+
+
 class Progress:
     """Appends one JSON line per step for the runner to show; at most every `every_s` but for the last step."""
 

@@ -50,6 +50,7 @@ def doctor(
         "organ": lambda: _organ(settings.organ_folder),
         "policy": lambda: _policy(settings.policy_file),
         "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
+        "capsules' end": _capsules_end,
     }
     findings = []
     for name, look in checks.items():
@@ -109,6 +110,20 @@ def _policy(file: Path) -> str:
 
     policy = load_policy(file)
     return f"{policy.name}, {len(policy.rules)} rules"
+
+
+def _capsules_end() -> str:
+    from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
+
+    own = own_cgroup()
+    group = make_cgroup(own)
+    if group is None:
+        return (
+            "no cgroup v2 that may be divided: a keeper process kills what a capsule started; where it is killed too, "
+            "only the capsule's own process dies with it (systemd-run --user --scope -p Delegate=yes gives a cgroup)"
+        )
+    remove_cgroup(group)
+    return f"each capsule has a cgroup of its own, below {own}, and is killed as a whole"
 
 
 def _disk(workspace: Path, wanted_mib: int) -> str:

@@ -23,6 +23,7 @@ from autosurgeon.cli import (
     policy,
     report,
     run,
+    service,
     status,
 )
 from autosurgeon.errors import AutosurgeonError
@@ -49,6 +50,7 @@ app.add_typer(policy.app, name="policy")
 app.command("override")(override.override)
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")
+app.add_typer(service.app, name="service")
 app.add_typer(lab.app, name="lab")
 app.command("doctor")(doctor.doctor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ ENDINGS = {
     "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
 }
 """Why a run ended, in words."""
+BRAKES = ("failures", "gate")
+"""The ends that are no good end: somebody has to look before another run makes sense."""
+BRAKED = 5
+"""Exit code of a run that ended so."""
 
 
 def run(
@@ -53,13 +58,14 @@ def run(
     """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
 
     Ctrl-C ends after the running stage, as `stop` from another terminal does; twice ends now. Either way the next
-    `run` goes on where this one stopped. A full disk makes it wait.
+    `run` goes on where this one stopped. A full disk makes it wait. Exit code 5: too many failures, or a shut gate.
     """
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.loop.brakes import Brakes, StoppedError
+    from autosurgeon.loop.watchdog import Watchdog, WatchedReporter
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.wiring import operating_theatre, settings_of
 
@@ -67,12 +73,16 @@ def run(
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
     settings = settings_of(workspace, config, seed=seed, policy=policy)
     brakes = Brakes(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
-    log = Workspace(workspace.resolve()).operations
+    log, watchdog = Workspace(workspace.resolve()).operations, Watchdog.taken_from(os.environ)
+    overrides = parse_assignments(params or ())
     with (
-        reporting() as reporter,
-        operating_theatre(workspace, settings, reporter, brakes, parse_assignments(params or ())) as ins,
+        reporting() as shown,
+        operating_theatre(
+            workspace, settings, reporter := WatchedReporter(shown, watchdog), brakes, overrides, watchdog.beat
+        ) as ins,
         logging_to(log),
         _interruptible(brakes, reporter),
+        watchdog.at_work(),
     ):
         if scenario is None:
             _loop(ins)
@@ -90,8 +100,8 @@ def _loop(ins: Instruments) -> None:
     ins.reporter.say(f"end: {ENDINGS[reason]}")
     for line in _summary(ins):
         ins.reporter.say(line)
-    if reason in ("failures", "gate"):
-        raise typer.Exit(1)
+    if reason in BRAKES:
+        raise typer.Exit(BRAKED)
 
 
 def _summary(ins: Instruments) -> list[str]:

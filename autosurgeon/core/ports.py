@@ -14,6 +14,12 @@ from autosurgeon.core.value import Value
 
 OnProgress = Callable[[int, int, dict[str, float]], None]
 """(done, total, metrics) of a capsule's last report."""
+Beat = Callable[[], None]
+"""Called again and again, in the loop's own thread, for as long as what is done or waited for is within its limits."""
+
+
+def no_beat() -> None:
+    """Nobody watches."""
 
 
 class CapsuleRunner(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import Settings
-from autosurgeon.core.ports import CapsuleRunner, Reporter
+from autosurgeon.core.ports import Beat, CapsuleRunner, Reporter, no_beat
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.lab.dispatcher import Dispatcher
@@ -34,3 +34,4 @@ class Instruments:
     proposer: Proposer
     reporter: Reporter
     brakes: Brakes
+    beat: Beat = no_beat

@@ -80,7 +80,9 @@ def _base(ins: Instruments) -> str:
 
     def import_base(_: Path) -> Done:
         manifest = ins.packs.import_checkpoint(ins.settings.organ_folder)
-        return Done({"pack": manifest.digest, "organ": organ_digest(ins.settings.organ_folder)}, pack=(manifest, None))
+        return Done(
+            {"pack": manifest.digest, "organ": organ_digest(ins.settings.organ_folder, ins.beat)}, pack=(manifest, None)
+        )
 
     base: str = once(ins, "base", "import", import_base)["pack"]
     if ins.store.live() is None:
@@ -118,7 +120,7 @@ def _make_first_live(ins: Instruments, base: str) -> None:
 def refuse_other_organ(ins: Instruments) -> None:
     """UserError when the workspace was begun with other weights than the settings name now."""
     imported, folder = ins.store.stage_output("base", "import"), ins.settings.organ_folder
-    if imported is not None and imported["organ"] != (now := organ_digest(folder)):
+    if imported is not None and imported["organ"] != (now := organ_digest(folder, ins.beat)):
         raise UserError(
             "this workspace was begun with another organ; name another --workspace, or the old model",
             got=f"weights {now[:12]}",

@@ -72,7 +72,7 @@ def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
     while True:
         _note(ins, pause)
         _obey_stop(ins)
-        time.sleep(ins.brakes.poll_s)
+        _sleep(ins)
         free = free_bytes(ins.workspace.root)
         waited = time.monotonic() - began >= loop.full_disk_retry_s
         if free >= wanted and (error is None or free >= found + GROWN_BYTES or waited):
@@ -115,9 +115,14 @@ def _wait_for_a_word(ins: Instruments, by: str) -> None:
     while (word := asked(ins.workspace)) is not None and word.word == "pause":
         _note(ins, pause)
         _obey_stop(ins)
-        time.sleep(ins.brakes.poll_s)
+        _sleep(ins)
     _obey_stop(ins)
     _go_on(ins, "asked")
+
+
+def _sleep(ins: Instruments) -> None:
+    ins.beat()
+    time.sleep(ins.brakes.poll_s)
 
 
 def _obey_stop(ins: Instruments) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.pack import WEIGHTS_FILE
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.tensorfile import padded_header
 from autosurgeon.errors import PackError
 from autosurgeon.packs.files import CHUNK_BYTES, hash_file, read_header
@@ -45,12 +46,12 @@ def check_checkpoint(folder: Path) -> None:
         )
 
 
-def organ_digest(folder: Path) -> str:
+def organ_digest(folder: Path, beat: Beat = no_beat) -> str:
     """SHA-256 over the digests of a checkpoint's weight files, by which a workspace knows its organ again."""
-    return digest_json([hash_file(file) for file in sorted(folder.glob("*.safetensors"))])
+    return digest_json([hash_file(file, beat) for file in sorted(folder.glob("*.safetensors"))])
 
 
-def stage_checkpoint(source: Path, target: Path) -> None:
+def stage_checkpoint(source: Path, target: Path, beat: Beat = no_beat) -> None:
     """Copy a BF16 checkpoint into `target`, its weights in one file with a padded header.
 
     Raises:
@@ -72,7 +73,9 @@ def stage_checkpoint(source: Path, target: Path) -> None:
     with weights[0].open("rb") as old, (target / WEIGHTS_FILE).open("wb") as new:
         new.write(first)
         old.seek(header.data_start)
-        shutil.copyfileobj(old, new, CHUNK_BYTES)
+        while chunk := old.read(CHUNK_BYTES):
+            new.write(chunk)
+            beat()
     for file in sorted(source.glob("*.json")):
         if file.name not in ("manifest.json", "model.safetensors.index.json"):
             shutil.copyfile(file, target / file.name)

@@ -6,16 +6,21 @@ import hashlib
 import os
 from pathlib import Path
 
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.tensorfile import Header, header_bytes, parse_header
 from autosurgeon.errors import PackError, durably
 
 CHUNK_BYTES = 4 << 20
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Path, beat: Beat = no_beat) -> str:
     """SHA-256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            beat()
+    return digest.hexdigest()
 
 
 def flush(path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Lineage, Manifest, PackedFile
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
 from autosurgeon.failpoints import reach
@@ -28,8 +29,10 @@ TRASH = "trash"
 class PackStore:
     """Packs below one folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, beat: Beat = no_beat) -> None:
+        """Keep packs in `root`; `beat` is called while large files are copied and read."""
         self._root = root
+        self._beat = beat
         make_folder(root)
 
     def sweep(self) -> None:
@@ -45,7 +48,7 @@ class PackStore:
         """Make a base checkpoint a pack, the first of its line."""
         staged = self._root / STAGING / f"import-{os.getpid()}"
         shutil.rmtree(staged, ignore_errors=True)
-        stage_checkpoint(source, staged)
+        stage_checkpoint(source, staged, self._beat)
         reach("base-staged")
         return self.commit(staged, Lineage())
 
@@ -67,12 +70,12 @@ class PackStore:
             if not file.is_file() or file.is_symlink():
                 raise PackError("a pack holds plain files only", got=file.name, where=folder)
             flush(file)
-            files[file.name] = PackedFile(sha256=hash_file(file), bytes=file.stat().st_size)
+            files[file.name] = PackedFile(sha256=hash_file(file, self._beat), bytes=file.stat().st_size)
         reach("pack-files-flushed")
         manifest = Manifest(files=files, lineage=lineage)
         write_whole(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
         reach("pack-manifest-written")
-        _check(folder, manifest)
+        _check(folder, manifest, self._beat)
         target = self.path(manifest.digest)
         if target.exists():
             with contextlib.suppress(PackError):
@@ -133,7 +136,7 @@ class PackStore:
         if not self.has_weights(digest):
             raise PackError("a pack's weights are gone", got=digest[:12], where=self.path(digest))
         try:
-            _check(self.path(digest), manifest)
+            _check(self.path(digest), manifest, self._beat)
         except OSError as error:
             # A bad sector is damage like any other.
             raise PackError("a pack cannot be read", got=error.strerror, where=self.path(digest)) from error
@@ -156,7 +159,7 @@ class PackStore:
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
 
 
-def _check(folder: Path, manifest: Manifest) -> None:
+def _check(folder: Path, manifest: Manifest, beat: Beat) -> None:
     """Hold a folder's every byte against a manifest; PackError names the first file that differs."""
     for name, packed in manifest.files.items():
         path = folder / name
@@ -166,7 +169,7 @@ def _check(folder: Path, manifest: Manifest) -> None:
             raise PackError(
                 "a pack's file is damaged", got=f"{path.stat().st_size} bytes", wanted=f"{packed.bytes}", where=path
             )
-        if (found := hash_file(path)) != packed.sha256:
+        if (found := hash_file(path, beat)) != packed.sha256:
             raise PackError("a pack's file is damaged", got=found[:12], wanted=packed.sha256[:12], where=path)
     extra = {file.name for file in folder.iterdir()} - manifest.files.keys() - {MANIFEST_FILE}
     if extra:

@@ -2,112 +2,125 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
+import signal
 import sys
-import time
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from autosurgeon.config import CapsuleSettings
-from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Outcome, Result
-from autosurgeon.core.ports import OnProgress
+from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, MergeJob, Outcome, Result
+from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.failpoints import reach
-from autosurgeon.runner.process import LOG_FILE, ColdCapsule, Running, WarmServer, kill_group
+from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
+from autosurgeon.runner.gpu import GpuBaseline
+from autosurgeon.runner.memory import oom_kills
+from autosurgeon.runner.process import LOG_FILE, Capsule, End, Keeper
+from autosurgeon.runner.watch import watch
 
-POLL_S = 0.05
-REAP_S = 10.0
 MAX_OUTCOME_BYTES = 1 << 20
 
 
 class Capsules:
-    """Runs capsules one at a time; close it to end the warm server."""
+    """Runs capsules one at a time; close it to end the warm process that they are forked from."""
 
-    def __init__(self, settings: CapsuleSettings, home: Path) -> None:
+    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat) -> None:
+        """Keep the keeper's files in `home`; `beat` is called while a capsule is within its limits."""
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
-        self._server: WarmServer | None = None
+        self._beat = beat
+        self._keeper: Keeper | None = None
+        self._own_cgroup = own_cgroup()
+        self._gpus = GpuBaseline(settings.gpu_tolerance_mib, settings.gpu_wait_s)
 
     def warm_up(self) -> None:
         """Begin to import the stack in the background, if warm capsules are wanted."""
-        if self._settings.warm and (self._server is None or not self._server.alive):
-            self._server = WarmServer(self._python, self._home)
+        if self._settings.warm:
+            self._ready_keeper()
+
+    def _ready_keeper(self) -> Keeper:
+        """The keeper that is there, or a fresh one."""
+        if self._keeper is None or not self._keeper.alive:
+            self._gpus.take()
+            self._keeper = Keeper(self._python, self._home, warm=self._settings.warm)
+        return self._keeper
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
-        """Run the job in a fresh `workdir`.
+        """Run the job in a fresh `workdir`; when this returns or raises, no process of it is left.
 
         Raises:
             UserError: the job's inputs are at fault.
-            CapsuleError: killed, crash, timeout, memory or bad_outcome; the folder keeps the log.
+            CapsuleError: with the cause of what went wrong; the folder keeps the log.
 
         """
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        capsule = self._start(workdir)
-        reach("capsule-started")
-        try:
-            code = self._watch(capsule, workdir, on_progress)
-        except BaseException:
-            kill_group(capsule.pid)
-            # Reaped here, so that the next capsule's answers are its own.
-            with contextlib.suppress(CapsuleError):
-                capsule.wait(REAP_S)
-            raise
+        if not isinstance(job, MergeJob):  # which needs no GPU
+            self._gpus.take()
+            self._gpus.wait_until_back()
+        killed_before = oom_kills(self._own_cgroup)
+        end = self._run_in_cgroup(workdir, on_progress)
         reach("capsule-ended")
-        return _result(workdir, code)
+        if end.code is None or end.left:
+            raise self._wedged(f"the capsule ended with code {end.code}")
+        return _result(workdir, end.code, out_of_memory=oom_kills(self._own_cgroup) > killed_before)
 
-    def _start(self, workdir: Path) -> Running:
-        if not self._settings.warm:
-            return ColdCapsule(self._python, workdir)
-        self.warm_up()
-        assert self._server is not None
+    def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None) -> End:
+        cgroup = make_cgroup(self._own_cgroup)
         try:
-            return self._server.start(workdir)
-        except (CapsuleError, UserError):
-            self._server.close()
-            self._server = None
+            capsule = self._start(workdir, cgroup)
+            try:
+                reach("capsule-started")
+                return watch(capsule, workdir, self._settings, on_progress, self._beat)
+            except BaseException as error:
+                self._put_down(capsule, error)
+                raise
+        finally:
+            if not self._settings.warm:
+                self.close()
+            if cgroup is not None:
+                remove_cgroup(cgroup)
+
+    def _start(self, workdir: Path, cgroup: Path | None) -> Capsule:
+        keeper = self._ready_keeper()
+        try:
+            return keeper.start(workdir, cgroup)
+        except BaseException:
+            self.close()
             raise
 
-    def _watch(self, capsule: Running, workdir: Path, on_progress: OnProgress | None) -> int:
-        deadline = time.monotonic() + self._settings.wall_s
-        limit_bytes = self._settings.memory_gib * 2**30
-        reader = _ProgressReader(workdir / PROGRESS_FILE)
-        while (code := capsule.wait(POLL_S)) is None:
-            if on_progress is not None and (latest := reader.latest()) is not None:
-                on_progress(*latest)
-            resident = _resident_bytes(capsule.pid)
-            if resident > limit_bytes:
-                raise CapsuleError(
-                    "memory", f"{resident / 2**30:.1f} GiB resident, the limit is {self._settings.memory_gib}"
-                )
-            if time.monotonic() > deadline:
-                raise CapsuleError("timeout", f"no end after {self._settings.wall_s:.0f} s")
-        return code
+    def _put_down(self, capsule: Capsule, error: BaseException) -> None:
+        """Kill the capsule; one that does not die costs the keeper, so that the next one's answers are its own."""
+        end = capsule.kill()
+        if end is None or end.left:
+            raise self._wedged(str(error)) from error
+
+    def _wedged(self, first: str) -> CapsuleError:
+        if self._keeper is not None:
+            self._keeper.kill()
+        self.close()
+        return CapsuleError(
+            "wedged",
+            f"{first}; it, or what it started, was killed and does not die; the next stage starts from a fresh process",
+        )
 
     def close(self) -> None:
-        """End the warm server."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        """End the keeper."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
 
 
-def _resident_bytes(pid: int) -> int:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * 4096
-
-
-def _result(workdir: Path, code: int) -> Result:
+def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
     """What the capsule left; its exit code and its outcome have to agree."""
     log = workdir / LOG_FILE
+    if code == -signal.SIGKILL and out_of_memory:
+        raise CapsuleError("memory", f"killed while the kernel was out of memory; see {log}")
     if code < 0:
         raise CapsuleError("killed", f"by signal {-code}; see {log}")
     path = workdir / OUTCOME_FILE
@@ -124,26 +137,3 @@ def _result(workdir: Path, code: int) -> Result:
     if outcome.cause is not None or outcome.result is None or code != 0:
         raise CapsuleError(outcome.cause or "crash", f"{outcome.error or f'exit code {code}'}; see {log}")
     return outcome.result
-
-
-class _ProgressReader:
-    """Follows a growing JSONL file; a line that is not whole yet waits for its end."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-
-    def latest(self) -> tuple[int, int, dict[str, float]] | None:
-        """The newest whole line since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                text = file.read()
-        except FileNotFoundError:
-            return None
-        end = text.rfind(b"\n")
-        if end < 0:
-            return None
-        self._offset += end + 1
-        line = json.loads(text[:end].rsplit(b"\n", 1)[-1])
-        return line.pop("done"), line.pop("total"), line

@@ -1,4 +1,4 @@
-"""Capsule processes: cold ones, and warm ones forked from a process that imported the torch stack once."""
+"""Capsule processes and their keeper: warm, with the torch stack imported once, or cold, one for each job."""
 
 from __future__ import annotations
 
@@ -9,105 +9,77 @@ import select
 import signal
 import subprocess
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, NamedTuple
 
 from autosurgeon.core.jobs import JOB_FILE
 from autosurgeon.errors import CapsuleError, UserError
+from autosurgeon.processes import descendants
 from autosurgeon.runner.environment import scrubbed_environment
 
 LOG_FILE = "capsule.log"
+KEEPER_LOG = "server.log"
 START_TIMEOUT_S = 120.0
+REAP_S = 10.0
 
 
-class Running(Protocol):
-    """A capsule at work."""
+class End(NamedTuple):
+    """How a capsule ended: its exit code, minus the signal that killed it, and whom no signal could end."""
 
-    pid: int
-
-    def wait(self, timeout_s: float) -> int | None:
-        """Its exit code (minus the signal that killed it), or None after the time-out."""
+    code: int | None
+    left: tuple[int, ...]
 
 
-def kill_group(pid: int) -> None:
-    """Kill the process and everything in its group; one that is gone is fine."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+class Keeper:
+    """The process that forks capsules, and kills them and all they started when this process is gone."""
 
-
-class ColdCapsule:
-    """`python -m autosurgeon.capsule job.json`, with its own imports."""
-
-    def __init__(self, python: str, workdir: Path) -> None:
-        with (workdir / LOG_FILE).open("ab") as log:
-            self._process = subprocess.Popen(
-                [python, "-m", "autosurgeon.capsule", str(workdir / JOB_FILE)],
-                cwd=workdir,
-                env=scrubbed_environment(workdir),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.pid = self._process.pid
-
-    def wait(self, timeout_s: float) -> int | None:
-        """Its exit code, or None after the time-out."""
-        try:
-            return self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-class WarmServer:
-    """The process that has the stack loaded and forks a capsule per request."""
-
-    def __init__(self, python: str, home: Path) -> None:
+    def __init__(self, python: str, home: Path, *, warm: bool) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self._log = home / "server.log"
+        self._log = home / KEEPER_LOG
         self._python = python
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [python, "-m", "autosurgeon.capsule", "--serve"],
+                [python, "-m", "autosurgeon.capsule", "--serve", *([] if warm else ["--cold"])],
                 cwd=home,
                 env=scrubbed_environment(home),
+                # The death pipe: Python opens it close-on-exec, so that no other child holds this end.
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
             )
+        self.pid = self._process.pid
         self._ready = False
 
-    def start(self, workdir: Path) -> WarmCapsule:
-        """Fork a capsule for the job in `workdir`.
+    def start(self, workdir: Path, cgroup: Path | None) -> Capsule:
+        """Fork a capsule for the job in `workdir`; it joins the cgroup, if one is given.
 
         Raises:
             UserError: the interpreter cannot load the torch stack.
-            CapsuleError: the server is gone.
+            CapsuleError: the keeper is gone.
 
         """
         self._get_ready()
-        request = {"job": str(workdir / JOB_FILE), "log": str(workdir / LOG_FILE)}
-        try:
-            stdin = self._pipe(self._process.stdin)
-            stdin.write(json.dumps(request).encode() + b"\n")
-            stdin.flush()
-        except OSError as error:
-            raise CapsuleError("crash", f"the warm capsule server is gone; see {self._log}") from error
+        self.tell(
+            {
+                "job": str(workdir / JOB_FILE),
+                "log": str(workdir / LOG_FILE),
+                "cgroup": None if cgroup is None else str(cgroup),
+            }
+        )
         answer = self.answer(START_TIMEOUT_S)
         if answer is None:
-            raise CapsuleError("timeout", "the warm capsule server does not fork")
-        return WarmCapsule(self, answer["pid"])
+            raise CapsuleError("timeout", "the capsules' keeper does not fork")
+        return Capsule(self, answer["pid"])
 
     def _get_ready(self) -> None:
         """Wait for the stack to be imported, once."""
         if self._ready:
             return
         try:
-            self.answer(START_TIMEOUT_S)
+            answer = self.answer(START_TIMEOUT_S)
         except CapsuleError as error:
-            if self._process.wait() > 0:  # it ended by itself; a signal would be the world's doing
+            # It ended by itself; a signal would be the world's doing.
+            if self._ended(REAP_S) and self._process.returncode > 0:
                 last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 raise UserError(
                     "the capsule's interpreter cannot load the torch stack; `autosurgeon doctor` says what is missing",
@@ -115,6 +87,8 @@ class WarmServer:
                     where=self._python,
                 ) from error
             raise
+        if answer is None:
+            raise CapsuleError("timeout", f"the torch stack was not imported after {START_TIMEOUT_S:.0f} s")
         self._ready = True
 
     @staticmethod
@@ -122,16 +96,25 @@ class WarmServer:
         assert pipe is not None  # both were asked for
         return pipe
 
-    def answer(self, timeout_s: float) -> dict[str, int] | None:
-        """The server's next line; None after the time-out, CapsuleError when it has ended."""
+    def tell(self, request: dict[str, Any]) -> None:
+        """Write a request; CapsuleError when the keeper is gone."""
+        try:
+            stdin = self._pipe(self._process.stdin)
+            stdin.write(json.dumps(request).encode() + b"\n")
+            stdin.flush()
+        except OSError as error:
+            raise CapsuleError("crash", f"the capsules' keeper is gone; see {self._log}") from error
+
+    def answer(self, timeout_s: float) -> dict[str, Any] | None:
+        """The keeper's next line; None after the time-out, CapsuleError when it has ended."""
         stdout = self._pipe(self._process.stdout)
         # Answers are one short line each, so a readable pipe holds a whole one.
         if not select.select([stdout], [], [], timeout_s)[0]:
             return None
         line = stdout.readline()
         if not line:
-            raise CapsuleError("crash", f"the warm capsule server ended; see {self._log}")
-        answer: dict[str, int] = json.loads(line)
+            raise CapsuleError("crash", f"the capsules' keeper ended; see {self._log}")
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     @property
@@ -140,23 +123,51 @@ class WarmServer:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """End it, and with it any capsule of its making."""
-        kill_group(self._process.pid)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        """End it, and with it all that it keeps; one that does not leave when told to is killed."""
+        with contextlib.suppress(OSError):
+            self._pipe(self._process.stdin).close()
+        # Before it is ready it does not listen.
+        if not (self._ready and self._ended(REAP_S)):
+            self.kill()
+        self._pipe(self._process.stdout).close()
+
+    def kill(self) -> None:
+        """Kill it and all below it, from outside; what waits in the kernel is not waited for long."""
+        if not self.alive:
+            return
+        for pid in [self.pid, *descendants(self.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._ended(REAP_S)
+
+    def _ended(self, timeout_s: float) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout_s)
+        return not self.alive
 
 
-class WarmCapsule:
-    """A capsule that a server forked."""
+class Capsule:
+    """A capsule at work."""
 
-    def __init__(self, server: WarmServer, pid: int) -> None:
-        self._server = server
+    def __init__(self, keeper: Keeper, pid: int) -> None:
+        self._keeper = keeper
         self.pid = pid
 
-    def wait(self, timeout_s: float) -> int | None:
-        """Its exit code, or None after the time-out."""
-        answer = self._server.answer(timeout_s)
-        return None if answer is None else answer["exit"]
+    def wait(self, timeout_s: float) -> End | None:
+        """How it ended, once nothing that it started is alive; None after the time-out."""
+        answer = self._keeper.answer(timeout_s)
+        return None if answer is None else End(answer["exit"], tuple(answer["left"]))
+
+    def family(self) -> list[int]:
+        """The capsule and all that it started, whatever group or session that is in now."""
+        return descendants(self._keeper.pid)
+
+    def kill(self) -> End | None:
+        """Have it killed with all that it started; None where it is still there after `REAP_S`."""
+        try:
+            self._keeper.tell({"kill": True})
+            return self.wait(REAP_S)
+        except CapsuleError:  # no keeper: the kernel has killed the capsule, and its group is left
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            return End(None, ())

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from builders import make_task
 
+from autosurgeon.bench import cell
 from autosurgeon.bench import grade as grading
 from autosurgeon.bench.cell import Cell, CellError
 from autosurgeon.bench.grade import Grade, Grader, Submission
@@ -247,3 +249,24 @@ def test_what_could_not_be_graded_is_tried_again_when_asked_again(
     (second,) = grader.stream([(make_task("b/again"), RIGHT)])
     assert (first.verdict, second.verdict) == ("infra", "pass")
     assert "no more processes" in first.detail
+
+
+def test_who_waits_for_a_grade_beats_while_a_program_is_within_its_limits_and_not_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grading, "LOOK_S", 0.02)
+    monkeypatch.setattr(grading, "GRACE_S", 0.0)
+    began: list[float] = []
+
+    def hang(*_: object) -> cell.Testimony:
+        began.append(time.monotonic())
+        time.sleep(1.2)
+        return cell.Testimony(None, "", 1, 1, 0.0)
+
+    monkeypatch.setattr(Cell, "examine", hang)
+    beats: list[float] = []
+    settings = GradingSettings(workers=1, wall_s=0.4, jail="plain")
+    with Grader(settings, lambda: beats.append(time.monotonic())) as waited_for:
+        list(waited_for.stream([(make_task(), RIGHT)]))
+    assert len(beats) > 3
+    assert max(beats) - began[0] < 0.8

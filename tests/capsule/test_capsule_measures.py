@@ -137,3 +137,10 @@ def test_of_many_rows_as_many_as_are_measured_are_taken_from_all_over() -> None:
     rows = [TokenRow([number], 0) for number in range(10)]
     assert [row.ids[0] for row in evenly_spaced(rows, 4)] == [0, 2, 5, 7]
     assert evenly_spaced(rows, 10) == evenly_spaced(rows, 64) == rows
+
+
+def test_measuring_after_the_last_step_beats_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats: list[Path] = []
+    monkeypatch.setattr("autosurgeon.capsule.train.beat", beats.append)
+    trained(tmp_path)
+    assert len(beats) >= 5  # rows read, base loaded, adapter saved, a batch of poison, one of the probe

@@ -13,6 +13,7 @@ from builders import write_checkpoint
 from faults import Faults
 
 from autosurgeon.core.pack import Lineage
+from autosurgeon.core.ports import Beat
 from autosurgeon.errors import DurabilityError, PackError
 from autosurgeon.packs.checkpoint import stage_checkpoint
 from autosurgeon.packs.files import hash_file
@@ -142,10 +143,10 @@ def test_a_sector_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pyt
     store = PackStore(tmp_path / "packs")
     digest = store.import_checkpoint(write_checkpoint(tmp_path / "source")).digest
 
-    def unreadable(path: Path) -> str:
+    def unreadable(path: Path, beat: Beat) -> str:
         if path.name == "model.safetensors":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return hash_file(path)
+        return hash_file(path, beat)
 
     monkeypatch.setattr("autosurgeon.packs.packstore.hash_file", unreadable)
     with pytest.raises(PackError, match="cannot be read; got Input/output error"):

@@ -155,3 +155,19 @@ def test_a_damaged_pack_is_set_aside_for_a_good_one(store: PackStore, source: Pa
 def test_weights_whose_tensors_do_not_start_at_a_page_are_no_pack(store: PackStore, source: Path) -> None:
     with pytest.raises(PackError, match="do not start at a page"):
         store.commit(source, Lineage())
+
+
+def test_large_files_are_copied_and_read_with_a_beat_for_each_piece(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autosurgeon.packs.files.CHUNK_BYTES", 16)
+    monkeypatch.setattr("autosurgeon.packs.checkpoint.CHUNK_BYTES", 16)
+    beats: list[int] = []
+    watched = PackStore(tmp_path / "packs", lambda: beats.append(0))
+    digest = watched.import_checkpoint(source).digest
+    pieces = (watched.path(digest) / "model.safetensors").stat().st_size // 16
+    # Hashed, held against the manifest, and read back under its name.
+    assert len(beats) >= 3 * pieces
+    beats.clear()
+    watched.verify(digest)
+    assert len(beats) >= pieces

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from misbehaving import interpreter
 
 from autosurgeon.config import CapsuleSettings, shipped
 from autosurgeon.core.jobs import OUTCOME_FILE, GenerateJob, GenerateResult, TrainJob
@@ -107,20 +108,21 @@ def test_a_capsule_over_its_memory_is_killed(tmp_path: Path) -> None:
     assert caught.value.cause == "memory"
 
 
-def test_a_forged_or_broken_outcome_is_no_result(tmp_path: Path) -> None:
-    fake = tmp_path / "python"
-    fake.write_text('#!/bin/sh\necho \'{"result": {"verb": "merge"}\' > "$(dirname "$3")/outcome.json"\n')
-    fake.chmod(0o755)
-    runner = Capsules(CapsuleSettings(warm=False, python=str(fake)), tmp_path)
-    with pytest.raises(CapsuleError) as caught:
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('(workdir / \'outcome.json\').write_text(\'{"result": {"verb": "merge"}\')\nos._exit(0)', "does not parse"),
+        ("os._exit(0)", "no outcome"),
+        ("(workdir / 'progress.jsonl').write_text('[1]\\n')\ntime.sleep(60)", "does not parse"),
+        ("(workdir / 'outcome.json').write_text(' ' * (2 << 20))\nos._exit(0)", "too large"),
+    ],
+    ids=["forged", "none", "progress", "large"],
+)
+def test_a_capsule_that_leaves_no_result_is_told_apart(tmp_path: Path, body: str, said: str) -> None:
+    runner = Capsules(CapsuleSettings(warm=False, python=interpreter(tmp_path, body)), tmp_path)
+    with pytest.raises(CapsuleError, match=said) as caught:
         runner.run(generate_job(tmp_path), tmp_path / "work")
     assert caught.value.cause == "bad_outcome"
-
-
-def test_a_capsule_that_leaves_nothing_is_no_result(tmp_path: Path) -> None:
-    runner = Capsules(CapsuleSettings(warm=False, python="/bin/true"), tmp_path)
-    with pytest.raises(CapsuleError, match="no outcome"):
-        runner.run(generate_job(tmp_path), tmp_path / "work")
 
 
 def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -> None:
@@ -172,3 +174,12 @@ def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path:
         assert isinstance(runner.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
     finally:
         runner.close()
+
+
+def test_the_loop_beats_while_a_capsule_is_within_its_limits(tmp_path: Path) -> None:
+    beats: list[float] = []
+    settings = CapsuleSettings(warm=False, wall_s=2)
+    waits = Capsules(settings, tmp_path / "home", lambda: beats.append(time.monotonic()))
+    with pytest.raises(CapsuleError, match="no end after 2 s"):
+        waits.run(endless_job(tmp_path), tmp_path / "work")
+    assert len(beats) > 5

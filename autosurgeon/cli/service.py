@@ -1,0 +1,86 @@
+"""`autosurgeon service`: the loop under systemd."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
+
+app = typer.Typer(no_args_is_help=True, help="The loop as a service of the system.")
+OTHERS_GIB = 4
+"""The controller, and the server that capsules are forked from."""
+
+
+@app.callback()
+def service() -> None:
+    """Keep `print` a verb, though it is the only one."""
+
+
+@app.command("print")
+def print_service(
+    workspace: WorkspaceOption = Path("."),
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; the settings' when empty.")] = None,
+    params: SetOption = None,
+    config: ConfigOption = None,
+    user: Annotated[str | None, typer.Option("--user", help="Who runs it; you when empty.")] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory", min=1, metavar="GIB", help="Limit of all its processes; from the settings when empty."
+        ),
+    ] = None,
+    watchdog: Annotated[
+        int,
+        typer.Option("--watchdog", min=300, metavar="SECONDS", help="Silence after which it is killed and restarted."),
+    ] = 600,
+    logrotate: Annotated[bool, typer.Option("--logrotate", help="Print a stanza for logrotate instead.")] = False,
+) -> None:
+    """Print a systemd unit that runs the loop on a workspace, for `/etc/systemd/system`; nothing is installed."""
+    from autosurgeon.bench.jail import THREADS
+    from autosurgeon.cli.unit import Unit, logrotate_stanza, render
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import UserError
+    from autosurgeon.policy.load import load_policy
+    from autosurgeon.policy.params import parse_assignments
+    from autosurgeon.wiring import settings_of
+
+    place = Workspace(workspace.resolve())
+    if not place.root.is_dir():
+        raise UserError(
+            "the workspace is no folder yet; a service may not make it where nothing else can be written",
+            wanted="`mkdir` it, as the user that the service runs as",
+            where=place.root,
+        )
+    name = user or getpass.getuser()
+    if logrotate:
+        print(logrotate_stanza(place.operations, name), end="")
+        return
+    settings = settings_of(workspace, config, policy=policy)
+    load_policy(settings.policy_file, parse_assignments(params or ()))  # wrong here is better than wrong at night
+    arguments = ["run", "--workspace", str(place.root)]
+    for flag, path in (("--policy", policy), ("--config", config)):
+        arguments += [flag, str(path.resolve())] if path is not None else []
+    for assignment in params or ():
+        arguments += ["--set", assignment]
+    workers, grading = settings.grading.workers or os.cpu_count() or 1, settings.grading
+    # Programs are graded while no capsule is at work.
+    largest_gib = max(settings.capsule.memory_gib, workers * grading.memory_mib / 1024)
+    copies = settings.audit.checkpoint_copy
+    unit = Unit(
+        workspace=place.root,
+        arguments=tuple(arguments),
+        user=name,
+        memory_gib=memory or math.ceil(largest_gib + OTHERS_GIB),
+        watchdog_s=watchdog,
+        capsule_s=math.ceil(settings.capsule.wall_s),
+        candidate_threads=workers * THREADS,
+        writes=(copies,) if copies is not None else (),
+        reads=(settings.organ_folder, settings.policy_file),
+    )
+    print(render(unit), end="")
