@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from autosurgeon.errors import UserError, nearest
 
 CONFIG_FILE = "autosurgeon.toml"
+MaskKind = Literal["prompts", "paths"]
 
 
 def shipped(*parts: str) -> Path:
@@ -205,6 +206,9 @@ class AuditSettings(_Section):
 
     checkpoint_copy: Path | None = None
     """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
+    mask: tuple[MaskKind, ...] = ()
+    """What a marker stands for in reports, notifications, `audit log` and `audit export`: `prompts` (with references,
+    programs and what checks said of them), `paths` (absolute ones, and the names of users). The memory keeps it all."""
 
 
 class LabSettings(_Section):

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from autosurgeon.audit.mask import Masking, masking_of
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
@@ -68,6 +69,11 @@ def open_store(root: Path) -> Iterator[SqlStore]:
         yield store
     finally:
         store.close()
+
+
+def masking_in(root: Path) -> Masking:
+    """What a workspace's settings want masked in what leaves it."""
+    return masking_of(Workspace(root.resolve()), settings_of(root).audit.mask)
 
 
 @contextlib.contextmanager

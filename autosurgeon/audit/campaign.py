@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from autosurgeon.audit.mask import Masked
 from autosurgeon.audit.report import LiveWins, deciding_rule, flips_of, recipe_words, refusals_of
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.records import PassRecord
@@ -62,6 +63,8 @@ class CampaignReport(Value):
     flips: tuple[TaskFlips, ...] = ()
     """The tasks that flip most often, over all candidates."""
     overrides: tuple[Decision, ...] = ()
+    masked: tuple[Masked, ...] = ()
+    """What was masked in it."""
 
     @property
     def states(self) -> dict[str, int]:

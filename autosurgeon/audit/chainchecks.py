@@ -6,9 +6,10 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from autosurgeon.audit.checkpoint import Checkpoint
-from autosurgeon.core.chain import Event, Head, Walk, digest_records, line_of, payload_text
+from autosurgeon.core.chain import DecisionEntry, Event, Head, Walk, digest_records, line_of, payload_text
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json
 from autosurgeon.core.value import Value
@@ -143,7 +144,7 @@ class DecisionsCheck(Check):
 
     source = "decisions"
 
-    def __init__(self, records: Iterator[tuple[str, str]], log: Lines) -> None:
+    def __init__(self, records: Iterator[DecisionEntry], log: Lines) -> None:
         self._records = records
         self.log = _DecisionLog(log)
 
@@ -155,42 +156,47 @@ class DecisionsCheck(Check):
                 self._decision(event)
             elif event.kind == "adopted":
                 self._adopted(event)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             what = "a decision cannot be read"
             self.find(event.seq, what, got=str(error), wanted="its record, as JSON", subject=event.subject)
 
     def end(self, head: Head, signed: int) -> None:
         """Hear that there are no more."""
         if left := next(self._take(), None):
-            what = "a decision stands in the database without an event: the chain was cut short"
-            self.find(head.size + 1, what, got=left[0], wanted="an event of each decision", subject=left[0])
+            what, name = "a decision stands in the database without an event: the chain was cut short", left.decision_id
+            self.find(head.size + 1, what, got=name, wanted="an event of each decision", subject=name)
 
     def _decision(self, event: Event) -> None:
         found = next(self._take(), None)
-        if found is None or found[0] != event.subject:
+        if found is None or found.decision_id != event.subject:
             what = "a decision's row is missing, or not where its event is"
-            got = found[0] if found else "no more rows"
+            got = found.decision_id if found else "no more rows"
             self.find(event.seq, what, got=got, wanted=event.subject, subject=event.subject)
-        elif not _says(found[1], event.payload):
-            what = "a decision's row says another thing than its event"
-            self.find(
-                event.seq, what, got=_differing(found[1], event.payload), wanted="no difference", subject=found[0]
-            )
+            return
+        content = json.loads(found.record)
+        if not _says(content, event.payload):
+            got = _differing(content, event.payload)
+        elif column := found.differing(content):
+            got = f"another {column} in its columns"
+        else:
+            return
+        what = "a decision's row says another thing than its event"
+        self.find(event.seq, what, got=got, wanted="no difference", subject=event.subject)
 
     def _adopted(self, event: Event) -> None:
         wanted = json.loads(event.payload)
         rows = itertools.islice(self._take(), int(wanted["decisions"]))
-        count, digest = digest_records(record for _, record in rows)
+        count, digest = digest_records(row.record for row in rows)
         if (count, digest) != (wanted["decisions"], wanted["digest"]):
             what = "a decision from before the chain was changed or deleted"
             got = f"{count} decisions, digest {digest[:16]}"
             self.find(event.seq, what, got=got, wanted=f"{wanted['decisions']}, {wanted['digest'][:16]}")
 
-    def _take(self) -> Iterator[tuple[str, str]]:
-        for decision_id, record in self._records:
+    def _take(self) -> Iterator[DecisionEntry]:
+        for entry in self._records:
             if self.log.finding is None:
-                self.log.row(decision_id, record)
-            yield decision_id, record
+                self.log.row(entry.decision_id, entry.record)
+            yield entry
 
 
 class _DecisionLog(Check):
@@ -269,9 +275,8 @@ class CheckpointCheck(Check):
             self.find(first, what, got=got, wanted=wanted, last=size, subject=event.subject, todo=REWRITTEN)
 
 
-def _says(record: str, payload: str) -> bool:
+def _says(content: Any, payload: str) -> bool:
     """Whether a row's record is what the event holds."""
-    content = json.loads(record)
     # The first spelling is a quick one, the same for nearly every record; where it is not, the exact one decides.
     return canonical_json(content) == payload or payload_text(content) == payload
 
@@ -284,9 +289,9 @@ def _as_now(record: str) -> bytes:
         return b""
 
 
-def _differing(record: str, payload: str) -> str:
+def _differing(row: Any, payload: str) -> str:
     """The first field in which two records differ."""
-    row, event = json.loads(record), json.loads(payload)
+    event = json.loads(payload)
     names = [name for name in sorted({*row, *event}) if payload_text(row.get(name)) != payload_text(event.get(name))]
     return f"another {names[0]}" if names else "another spelling"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, sign, signer_of, write_durably
+from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, signed, signer_of, write_durably
 from autosurgeon.core.chain import Head
 from autosurgeon.failpoints import reach
 
@@ -40,9 +40,10 @@ def write_checkpoint(folder: Path, keys: Path, head: Head, at: str) -> Path | No
     if head.size == 0 or path.is_file():
         return None
     content = {"size": head.size, "head": head.hash, "at": at}
-    signed = sign(content, PAYLOAD_TYPE, signer_of(keys))
+    envelope = signed(content, PAYLOAD_TYPE, signer_of(keys))
     reach("checkpoint-signed")
-    write_durably(path, signed)
+    write_durably(path, (json.dumps(envelope, indent=1) + "
+").encode())
     return path
 
 

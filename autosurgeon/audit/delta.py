@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from autosurgeon.audit.mask import Masked, masked_words
 from autosurgeon.core.decision import RuleResult
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.value import Value
@@ -63,6 +64,8 @@ class Delta(Value):
     live_pack: str
     prompts: dict[str, str]
     variants: tuple[Variant, ...] = ()
+    masked: tuple[Masked, ...] = ()
+    """What was masked in it."""
 
     @property
     def refusal(self) -> Refusal | None:
@@ -73,7 +76,8 @@ class Delta(Value):
 def render_delta(delta: Delta) -> str:
     """The report, as Markdown."""
     parts = [_head(delta), _pipeline(delta), _numbers(delta), _constraints(delta), _wrong(delta), _lessons(delta)]
-    return "\n\n".join([*parts, _production(delta), _files(delta)]) + "\n"
+    masked = [f"## Masked\n\n{masked_words(delta.masked)}"] if delta.masked else []
+    return "\n\n".join([*parts, _production(delta), _files(delta), *masked]) + "\n"
 
 
 def _net(story: PassStory, before: dict[str, int], bench: str) -> str:

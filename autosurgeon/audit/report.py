@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from autosurgeon.audit.mask import Masked
 from autosurgeon.core.decision import Alpha, Cost, Decision, Evidence, FactValue, Judgement, RuleResult, Verdict
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.passes import PassState
@@ -137,6 +138,8 @@ class PassReport(Value):
     """Lost first, then gained."""
     benches: tuple[BenchRun, ...] = ()
     trend: tuple[LiveWins, ...] = ()
+    masked: tuple[Masked, ...] = ()
+    """What was masked in it."""
 
     @property
     def judged(self) -> list[tuple[Decision, Judgement]]:

@@ -53,13 +53,13 @@ def public_key(path: Path) -> SSlibKey:
     return key
 
 
-def sign(content: Any, payload_type: str, signer: CryptoSigner) -> bytes:
-    """A DSSE envelope around a JSON value, as a file holds it."""
+def signed(content: Any, payload_type: str, signer: CryptoSigner) -> dict[str, Any]:
+    """A DSSE envelope around a JSON value, as JSON."""
     from securesystemslib.dsse import Envelope
 
     envelope = Envelope(canonical_json(content).encode(), payload_type, {})
     envelope.sign(signer)
-    return (json.dumps(envelope.to_dict(), indent=1) + "\n").encode()
+    return dict(envelope.to_dict())
 
 
 def open_envelope(raw: bytes) -> Envelope:

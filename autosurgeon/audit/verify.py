@@ -18,7 +18,7 @@ from autosurgeon.audit.chainchecks import (
 )
 from autosurgeon.audit.checkpoint import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
 from autosurgeon.audit.signing import PUBLIC, public_key
-from autosurgeon.core.chain import Event
+from autosurgeon.core.chain import DecisionEntry, Event
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, UserError
@@ -45,8 +45,8 @@ class Chain(Protocol):
     def each_event(self, *, after: int | None = None, last: int | None = None) -> Iterator[Event]:
         """The events, by their numbers."""
 
-    def each_record(self, *, last: int) -> Iterator[tuple[str, str]]:
-        """(id, record) of the decisions, oldest first."""
+    def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
+        """The decisions, oldest first."""
 
 
 class Verification(Value):

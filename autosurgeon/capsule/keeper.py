@@ -72,10 +72,11 @@ def serve(load_stack: Callable[[], None], run_job: Callable[[Path], int]) -> NoR
     answers = os.dup(1)
     os.dup2(2, 1)
     requests = _Requests(0)
-    _say(answers, {"ready": True})
-    while (request := requests.next()) is not None:
-        if "job" in request:
-            _say(answers, _keep(request, answers, run_job))
+    with contextlib.suppress(BrokenPipeError):  # the loop is gone, and with it whoever wanted an answer
+        _say(answers, {"ready": True})
+        while (request := requests.next()) is not None:
+            if "job" in request:
+                _say(answers, _keep(request, answers, run_job))
     os._exit(0)  # the stack's own way out takes seconds, and there is nothing left to keep
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autosurgeon.cli.audit_export import export_packs
 from autosurgeon.cli.audit_verify import verify_chain
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.audit.mask import Masking
+    from autosurgeon.core.decision import Decision
 
 app = typer.Typer(no_args_is_help=True, help="What was decided, and why.")
 
@@ -26,9 +31,10 @@ def show_log(
 ) -> None:
     """List the decisions, oldest first; with --json every rule's result and all the evidence."""
     from autosurgeon.audit.filters import Filters
+    from autosurgeon.audit.mask import masked_record
     from autosurgeon.cli.render import print_csv, print_json, print_table
     from autosurgeon.errors import UserError
-    from autosurgeon.wiring import open_store
+    from autosurgeon.wiring import masking_in, open_store
 
     if as_csv and as_json:
         raise UserError("two formats were asked for", wanted="one of --json and --csv")
@@ -36,26 +42,35 @@ def show_log(
     with open_store(workspace) as store:
         if number is not None:
             store.get_pass(number)
-        decisions = [decision for decision in store.decisions(number) if filters.keep(decision)]
+        everything = store.decisions()
+    decisions = [d for d in everything if number in (None, d.pass_number) and filters.keep(d)]
+    masking = masking_in(workspace).knowing(everything)
     if as_json:
-        print_json([decision.record() for decision in decisions])
+        print_json([masked_record(decision.record(), masking) for decision in decisions])
         return
-    columns = ("at (UTC)", "decision", "verdict", "action", "live version", "reason")
-    rows = [
-        (
-            decision.at[:19],
-            decision.decision_id,
-            decision.judgement.verdict.value if decision.judgement else "",
-            decision.action,
-            decision.live_version,
-            decision.reason,
-        )
-        for decision in decisions
-    ]
+    columns = ["at (UTC)", "decision", "verdict", "action", "live version", "reason"]
+    if masking.kinds:
+        columns.append("masked")
+    rows = [_row(decision, masking) for decision in decisions]
     if as_csv:
         print_csv(columns, rows)
     else:
         print_table("decisions", columns, rows)
+
+
+def _row(decision: Decision, masking: Masking) -> list[object]:
+    from autosurgeon.audit.mask import Mask, masked_words
+
+    mask = Mask(masking)
+    row: list[object] = [
+        decision.at[:19],
+        decision.decision_id,
+        decision.judgement.verdict.value if decision.judgement else "",
+        decision.action,
+        decision.live_version,
+        mask.text(decision.reason),
+    ]
+    return [*row, masked_words(mask.found)] if masking.kinds else row
 
 
 @app.command("schema")
@@ -68,3 +83,4 @@ def print_schema() -> None:
 
 
 app.command("verify")(verify_chain)
+app.command("export")(export_packs)

@@ -67,10 +67,10 @@ def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
 def _sources(workspace: Path) -> Iterator[Sources]:
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.report import Sources
-    from autosurgeon.wiring import lab_tasks, open_store
+    from autosurgeon.wiring import lab_tasks, open_store, settings_of
 
     with open_store(workspace) as store:
-        yield Sources(store, Workspace(workspace.resolve()), lab_tasks())
+        yield Sources(store, Workspace(workspace.resolve()), lab_tasks(), settings_of(workspace).audit.mask)
 
 
 def _write(path: Path, text: str) -> None:

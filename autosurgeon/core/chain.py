@@ -43,6 +43,27 @@ class Head(NamedTuple):
     hash: str
 
 
+DECISION_COLUMNS = ("pass_number", "phase", "verdict", "action", "at")
+"""What a decision's row repeats of its record, so that it can be found by it."""
+
+
+class DecisionEntry(NamedTuple):
+    """A decision's row, as an event of the chain has to say it."""
+
+    decision_id: str
+    record: str
+    """JSON."""
+    columns: tuple[Any, ...]
+    """In the order of DECISION_COLUMNS."""
+
+    def differing(self, content: dict[str, Any]) -> str:
+        """The first column that says another thing than the record's content; empty where none does."""
+        judgement = content.get("judgement") or {}
+        wanted = {"phase": judgement.get("phase"), "verdict": judgement.get("verdict")}
+        told = zip(DECISION_COLUMNS, self.columns, strict=True)
+        return next((name for name, value in told if value != wanted.get(name, content.get(name))), "")
+
+
 class Break(NamedTuple):
     """An entry that does not belong where it stands."""
 

@@ -66,7 +66,7 @@ def _end(ins: Instruments, record: PassRecord, live: Live, damage: dict[str, str
         revert(ins, record.number, live.pack, _reason(live, damage[live.pack]))
     else:
         return  # a person has moved live meanwhile; the watch says what follows from it
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
 
 

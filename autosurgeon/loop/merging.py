@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autosurgeon import __version__
 from autosurgeon.core.jobs import CompareJob, CompareResult, MergeJob, MergeResult
 from autosurgeon.core.pack import Lineage
 from autosurgeon.core.records import PassRecord
@@ -33,7 +34,7 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
             manifest = ins.packs.commit(workdir / result.model, lineage)
         except PackError as error:
             raise CapsuleError("bad_outcome", str(error)) from error
-        return Done({"pack": manifest.digest}, pack=(manifest, record.number))
+        return Done({"pack": manifest.digest, "version": __version__}, pack=(manifest, record.number))
 
     def still_there(output: dict[str, str]) -> bool:
         try:

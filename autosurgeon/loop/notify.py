@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import structlog
 
+from autosurgeon.audit.mask import masked_record, masking_of
 from autosurgeon.config import NotifySettings
 from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.instruments import Instruments
@@ -55,7 +56,9 @@ def _document(ins: Instruments, event: Event, ended: PassRecord | None, reason: 
         "reason": ended.reason if ended else reason,
         "live_version": live.version if live else None,
     }
-    return json.dumps(content).encode()
+    masking = masking_of(ins.workspace, ins.settings.audit.mask)
+    masking = masking.knowing(ins.store.decisions(ended.number) if ended else ())
+    return json.dumps(masked_record(content, masking)).encode()
 
 
 def _beside(tell: Callable[[NotifySettings, bytes], None], settings: NotifySettings, document: bytes) -> None:

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import structlog
 
 from autosurgeon.audit.campaign import CampaignReport, tell_campaign
+from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.render import render_pass
 from autosurgeon.audit.report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
+from autosurgeon.config import MaskKind
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
@@ -39,6 +41,13 @@ class Sources(NamedTuple):
     store: SqlStore
     workspace: Workspace
     tasks: Mapping[str, Task]
+    mask: tuple[MaskKind, ...] = ()
+    """What is masked in every report, `audit.mask` of the settings."""
+
+    @property
+    def masking(self) -> Masking:
+        """What that takes; a user is named in more places than where he speaks."""
+        return masking_of(self.workspace, self.mask).knowing(self.store.decisions() if self.mask else ())
 
 
 def write_pass_report(sources: Sources, number: int) -> None:
@@ -62,7 +71,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
     trained = (store.stage_output(scope, "train") or {}).get("result")
     planned = (store.stage_output(scope, "dataset") or {}).get("dataset", {"rows": ()})
     history = [live for live in store.live_history() if record.ended_at is None or live.at <= record.ended_at]
-    return PassReport(
+    report = PassReport(
         record=record,
         proposer=_proposer_of(record, [other for other in store.passes() if other.number < number]),
         rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
@@ -75,6 +84,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         benches=_benches(sources, record),
         trend=_trend(sources, history[-MOST_VERSIONS:]),
     )
+    return masked_value(report, sources.masking)
 
 
 def read_campaign_report(sources: Sources) -> CampaignReport:
@@ -82,7 +92,8 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     store = sources.store
     records = store.passes()
     costs = {record.number: spent_on(store, pass_scope(record.number)) for record in records}
-    return tell_campaign(records, store.decisions(), costs, _trend(sources, store.live_history()))
+    report = tell_campaign(records, store.decisions(), costs, _trend(sources, store.live_history()))
+    return masked_value(report, sources.masking)
 
 
 def _decisions_about(decisions: Sequence[Decision], number: int) -> list[Decision]:

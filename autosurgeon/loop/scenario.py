@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autosurgeon.audit.delta import Delta, PassStory, Refusal
+from autosurgeon.audit.mask import masked_value, masking_of
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Mix, Recipe
@@ -60,7 +61,8 @@ def run_bd62(ins: Instruments) -> Delta:
     if second.state == PassState.CONFIRMED and second.pack is not None:
         revert(ins, None, second.pack, "the scenario ends where the incident ended: on pass 1", to=middle.live)
     variants = ablate(ins, middle, second, first.recipe.lr)
-    return _tell(ins, begin, middle, first, second).model_copy(update={"variants": variants})
+    told = _tell(ins, begin, middle, first, second).model_copy(update={"variants": variants})
+    return masked_value(told, masking_of(ins.workspace, ins.settings.audit.mask))
 
 
 def _operate(ins: Instruments, recipe: Recipe, standing: Standing, *, watched: bool) -> PassRecord:
@@ -71,6 +73,7 @@ def _operate(ins: Instruments, recipe: Recipe, standing: Standing, *, watched: b
 def _tell(ins: Instruments, begin: Standing, middle: Standing, first: PassRecord, second: PassRecord) -> Delta:
     live = ins.store.live()
     assert live is not None  # take_stock made one
+    story = _story(ins, second, middle)
     return Delta(
         seed=ins.settings.seed,
         sizes={
@@ -82,10 +85,10 @@ def _tell(ins: Instruments, begin: Standing, middle: Standing, first: PassRecord
         base=begin.base,
         base_wins=_wins(ins, begin.base),
         first=_story(ins, first, begin),
-        second=_story(ins, second, middle),
+        second=story,
         live_version=live.version,
         live_pack=live.pack,
-        prompts={task_id: task.prompt.strip() for task_id, task in ins.tasks.items()},
+        prompts={task_id: ins.tasks[task_id].prompt.strip() for task_id in story.lost},
     )
 
 

@@ -97,7 +97,7 @@ def _open_pass(ins: Instruments) -> PassRecord | None:
     record = open_pass(ins)
     if record is None or not supersede(ins, record, contract_of(ins.settings, ins.policy, ins.tasks)):
         return record
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
     return None
 
@@ -125,7 +125,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     ins.reporter.pass_started(record.number, record.recipe)
     if not record.state.is_finished:  # it may lack nothing but its report
         Surgery(ins, record, standing, policy).operate()
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks), record.number)
+    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
     reach("report-written")
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)

@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
-from autosurgeon.core.chain import GENESIS, Event, Head
+from autosurgeon.core.chain import DECISION_COLUMNS, GENESIS, DecisionEntry, Event, Head
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import DecisionRow, EventRow
@@ -17,6 +17,12 @@ from autosurgeon.store.tables import DecisionRow, EventRow
 PART = 500
 # Plain rows and no entities: a million of them are walked in one go.
 _EVENTS = sqlalchemy.select(*(EventRow.__table__.columns[name] for name in Event._fields)).order_by(col(EventRow.seq))  # type: ignore[attr-defined]
+
+
+_DECISION_COLUMNS = [
+    DecisionRow.__table__.columns[name]  # type: ignore[attr-defined]
+    for name in ("seq", "decision_id", "record", *DECISION_COLUMNS)
+]
 
 
 class Extent(NamedTuple):
@@ -68,19 +74,19 @@ class Chained:
                 return
             after = part[-1].seq
 
-    def each_record(self, *, last: int) -> Iterator[tuple[str, str]]:
-        """(id, record) of the decisions up to that row, oldest first."""
+    def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
+        """The decisions up to that row, oldest first."""
         after = 0
         while True:
             query = (
-                select(DecisionRow.seq, DecisionRow.decision_id, DecisionRow.record)
+                sqlalchemy.select(*_DECISION_COLUMNS)
                 .where(col(DecisionRow.seq) > after, col(DecisionRow.seq) <= last)
                 .order_by(col(DecisionRow.seq))
                 .limit(PART)
             )
             with snapshot(self._engine) as session:
-                part = session.exec(query).all()
-            yield from ((decision_id, record) for _, decision_id, record in part)
+                part = session.connection().execute(query).all()
+            yield from (DecisionEntry(row[1], row[2], tuple(row[3:])) for row in part)
             if len(part) < PART:
                 return
-            after = part[-1][0] or 0
+            after = part[-1][0]

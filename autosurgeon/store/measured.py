@@ -26,6 +26,15 @@ class Measured:
         with snapshot(self._engine) as session:
             return {row.task_id: Envelope.model_validate_json(row.envelope) for row in session.exec(query)}
 
+    def runs(self, pack: str) -> dict[str, list[Envelope]]:
+        """A pack's results by occasion, oldest first."""
+        query = select(BenchRow.occasion, BenchRow.envelope).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
+        found: dict[str, list[Envelope]] = {}
+        with snapshot(self._engine) as session:
+            for occasion, envelope in session.exec(query):
+                found.setdefault(occasion, []).append(Envelope.model_validate_json(envelope))
+        return found
+
     def passed(self, pack: str) -> dict[str, bool]:
         """Which tasks a pack passed; over all occasions, a task's newest result."""
         query = select(BenchRow.task_id, BenchRow.passed).where(BenchRow.pack == pack).order_by(col(BenchRow.id))

@@ -160,3 +160,15 @@ def test_bytes_that_are_no_text_are_named_by_their_entry(workspace: Workspace) -
     found = check(workspace)
     assert found.first is not None
     assert (found.first.seq, found.first.what) == (7, "an entry cannot be read")
+
+
+@pytest.mark.parametrize("column", ["pass_number", "phase", "verdict", "action", "at"])
+def test_a_column_that_says_another_thing_than_its_decision_is_named(workspace: Workspace, column: str) -> None:
+    row = [row for row in rows_of(workspace) if row.kind == "decision"][2]
+    with sqlite3.connect(workspace.database) as connection:
+        connection.execute(f"UPDATE decision SET {column} = 7 WHERE decision_id = ?", (row.subject,))
+    connection.close()
+    found = check(workspace)
+    assert found.first is not None
+    assert (found.first.source, found.first.seq) == ("decisions", row.seq)
+    assert found.first.got == f"another {column} in its columns"

@@ -48,7 +48,8 @@ def build(root: Path, length: int) -> None:
                 mine = record | {"decision_id": f"d-{seq}"}
                 event = link(head, NOON, "decision", f"d-{seq}", payload_text(mine))
                 connection.execute(
-                    "INSERT INTO decision (decision_id, action, record, at) VALUES (?, 'continue', ?, ?)",
+                    "INSERT INTO decision (decision_id, phase, verdict, action, record, at)"
+                    " VALUES (?, 'training', 'ACCEPT', 'continue', ?, ?)",
                     (f"d-{seq}", json.dumps(mine), NOON),
                 )
                 decisions.write(canonical_json(mine) + "\n")

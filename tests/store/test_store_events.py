@@ -94,7 +94,7 @@ def test_the_chain_is_read_in_parts_and_from_anywhere(store: SqlStore, monkeypat
     monkeypatch.setattr("autosurgeon.store.chained.PART", 3)
     assert [event.seq for event in store.each_event()] == [1, 2, 3, 4, 5, 6, 7]
     assert [event.seq for event in store.each_event(after=2, last=6)] == [3, 4, 5, 6]
-    assert [name for name, _ in store.each_record(last=6)] == [f"d-{number}" for number in range(6)]
+    assert [entry.decision_id for entry in store.each_record(last=6)] == [f"d-{number}" for number in range(6)]
     assert store.extent() == (7, 7)
 
 
