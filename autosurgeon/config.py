@@ -82,6 +82,20 @@ class SearchSettings(_Section):
     """LoRA alpha over rank."""
     random_passes: int = Field(4, ge=0)
     """Passes drawn at random before the sampler learns from history."""
+    remembered_newest: int = Field(100, ge=1)
+    """The newest passes, of which the proposer is told; it takes the longer the more there are."""
+    remembered_best: int = Field(25, ge=0)
+    """The passes with the highest climbs on dev, of which it is told whenever they were; its sampler takes at most 25
+    for good ones."""
+
+    @model_validator(mode="after")
+    def _learns_in_the_end(self) -> Self:
+        if self.random_passes > self.remembered_newest:
+            raise ValueError(
+                "random_passes is above remembered_newest, so that the sampler would never learn; "
+                f"got {self.random_passes} and {self.remembered_newest}"
+            )
+        return self
 
 
 class AnchorSettings(_Section):

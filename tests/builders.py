@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from autosurgeon.audit.journal import project
 from autosurgeon.bench.results import ResultRow
 from autosurgeon.core.decision import Decision, Evidence, Phase
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
@@ -134,6 +135,26 @@ def make_decision(decision_id: str = "d-1", *, evidence: Evidence | None = None,
         "at": NOON,
     }
     return Decision.model_validate(content | changes)
+
+
+class Decided(NamedTuple):
+    """Decisions in their order, asked as a store is."""
+
+    decisions: Sequence[Decision]
+
+    def place_of(self, decision_id: str) -> int | None:
+        """A decision's place, from 1 on."""
+        return next((n for n, d in enumerate(self.decisions, start=1) if d.decision_id == decision_id), None)
+
+    def after(self, place: int) -> Iterator[Decision]:
+        """The decisions after a place."""
+        return iter(self.decisions[place:])
+
+
+def write_log(path: Path, decisions: Sequence[Decision]) -> int:
+    """Bring a decision log up to date with decisions that no store holds; how many were added."""
+    decided = Decided(decisions)
+    return project(path, decided.place_of, decided.after)
 
 
 def weights_file(tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]]) -> bytes:

@@ -27,7 +27,7 @@ Rows = list[Event]
 def publish(workspace: Workspace, store: SqlStore) -> None:
     """Bring logs and checkpoints up to date, as the loop does."""
     head = store.head()
-    project(workspace.decisions, store.decisions())
+    project(workspace.decisions, store.place_of, lambda place: store.each_decision(after=place))
     project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
     write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)
 

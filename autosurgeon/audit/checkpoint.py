@@ -42,8 +42,7 @@ def write_checkpoint(folder: Path, keys: Path, head: Head, at: str) -> Path | No
     content = {"size": head.size, "head": head.hash, "at": at}
     envelope = signed(content, PAYLOAD_TYPE, signer_of(keys))
     reach("checkpoint-signed")
-    write_durably(path, (json.dumps(envelope, indent=1) + "
-").encode())
+    write_durably(path, (json.dumps(envelope, indent=1) + "\n").encode())
     return path
 
 

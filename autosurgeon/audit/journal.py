@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,26 +18,39 @@ from autosurgeon.failpoints import reach
 CHUNK_BYTES = 1 << 16
 
 
-def project(path: Path, decisions: Sequence[Decision]) -> int:
-    """Append the decisions that the file does not hold yet; how many that were.
+def project(
+    path: Path, place_of: Callable[[str], int | None], decisions_after: Callable[[int], Iterable[Decision]]
+) -> int:
+    """Append the decisions that were made since the newest one in the file; how many that were.
 
-    A last line that was cut short by a crash is taken off first: the store still has that decision. Where the disk
-    does not take what is written, that is a DurabilityError.
+    A last line that was cut short by a crash is taken off first: the store still has that decision. What stands further
+    up is not looked at here, but by `audit verify`. Where the disk does not take what is written, that is a
+    DurabilityError.
+
+    Args:
+        path: the log.
+        place_of: a decision's place in the order of decisions; None for an id that is not known.
+        decisions_after: the decisions after that place; 0 for all.
+
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
-    held = _held(path)
-    missing = [decision for decision in decisions if decision.decision_id not in held]
-    if missing:
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(canonical_json(decision.record()) + "\n" for decision in missing)
-            file.flush()
-            with durably(path):
-                reach("decisions-appended")
-                os.fsync(file.fileno())
-    if missing and is_new:
+    missing = iter(decisions_after(0 if is_new else _last_place(path, place_of)))
+    first = next(missing, None)
+    if first is None:
+        return 0
+    added = 0
+    with path.open("ab") as file:
+        for decision in itertools.chain((first,), missing):
+            file.write(f"{canonical_json(decision.record())}\n".encode())
+            added += 1
+        file.flush()
+        with durably(path):
+            reach("decisions-appended")
+            os.fsync(file.fileno())
+    if is_new:
         _flush_folder(path.parent)
-    return len(missing)
+    return added
 
 
 def _flush_folder(folder: Path) -> None:
@@ -49,20 +63,17 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _held(path: Path) -> set[str]:
-    if not path.is_file():
-        return set()
-    raw = path.read_bytes()
-    whole = raw[: raw.rfind(b"\n") + 1]
-    if len(whole) < len(raw):
-        os.truncate(path, len(whole))
-    held = set()
-    for line in whole.splitlines():
-        try:
-            held.add(json.loads(line)["decision_id"])
-        except (ValueError, KeyError, TypeError):
-            continue  # not ours to judge here; the store's copy of that decision is written again below it
-    return held
+def _last_place(path: Path, place_of: Callable[[str], int | None]) -> int:
+    """The place of the newest decision in the file, 0 where it holds none; a line that was cut short is taken off."""
+    with path.open("rb+") as file:
+        for line in _lines_backwards(file):
+            try:
+                place = place_of(str(json.loads(line)["decision_id"]))
+            except (ValueError, KeyError, TypeError):
+                continue  # not ours to judge here; what the store has is written below it
+            if place is not None:
+                return place
+    return 0
 
 
 def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -> int:
@@ -88,22 +99,34 @@ def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -
 
 
 def _last_seq(file: BinaryIO) -> int:
-    """The number on the last whole line, read from the end backwards; what comes after that line is taken off."""
-    end = file.seek(0, os.SEEK_END)
-    tail, start = b"", end
-    # Two line ends make one whole line, unless the file begins with it.
-    while start and tail.count(b"\n") < 2:
-        start = max(0, start - CHUNK_BYTES)
-        file.seek(start)
-        tail = file.read(end - start)
-    whole = tail[: tail.rfind(b"\n") + 1]
-    if len(whole) < len(tail):
-        file.truncate(start + len(whole))
-    if not whole:
+    """The number on the last whole line; what comes after that line is taken off."""
+    line = next(_lines_backwards(file), None)
+    if line is None:
         return 0
     try:
-        return int(json.loads(whole.splitlines()[-1])["seq"])
+        return int(json.loads(line)["seq"])
     except (ValueError, KeyError, TypeError):
         # Not ours to mend: the number of lines is the best guess, and `audit verify` tells what is wrong.
         file.seek(0)
         return sum(1 for _ in file)
+
+
+def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
+    """The whole lines of a file from its last one on, without their ends; what comes after the last is taken off."""
+    start, tail, is_whole = file.seek(0, os.SEEK_END), b"", False
+    while start:
+        begin = max(0, start - CHUNK_BYTES)
+        file.seek(begin)
+        tail, start = file.read(start - begin) + tail, begin
+        if not is_whole:
+            end = tail.rfind(b"\n")
+            if end < 0:
+                continue
+            file.truncate(start + end + 1)
+            tail, is_whole = tail[:end], True
+        tail, *lines = tail.split(b"\n")
+        yield from reversed(lines)
+    if is_whole:
+        yield tail
+    else:
+        file.truncate(0)

@@ -26,11 +26,11 @@ def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str
 
     settings, tasks = settings_of(workspace, config), lab_tasks()
     with open_store(workspace) as store:
-        line = store.live_history()
-        if not line:
+        live, base = store.live(), store.base_pack()
+        if live is None or base is None:
             raise UserError("nothing is live here yet", wanted="`autosurgeon run` to begin", where=workspace)
-        counted = {task.bench for task in tasks.values()} - exclusions(store.envelopes(line[0].pack)).keys()
-        known = read_known(store, line[-1].pack, window=settings.anchors.flake_runs, history=history)
+        counted = {task.bench for task in tasks.values()} - exclusions(store.envelopes(base)).keys()
+        known = read_known(store, tasks, live.pack, settings.anchors, history=history)
     return read_ledger(tasks, known, settings.anchors, counted=counted, seed=settings.seed, now=utc_now())
 
 

@@ -13,19 +13,32 @@ app = typer.Typer(no_args_is_help=True, help="What was tried, and how it went.")
 
 
 @app.command("list")
-def list_passes(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """List every pass, oldest first."""
-    from autosurgeon.cli.render import print_json, print_table
+def list_passes(
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, of the newest.")] = 30,
+    before: Annotated[
+        int | None, typer.Option("--before", min=1, help="Only passes before this number: the page before a page.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every pass, whatever --last says.")] = False,
+    workspace: WorkspaceOption = Path("."),
+    as_json: JsonOption = False,
+) -> None:
+    """List the newest passes, the very newest last; --before turns the page, and --all lists every one."""
+    from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
-        passes = store.passes()
+        passes = store.last_passes(None if every else last, before=before)
+        total = sum(store.pass_counts().values())
     if as_json:
         print_json([record.model_dump(mode="json") for record in passes])
         return
     rows = [(p.number, p.state.value, p.verdict, recipe_line(p.recipe), (p.pack or "")[:12], p.reason) for p in passes]
     print_table("passes", ("pass", "state", "verdict", "recipe", "pack", "reason"), rows)
+    if passes and len(passes) < total:
+        first = passes[0].number
+        earlier = f"; `--before {first}` shows those before them, `--all` every one" if first > 1 else ""
+        say(f"passes {first} to {passes[-1].number} of {total}{earlier}")
 
 
 @app.command("show")

@@ -70,7 +70,8 @@ def _sources(workspace: Path) -> Iterator[Sources]:
     from autosurgeon.wiring import lab_tasks, open_store, settings_of
 
     with open_store(workspace) as store:
-        yield Sources(store, Workspace(workspace.resolve()), lab_tasks(), settings_of(workspace).audit.mask)
+        settings = settings_of(workspace)
+        yield Sources(store, Workspace(workspace.resolve()), lab_tasks(), settings.search, settings.audit.mask)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ goes from PACKED to LIVE at once.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -62,6 +63,6 @@ def pass_scope(number: int) -> str:
 
 
 def number_of(scope: str) -> int | None:
-    """The pass that a scope is of; None for one that is no pass's."""
-    kind, _, number = scope.partition("-")
-    return int(number) if kind == "pass" else None
+    """The pass that a scope is of; None for any other scope."""
+    found = re.fullmatch(r"pass-(\d{4,})", scope)
+    return int(found[1]) if found else None

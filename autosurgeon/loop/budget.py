@@ -16,7 +16,7 @@ def price_of_look(ins: Instruments, number: int) -> Alpha:
     paid = ins.store.look_of(number)
     if paid is not None:
         return paid
-    spent, after = AlphaBudget(total=ins.settings.statistics.alpha, looks=len(ins.store.looks())).spend()
+    spent, after = AlphaBudget(total=ins.settings.statistics.alpha, looks=ins.store.looks_paid()).spend()
     return Alpha(look=after.looks, spent=spent, left=after.left)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from statistics import median
 
 from autosurgeon.core.decision import Cost
@@ -33,24 +32,25 @@ def spent_on(store: SqlStore, scope: str) -> Cost:
     return total
 
 
-def avoided_by_ending(store: SqlStore, scope: str, others: Iterable[str]) -> Cost | None:
-    """What the stages that a pass did not come to would have cost, by the median of the passes that did.
+MOST_OTHERS = 100
+"""Passes whose median says what a stage costs: the newest, since machine and model change over a long campaign."""
+
+
+def avoided_by_ending(store: SqlStore, scope: str) -> Cost | None:
+    """What the stages that a pass did not come to would have cost, by the median of the newest passes that did.
 
     None where no pass ever came to one of them: nothing is made up. The distance and the watch are left out where they
     are what is missing, since not every whole pass has them.
     """
     done = {stage.name for stage in store.stage_outputs(scope)}
-    seen: dict[str, list[Cost]] = {}
-    for other in others:
-        for stage in store.stage_outputs(other):
-            seen.setdefault(stage.name, []).append(_cost(stage))
     total = Cost()
     for name in STAGES[: STAGES.index("bench") + 1]:
         if name in done:
             continue
-        if name not in seen:
+        others = store.last_outputs(name, MOST_OTHERS, but=scope)
+        if not others:
             return None
-        total += _median(seen[name])
+        total += _median([_cost(stage) for stage in others])
     return total
 
 

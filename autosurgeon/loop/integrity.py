@@ -8,8 +8,8 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Live, PassRecord
 from autosurgeon.errors import PackError
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.report import Sources, write_pass_report
-from autosurgeon.loop.standing import open_pass, reverted_versions
+from autosurgeon.loop.report import sources_of, write_pass_report
+from autosurgeon.loop.standing import open_pass
 from autosurgeon.loop.watch import revert
 
 
@@ -66,13 +66,13 @@ def _end(ins: Instruments, record: PassRecord, live: Live, damage: dict[str, str
         revert(ins, record.number, live.pack, _reason(live, damage[live.pack]))
     else:
         return  # a person has moved live meanwhile; the watch says what follows from it
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
+    write_pass_report(sources_of(ins), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
 
 
 def _before(ins: Instruments, history: Sequence[Live]) -> list[str]:
     """The newest pack before live that a revert could go to; none where there is none, or retention removed it."""
-    reverted, live = reverted_versions(ins.store), history[-1].pack
+    reverted, live = ins.store.reverted_versions(), history[-1].pack
     good = (v.pack for v in reversed(history) if v.pack != live and v.version not in reverted)
     return [pack for pack in list(good)[:1] if ins.packs.has_weights(pack)]
 

@@ -6,7 +6,6 @@ is the incident. So a win is provisional until it is confirmed, and only confirm
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -20,6 +19,8 @@ from autosurgeon.store.sqlstore import SqlStore
 State = Literal["anchor", "provisional", "flaky", "quarantined", "failing", "canary", "unknown"]
 FEWEST_RUNS = 5
 """Fewer runs than these say nothing of a flake rate."""
+LONGEST_ROW = 10
+"""Live packs in a row beyond these are not counted: more confirm a win no better."""
 
 
 class Entry(Value):
@@ -33,7 +34,7 @@ class Entry(Value):
     why: str
     """Why it is in that state, in words."""
     wins: int
-    """Live packs in a row, the present one last, that won it."""
+    """Live packs in a row, the present one last, that won it; counted up to LONGEST_ROW."""
     samples: int = 0
     """Of the present live pack, at the confirmation's temperature."""
     passed: int = 0
@@ -57,7 +58,7 @@ class Known(NamedTuple):
     """What the store knows, read once."""
 
     line: tuple[str, ...]
-    """Packs that were live and were not reverted, oldest first, the present one last."""
+    """Packs that were live and were not reverted, oldest first, the present one last; of many the newest."""
     results: Mapping[str, Mapping[str, bool]]
     """What passed, by pack of the line and task."""
     samples: Mapping[str, tuple[int, int]]
@@ -70,40 +71,48 @@ class Known(NamedTuple):
 
 def live_line(history: Iterable[Live]) -> tuple[str, ...]:
     """The packs that led to the one that is live; what was reverted is cut off."""
-    line: list[str] = []
+    line: dict[str, None] = {}
     for live in history:
         if live.pack in line:
-            del line[line.index(live.pack) + 1 :]
+            while next(reversed(line)) != live.pack:
+                line.popitem()
         else:
-            line.append(live.pack)
+            line[live.pack] = None
     return tuple(line)
 
 
-def read_known(store: SqlStore, live: str, *, window: int, passes: int | None = None, history: bool = False) -> Known:
+def read_known(
+    store: SqlStore,
+    tasks: Iterable[str],
+    live: str,
+    settings: AnchorSettings,
+    *,
+    passes: int | None = None,
+    history: bool = False,
+) -> Known:
     """Everything that the ledger of a live pack is made of.
 
     Args:
         store: the memory.
+        tasks: the tasks that the ledger is of.
         live: the pack that is live, or was when an open pass began.
-        window: how many of a task's last runs count.
+        settings: how many of a task's last runs count, and of its live packs in a row.
         passes: passes before this moment; all when None.
         history: whether every result of every pack is wanted too, which takes a while to read.
 
     """
     line = live_line(store.live_history())
     line = line[: line.index(live) + 1] if live in line else (live,)
-    runs: dict[str, deque[AnchorRun]] = {}
-    for run in store.anchor_runs():
-        runs.setdefault(run.task_id, deque(maxlen=window)).append(run)
+    line = line[-max(LONGEST_ROW, settings.live_wins) :]
     return Known(
         line=line,
-        results={pack: store.passed(pack) for pack in line},
+        results=store.passed_by(line),
         samples=store.confirmations(live),
-        runs=runs,
+        runs=store.last_anchor_runs(tasks, settings.flake_runs),
         quarantines=store.quarantines(),
-        trained=frozenset(row for rows in store.trained_rows().values() for row in rows),
+        trained=store.ever_rows(),
         history=store.occasions() if history else {},
-        passes=len(store.passes()) if passes is None else passes,
+        passes=sum(store.pass_counts().values()) if passes is None else passes,
     )
 
 

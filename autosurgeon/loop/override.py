@@ -83,9 +83,9 @@ def _opened(ins: Instruments, record: PassRecord, last: Decision) -> PassState:
             got=f"live version {live.version if live else 0}",
             wanted="a pass that is judged against what is live; run a new one",
         )
-    still_open = [other.number for other in ins.store.passes() if not other.state.is_finished]
+    still_open = ins.store.open_passes()
     if still_open:
-        raise UserError(f"pass {still_open[0]} is open; let it end first", wanted="`autosurgeon run --passes 1`")
+        raise UserError(f"pass {still_open[0].number} is open; let it end first", wanted="`autosurgeon run --passes 1`")
     return PassState.PACKED if judgement.phase == "promotion" else PASSED_ON_TO[judgement.phase]
 
 

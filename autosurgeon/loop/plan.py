@@ -48,7 +48,9 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Standing) -> tuple
     scope = pass_scope(record.number)
 
     def choose(folder: Path) -> Done:
-        dataset = choose_rows(ins, record.recipe, record.parent, standing, _history(ins, record.number), folder)
+        dataset = choose_rows(
+            ins, record.recipe, record.parent, standing, ins.store.ever_poison(before=record.number), folder
+        )
         poison = [row.task_id for row in dataset.rows if row.why == "poison"]
         return Done({"dataset": dataset.model_dump(mode="json"), "digest": dataset.digest, "poison": poison})
 
@@ -76,20 +78,12 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Standing) -> tuple
 
 def _seen_by(ins: Instruments, pack: str) -> set[str]:
     """What a pack, and the packs that it comes from, were trained on."""
-    made = {manifest.digest: (manifest.lineage.parent, number) for manifest, number, _ in ins.store.packs()}
-    rows = ins.store.trained_rows()
-    seen: set[str] = set()
+    scopes: list[str] = []
     parent: str | None = pack
     while parent is not None:
-        parent, number = made.get(parent, (None, None))
-        seen |= set(rows.get(pass_scope(number), ())) if number is not None else set()
-    return seen
-
-
-def _history(ins: Instruments, number: int) -> set[str]:
-    """What was poison in any pass before."""
-    outputs = (ins.store.stage_output(pass_scope(r.number), "dataset") for r in ins.store.passes() if r.number < number)
-    return {task_id for output in outputs for task_id in (output or {}).get("poison", ())}
+        parent, number = ins.store.origin_of(parent)
+        scopes += [pass_scope(number)] if number is not None else []
+    return {task_id for rows in ins.store.trained_rows(scopes).values() for task_id in rows}
 
 
 def _check(ins: Instruments, scope: str, dataset: Dataset) -> tuple[Hit, ...]:

@@ -15,7 +15,7 @@ from autosurgeon.audit.campaign import CampaignReport, tell_campaign
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.render import render_pass
 from autosurgeon.audit.report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
-from autosurgeon.config import MaskKind
+from autosurgeon.config import MaskKind, SearchSettings
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
@@ -25,6 +25,7 @@ from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
 from autosurgeon.loop.cost import spent_on
+from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.packs.files import write_whole
 from autosurgeon.store.sqlstore import SqlStore
@@ -41,6 +42,7 @@ class Sources(NamedTuple):
     store: SqlStore
     workspace: Workspace
     tasks: Mapping[str, Task]
+    search: SearchSettings
     mask: tuple[MaskKind, ...] = ()
     """What is masked in every report, `audit.mask` of the settings."""
 
@@ -48,6 +50,11 @@ class Sources(NamedTuple):
     def masking(self) -> Masking:
         """What that takes; a user is named in more places than where he speaks."""
         return masking_of(self.workspace, self.mask).knowing(self.store.decisions() if self.mask else ())
+
+
+def sources_of(ins: Instruments) -> Sources:
+    """Those of a loop at work."""
+    return Sources(ins.store, ins.workspace, ins.tasks, ins.settings.search, ins.settings.audit.mask)
 
 
 def write_pass_report(sources: Sources, number: int) -> None:
@@ -67,13 +74,13 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
     """Everything that is known of one pass; UserError when there is none of that number."""
     store = sources.store
     record, scope = store.get_pass(number), pass_scope(number)
-    decisions = _decisions_about(store.decisions(), number)
+    decisions = store.decisions(number)
     trained = (store.stage_output(scope, "train") or {}).get("result")
     planned = (store.stage_output(scope, "dataset") or {}).get("dataset", {"rows": ()})
     history = [live for live in store.live_history() if record.ended_at is None or live.at <= record.ended_at]
     report = PassReport(
         record=record,
-        proposer=_proposer_of(record, [other for other in store.passes() if other.number < number]),
+        proposer=_proposer_of(sources, record),
         rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
         decisions=tuple(decisions),
         stages=stage_costs(store.stages(scope)),
@@ -96,22 +103,19 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     return masked_value(report, sources.masking)
 
 
-def _decisions_about(decisions: Sequence[Decision], number: int) -> list[Decision]:
-    """Those of the pass, and a person's words on one of them."""
-    ours = {decision.decision_id for decision in decisions if decision.pass_number == number}
-    return [d for d in decisions if d.decision_id in ours or (d.override and d.override.overrules in ours)]
-
-
-def _proposer_of(record: PassRecord, earlier: Sequence[PassRecord]) -> str:
+def _proposer_of(sources: Sources, record: PassRecord) -> str:
     if record.recipe.mix == Mix.UNION:
         return "The recipe was given: the sampler itself proposes fresh failures only."
+    newest, best = sources.search.remembered_newest, sources.search.remembered_best
+    earlier, count = sources.store.remembered_passes(newest, best, before=record.number), record.number - 1
     if not earlier:
         return "It was the first pass, with nothing known yet, so the recipe is a careful one."
     told = [other.feedback for other in earlier if other.feedback is not None]
     failed = sum(feedback.failed for feedback in told)
     valued = sum(feedback.value is not None for feedback in told)
     broken = sum(bool(feedback.violations) for feedback in told)
-    passes = "1 earlier pass" if len(earlier) == 1 else f"{len(earlier)} earlier passes"
+    some = "" if len(earlier) == count else f"{len(earlier)} of "
+    passes = f"{some}{count} earlier {'pass' if count == 1 else 'passes'}"
     return (
         f"The sampler proposed it, knowing {passes}: {valued} with a value on dev, {broken} with broken rules, "
         f"{failed} that the world failed."
@@ -236,20 +240,19 @@ def _benches(sources: Sources, record: PassRecord) -> tuple[BenchRun, ...]:
 
 
 def _excluded(store: SqlStore) -> dict[str, str]:
-    history = store.live_history()
-    return exclusions(store.envelopes(history[0].pack)) if history else {}
+    base = store.base_pack()
+    return exclusions(store.envelopes(base)) if base else {}
 
 
 def _trend(sources: Sources, history: Sequence[Live]) -> tuple[LiveWins, ...]:
     """What each live version wins on the counted benches."""
     store = sources.store
-    excluded, decisions = _excluded(store), {d.decision_id: d for d in store.decisions()}
-    makers = {manifest.digest: number for manifest, number, _ in store.packs()}
+    excluded, makers = _excluded(store), store.decisions_named([live.decision_id for live in history])
     results = {pack: store.envelopes(pack) for pack in dict.fromkeys(live.pack for live in history)}
     found = []
     for live in history:
         counted = [envelope for envelope in results[live.pack].values() if envelope.bench not in excluded]
-        maker = decisions.get(live.decision_id)
+        maker = makers.get(live.decision_id)
         action = maker.action if maker else "promote"
         tasks = Counter(envelope.bench for envelope in counted)
         wins = Counter(envelope.bench for envelope in counted if envelope.passed)
@@ -258,7 +261,7 @@ def _trend(sources: Sources, history: Sequence[Live]) -> tuple[LiveWins, ...]:
                 version=live.version,
                 pack=live.pack,
                 how="baseline" if action == "baseline" else "revert" if action == "revert" else "promote",
-                pass_number=makers.get(live.pack),
+                pass_number=store.origin_of(live.pack)[1],
                 during=maker.pass_number if maker else None,
                 wins={bench: wins[bench] for bench in sorted(tasks)},
                 tasks=dict(sorted(tasks.items())),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.loop.standing import pass_scope, reverted_versions
+from autosurgeon.loop.standing import pass_scope
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.packs.pins import read_pins
 from autosurgeon.store.sqlstore import SqlStore
@@ -28,7 +28,7 @@ def reasons_to_keep(store: SqlStore, pinned: Collection[str], keep_live: int) ->
         keep_live: how many that were live before stay; what live was reverted from is none of them.
 
     """
-    history, reverted = store.live_history(), reverted_versions(store)
+    history, reverted = store.live_history(), store.reverted_versions()
     reasons: dict[str, str] = {}
     if history:
         reasons[history[-1].pack] = "live"
@@ -80,10 +80,9 @@ def collect(
 def _of_open_passes(store: SqlStore) -> dict[str, int]:
     """Every pack that an open pass names, the one among them that it has merged and not yet had judged."""
     named: dict[str, int] = {}
-    for record in store.passes():
-        if not record.state.is_finished:
-            merged = (store.stage_output(pass_scope(record.number), "merge") or {}).get("pack")
-            for pack in (record.parent, record.live_before, record.pack, merged):
-                if pack is not None:
-                    named[pack] = record.number
+    for record in store.open_passes():
+        merged = (store.stage_output(pass_scope(record.number), "merge") or {}).get("pack")
+        for pack in (record.parent, record.live_before, record.pack, merged):
+            if pack is not None:
+                named[pack] = record.number
     return named

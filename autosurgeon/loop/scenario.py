@@ -30,7 +30,7 @@ def run_bd62(ins: Instruments) -> Delta:
         UserError: the workspace has passes already; the story needs a beginning.
 
     """
-    if ins.store.passes():
+    if ins.store.last_passes(1):
         raise UserError(
             "the bd62 scenario needs a workspace without passes", wanted="another --workspace", where=ins.workspace.root
         )

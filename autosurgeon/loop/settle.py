@@ -40,7 +40,7 @@ def publish(ins: Instruments, decision: Decision) -> None:
 def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
     """The logs, a signed checkpoint and `live.json` from the store; at every start `anew`, and after every decision."""
     head = ins.store.head()
-    project(ins.workspace.decisions, ins.store.decisions())
+    project(ins.workspace.decisions, ins.store.place_of, lambda place: ins.store.each_decision(after=place))
     project_events(ins.workspace.events, lambda seq: ins.store.each_event(after=seq, last=head.size))
     # Last, since a checkpoint says that both logs go as far as it does.
     _checkpoint(ins, head)

@@ -24,7 +24,6 @@ from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.policy.evidence import baseline_facts
 from autosurgeon.policy.judge import judge
 from autosurgeon.store.database import utc_now
-from autosurgeon.store.sqlstore import SqlStore
 
 
 class Standing(NamedTuple):
@@ -46,7 +45,7 @@ class Standing(NamedTuple):
 
 def open_pass(ins: Instruments) -> PassRecord | None:
     """The pass that an earlier run left open, if there is one."""
-    return next((record for record in ins.store.passes() if not record.state.is_finished), None)
+    return next(iter(ins.store.open_passes()), None)
 
 
 def take_stock(ins: Instruments, live: str | None = None) -> Standing:
@@ -68,7 +67,7 @@ def take_stock(ins: Instruments, live: str | None = None) -> Standing:
     results = ins.store.envelopes(base)
     foreign, excluded = foreign_answers(results), exclusions(results)
     counted = tuple(sorted({task.bench for task in ins.tasks.values()} - excluded.keys()))
-    passes = sum(record.state.is_finished for record in ins.store.passes())
+    passes = sum(count for state, count in ins.store.pass_counts().items() if state.is_finished)
     entries = confirm(ins, live, counted, passes).values()
     anchors = tuple(entry.task_id for entry in entries if entry.state == "anchor")
     hidden = frozenset(entry.task_id for entry in entries if entry.hidden)
@@ -218,13 +217,13 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) ->
 
 
 def _ledger(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:
-    known = read_known(ins.store, pack, window=ins.settings.anchors.flake_runs, passes=passes)
+    known = read_known(ins.store, ins.tasks, pack, ins.settings.anchors, passes=passes)
     return read_ledger(ins.tasks, known, ins.settings.anchors, counted=counted, seed=ins.settings.seed, now=utc_now())
 
 
 def last_good_pack(ins: Instruments, but: str) -> str:
     """The newest earlier live pack that still verifies, its weights not gone; StoreError when there is none."""
-    reverted = reverted_versions(ins.store)
+    reverted = ins.store.reverted_versions()
     for live in reversed(ins.store.live_history()):
         if live.pack != but and live.version not in reverted:
             try:
@@ -234,11 +233,6 @@ def last_good_pack(ins: Instruments, but: str) -> str:
                 continue
             return live.pack
     raise StoreError("no earlier live pack verifies, so there is nothing to revert to")
-
-
-def reverted_versions(store: SqlStore) -> set[int]:
-    """The live versions right before one that a revert made, which is to say: away from them."""
-    return {d.live_version - 1 for d in store.decisions() if d.action == "revert" and d.live_version is not None}
 
 
 def tasks_of(ins: Instruments, benches: Sequence[str], splits: Sequence[Split]) -> list[Task]:

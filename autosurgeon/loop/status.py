@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.passes import PassState
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.control import asked, paused
 from autosurgeon.loop.standing import exclusions
@@ -30,20 +30,17 @@ def tally(results: Mapping[str, Envelope]) -> Tally:
 
 def read_status(store: SqlStore) -> dict[str, Any]:
     """Passes, live pack, wins of base and live, excluded benches with reasons, and the last run's budget."""
-    passes, history, run = store.passes(), store.live_history(), store.last_run()
-    base = history[0].pack if history else None
-    live = history[-1] if history else None
+    counts, base, live, run = store.pass_counts(), store.base_pack(), store.live(), store.last_run()
     base_results = store.envelopes(base) if base else {}
-    open_passes = [record.number for record in passes if not record.state.is_finished]
     return {
         "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
         "base": base,
         "passes": {
-            "total": len(passes),
-            "states": dict(sorted(Counter(record.state.value for record in passes).items())),
-            "open": open_passes,
+            "total": sum(counts.values()),
+            "states": dict(sorted((state.value, count) for state, count in counts.items())),
+            "open": [record.number for record in store.open_passes()],
         },
-        "promoted": [record.number for record in passes if record.state == "CONFIRMED"],
+        "promoted": store.numbers_in(PassState.CONFIRMED),
         "wins": {
             "base": tally(base_results),
             "live": tally(store.envelopes(live.pack)) if live else {},

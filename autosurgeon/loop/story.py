@@ -43,7 +43,6 @@ def story_of(
     flipped = trial.restricted().flips(trial.expected) if trial else None
     # Of the counted tasks outside the canary, which is what a promotion could look at.
     tasks = len(trial.expected) if trial else _judged_tasks(ins, standing)
-    others = [pass_scope(other.number) for other in ins.store.passes() if other.number != record.number]
     ended = judgement.verdict != Verdict.ACCEPT and judgement.phase != "watch"
     return {
         "evidence_digest": digest_json(judgement.evidence),
@@ -53,7 +52,7 @@ def story_of(
         "alpha": alpha,
         "power": power_line(tasks, price.spent) if tasks else "",
         "cost": spent_on(ins.store, scope),
-        "avoided": avoided_by_ending(ins.store, scope, others) if ended else None,
+        "avoided": avoided_by_ending(ins.store, scope) if ended else None,
     }
 
 

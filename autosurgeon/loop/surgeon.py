@@ -13,7 +13,7 @@ from autosurgeon.loop.contract import contract_of, policy_of, supersede
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
-from autosurgeon.loop.report import Sources, write_pass_report
+from autosurgeon.loop.report import sources_of, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
@@ -85,7 +85,7 @@ def _one_pass(ins: Instruments) -> PassRecord:
         nonlocal begun
         left_open = ins.store.get_pass(begun) if begun else _open_pass(ins)
         standing = take_stock(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, ins.proposer.propose(ins.store.passes()), standing, ins.policy)
+        record = left_open or begin_pass(ins, propose_next(ins), standing, ins.policy)
         begun = record.number
         return finish_pass(ins, record, standing, policy_of(ins, record, ins.policy))
 
@@ -97,9 +97,15 @@ def _open_pass(ins: Instruments) -> PassRecord | None:
     record = open_pass(ins)
     if record is None or not supersede(ins, record, contract_of(ins.settings, ins.policy, ins.tasks)):
         return record
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
+    write_pass_report(sources_of(ins), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
     return None
+
+
+def propose_next(ins: Instruments) -> Recipe:
+    """The next recipe, from what is stored and from nothing else; of a long history the proposer is told a part."""
+    search = ins.settings.search
+    return ins.proposer.propose(ins.store.remembered_passes(search.remembered_newest, search.remembered_best))
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
@@ -125,7 +131,7 @@ def finish_pass(ins: Instruments, record: PassRecord, standing: Standing, policy
     ins.reporter.pass_started(record.number, record.recipe)
     if not record.state.is_finished:  # it may lack nothing but its report
         Surgery(ins, record, standing, policy).operate()
-    write_pass_report(Sources(ins.store, ins.workspace, ins.tasks, ins.settings.audit.mask), record.number)
+    write_pass_report(sources_of(ins), record.number)
     reach("report-written")
     ended = ins.store.get_pass(record.number)
     ins.reporter.pass_ended(ended)

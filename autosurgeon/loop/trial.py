@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,8 @@ def run_trial(
     return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
 
 
-def dev_wins(ins: Instruments, standing: Standing, number: int) -> int | None:
-    """What a pass won on dev; None where its bench did not come so far, or other benches counted then."""
-    output = ins.store.stage_output(pass_scope(number), "bench") or {}
+def dev_wins(output: Mapping[str, Any], standing: Standing) -> int | None:
+    """What a pass's bench won on dev; None where it did not come so far, or other benches counted then."""
     wins: int | None = output.get("dev") if output.get("counted") == list(standing.counted) else None
     return wins
 

@@ -44,8 +44,14 @@ class Proposer:
         self._quantization = quantization
 
     def propose(self, history: Sequence[PassRecord]) -> Recipe:
-        """The next recipe: the same for the same history, seed and bounds."""
-        number = len(history) + 1
+        """The next recipe: the same for the same history, seed and bounds.
+
+        Args:
+            history: the passes to learn from, oldest first; the newest is the last one before the pass that is asked
+                for, however many of the older ones are left out.
+
+        """
+        number = history[-1].number + 1 if history else 1
         seed = int(digest_text(f"{self._seed}:{number}")[:8], 16)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._search.random_passes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
@@ -17,6 +17,8 @@ from autosurgeon.store.database import snapshot, transaction, utc_now
 from autosurgeon.store.events import append
 from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
 
+_LIVE = select(LiveRow.version, LiveRow.pack, LiveRow.decision_id, LiveRow.at)
+
 
 class Judged:
     """The part of the store that holds judgements and what they changed."""
@@ -25,14 +27,30 @@ class Judged:
 
     def live(self) -> Live | None:
         """The live version; None in a workspace that has none yet."""
-        history = self.live_history()
-        return history[-1] if history else None
+        query = _LIVE.order_by(col(LiveRow.version).desc()).limit(1)
+        with snapshot(self._engine) as session:
+            last = session.exec(query).first()
+            return None if last is None else Live(*last)
 
     def live_history(self) -> list[Live]:
         """Every version, oldest first."""
         with snapshot(self._engine) as session:
-            rows = session.exec(select(LiveRow).order_by(col(LiveRow.version)))
-            return [Live(row.version, row.pack, row.decision_id, row.at) for row in rows]
+            return [Live(*row) for row in session.exec(_LIVE.order_by(col(LiveRow.version)))]
+
+    def base_pack(self) -> str | None:
+        """The pack of the first version; None in a workspace that has none yet."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(LiveRow.pack).order_by(col(LiveRow.version)).limit(1)).first()
+
+    def reverted_versions(self) -> set[int]:
+        """The live versions right before one that a revert made, which is to say: away from them."""
+        query = (
+            select(LiveRow.version)
+            .join(DecisionRow, col(DecisionRow.decision_id) == col(LiveRow.decision_id))
+            .where(DecisionRow.action == "revert")
+        )
+        with snapshot(self._engine) as session:
+            return {version - 1 for version in session.exec(query)}
 
     def decide(
         self,
@@ -88,12 +106,23 @@ class Judged:
         with snapshot(self._engine) as session:
             return [Decision.model_validate_json(row.record) for row in session.exec(query)]
 
-    def each_decision(self) -> Iterator[Decision]:
-        """Every decision, oldest first, one at a time: for those who read thousands."""
-        query = select(DecisionRow.record).order_by(col(DecisionRow.seq))
+    def each_decision(self, *, after: int = 0) -> Iterator[Decision]:
+        """Every decision past a place, oldest first, one at a time: for those who read thousands."""
+        query = select(DecisionRow.record).where(col(DecisionRow.seq) > after).order_by(col(DecisionRow.seq))
         with snapshot(self._engine) as session:
             for record in session.exec(query.execution_options(yield_per=200)):
                 yield Decision.model_validate_json(record)
+
+    def decisions_named(self, ids: Collection[str]) -> dict[str, Decision]:
+        """Those of some decisions that are there, by id."""
+        query = select(DecisionRow.decision_id, DecisionRow.record).where(col(DecisionRow.decision_id).in_(ids))
+        with snapshot(self._engine) as session:
+            return {decision_id: Decision.model_validate_json(record) for decision_id, record in session.exec(query)}
+
+    def place_of(self, decision_id: str) -> int | None:
+        """A decision's place in the order in which they were written; None when there is none of that id."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(DecisionRow.seq).where(DecisionRow.decision_id == decision_id)).first()
 
     def decision(self, decision_id: str) -> Decision:
         """One decision; UserError when there is none of that id."""
@@ -125,6 +154,11 @@ class Judged:
         with snapshot(self._engine) as session:
             rows = session.exec(select(LookRow).order_by(col(LookRow.look)))
             return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
+
+    def looks_paid(self) -> int:
+        """How many looks were paid for."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(func.count()).select_from(LookRow)).one()
 
     def look_of(self, pass_number: int) -> Alpha | None:
         """The look that a pass has paid for."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Engine, bindparam
 from sqlmodel import col, select
 
 from autosurgeon.core.envelope import Envelope
@@ -11,6 +13,10 @@ from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import UserError
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, PackRow
+
+_RUNS = select(AnchorRunRow.occasion, AnchorRunRow.task_id, AnchorRunRow.tries, AnchorRunRow.passed).where(
+    AnchorRunRow.task_id == bindparam("task")
+)
 
 
 class Measured:
@@ -41,6 +47,15 @@ class Measured:
         with snapshot(self._engine) as session:
             return dict(session.exec(query).all())
 
+    def passed_by(self, packs: Collection[str]) -> dict[str, dict[str, bool]]:
+        """Which tasks some packs passed, by pack, each as `passed` has it."""
+        query = select(BenchRow.pack, BenchRow.task_id, BenchRow.passed).where(col(BenchRow.pack).in_(packs))
+        found: dict[str, dict[str, bool]] = {pack: {} for pack in packs}
+        with snapshot(self._engine) as session:
+            for pack, task_id, passed in session.exec(query.order_by(col(BenchRow.id))):
+                found[pack][task_id] = passed
+        return found
+
     def confirmations(self, pack: str) -> dict[str, tuple[int, int]]:
         """(samples, passed) of a pack's sampled wins."""
         with snapshot(self._engine) as session:
@@ -53,9 +68,18 @@ class Measured:
             rows = session.exec(select(PackRow).order_by(col(PackRow.at)))
             return [(Manifest.model_validate_json(row.manifest), row.pass_number, row.at) for row in rows]
 
+    def origin_of(self, digest: str) -> tuple[str | None, int | None]:
+        """(parent, the pass that made it) of a pack; neither where it is a base, or unknown."""
+        with snapshot(self._engine) as session:
+            row = session.get(PackRow, digest)
+            return (None, None) if row is None else (row.parent, row.pass_number)
+
     def find_pack(self, prefix: str) -> str:
         """The one pack whose digest begins so; UserError when there is none, or more than one."""
-        found = [manifest.digest for manifest, _, _ in self.packs() if manifest.digest.startswith(prefix)]
+        query = select(PackRow.digest).where(col(PackRow.digest).startswith(prefix, autoescape=True))
+        with snapshot(self._engine) as session:
+            # SQLite's LIKE takes a capital for a small letter.
+            found = [digest for digest in session.exec(query) if digest.startswith(prefix)]
         if len(found) != 1:
             got = f"{prefix!r}, which fits {len(found)} packs"
             wanted = "see `autosurgeon pack list`"
@@ -76,3 +100,15 @@ class Measured:
         with snapshot(self._engine) as session:
             rows = session.exec(select(AnchorRunRow).order_by(col(AnchorRunRow.id)))
             return [AnchorRun(row.occasion, row.task_id, row.tries, row.passed) for row in rows]
+
+    def last_anchor_runs(self, tasks: Iterable[str], count: int) -> dict[str, list[AnchorRun]]:
+        """How some tasks fared as anchors the last times, at most so many each, oldest first; none without a run."""
+        newest = _RUNS.order_by(col(AnchorRunRow.id).desc()).limit(count)
+        found: dict[str, list[AnchorRun]] = {}
+        with snapshot(self._engine) as session:
+            connection = session.connection()
+            for task_id in tasks:
+                rows = connection.execute(newest, {"task": task_id}).all()
+                if rows:
+                    found[task_id] = [AnchorRun(*row) for row in reversed(rows)]
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,8 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import (
-    AnchorRun,
-    Contract,
-    Effect,
-    Feedback,
-    PassRecord,
-    RunRecord,
-    StageOutput,
-    StageRecord,
-)
-from autosurgeon.errors import UserError
+from autosurgeon.core.records import AnchorRun, Contract, Effect, Feedback, RunRecord, StageOutput, StageRecord
+from autosurgeon.store.attempted import Attempted
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
 from autosurgeon.store.events import append
@@ -43,10 +34,11 @@ from autosurgeon.store.tables import (
     RunRow,
     StageRow,
 )
+from autosurgeon.store.taught import Taught, teach
 
 
-class SqlStore(Measured, Judged, Chained):
-    """All that is remembered of one workspace; runs, passes and stages here, the rest in its parents."""
+class SqlStore(Attempted, Taught, Measured, Judged, Chained):
+    """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False) -> None:
         """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used."""
@@ -111,22 +103,6 @@ class SqlStore(Measured, Judged, Chained):
             append(session, row.started_at, "pass-begun", pass_scope(number), content)
             return number
 
-    def passes(self) -> list[PassRecord]:
-        """All passes, oldest first."""
-        with snapshot(self._engine) as session:
-            return [_pass_record(row) for row in session.exec(select(PassRow).order_by(col(PassRow.number)))]
-
-    def get_pass(self, number: int) -> PassRecord:
-        """One pass; UserError when there is none of that number."""
-        with snapshot(self._engine) as session:
-            row = session.get(PassRow, number)
-            if row is None:
-                last = session.exec(select(func.max(PassRow.number))).one() or 0
-                raise UserError(
-                    "there is no such pass", got=number, wanted=f"1 to {last}" if last else "none was run yet"
-                )
-            return _pass_record(row)
-
     def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
         """A committed stage's output; of one that was run again the last."""
         committed = self.effect(scope, name)
@@ -174,12 +150,28 @@ class SqlStore(Measured, Judged, Chained):
             found = {row.name: StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows}
             return list(found.values())
 
-    def trained_rows(self) -> dict[str, tuple[str, ...]]:
-        """The tasks that were rows, by the scope of the pass that chose them."""
-        query = select(StageRow).where(StageRow.name == "dataset", col(StageRow.output).is_not(None))
+    def each_output(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(scope, output) of every committed stage of a name, oldest first; of one that was run again each."""
+        query = select(StageRow.scope, StageRow.output).where(StageRow.name == name, col(StageRow.output).is_not(None))
         with snapshot(self._engine) as session:
-            outputs = {row.scope: json.loads(row.output or "{}") for row in session.exec(query)}
-        return {scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()}
+            for scope, output in session.exec(query.order_by(col(StageRow.id)).execution_options(yield_per=200)):
+                yield scope, json.loads(output or "{}")
+
+    def last_outputs(self, name: str, count: int, *, but: str) -> list[StageOutput]:
+        """The newest committed stages of a name in passes, at most so many; none of the scope `but`."""
+        query = (
+            select(StageRow)
+            .where(StageRow.name == name, col(StageRow.output).is_not(None), StageRow.scope != but)
+            .where(col(StageRow.scope).startswith("pass-"))
+            .order_by(col(StageRow.id).desc())
+            .limit(count)
+        )
+        with snapshot(self._engine) as session:
+            # Newest first, so that of a stage that was run again the last is taken.
+            rows: dict[str, StageRow] = {}
+            for row in session.exec(query):
+                rows.setdefault(row.scope, row)
+            return [StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows.values()]
 
     def stage_seconds(self) -> float:
         """What all stages took together, those that failed too."""
@@ -237,6 +229,8 @@ class SqlStore(Measured, Judged, Chained):
             row.effect_id = effect_id
             session.add(row)
             _end_stage(session, scope, name)
+            if name == "dataset":
+                teach(session, scope, output)
             if envelopes is not None:
                 digest, occasion, results = envelopes
                 session.add_all(_bench_row(digest, occasion, envelope) for envelope in results)
@@ -274,14 +268,6 @@ def _end_stage(session: Session, scope: str, name: str) -> None:
     begun = session.get(BegunRow, (scope, name))
     if begun is not None:
         session.delete(begun)
-
-
-def _pass_record(row: PassRow) -> PassRecord:
-    content = row.model_dump()
-    content["recipe"] = Recipe.model_validate_json(row.recipe)
-    content["feedback"] = Feedback.model_validate_json(row.feedback) if row.feedback else None
-    content["contract"] = Contract.model_validate_json(row.contract) if row.contract else None
-    return PassRecord.model_validate(content)
 
 
 def _stage_row(scope: str, name: str, attempt: int, output: str | None, error: str | None, seconds: float) -> StageRow:

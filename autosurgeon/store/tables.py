@@ -5,7 +5,15 @@ A change here is a new file in `migrations/versions/`; a test holds that the mig
 
 from __future__ import annotations
 
+from sqlalchemy import Index, text
 from sqlmodel import Field, SQLModel, UniqueConstraint
+
+CLIMB = {
+    "sqlite": "json_extract(feedback, '$.value')",
+    # As text: PostgreSQL takes no cast to JSON into an index.
+    "postgresql": """CAST(substring(feedback from '"value":([-+.0-9e]+)') AS FLOAT)""",
+}
+"""What the proposer was told of a pass, as SQL; spelled as in the index, which is not used otherwise."""
 
 
 class RunRow(SQLModel, table=True):
@@ -25,8 +33,16 @@ class PassRow(SQLModel, table=True):
     """One attempt."""
 
     __tablename__ = "pass"
+    __table_args__ = (
+        Index(
+            "ix_pass_climbed",
+            "number",
+            sqlite_where=text(f"{CLIMB['sqlite']} > 0"),
+            postgresql_where=text(f"{CLIMB['postgresql']} > 0"),
+        ),
+    )
     number: int = Field(primary_key=True)
-    state: str
+    state: str = Field(index=True)
     verdict: str | None = None
     reason: str = ""
     recipe: str
@@ -45,11 +61,11 @@ class StageRow(SQLModel, table=True):
     __tablename__ = "stage"
     id: int | None = Field(default=None, primary_key=True)
     scope: str = Field(index=True)
-    name: str
+    name: str = Field(index=True)
     attempt: int
     output: str | None = None
     error: str | None = None
-    seconds: float
+    seconds: float = Field(index=True)
     at: str
     effect_id: str | None = None
 
@@ -140,13 +156,22 @@ class AnchorRunRow(SQLModel, table=True):
     """One anchor on one occasion: how often it was tried with the same weights, and how often it passed."""
 
     __tablename__ = "anchor_run"
-    __table_args__ = (UniqueConstraint("occasion", "task_id"),)
+    __table_args__ = (UniqueConstraint("occasion", "task_id"), Index("ix_anchor_run_newest", "task_id", "id"))
     id: int | None = Field(default=None, primary_key=True)
     occasion: str
-    task_id: str = Field(index=True)
+    task_id: str
     tries: int
     passed: int
     at: str
+
+
+class TaughtRow(SQLModel, table=True):
+    """A task that was a training row; gathered from the datasets in the transactions that commit them."""
+
+    __tablename__ = "taught"
+    task_id: str = Field(primary_key=True)
+    poison_pass: int | None = None
+    """The first pass whose poison it was."""
 
 
 class QuarantineRow(SQLModel, table=True):

@@ -133,7 +133,7 @@ def test_a_promoted_pack_is_told_with_recipe_parent_rows_results_and_verdict(
     parent, rows = definition["resolvedDependencies"]
     assert parent["digest"]["sha256"] == base_of(promoted)
     assert rows["digest"]["sha256"] == manifest.lineage.dataset
-    trained = promoted.store.trained_rows()["pass-0001"]
+    trained = promoted.store.trained_rows(["pass-0001"])["pass-0001"]
     assert sorted(task for ids in rows["annotations"]["taskIds"].values() for task in ids) == sorted(trained)
     assert details["builder"]["version"] == {"autosurgeon": __version__}
     assert details["metadata"]["invocationId"] == "pass-0001"

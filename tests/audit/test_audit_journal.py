@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import make_decision
+from builders import make_decision, write_log
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosurgeon.audit.journal import project
 from autosurgeon.core.decision import Decision
 
 DECISIONS = [
@@ -28,27 +27,27 @@ def read(path: Path) -> list[Decision]:
 
 
 def test_every_decision_is_one_line_that_reads_back(path: Path) -> None:
-    assert project(path, DECISIONS) == 3
+    assert write_log(path, DECISIONS) == 3
     assert read(path) == DECISIONS
 
 
 def test_projecting_again_adds_nothing_and_touches_nothing(path: Path) -> None:
-    project(path, DECISIONS)
+    write_log(path, DECISIONS)
     before = path.read_bytes()
-    assert project(path, DECISIONS) == 0
+    assert write_log(path, DECISIONS) == 0
     assert path.read_bytes() == before
 
 
 def test_only_what_is_missing_is_added_at_the_end(path: Path) -> None:
-    project(path, DECISIONS[:1])
+    write_log(path, DECISIONS[:1])
     before = path.read_bytes()
-    assert project(path, DECISIONS) == 2
+    assert write_log(path, DECISIONS) == 2
     assert path.read_bytes().startswith(before)
     assert read(path) == DECISIONS
 
 
 def test_nothing_to_write_makes_no_file(path: Path) -> None:
-    assert project(path, []) == 0
+    assert write_log(path, []) == 0
     assert not path.exists()
 
 
@@ -56,18 +55,18 @@ def test_nothing_to_write_makes_no_file(path: Path) -> None:
 @given(st.data())
 def test_a_log_that_was_torn_anywhere_is_whole_after_the_next_projection(path: Path, data: st.DataObject) -> None:
     path.unlink(missing_ok=True)
-    project(path, DECISIONS)
+    write_log(path, DECISIONS)
     whole = path.read_bytes()
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
-    project(path, DECISIONS)
+    write_log(path, DECISIONS)
     assert path.read_bytes() == whole
 
 
 def test_a_torn_line_is_taken_off_even_when_no_decision_is_missing(path: Path) -> None:
-    project(path, DECISIONS)
+    write_log(path, DECISIONS)
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"decision_id": "d-4", "act')
-    assert project(path, DECISIONS) == 0
+    assert write_log(path, DECISIONS) == 0
     assert path.read_bytes() == whole
 
 
@@ -75,7 +74,7 @@ def test_a_torn_line_is_taken_off_even_when_no_decision_is_missing(path: Path) -
 def test_a_line_that_is_no_decision_is_kept_and_does_not_hide_one(path: Path, line: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(line + b"\n")
-    assert project(path, DECISIONS) == 3
+    assert write_log(path, DECISIONS) == 3
     lines = path.read_bytes().splitlines()
     assert lines[0] == line
     assert [json.loads(text)["decision_id"] for text in lines[1:]] == ["d-1", "d-2", "d-3"]

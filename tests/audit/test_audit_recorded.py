@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import make_decision
+from builders import make_decision, write_log
 
 from autosurgeon.audit import recorded as module
-from autosurgeon.audit.journal import project
 from autosurgeon.audit.recorded import Recorded, Skipped, recorded
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.workspace import Workspace
@@ -25,7 +24,7 @@ HEAD = "schema: autosurgeon.evidence/1\nname: mine\n"
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     path = Workspace(tmp_path).decisions
-    project(path, DECISIONS)
+    write_log(path, DECISIONS)
     return path
 
 

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from processes import peak_bytes
 
-from autosurgeon.audit.journal import project
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Decision, Evidence
+from autosurgeon.core.digest import canonical_json
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.policy import expression
@@ -87,12 +87,8 @@ def write_log(root: Path, count: int, seed: int) -> tuple[int, float]:
             told = {"decision_id": f"pass-{number:05d}-promotion", "pass_number": number, "reason": judgement.reason}
             at = "2030-01-01T12:00:00.000000+00:00"
             decisions.append(Decision(judgement=judgement, action="stop", at=at, **told))
-        part = Path(f"{log}.part")
-        part.unlink(missing_ok=True)
-        project(part, decisions)  # apart, since the journal looks for each decision in all that its file holds
-        with log.open("ab") as file:
-            file.write(part.read_bytes())
-        part.unlink()
+        with log.open("a", encoding="utf-8") as file:
+            file.writelines(canonical_json(decision.record()) + "\n" for decision in decisions)
     return len(some[0]), log.stat().st_size / count
 
 

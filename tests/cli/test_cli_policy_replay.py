@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import make_decision
+from builders import make_decision, write_log
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner, Result
 
-from autosurgeon.audit.journal import project
 from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
 from autosurgeon.core.workspace import Workspace
@@ -34,7 +33,7 @@ def workspace(tmp_path: Path) -> Path:
         )
         for number, lost in enumerate((0, 2, 0), start=1)
     ]
-    project(Workspace(tmp_path).decisions, decisions)
+    write_log(Workspace(tmp_path).decisions, decisions)
     return tmp_path
 
 

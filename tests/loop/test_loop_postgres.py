@@ -17,6 +17,6 @@ def test_a_pass_ends_as_it_does_on_sqlite(tmp_path: Path, url: str) -> None:
             assert run(ins) == "passes"
             decisions = [(d.decision_id, d.action, d.reason, d.live_version, d.pack) for d in ins.store.decisions()]
             states = [(p.number, p.state, p.reason, p.recipe, p.feedback) for p in ins.store.passes()]
-            ends.append((decisions, states, ins.store.looks(), ins.store.trained_rows(), read_status(ins.store).keys()))
+            ends.append((decisions, states, ins.store.looks(), ins.store.ever_rows(), read_status(ins.store).keys()))
     assert ends[0] == ends[1]
     assert not (tmp_path / "postgresql" / "data" / "autosurgeon.db").exists()

@@ -20,14 +20,9 @@ from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.passes import PassState
 from autosurgeon.errors import UserError
 from autosurgeon.loop import report as report_module
-from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.override import override
-from autosurgeon.loop.report import Sources, read_campaign_report, read_pass_report, read_steps, write_pass_report
+from autosurgeon.loop.report import read_campaign_report, read_pass_report, read_steps, sources_of, write_pass_report
 from autosurgeon.loop.surgeon import run
-
-
-def sources_of(ins: Instruments) -> Sources:
-    return Sources(ins.store, ins.workspace, ins.tasks)
 
 
 def forgets_one(generation: int, task_id: str) -> bool:

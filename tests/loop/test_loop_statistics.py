@@ -190,7 +190,7 @@ def test_hidden_anchors_are_no_rows_and_are_smoked(tmp_path: Path) -> None:
         smoked = ins.store.stage_output("pass-0001", "smoke") or {}
         assert noted["hidden"]
         assert set(noted["hidden"]) <= set(smoked["order"])
-        assert not set(noted["hidden"]) & set(ins.store.trained_rows()["pass-0001"])
+        assert not set(noted["hidden"]) & set(ins.store.trained_rows(["pass-0001"])["pass-0001"])
 
 
 def test_a_gate_that_fails_its_self_test_is_shut_and_ends_the_run(tmp_path: Path) -> None:

@@ -10,13 +10,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builders import make_contract, make_decision, make_recipe
+from alembic import command
+from alembic.config import Config
+from builders import NOON, make_contract, make_decision, make_recipe
+from sqlalchemy import create_engine
 
 from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import PassState
 from autosurgeon.errors import StoreError
+from autosurgeon.store.address import read_address
+from autosurgeon.store.schema import MIGRATIONS
 from autosurgeon.store.sqlstore import SqlStore
 
 
@@ -114,19 +119,21 @@ def test_writers_at_once_make_one_chain(path: Path) -> None:
 
 
 def test_a_workspace_from_before_the_chain_begins_it_with_the_digest_of_its_decisions(path: Path) -> None:
-    store = SqlStore(path, create=True)
-    for number in range(3):
-        store.decide(make_decision(f"d-{number}"))
-    store.close()
-    with sqlite3.connect(path) as connection:
-        for dropped in ("DROP TABLE event", "DROP TABLE begun"):
-            connection.execute(dropped)
-        connection.execute('ALTER TABLE "pass" DROP COLUMN contract')
-        connection.execute("ALTER TABLE stage DROP COLUMN effect_id")
-        connection.execute("DROP TABLE alembic_version")
-        connection.execute("PRAGMA user_version=2")
-        records = [record for (record,) in connection.execute("SELECT record FROM decision ORDER BY seq")]
-    connection.close()
+    path.parent.mkdir()
+    engine = create_engine(read_address(path))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    engine.dispose()
+    records = [json.dumps(make_decision(f"d-{number}").record()) for number in range(3)]
+    with sqlite3.connect(path) as database:
+        insert = "INSERT INTO decision (decision_id, action, record, at) VALUES (?, 'continue', ?, ?)"
+        database.executemany(insert, [(f"d-{number}", record, NOON) for number, record in enumerate(records)])
+        database.execute("DROP TABLE alembic_version")
+        database.execute("PRAGMA user_version=2")
+    database.close()
     for _ in range(2):
         store = SqlStore(path)
         (event,) = store.each_event()
