@@ -60,7 +60,7 @@ class Engine:
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, -(-slots // 8) * 8, width)
         self._memory = Memory(shape, next(whole.parameters()).dtype, self._device)
         self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
-        self._dedents = DedentTokens(tokenizer, self._device)
+        self._dedents = DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
         self._look_every = LOOK_EVERY[self._device.type]
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
         steps = slots
@@ -166,7 +166,7 @@ class Engine:
 
     def _capture(self, count: int) -> torch.cuda.CUDAGraph:
         """Take this step, and record it for the ones that follow; a recording itself computes nothing."""
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             self._forward(count)

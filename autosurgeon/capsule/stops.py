@@ -33,8 +33,10 @@ class DedentTokens:
     A superset: whoever is suspected is decoded and looked at in earnest.
     """
 
-    def __init__(self, tokenizer: Any, device: torch.device) -> None:
-        texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
+    def __init__(self, tokenizer: Any, vocabulary: int, device: torch.device) -> None:
+        # A model may know more tokens than its tokenizer, which is padding to a round number.
+        known = tokenizer.batch_decode([[token] for token in range(min(vocabulary, len(tokenizer)))])
+        texts = known + [""] * (vocabulary - len(known))
         flags = ([bool(test(text)) for text in texts] for test in (DEDENT.search, _ends_a_line, _OUTSIDE.match))
         self._inside, self._breaks, self._outside = (torch.tensor(flag, device=device) for flag in flags)
 
