@@ -57,6 +57,12 @@ class OrganSettings(_Section):
     """Longest answer, in tokens; the lab's longest reference has 57."""
     train_batch_rows: int = Field(2, ge=1)
     """Rows per optimizer step."""
+    train_pack_tokens: int = Field(16384, ge=8)
+    """Tokens of a forward pass in training, in which rows stand beside each other; halved where memory runs out."""
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
+    """AdamW with its state in FP32, or in 8 bits by bitsandbytes, `paged` out to the host where that helps."""
+    rslora: bool = False
+    """Whether an adapter is scaled by its alpha over the root of its rank, and not over the rank."""
     generate_batch_rows: int = Field(64, ge=1)
     """Prompts per generation batch; part of the generation fingerprint."""
     quantization: Literal["none", "nf4"] = "none"

@@ -6,15 +6,19 @@ import json
 import math
 import random
 from collections import deque
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, get_peft_model
 
-from autosurgeon.capsule.batches import TokenRow, batches_by_length, to_tensors, tokenize_rows
+from autosurgeon.capsule.batches import TokenRow, batches_by_length, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, finite, predictor, score_batches
+from autosurgeon.capsule.lora import stop_training_fast, train_adapters_fast
+from autosurgeon.capsule.optimizer import make_optimizer
+from autosurgeon.capsule.step import Stepper
 from autosurgeon.capsule.workdir import Progress, beat, read_rows, write_whole
 from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
@@ -88,6 +92,7 @@ def _adapted(job: TrainJob) -> Any:
     config = LoraConfig(
         r=job.rank,
         lora_alpha=round(job.alpha_ratio * job.rank),
+        use_rslora=job.rslora,
         target_modules=linear_layers(model),
         task_type="CAUSAL_LM",
     )
@@ -141,10 +146,10 @@ class Fit(NamedTuple):
     stopped_by: str | None
 
 
-def _fit(job: TrainJob, model: Any, rows: list[TokenRow], pad_id: int, progress: Progress) -> Fit:
+def _fit(job: TrainJob, model: Any, rows: list[TokenRow], progress: Progress) -> Fit:
     """Train the adapter in place until the rows are read, a stop rule speaks or the loss is no number."""
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=job.lr, weight_decay=0.0)
+    optimizer = make_optimizer(job.optimizer, weights, job.lr)
     steps_per_epoch = math.ceil(len(rows) / job.batch_rows)
     steps = steps_per_epoch * job.epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -153,18 +158,25 @@ def _fit(job: TrainJob, model: Any, rows: list[TokenRow], pad_id: int, progress:
     rng, meter = random.Random(job.seed), LossMeter(steps_per_epoch)
     step, tokens, largest_norm, stopped_by = 0, 0, 0.0, None
     model.train()
+    if model.device.type == "cuda":
+        train_adapters_fast(model)
+    lengths = [len(row.ids) for row in rows]
+    step_tokens = sum(lengths) / steps_per_epoch
+    stepper = Stepper(model, pack_tokens=job.pack_tokens, step_tokens=step_tokens, longest=max(lengths))
     for _ in range(job.epochs):
-        for batch in batches_by_length(rows, job.batch_rows, rng):
-            loss = model(**to_tensors(batch, pad_id, model.device)).loss
-            loss.backward()
+        batches = batches_by_length(rows, job.batch_rows, rng)
+        packs = stepper.prepare(batches[0])
+        for batch, following in zip_longest(batches, batches[1:]):
+            found = stepper.backward(packs)
+            packs = stepper.prepare(following or ())
             norm = float(torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM))
             optimizer.step()
             schedule.step()
-            optimizer.zero_grad()
+            loss = float(found)
             step, tokens = step + 1, tokens + sum(len(row.ids) for row in batch)
             largest_norm = max(largest_norm, norm) if math.isfinite(norm) else math.inf
-            meter.add(loss.item())
-            progress.step(step, force=True, loss=round(loss.item(), 5), gradient_norm=round(norm, 4), tokens=tokens)
+            meter.add(loss)
+            progress.step(step, force=True, loss=round(loss, 5), gradient_norm=round(norm, 4), tokens=tokens)
             stopped_by = meter.broken_rule(job.stop_rules)
             if stopped_by is not None or meter.loss is None:
                 return Fit(meter, step, tokens, largest_norm, stopped_by)
@@ -202,7 +214,8 @@ def train(job: TrainJob, workdir: Path) -> TrainResult:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     steps_per_epoch = math.ceil(len(rows.learned) / job.batch_rows)
     progress = Progress(workdir, steps_per_epoch * job.epochs)
-    fit = _fit(job, model, rows.learned, tokenizer.pad_token_id, progress)
+    fit = _fit(job, model, rows.learned, progress)
+    stop_training_fast(model)
     progress.close()
     _save(model, workdir / "adapter")
     beat(workdir)

@@ -19,6 +19,9 @@ OUTCOME_FILE = "outcome.json"
 PROGRESS_FILE = "progress.jsonl"
 
 
+Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
+
+
 class StopRule(Value):
     """A bound that training obeys while it runs: past it, training ends and keeps what it has."""
 
@@ -41,8 +44,14 @@ class TrainJob(Value):
     """LoRA alpha over rank."""
     quantization: Quantization
     batch_rows: int
+    """Rows of one optimizer step."""
     max_tokens: int
     seed: int
+    pack_tokens: int = 1 << 14
+    """Tokens of a forward pass, in which rows stand beside each other; halved where memory runs out."""
+    optimizer: Optimizer = "adamw"
+    rslora: bool = False
+    """Scale the adapter by alpha over the root of the rank, and not over the rank."""
     stop_rules: tuple[StopRule, ...] = ()
     probe: Path | None = None
     """JSONL with `prompt` and `completion`, none of it trained on: wins whose loss is measured before and after."""

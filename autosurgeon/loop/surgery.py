@@ -226,6 +226,9 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
         quantization=recipe.quantization,
         batch_rows=organ.train_batch_rows,
         max_tokens=organ.max_tokens,
+        pack_tokens=organ.train_pack_tokens,
+        optimizer=organ.optimizer,
+        rslora=organ.rslora,
         seed=recipe.seed,
         stop_rules=stop_rules,
     )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from autosurgeon.bench.formats.read import read_tasks
-from autosurgeon.capsule.checkpoint import open_tokenizer
-from autosurgeon.capsule.generate import cut, generate
+from autosurgeon.capsule.generate import generate
+from autosurgeon.capsule.stops import cut
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
 
@@ -31,7 +31,7 @@ def completions(folder: Path, **changes: Any) -> dict[tuple[str, int], str]:
     return {(row["task_id"], row["sample"]): row["completion"] for row in found}
 
 
-def test_a_batch_padded_on_the_left_answers_as_one_prompt_at_a_time(tmp_path: Path) -> None:
+def test_a_batch_answers_as_one_prompt_at_a_time(tmp_path: Path) -> None:
     assert completions(tmp_path / "batch") == completions(tmp_path / "single", batch_rows=1)
 
 
@@ -56,15 +56,6 @@ def test_the_layout_of_batches_is_in_the_fingerprint(tmp_path: Path) -> None:
         job = GenerateJob(model=BASE, prompts=tmp_path / "p.jsonl", max_new_tokens=2, batch_rows=batch_rows)
         prints.add(generate(job, tmp_path).fingerprint)
     assert len(prints) == 2
-
-
-def test_the_heart_beats_at_every_token_of_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    beats: list[Path] = []
-    monkeypatch.setattr("autosurgeon.capsule.generate.beat", beats.append)
-    tokenizer = open_tokenizer(BASE)
-    longest = max(len(tokenizer(text)["input_ids"]) for text in completions(tmp_path).values())
-    assert len(beats) >= longest > 8
-    assert set(beats) == {tmp_path}
 
 
 @pytest.mark.parametrize(

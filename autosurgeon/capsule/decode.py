@@ -1,0 +1,226 @@
+"""The decode loop: a batch of prompts to tokens, a step at a time, replayed from a CUDA graph where there is a GPU.
+
+What makes it fast there: a step is one launch, whatever the model's number of layers; no step waits for the host, which
+looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from autosurgeon.capsule.attention import Memory, use_decode_attention
+from autosurgeon.capsule.stops import DedentTokens, cut
+
+LOOK_EVERY = {"cuda": 16, "cpu": 1}
+SMALLEST_BATCH = 8
+PREFILL_TOKENS = 1 << 16
+"""Prompt tokens of one forward pass: more need memory, fewer do not fill a card."""
+
+
+class Row(NamedTuple):
+    """One answer to be made."""
+
+    ids: list[int]
+    """Of the prompt."""
+    stops_at_dedent: bool
+    seed: int
+    """Of this answer's own draws; without meaning at temperature 0."""
+
+
+class Answer(NamedTuple):
+    """What came of a row."""
+
+    text: str
+    tokens: int
+
+
+class Engine:
+    """A model that completes batches of at most `rows` prompts.
+
+    Args:
+        model: a causal model, or one with an adapter on top.
+        tokenizer: its tokenizer.
+        rows: the widest batch.
+        slots: tokens of the longest prompt and its answer.
+        temperature: 0 decodes greedily.
+
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, *, rows: int, slots: int, temperature: float) -> None:
+        whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+        use_decode_attention(whole)
+        self._decoder, self._head = whole.get_decoder(), whole.get_output_embeddings()
+        self._tokenizer, self._temperature = tokenizer, temperature
+        self._device = next(whole.parameters()).device
+        config = whole.config.get_text_config(decoder=True)
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, -(-slots // 8) * 8, width)
+        self._memory = Memory(shape, next(whole.parameters()).dtype, self._device)
+        self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
+        self._dedents = DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
+        self._look_every = LOOK_EVERY[self._device.type]
+        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        steps = slots
+        self._token = torch.zeros(rows, dtype=torch.long, device=self._device)
+        self._ended, self._suspect = (torch.zeros(rows, dtype=torch.bool, device=self._device) for _ in range(2))
+        self._step = torch.zeros(1, dtype=torch.long, device=self._device)
+        self._written = torch.zeros((rows, steps), dtype=torch.long, device=self._device)
+        self._draws = torch.zeros((rows, steps), device=self._device)
+
+    @torch.inference_mode()
+    def complete(
+        self, rows: Sequence[Row], max_new_tokens: int, on_step: Callable[[int], None] = lambda ended: None
+    ) -> list[Answer]:
+        """The answers to a batch, in its order; `on_step` is told now and then how many rows have ended."""
+        self._begin(rows, max_new_tokens)
+        answers: list[Answer | None] = [None] * len(rows)
+        places = list(range(len(rows)))  # of the rows that are still in the batch
+        for step in range(1, max_new_tokens):
+            if step % self._look_every == 0:
+                self._end_functions(rows, places)
+                ended = self._ended[: len(places)].tolist()
+                on_step(len(rows) - ended.count(False))
+                if all(ended):
+                    break
+                places = self._shrink(rows, places, ended, answers)
+            self._advance(len(places))
+        self._end_functions(rows, places)
+        for place, answer in zip(places, self._read(rows, places), strict=True):
+            answers[place] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _begin(self, rows: Sequence[Row], max_new_tokens: int) -> None:
+        """Read the prompts, some at a time, and choose each row's first token."""
+        count = len(rows)
+        self._ended[:] = False
+        self._suspect[:] = False
+        self._step[:] = 0
+        self._memory.lengths[:count] = torch.tensor([len(row.ids) for row in rows], device=self._device)
+        if self._temperature > 0:
+            for index, row in enumerate(rows):
+                draws = torch.rand(max_new_tokens, generator=torch.Generator().manual_seed(row.seed))
+                self._draws[index, :max_new_tokens] = draws.to(self._device)
+        longest = max(len(row.ids) for row in rows)
+        at_once = max(1, PREFILL_TOKENS // longest)
+        for start in range(0, count, at_once):
+            self._read_prompts(rows[start : start + at_once], start)
+        self._memory.window = slice(0, count)
+
+    def _read_prompts(self, rows: Sequence[Row], start: int) -> None:
+        # Two tokens at least: the engine takes a single one for a step of decoding.
+        width = max(2, max(len(row.ids) for row in rows))
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        for index, row in enumerate(rows):
+            ids[index, : len(row.ids)] = torch.tensor(row.ids)
+        self._memory.window = slice(start, start + len(rows))
+        positions = torch.arange(width, device=self._device)[None].expand(len(rows), -1)
+        hidden = self._decoder(
+            input_ids=ids.to(self._device), position_ids=positions, past_key_values=self._memory, use_cache=True
+        ).last_hidden_state
+        last = torch.tensor([len(row.ids) - 1 for row in rows], device=self._device)
+        self._choose(hidden[torch.arange(len(rows), device=self._device), last], self._memory.window)
+
+    def _choose(self, hidden: torch.Tensor, rows: slice) -> None:
+        """Choose a token for each row, write it down, and flag the rows that end or may end with it."""
+        logits = self._head(hidden)
+        if self._temperature > 0:
+            mass = (logits.float() / self._temperature).softmax(-1).cumsum(-1)
+            draw = self._draws[rows].gather(1, self._step.expand(len(mass), 1))
+            token = (mass < draw * mass[:, -1:]).sum(-1).clamp_(max=logits.shape[-1] - 1)
+        else:
+            token = logits.argmax(-1)
+        before, ended = self._token[rows].clone(), self._ended[rows]
+        token = torch.where(ended, self._ends[0], token)
+        first = self._step == 0
+        self._suspect[rows] |= self._dedents.suspects(torch.where(first, token, before), token) & ~ended
+        self._token[rows] = token
+        self._written[rows].scatter_(1, self._step.expand(len(token), 1), token[:, None])
+        self._ended[rows] = ended | (token[:, None] == self._ends).any(-1)
+
+    def _advance(self, count: int) -> None:
+        """One more token for each of the first `count` rows."""
+        self._memory.window = slice(0, count)
+        if self._device.type != "cuda":
+            self._forward(count)
+            return
+        if count not in self._graphs:
+            self._graphs[count] = self._capture(count)
+            return
+        self._graphs[count].replay()
+
+    def _forward(self, count: int) -> None:
+        rows = slice(0, count)
+        self._step += 1
+        hidden = self._decoder(
+            input_ids=self._token[rows, None],
+            position_ids=self._memory.lengths[rows, None],
+            attention_mask=self._memory.mask(),
+            past_key_values=self._memory,
+            use_cache=True,
+        ).last_hidden_state[:, -1]
+        self._memory.lengths[rows] += 1
+        self._choose(hidden, rows)
+
+    def _capture(self, count: int) -> torch.cuda.CUDAGraph:
+        """Take this step, and record it for the ones that follow; a recording itself computes nothing."""
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            self._forward(count)
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._forward(count)
+        return graph
+
+    def _end_functions(self, rows: Sequence[Row], places: Sequence[int]) -> None:
+        """Look at the text of the rows that may have left their function, and end those that have."""
+        suspects = torch.nonzero(self._suspect[: len(places)]).flatten().tolist()
+        for index in suspects:
+            if rows[places[index]].stops_at_dedent and not self._ended[index]:
+                text = self._text(index)
+                self._ended[index] = cut(text, True) != text
+        self._suspect[:] = False
+
+    def _text(self, index: int) -> str:
+        written = self._written[index, : int(self._step) + 1]
+        text: str = self._tokenizer.decode(written, skip_special_tokens=True)
+        return text
+
+    def _shrink(
+        self, rows: Sequence[Row], places: list[int], ended: list[bool], answers: list[Answer | None]
+    ) -> list[int]:
+        """Let the rows that have ended leave, once half of the batch has; the places of those that stay."""
+        half = len(places) // 2
+        if ended.count(False) > half or half < SMALLEST_BATCH:
+            return places
+        for place, answer in zip(places, self._read(rows, places), strict=True):
+            answers[place] = answer
+        # Ended rows fill the batch up to half, so that few sizes are ever recorded.
+        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:half])
+        kept = torch.tensor(stay, device=self._device)
+        self._memory.keep(kept)
+        for buffer in (self._token, self._ended, self._suspect, self._written, self._draws):
+            buffer[:half] = buffer[kept]
+        return [places[index] for index in stay]
+
+    def _read(self, rows: Sequence[Row], places: Sequence[int]) -> list[Answer]:
+        """The answers of the rows in the batch, as far as they are written."""
+        written = self._written[: len(places), : int(self._step) + 1].tolist()
+        ends = set(self._ends.tolist())
+        kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
+        texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
+        return [
+            Answer(cut(text, rows[place].stops_at_dedent), min(len(ids) + 1, len(row)))
+            for place, text, ids, row in zip(places, texts, kept, written, strict=True)
+        ]
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends an answer."""
+    named = model.generation_config.eos_token_id
+    listed = named if isinstance(named, list) else [] if named is None else [named]
+    return {*listed, tokenizer.eos_token_id} - {None}

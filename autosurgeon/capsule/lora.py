@@ -1,0 +1,77 @@
+"""An adapted linear layer in as few passes over memory as it takes: its product is added while the frozen one is made.
+
+Peft's own layer turns its input to FP32, and scales and adds in passes of their own; on a GPU that costs more than the
+frozen product. The numbers are the same but for rounding. For training alone: `forward` is replaced on the object.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from peft.tuners.lora import LoraLayer
+from torch.nn.functional import linear, rms_norm
+
+
+class _AdaptedLinear(torch.autograd.Function):
+    """x W^T + bias + scale (x A^T) B^T, and its gradient by x, A and B; W has none."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, layer: Any, scale: float) -> torch.Tensor:
+        """X (tokens, in), a (rank, in), b (out, rank) to (tokens, out), in x's type."""
+        a_low, b_low = a.to(x.dtype), (b * scale).to(x.dtype)
+        narrow = x @ a_low.T
+        ctx.save_for_backward(x, narrow, a_low, b_low)
+        ctx.layer, ctx.scale = layer, scale
+        return linear(x, _weight(layer, x.dtype), layer.bias).addmm_(narrow, b_low.T)
+
+    @staticmethod
+    def backward(ctx: Any, outer: torch.Tensor) -> Any:
+        """Gradients by x, a and b."""
+        x, narrow, a_low, b_low = ctx.saved_tensors
+        back = outer @ b_low
+        by_x = None
+        if ctx.needs_input_grad[0]:
+            by_x = (outer @ _weight(ctx.layer, x.dtype)).addmm_(back, a_low)
+        by_a, by_b = back.T @ x, outer.T @ narrow
+        return by_x, by_a.float(), by_b.float() * ctx.scale, None, None
+
+
+def _weight(layer: Any, dtype: torch.dtype) -> torch.Tensor:
+    """The frozen weight as it enters a product; one of 4 bits is unfolded for the while."""
+    state = getattr(layer.weight, "quant_state", None)
+    if state is None:
+        weight: torch.Tensor = layer.weight
+        return weight
+    from bitsandbytes.functional import dequantize_4bit
+
+    unfolded: torch.Tensor = dequantize_4bit(layer.weight.data, state)
+    return unfolded.to(dtype)
+
+
+def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
+    flat = x.reshape(-1, x.shape[-1])
+    a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+    out: torch.Tensor = _AdaptedLinear.apply(flat, a, b, module.base_layer, module.scaling["default"])  # type: ignore[no-untyped-call]
+    return out.view(*x.shape[:-1], -1)
+
+
+def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
+    return rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
+
+
+def train_adapters_fast(model: Any) -> None:
+    """Give every adapted layer that forward pass, and every norm torch's own kernel, until `stop_training_fast`."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.forward = functools.partial(_forward, module)
+        elif type(module).__name__.endswith("RMSNorm"):
+            module.forward = functools.partial(_norm, module)
+
+
+def stop_training_fast(model: Any) -> None:
+    """Let the layers be peft's own again, which know how to be disabled."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer) or type(module).__name__.endswith("RMSNorm"):
+            module.__dict__.pop("forward", None)

@@ -1,0 +1,43 @@
+"""Cross-entropy of an output layer that is not trained, without ever holding the logits of all tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+CHUNK_LOGITS = 1 << 28
+"""Logits of one chunk, in FP32: a GiB, and two passes over it."""
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Sum of -log softmax(h W^T)[target] over tokens with a target of 0 or more, and its gradient by h on the way."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The loss in FP32 of hidden (tokens, width), weight (vocabulary, width) and targets (tokens,)."""
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        gradient = torch.empty_like(hidden)
+        step = max(1, CHUNK_LOGITS // weight.shape[0])
+        for start in range(0, len(targets), step):
+            part, target = slice(start, start + step), targets[start : start + step, None]
+            counted, wanted = (target >= 0).float(), target.clamp(min=0)
+            surprise = (hidden[part] @ weight.T).log_softmax(-1, dtype=torch.float32)
+            total -= (surprise.gather(-1, wanted) * counted).sum()
+            # In place from here on: softmax, minus one at the target, is the gradient by the logits.
+            surprise.exp_().scatter_add_(-1, wanted, -torch.ones_like(counted))
+            gradient[part] = (surprise.to(weight.dtype) @ weight).mul_(counted)
+        ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, outer: torch.Tensor) -> Any:
+        """The gradient by hidden; weight and targets have none."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer.to(gradient.dtype), None, None
+
+
+def linear_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Sum of the cross-entropies, in nats, FP32; `weight` gets no gradient."""
+    loss: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
+    return loss

@@ -1,0 +1,142 @@
+"""One step of training: the loss and gradient of some rows, in as many packs as memory wants."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from autosurgeon.capsule.batches import TokenRow
+from autosurgeon.capsule.graph import GraphedPass
+from autosurgeon.capsule.loss import linear_cross_entropy
+from autosurgeon.capsule.packing import (
+    Bounds,
+    Layout,
+    Pack,
+    best_fit_decreasing,
+    layout_of,
+    make_pack,
+    use_packed_attention,
+)
+from autosurgeon.errors import UserError
+
+UNKNOWN_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+
+class Stepper:
+    """Gradients of a model with an adapter, whatever fits of a step at a time.
+
+    A step that runs out of memory is done again in packs of half the size; with a row a pack, activations are made
+    twice instead of kept. The sum is the same, in another order. On a GPU a pack's passes are replayed from a graph.
+
+    Args:
+        model: a causal model with an adapter on top.
+        pack_tokens: tokens of a pack at most, unless a row is longer.
+        step_tokens: tokens that a step has on average.
+        longest: tokens of the longest row.
+
+    """
+
+    def __init__(self, model: Any, *, pack_tokens: int, step_tokens: float, longest: int) -> None:
+        inner = model.get_base_model()
+        for name in UNKNOWN_HEADS:
+            if getattr(inner.config, name, None) not in (None, 1, 1.0):
+                raise UserError("a model's output layer is not one that training knows", got=name)
+        use_packed_attention(inner)
+        self._inner = inner
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._device = next(inner.parameters()).device
+        self._longest = longest
+        self.pack_tokens = fitting_pack(step_tokens, pack_tokens, longest)
+        self.checkpointed = False
+        """Whether activations are made twice."""
+        self._graphs = GraphedPass(self._loss, self._device) if self._device.type == "cuda" else None
+
+    def zero(self) -> None:
+        """Forget the gradient; its memory stays where it is, since a graph writes there."""
+        for weight in self._weights:
+            if weight.grad is not None:
+                weight.grad.zero_()
+
+    def prepare(self, rows: Sequence[TokenRow]) -> list[Pack]:
+        """The rows in packs; while the GPU is busy with the rows before them, this costs nothing."""
+        packs = best_fit_decreasing([len(row.ids) for row in rows], self.pack_tokens)
+        return [make_pack([rows[place] for place in places]) for places in packs]
+
+    def backward(self, packs: Sequence[Pack]) -> torch.Tensor:
+        """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it."""
+        while True:
+            self.zero()
+            try:
+                return self._backward(packs)
+            except torch.OutOfMemoryError:
+                self._use_less()
+                packs = self.prepare([row for pack in packs for row in pack.rows])
+
+    def _backward(self, packs: Sequence[Pack]) -> torch.Tensor:
+        share = 1 / max(1, sum(len(pack.targets) for pack in packs))
+        total = torch.zeros((), device=self._device)
+        for pack in packs:
+            if self._graphs is not None and self._graphs.takes(pack, self.pack_tokens, self._longest):
+                total += self._graphs.run(pack, self.pack_tokens, self._longest, share)
+            else:
+                total += self._eager(pack, share)
+        return total
+
+    def _eager(self, pack: Pack, share: float) -> torch.Tensor:
+        ids, positions, predicting, targets = (
+            torch.tensor(numbers, dtype=torch.long, device=self._device)
+            for numbers in (pack.ids, pack.positions, pack.predicting, pack.targets)
+        )
+        layout = layout_of([len(row.ids) for row in pack.rows], self._device)
+        loss = self._loss(ids[None], positions[None], layout, predicting, targets) * share
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _loss(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        layout: Layout | Bounds,
+        predicting: torch.Tensor,
+        targets: torch.Tensor,
+    ) -> torch.Tensor:
+        """The sum of the losses of what is learned."""
+        on_gpu = self._device.type == "cuda"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
+            decoder = self._inner.get_decoder()
+            hidden = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
+            return linear_cross_entropy(hidden[0, predicting], self._inner.get_output_embeddings().weight, targets)
+
+    def _use_less(self) -> None:
+        """Make packs smaller, or keep fewer activations; the caller's error goes on where both were done."""
+        if self._graphs is not None:
+            self._graphs.forget()
+        torch.cuda.empty_cache()
+        if self.pack_tokens > self._longest:
+            self.pack_tokens = max(self._longest, self.pack_tokens // 2)
+        elif not self.checkpointed:
+            self.checkpointed = True
+            keep_fewer_activations(self._inner)
+        else:
+            raise
+        kept = "activations made twice" if self.checkpointed else "activations kept"
+        sys.stderr.write(f"out of memory: packs of {self.pack_tokens} tokens from here on, {kept}\n")
+
+
+def keep_fewer_activations(model: Any) -> None:
+    """Make the activations of each layer twice and keep none; transformers renamed this on the way to its version 6."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable()
+
+
+def fitting_pack(step_tokens: float, most: int, longest: int) -> int:
+    """The size of packs, in tokens, that a step of about so many fills with little room left.
+
+    A twentieth more than the mean, since steps differ; a step that needs more has a pack more.
+    """
+    wanted = step_tokens * 1.05
+    packs = -(-wanted // max(most, longest))
+    return max(longest, min(most, -(-int(wanted / packs) // 64) * 64))

@@ -1,0 +1,117 @@
+"""The decode loop: rows hang on no other row, those that ended leave, and what it says is what transformers says."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
+from autosurgeon.capsule.decode import Answer, Engine, Row
+from autosurgeon.capsule.stops import DedentTokens, cut
+from autosurgeon.config import shipped
+from autosurgeon.errors import UserError
+
+BASE = shipped("data", "lab", "base")
+PROMPTS = [f"# Write a function solve(xs): the sum, plus {n}{' and so on' * (n % 4)}.\n" for n in range(24)]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return open_tokenizer(BASE)
+
+
+def engine_of(tokenizer: Any, rows: int = 24, temperature: float = 0.0) -> Engine:
+    return Engine(open_model(BASE).eval(), tokenizer, rows=rows, slots=200, temperature=temperature)
+
+
+def rows_of(tokenizer: Any, prompts: list[str] = PROMPTS, *, dedent: bool = True) -> list[Row]:
+    return [Row(tokenizer(prompt)["input_ids"], dedent, seed) for seed, prompt in enumerate(prompts)]
+
+
+def test_greedy_answers_are_those_of_transformers(tokenizer: Any) -> None:
+    model = open_model(BASE).eval()
+    found = engine_of(tokenizer).complete(rows_of(tokenizer, dedent=False), 40)
+    for prompt, answer in zip(PROMPTS[:8], found, strict=False):
+        ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
+        whole = model.generate(ids, max_new_tokens=40, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+        assert answer.text == tokenizer.decode(whole[0, ids.shape[1] :], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_row_is_answered_the_same_in_any_company(tokenizer: Any, temperature: float) -> None:
+    rows, engine = rows_of(tokenizer), engine_of(tokenizer, temperature=temperature)
+    together = engine.complete(rows, 50)
+    assert engine.complete(rows[::-1], 50)[::-1] == together
+    assert [engine.complete([row], 50)[0] for row in rows[:5]] == together[:5]
+
+
+def test_rows_that_have_ended_leave_the_batch_and_lose_nothing(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, engine = rows_of(tokenizer), engine_of(tokenizer)
+    widths: list[int] = []
+    advance = engine._advance
+
+    def noted(count: int) -> None:
+        widths.append(count)
+        advance(count)
+
+    monkeypatch.setattr(engine, "_advance", noted)
+    shrinking = engine.complete(rows, 60)
+    assert widths[0] == 24
+    assert widths[-1] < 24
+    monkeypatch.setattr("autosurgeon.capsule.decode.SMALLEST_BATCH", 1000)
+    assert engine.complete(rows, 60) == shrinking
+
+
+def test_looking_less_often_changes_no_text(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, engine = rows_of(tokenizer), engine_of(tokenizer)
+    often = [answer.text for answer in engine.complete(rows, 50)]
+    engine._look_every = 16
+    assert [answer.text for answer in engine.complete(rows, 50)] == often
+
+
+def test_each_seed_draws_its_own_answers(tokenizer: Any) -> None:
+    ids = tokenizer(PROMPTS[0])["input_ids"]
+    engine = engine_of(tokenizer, temperature=1.5)
+    answers = engine.complete([Row(ids, True, seed) for seed in (1, 2, 3, 1)], 40)
+    assert answers[0] == answers[3]
+    assert len({answer.text for answer in answers}) > 1
+
+
+def test_one_token_and_a_prompt_of_one_token_are_batches_too(tokenizer: Any) -> None:
+    answers = engine_of(tokenizer).complete([Row(tokenizer("def")["input_ids"][:1], True, 0)], 1)
+    assert [type(answer) for answer in answers] == [Answer]
+    assert answers[0].tokens == 1
+
+
+def test_every_token_at_which_a_function_can_end_is_suspected(tokenizer: Any) -> None:
+    dedents = DedentTokens(tokenizer, len(tokenizer) + 3, torch.device("cpu"))
+    text = "    return 1\n\n    # more\nprint(solve(2))\nx = [\n]\n"
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    flags = [False] + [
+        bool(dedents.suspects(torch.tensor(before), torch.tensor(token))) for before, token in itertools.pairwise(ids)
+    ]
+    for count in range(1, len(ids) + 1):
+        now, before = tokenizer.decode(ids[:count]), tokenizer.decode(ids[: count - 1])
+        if cut(now, True) != now and cut(before, True) == before:
+            assert flags[count - 1]
+    assert not bool(dedents.suspects(torch.tensor(0), torch.tensor(len(tokenizer) + 2)))
+
+
+def test_a_model_with_a_window_is_refused(tokenizer: Any) -> None:
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=16,
+        layer_types=["full_attention", "sliding_attention"],
+        use_sliding_window=True,
+        sliding_window=8,
+    )
+    with pytest.raises(UserError, match="sliding_attention"):
+        Engine(Qwen2ForCausalLM(config), tokenizer, rows=1, slots=8, temperature=0)

@@ -1,0 +1,207 @@
+"""Packed rows are learned as if each stood alone: the same attention, the same loss, the same gradient."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig, get_peft_model
+from torch.nn.functional import cross_entropy
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from autosurgeon.capsule.batches import TokenRow, to_tensors
+from autosurgeon.capsule.lora import stop_training_fast, train_adapters_fast
+from autosurgeon.capsule.loss import linear_cross_entropy
+from autosurgeon.capsule.optimizer import make_optimizer
+from autosurgeon.capsule.packing import best_fit_decreasing
+from autosurgeon.capsule.step import Stepper, fitting_pack, keep_fewer_activations
+from autosurgeon.core.jobs import Optimizer
+from autosurgeon.errors import UserError
+
+VOCABULARY = 97
+LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def adapted() -> Any:
+    """A small Qwen2 with grouped keys and an adapter that is not zero."""
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        tie_word_embeddings=True,
+    )
+    lora = LoraConfig(r=4, lora_alpha=8, target_modules=LAYERS, task_type="CAUSAL_LM", init_lora_weights=False)
+    return get_peft_model(Qwen2ForCausalLM(config), lora).train()
+
+
+def rows_of(*lengths: int) -> list[TokenRow]:
+    rng = random.Random(1)
+    return [TokenRow([rng.randrange(VOCABULARY) for _ in range(n)], n // 3) for n in lengths]
+
+
+def stepper_of(model: Any, rows: list[TokenRow], pack_tokens: int) -> Stepper:
+    tokens = sum(len(row.ids) for row in rows)
+    return Stepper(model, pack_tokens=pack_tokens, step_tokens=tokens, longest=max(len(row.ids) for row in rows))
+
+
+def gradients(model: Any) -> dict[str, torch.Tensor]:
+    return {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+
+
+def padded(model: Any, rows: list[TokenRow]) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradient as the model itself has them, a padded batch at once."""
+    model.zero_grad()
+    loss = model(**to_tensors(rows, 0, torch.device("cpu"))).loss
+    loss.backward()
+    return float(loss.detach()), gradients(model)
+
+
+@pytest.mark.parametrize("pack_tokens", [1000, 40, 21])
+def test_a_step_has_the_loss_and_the_gradient_of_a_padded_batch_however_it_is_packed(pack_tokens: int) -> None:
+    model, rows = adapted(), rows_of(20, 7, 12, 3, 20, 9)
+    loss, wanted = padded(model, rows)
+    model.zero_grad()
+    stepper = stepper_of(model, rows, pack_tokens)
+    packs = stepper.prepare(rows)
+    assert (len(packs) == 1) == (pack_tokens == 1000)
+    assert float(stepper.backward(packs)) == pytest.approx(loss, rel=1e-5)
+    found = gradients(model)
+    assert found.keys() == wanted.keys()
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -> None:
+    model, rows = adapted(), rows_of(20, 7, 12)
+    _, wanted = padded(model, rows)
+    train_adapters_fast(model)
+    _, found = padded(model, rows)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+    stop_training_fast(model)
+    assert not any("forward" in module.__dict__ for module in model.modules())
+    _, again = padded(model, rows)
+    assert all(torch.equal(again[name], gradient) for name, gradient in wanted.items())
+
+
+def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, rows = adapted(), rows_of(20, 20, 20, 20)
+    _, wanted = padded(model, rows)
+    stepper = stepper_of(model, rows, 1000)
+    whole = stepper._loss
+
+    def small(ids: torch.Tensor, *others: Any) -> torch.Tensor:
+        if ids.shape[1] > 25:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(ids, *others)
+
+    monkeypatch.setattr(stepper, "_loss", small)
+    stepper.backward(stepper.prepare(rows))
+    assert stepper.pack_tokens == 32  # which takes one row of 20
+    assert not stepper.checkpointed
+    assert "out of memory: packs of" in capsys.readouterr().err
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_where_a_single_row_needs_too_much_activations_are_made_twice_and_then_it_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, rows = adapted(), rows_of(20)
+    stepper, tries = stepper_of(model, rows, 20), 0
+
+    def never(*_: Any) -> torch.Tensor:
+        nonlocal tries
+        tries += 1
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(stepper, "_loss", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        stepper.backward(stepper.prepare(rows))
+    assert stepper.checkpointed
+    assert tries == 2
+
+
+def test_activations_that_are_made_twice_give_the_same_gradient() -> None:
+    model, rows = adapted(), rows_of(20, 7)
+    _, wanted = padded(model, rows)
+    model.zero_grad()
+    keep_fewer_activations(model.get_base_model())
+    stepper = stepper_of(model, rows, 100)
+    stepper.backward(stepper.prepare(rows))
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_a_row_that_was_cut_before_its_completion_teaches_nothing() -> None:
+    model = adapted()
+    rows = [TokenRow([5, 6, 7], 3)]
+    stepper = stepper_of(model, rows, 100)
+    assert float(stepper.backward(stepper.prepare(rows))) == 0
+    assert all(not gradient.any() for gradient in gradients(model).values())
+
+
+def test_a_model_whose_logits_are_changed_after_the_output_layer_is_refused() -> None:
+    model = adapted()
+    model.get_base_model().config.final_logit_softcapping = 30.0
+    with pytest.raises(UserError, match="final_logit_softcapping"):
+        stepper_of(model, rows_of(5), 100)
+
+
+@given(
+    hidden=st.integers(1, 9).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, 2**31))),
+    ignored=st.integers(0, 9),
+    chunk=st.sampled_from([1, VOCABULARY * 2, 1 << 20]),
+)
+@settings(deadline=None)
+def test_the_loss_in_chunks_is_the_loss_at_once(hidden: tuple[int, int], ignored: int, chunk: int) -> None:
+    count, seed = hidden
+    torch.manual_seed(seed)
+    states, weight = torch.randn(count, 8, requires_grad=True), torch.randn(VOCABULARY, 8)
+    targets = torch.randint(VOCABULARY, (count,))
+    targets[:ignored] = -1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("autosurgeon.capsule.loss.CHUNK_LOGITS", chunk)
+        loss = linear_cross_entropy(states, weight, targets)
+    (found,) = torch.autograd.grad(loss * 0.5, states)
+    wanted = cross_entropy(states @ weight.T, targets, ignore_index=-1, reduction="sum")
+    (expected,) = torch.autograd.grad(wanted * 0.5, states)
+    torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@given(lengths=st.lists(st.integers(1, 30), max_size=40), capacity=st.integers(1, 60))
+def test_every_row_is_in_one_pack_and_no_pack_is_too_full_but_for_a_row_alone(
+    lengths: list[int], capacity: int
+) -> None:
+    packs = best_fit_decreasing(lengths, capacity)
+    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
+    assert all(len(pack) == 1 or sum(lengths[index] for index in pack) <= capacity for pack in packs)
+    # No two packs could be one.
+    loads = sorted(sum(lengths[index] for index in pack) for pack in packs)
+    assert len(loads) < 2 or loads[0] + loads[1] > capacity
+
+
+@given(step=st.floats(1, 1e6), most=st.integers(64, 1 << 16), longest=st.integers(1, 1 << 14))
+def test_a_pack_takes_the_longest_row_and_no_more_than_it_may(step: float, most: int, longest: int) -> None:
+    size = fitting_pack(step, most, longest)
+    assert longest <= size <= max(most, longest)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
+def test_each_optimizer_steps_on_a_cpu(name: Optimizer) -> None:
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    optimizer = make_optimizer(name, [weight], 0.1)
+    weight.sum().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    assert (weight < 1).all()
