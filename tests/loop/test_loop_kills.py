@@ -145,7 +145,7 @@ def killed_at_random(nights: Nights, kills: int, seed: int) -> None:
 
 
 def test_a_loop_that_is_killed_at_random_moments_ends_as_one_that_was_not(nights: Nights) -> None:
-    killed_at_random(nights, 20, seed=1)
+    killed_at_random(nights, 10, seed=1)
 
 
 @pytest.mark.slow
