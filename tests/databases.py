@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import create_engine, text
 
 from autosurgeon.store.address import read_address
+from autosurgeon.store.schema import MIGRATIONS
 
 Place = Path | str
 """What SqlStore takes: a SQLite file, or a PostgreSQL URL."""
@@ -25,6 +28,17 @@ Place = Path | str
 
 OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 """Everybody else who is connected to a PostgreSQL database."""
+
+
+def make_at(place: Place, revision: str) -> None:
+    """A database of an older schema, empty."""
+    engine = create_engine(read_address(place))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()
 
 
 def run_sql(place: Place, statement: str) -> list[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ import shutil
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.pack import Lineage
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.settle import publish
+from autosurgeon.loop.settle import decide
 from autosurgeon.store.database import utc_now
 
 
@@ -38,7 +38,7 @@ def make_live(ins: Instruments, pack: str) -> str:
         reason="by the test",
         at=utc_now(),
     )
-    publish(ins, ins.store.decide(decision, live_pack=pack))
+    decide(ins, decision, live_pack=pack)
     return pack
 
 

@@ -9,7 +9,7 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import PassRecord
 from autosurgeon.errors import UserError
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.settle import PASSED_ON_TO, publish
+from autosurgeon.loop.settle import PASSED_ON_TO, decide
 from autosurgeon.store.database import utc_now
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -46,7 +46,8 @@ def override(
         verdict="ACCEPT" if verdict == Verdict.ACCEPT else "REJECT",
     )
     count = sum(d.action == "override" for d in ins.store.decisions(number))
-    decision = ins.store.decide(
+    decision = decide(
+        ins,
         Decision(
             decision_id=f"{last.decision_id}-override-{count + 1}",
             pass_number=number,
@@ -58,7 +59,6 @@ def override(
         ),
         state=state,
     )
-    publish(ins, decision)
     return decision
 
 
@@ -111,7 +111,8 @@ def standing_override(ins: Instruments, number: int, phase: Phase) -> Override |
     # The promotion that it led to stands; what has not happened by now does not happen any more.
     if ins.store.get_pass(number).state == PassState.LIVE:
         return word
-    decision = ins.store.decide(
+    decide(
+        ins,
         Decision(
             decision_id=f"{word.overrules}-expired-{len(words)}",
             pass_number=number,
@@ -122,7 +123,6 @@ def standing_override(ins: Instruments, number: int, phase: Phase) -> Override |
         ),
         state=PassState.HELD,
     )
-    publish(ins, decision)
     return None
 
 
@@ -130,7 +130,8 @@ def carry_out(ins: Instruments, number: int, word: Override, pack: str) -> None:
     """Make the pack live that a person accepted against the promotion's verdict; once."""
     if ins.store.get_pass(number).state != PassState.PACKED:
         return
-    decision = ins.store.decide(
+    decide(
+        ins,
         Decision(
             decision_id=f"{word.overrules}-carried-out",
             pass_number=number,
@@ -145,4 +146,3 @@ def carry_out(ins: Instruments, number: int, word: Override, pack: str) -> None:
         live_pack=pack,
         pack=pack,
     )
-    publish(ins, decision)

@@ -27,14 +27,16 @@ PASSED_ON_TO: dict[Phase, PassState] = {
 }
 
 
-def publish(ins: Instruments, decision: Decision) -> None:
-    """Bring the projections up to date with a decision that the store holds."""
+def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
+    """Write a decision with all that it changes (see SqlStore.decide), and bring the projections up to date with it."""
+    decision = ins.store.decide(decision, **changes)
     reach("decided")
     rebuild_projections(ins)
     structlog.get_logger().info(
         "decided", decision=decision.decision_id, action=decision.action, reason=decision.reason
     )
     ins.reporter.decided(decision)
+    return decision
 
 
 def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
@@ -112,7 +114,8 @@ def settle(
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback
         feedback = feedback.model_copy(update={"value": known.value if known else None})
-    decision = ins.store.decide(
+    decide(
+        ins,
         Decision(
             decision_id=f"pass-{number:04d}-{judgement.phase}",
             pass_number=number,
@@ -128,5 +131,4 @@ def settle(
         live_pack=live_pack,
         pack=pack,
     )
-    publish(ins, decision)
     return state

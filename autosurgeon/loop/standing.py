@@ -18,7 +18,7 @@ from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.ledger import Entry, read_known, read_ledger
 from autosurgeon.loop.measure import measure
-from autosurgeon.loop.settle import publish
+from autosurgeon.loop.settle import decide
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.policy.evidence import baseline_facts
@@ -100,7 +100,8 @@ def _make_first_live(ins: Instruments, base: str) -> None:
             wanted="rules of phase baseline that accept it",
             where=ins.settings.policy_file,
         )
-    decision = ins.store.decide(
+    decide(
+        ins,
         Decision(
             decision_id="base-import",
             pass_number=None,
@@ -113,7 +114,6 @@ def _make_first_live(ins: Instruments, base: str) -> None:
         ),
         live_pack=base,
     )
-    publish(ins, decision)
 
 
 def refuse_other_organ(ins: Instruments) -> None:

@@ -13,7 +13,7 @@ from autosurgeon.failpoints import reach
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure, retry
-from autosurgeon.loop.settle import publish, settle
+from autosurgeon.loop.settle import decide, settle
 from autosurgeon.loop.smoke import runs_of
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import (
@@ -102,7 +102,8 @@ def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str
     """
     live = ins.store.live()
     version = live.version + 1 if live else 1
-    decision = ins.store.decide(
+    decision = decide(
+        ins,
         Decision(
             decision_id=f"revert-v{version}",
             pass_number=number,
@@ -115,5 +116,4 @@ def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str
         feedback=Feedback(failed=True) if number is not None else None,
         live_pack=to or last_good_pack(ins, but=pack),
     )
-    publish(ins, decision)
     return decision

@@ -10,18 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from builders import NOON, make_contract, make_decision, make_recipe
-from sqlalchemy import create_engine
+from databases import make_at
 
 from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import PassState
 from autosurgeon.errors import StoreError
-from autosurgeon.store.address import read_address
-from autosurgeon.store.schema import MIGRATIONS
 from autosurgeon.store.sqlstore import SqlStore
 
 
@@ -120,13 +116,7 @@ def test_writers_at_once_make_one_chain(path: Path) -> None:
 
 def test_a_workspace_from_before_the_chain_begins_it_with_the_digest_of_its_decisions(path: Path) -> None:
     path.parent.mkdir()
-    engine = create_engine(read_address(path))
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
-    engine.dispose()
+    make_at(path, "0002")
     records = [json.dumps(make_decision(f"d-{number}").record()) for number in range(3)]
     with sqlite3.connect(path) as database:
         insert = "INSERT INTO decision (decision_id, action, record, at) VALUES (?, 'continue', ?, ?)"

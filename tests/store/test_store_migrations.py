@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from builders import make_contract
-from databases import Place, run_sql
+from databases import Place, make_at, run_sql
 from sqlalchemy import create_engine, inspect
 from sqlmodel import SQLModel
 
@@ -127,13 +126,7 @@ def test_an_upgraded_workspace_has_the_schema_of_a_new_one(dump: Path, path: Pat
 def test_every_revision_can_be_upgraded_from(place: Place, revision: str) -> None:
     if isinstance(place, Path):
         place.parent.mkdir()
-    engine = create_engine(read_address(place))
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    engine.dispose()
+    make_at(place, revision)
     run_sql(place, "INSERT INTO run (id, started_at, passes_done) VALUES (7, 'now', 3)")
     store = SqlStore(place)
     run = store.last_run()

@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from builders import make_contract, make_decision, make_recipe, make_results
-from databases import Place, run_sql
+from databases import Place, make_at, run_sql
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine
 
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import PassState, number_of, pass_scope
 from autosurgeon.core.records import AnchorRun, Feedback
-from autosurgeon.store.address import read_address
-from autosurgeon.store.schema import MIGRATIONS
 from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.tables import CLIMB
 
@@ -188,13 +183,7 @@ def test_an_upgrade_gathers_what_was_taught_before_it(place: Place) -> None:
     ]
     if isinstance(place, Path):
         place.parent.mkdir()
-    engine = create_engine(read_address(place))
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-    engine.dispose()
+    make_at(place, "0003")
     for number, (scope, rows) in enumerate((*datasets, ("pass-0009", None)), start=1):
         output = json.dumps({"rows": 3} if rows is None else dataset(rows)).replace(":", r"\:")
         run_sql(place, f"INSERT INTO stage VALUES ({number}, '{scope}', 'dataset', 1, '{output}', NULL, 0.5, 'now')")
