@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import structlog
 
 from autosurgeon.core.passes import PassState
@@ -28,21 +30,33 @@ def run(ins: Instruments) -> str:
     """
     try:
         despite_full_disk(ins, lambda: open_theatre(ins))
-        run_id = despite_full_disk(ins, lambda: ins.store.begin_run(ins.brakes.passes, ins.brakes.hours))
+        run_id = despite_full_disk(ins, lambda: _begin(ins))
     except StoppedError:
         return "stopped"
-    reach("run-begun")
-    reason = "error"
     try:
         reason = _run_passes(ins, run_id)
     except StoppedError:
         reason = "stopped"
-    finally:
-        ins.store.end_run(run_id, reason)
-        reach("run-ended")
-        notify(ins, "end", reason=reason)
-    rebuild_projections(ins)
+    except BaseException:
+        _end(ins, run_id, "error")
+        raise
+    # Where somebody wants a run to stop that waits for space to write its end down, the next start notes that end.
+    with contextlib.suppress(StoppedError):
+        despite_full_disk(ins, lambda: _end(ins, run_id, reason))
+        despite_full_disk(ins, lambda: rebuild_projections(ins))
     return reason
+
+
+def _begin(ins: Instruments) -> int:
+    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
+    reach("run-begun")
+    return run_id
+
+
+def _end(ins: Instruments, run_id: int, reason: str) -> None:
+    ins.store.end_run(run_id, reason)
+    reach("run-ended")
+    notify(ins, "end", reason=reason)
 
 
 def open_theatre(ins: Instruments) -> None:

@@ -120,6 +120,15 @@ def test_a_disk_that_fails_or_fills_and_a_loop_that_hangs_cost_nothing_but_time(
     nights.recovered(root, PASSES, nights.looked_at(root), 3)
 
 
+@pytest.mark.parametrize("name", ["run-begun", "run-ended"])
+def test_a_disk_that_is_full_where_a_run_begins_or_ends_makes_it_wait(nights: Nights, name: str) -> None:
+    root = nights.workspace(3)
+    ended = nights.run(root, PASSES, fail=f"{name}:enospc")
+    assert ended.status == 0, ended.output
+    assert "paused" in ended.output
+    nights.recovered(root, PASSES, nights.looked_at(root), 3)
+
+
 def test_a_loop_that_is_killed_while_it_recovers_three_times_in_a_row_recovers_all_the_same(nights: Nights) -> None:
     root, heads = nights.workspace(3), []
     for point in ("decided:kill:4", "theatre-swept:kill", "checkpoint-signed:kill", "packs-checked:kill"):
