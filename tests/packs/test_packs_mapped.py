@@ -1,0 +1,55 @@
+"""A runtime without Python maps a pack: a C++ program reads a tensor by the header, and has the bytes that torch has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from autosurgeon.config import shipped
+from autosurgeon.packs.packstore import PackStore
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The C++ reader, compiled here."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler here")
+    built = tmp_path_factory.mktemp("runtime") / "map_pack"
+    source = Path(__file__).with_name("map_pack.cpp")
+    subprocess.run([compiler, "-std=c++17", "-O2", "-Wall", "-Werror", source, "-o", built], check=True)
+    return built
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of the lab's base, packed."""
+    packs = PackStore(tmp_path_factory.mktemp("packs"))
+    return packs.path(packs.import_checkpoint(shipped("data", "lab", "base")).digest) / "model.safetensors"
+
+
+def test_a_cpp_program_maps_a_pack_and_gets_the_bytes_that_torch_gets(program: Path, weights: Path) -> None:
+    with safe_open(weights, framework="pt") as opened:
+        names = list(opened.keys())
+        assert names
+        for name in names:
+            wanted = opened.get_tensor(name)
+            assert wanted.dtype == torch.bfloat16
+            mapped = subprocess.run([program, weights, name], check=True, capture_output=True).stdout
+            assert mapped == bytes(wanted.contiguous().view(torch.uint8).numpy().tobytes())
+
+
+def test_a_file_that_is_cut_short_and_a_tensor_that_is_not_there_are_refused(
+    program: Path, weights: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "model.safetensors"
+    cut.write_bytes(weights.read_bytes()[:4096])
+    name = "model.norm.weight"
+    for file, tensor in ((weights, "no.such.weight"), (cut, name), (tmp_path / "none", name)):
+        done = subprocess.run([program, file, tensor], capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (2, b"")
