@@ -1,4 +1,4 @@
-"""A runtime without Python maps a pack: a C++ program reads a tensor by the header, and has the bytes that torch has."""
+"""A runtime without Python maps a pack: a C++ program reads a tensor by the header, and gets the bytes of torch."""
 
 from __future__ import annotations
 
