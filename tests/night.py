@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,10 @@ RETRY_S = 0.05
 real_theatre = wiring.operating_theatre
 
 
-def story_tasks() -> dict[str, Task]:
+def story_tasks(sizes: Mapping[Split, int] = SIZES) -> dict[str, Task]:
     """A bench of a few tasks in every split; no two programs are alike, which would be contamination."""
     tasks: dict[str, Task] = {}
-    for split, size in SIZES.items():
+    for split, size in sizes.items():
         for number in range(size):
             task_id, shift = f"b/{split.value}-{number}", len(tasks)
             reference = f"def solve(x):\n    return x + {shift} - {shift}\n"

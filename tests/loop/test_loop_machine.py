@@ -1,0 +1,396 @@
+"""Whatever happens to a loop, in whatever order: it comes to what a small model of it says, and forgets nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from math import fsum
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from fakes import ScriptedCapsules
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from lineage import flip_a_byte
+from loopmodel import KINDS, Kind, LoopModel, knows
+from night import story_tasks
+from theatre import small_theatre
+
+from autosurgeon import failpoints
+from autosurgeon.audit import render
+from autosurgeon.audit.verify import verify
+from autosurgeon.bench import sanity
+from autosurgeon.core.chain import Head
+from autosurgeon.core.decision import Alpha
+from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.passes import PassState, number_of, pass_scope
+from autosurgeon.core.task import Split
+from autosurgeon.core.value import Value
+from autosurgeon.errors import StoreError
+from autosurgeon.loop import standstill
+from autosurgeon.loop.brakes import Brakes
+from autosurgeon.loop.control import ask, paused
+from autosurgeon.loop.disk import is_full_disk
+from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.integrity import damage_of
+from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.watch import revert
+from autosurgeon.store.lock import myself
+
+T = TypeVar("T")
+QUICK = 5
+PASSAGES = st.integers(1, 200)
+"""A promoted pass reaches about so many failpoints, with as many capsule jobs as stand below."""
+JOBS = st.integers(1, 12)
+LOOP = {"min_free_mib": 1, "ballast_mib": 0, "full_disk_retry_s": 0.01, "recoveries": 10_000}
+SIZES = {Split.SURGERY: 6, Split.DEV: 1, Split.GATE: 6, Split.CANARY: 2}
+ALPHA = 0.9
+"""Generous, so that chance refuses nothing however many looks there were: chance is tested elsewhere."""
+
+
+class PowerCut(BaseException):
+    """Ends the process where it stands, as far as the loop can tell."""
+
+
+class World:
+    """What surrounds the loop: the power, the disk, and a person who acts when a certain job begins."""
+
+    def __init__(self) -> None:
+        self.calm()
+
+    def calm(self) -> None:
+        """Nothing happens."""
+        self.passages = self.jobs = self.cut_at = self.full_at = self.full_for = self.no_space_for = self.act_at = 0
+        self.act: Callable[[], None] = lambda: None
+        self.wait: Callable[[], None] = lambda: None
+
+    def reach(self, _: str) -> None:
+        """Stands for the failpoints; a process without power does nothing more, not even in its `finally`."""
+        self.passages += 1
+        if self.cut_at and self.passages >= self.cut_at:
+            raise PowerCut
+        if self.full_at and self.full_at <= self.passages < self.full_at + self.full_for:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def before(self) -> None:
+        """Stands for whoever watches the jobs."""
+        self.jobs += 1
+        if self.jobs == self.act_at:
+            self.act()
+
+    def free_bytes(self, _: Path) -> int:
+        """Stands for the disk."""
+        self.no_space_for -= self.no_space_for > 0
+        return 0 if self.no_space_for else 1 << 40
+
+    def sleep(self, _: float) -> None:
+        """Stands for waiting."""
+        self.wait()
+
+    monotonic = staticmethod(time.monotonic)
+
+
+class LoopMachine(RuleBasedStateMachine):
+    """Drives the real loop; after each rule it has to stand where the model says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="machine-"))
+        self.world, self.patch, self.theatre = World(), pytest.MonkeyPatch(), ExitStack()
+        for module in [m for name, m in sys.modules.items() if name.startswith("autosurgeon.")]:
+            if getattr(module, "reach", None) is failpoints.reach and module is not failpoints:
+                self.patch.setattr(module, "reach", self.world.reach)
+        self.patch.setattr(standstill, "free_bytes", self.world.free_bytes)
+        self.patch.setattr(standstill, "time", self.world)
+        # Half of a pass's time, and no part of what is tested.
+        self.patch.setattr(render, "plot_loss", lambda *_, **__: b"")
+        self.patch.setattr(render, "plot_wins", lambda *_, **__: b"")
+        self.patch.setattr(sanity, "MOST", 1)
+        self.decided, self.head, self.looks, self.torn = 0, Head(0, ""), list[Alpha](), False
+        self.asked: str | None = None
+
+    def teardown(self) -> None:
+        self.theatre.close()
+        self.patch.undo()
+        shutil.rmtree(self.root)
+
+    # --- the rules ------------------------------------------------------------------------------------------------
+
+    @initialize(script=st.permutations(KINDS), parents=st.sampled_from([("base",), ("live", "base")]))
+    def begin(self, script: list[Kind], parents: tuple[str, ...]) -> None:
+        self.model, self.parents = LoopModel(script), parents
+        self.open()
+
+    @rule()
+    def advance(self) -> None:
+        """A pass runs to its end, the one that was left open before any other."""
+        assert self.run() == "passes"
+
+    @rule(at=PASSAGES)
+    def crash(self, at: int) -> None:
+        self.world.cut_at = at
+        self.run()
+
+    @rule()
+    def restart(self) -> None:
+        self.reopen()
+
+    @rule(at=PASSAGES, passages=st.integers(1, 3))
+    def a_write_finds_the_disk_full(self, at: int, passages: int) -> None:
+        self.world.full_at, self.world.full_for = at, passages
+        self.run()
+
+    @rule(at=JOBS, looks=st.integers(1, 4))
+    def the_disk_fills(self, at: int, looks: int) -> None:
+        def fill() -> None:
+            self.world.no_space_for = looks + 1
+
+        self.world.act_at, self.world.act = at, fill
+        assert self.run() == "passes"
+
+    @rule(at=JOBS, how=st.sampled_from(["signal", "word", "file"]))
+    def stop(self, at: int, how: str) -> None:
+        def say() -> None:
+            if how == "signal":
+                self.ins.brakes.stop_requested = True
+            elif how == "word":
+                ask(self.ins.workspace, "stop", "mia", myself())
+            else:
+                self.ins.workspace.stop_file.touch()
+
+        self.world.act_at, self.world.act = at, say
+        assert self.run() in ("passes", "stopped")
+        # A process has one run; the word was for the one that is over.
+        self.ins.workspace.control.unlink(missing_ok=True)
+
+    @rule(at=JOBS)
+    def pause_and_resume(self, at: int) -> None:
+        place = self.ins.workspace
+
+        def pause() -> None:
+            ask(place, "pause", "mia", myself())
+
+        def resume() -> None:
+            seen = paused(place)
+            assert seen is not None
+            assert seen.by == "mia"
+            ask(place, "run", "ben", myself())
+
+        self.world.act_at, self.world.act, self.world.wait = at, pause, resume
+        assert self.run() == "passes"
+        ask(place, "run", "ben", None)  # where it was paused after the last stage
+
+    @precondition(lambda self: self.model.live)
+    @rule(data=st.data(), at=st.none() | st.integers(1, 12))
+    def revert(self, data: st.DataObject, at: int | None) -> None:
+        """A person's `pack revert`, with or without a target; the power may fail meanwhile."""
+        live = self.model.live[-1]
+        whole = [pack for pack in dict.fromkeys(self.model.live) if pack != live and pack not in self.model.damaged]
+        to = data.draw(st.sampled_from([None, *whole]))
+        self.asked = to or self.model.last_good(live)
+        self.world.cut_at = at or 0
+        if self.asked is None:
+            with pytest.raises(StoreError, match="no earlier live pack verifies"):
+                revert(self.ins, None, live, "by hand", to=to)
+            self.world.calm()
+            return
+        self.attempt(lambda: revert(self.ins, None, live, "by hand", to=to))
+
+    @precondition(lambda self: self.model.live)
+    @rule(data=st.data(), how=st.sampled_from(["flip", "remove"]))
+    def corrupt_a_pack(self, data: st.DataObject, how: str) -> None:
+        """Damage live, an older version, or what a pass has just made; something to go back to is left."""
+        made = [record.pack for record in self.ins.store.open_passes() if record.pack]
+        watched = [self.model.live[-1], *(pack for pack in made if pack in self.model.live)]
+        packs = dict.fromkeys([*self.model.live, *made])
+        kept = [pack for pack in packs if all(self.model.may_be_lost(pack, live) for live in watched)]
+        if not kept:
+            return
+        pack = data.draw(st.sampled_from(kept))
+        self.model.damaged.add(pack)
+        if how == "flip":
+            flip_a_byte(self.ins, pack)
+        else:
+            shutil.rmtree(self.ins.packs.path(pack))
+
+    @rule(log=st.sampled_from(["decisions", "events"]), share=st.floats(0, 1))
+    def tear_a_log(self, log: str, share: float) -> None:
+        path: Path = getattr(self.ins.workspace, log)
+        if path.exists():
+            raw = path.read_bytes()
+            path.write_bytes(raw[: int(len(raw) * share)])
+            self.torn = True
+
+    @rule()
+    def delete_the_live_file(self) -> None:
+        self.ins.workspace.live_file.unlink(missing_ok=True)
+
+    @rule(data=st.data())
+    def delete_a_stage(self, data: st.DataObject) -> None:
+        """A stage's folder of the open pass is gone."""
+        place = self.ins.workspace
+        scopes = [pass_scope(record.number) for record in self.ins.store.open_passes()]
+        folders = [folder for scope in scopes for folder in sorted(place.stage(scope, "any").parent.glob("*"))]
+        if folders:
+            shutil.rmtree(data.draw(st.sampled_from(folders)))
+
+    # --- what has to hold -----------------------------------------------------------------------------------------
+
+    @invariant()
+    def it_stands_where_the_model_says(self) -> None:
+        store = self.ins.store
+        self.follow_decisions()
+        self.follow_passes()
+        history = store.live_history()
+        assert [version.pack for version in history] == self.model.live
+        assert [version.version for version in history] == list(range(1, len(history) + 1))
+        damaged = {pack for pack in self.model.live if damage_of(self.ins, pack)}
+        assert damaged == self.model.damaged & set(self.model.live)
+        looks = store.looks()
+        assert looks[: len(self.looks)] == self.looks, "alpha was refunded"
+        assert [look.look for look in looks] == list(range(1, len(looks) + 1))
+        assert fsum(look.spent for look in looks) <= ALPHA
+        assert len(looks) <= len(self.model.passes)
+        self.looks = looks
+        self.check_chain()
+
+    def check_chain(self) -> None:
+        """The chain verifies, and goes on from where it was."""
+        found = verify(self.ins.workspace, self.ins.store)
+        assert found.whole or self.torn, found.findings
+        if self.head.size:
+            seen = next(self.ins.store.each_event(after=self.head.size - 1, last=self.head.size))
+            assert seen.hash == self.head.hash, "the chain was rewritten"
+        self.head = self.ins.store.head()
+        ids = [decision.decision_id for decision in self.ins.store.decisions()]
+        assert len(set(ids)) == len(ids), "a decision was made twice"
+
+    def follow_decisions(self) -> None:
+        """Every new decision that moved live is one that the model expects, and went where the model would go."""
+        model = self.model
+        decisions = self.ins.store.decisions()
+        for decision in decisions[self.decided :]:
+            if decision.live_version is None:
+                continue
+            assert decision.live_version == len(model.live) + 1
+            assert decision.pack is not None
+            if decision.action == "baseline":
+                model.begin(decision.pack)
+                continue
+            record = self.ins.store.get_pass(decision.pass_number) if decision.pass_number is not None else None
+            if decision.action == "promote":
+                assert record is not None
+                model.promote(record, decision.pack)
+                continue
+            assert decision.action == "revert"
+            if record is not None:
+                assert record.pack is not None
+                assert record.state == PassState.REVERTED
+                wanted = model.last_good(record.pack)
+            elif model.live[-1] in model.damaged and decision.reason != "by hand":
+                wanted = model.last_good(model.live[-1])
+            else:
+                wanted = self.asked
+            assert decision.pack == wanted, decision.reason
+            model.revert(wanted)
+        self.decided, self.asked = len(decisions), None
+
+    def follow_passes(self) -> None:
+        """A pass ends once, as the model says."""
+        records = {record.number: record for record in self.ins.store.passes()}
+        assert list(records) == list(range(1, len(records) + 1))
+        assert sum(not record.state.is_finished for record in records.values()) <= 1
+        for number, record in records.items():
+            was = self.model.passes.get(number)
+            if was is not None and was.state.is_finished:
+                assert record == was
+            elif record.state.is_finished:
+                assert record.state in self.model.ends_of(record), (number, record.state, record.reason)
+        self.model.passes = records
+
+    # --- how it is done -------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """A process begins."""
+        self.theatre = ExitStack()
+        self.ins: Instruments = self.theatre.enter_context(
+            small_theatre(
+                self.root,
+                lambda generation, task_id: knows(self.model.kind_of(generation) if generation else "idles", task_id),
+                before=self.before,
+                tasks=story_tasks(SIZES),
+                loop=LOOP,
+                search={"parents": self.parents},
+                statistics={"alpha": ALPHA},
+            )
+        )
+
+    def reopen(self) -> None:
+        """That process is over, and another one begins."""
+        self.theatre.close()
+        self.open()
+
+    def before(self, job: Value) -> None:
+        """A training makes the generation of its pass, so that nothing is remembered in memory."""
+        if isinstance(job, TrainJob):
+            assert isinstance(self.ins.capsules, ScriptedCapsules)
+            self.ins.capsules.trained = (number_of(job.rows.parent.parent.name) or 0) - 1
+        self.world.before()
+
+    def run(self) -> str | None:
+        """One pass, and what a run that came back leaves behind; None where it did not."""
+        self.ins = replace(self.ins, brakes=Brakes(passes=1, poll_s=0.01))
+        reason = self.attempt(lambda: run(self.ins))
+        if reason is not None:
+            self.torn = False
+            place, live = self.ins.workspace, self.ins.store.live()
+            assert len(place.decisions.read_bytes().splitlines()) == len(self.ins.store.decisions())
+            assert len(place.events.read_bytes().splitlines()) == self.ins.store.head().size
+            if live is not None:
+                assert json.loads(place.live_file.read_bytes())["pack"] == live.pack
+                self.ins.packs.verify(live.pack)
+        return reason
+
+    def attempt(self, work: Callable[[], T]) -> T | None:
+        """What the work comes back with; where the world ended it, None and a new process."""
+        try:
+            return work()
+        except PowerCut:
+            pass
+        except OSError as error:
+            assert self.world.full_at and is_full_disk(error)
+        finally:
+            self.world.calm()
+        self.reopen()
+        return None
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"), [(QUICK, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_whatever_happens_the_loop_stands_where_the_model_says(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        LoopMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
