@@ -54,7 +54,6 @@ from autosurgeon.loop.watch import revert
 from autosurgeon.store.lock import myself
 
 T = TypeVar("T")
-QUICK = 5
 PASSAGES = st.integers(1, 200)
 """A promoted pass reaches about so many failpoints, with as many capsule jobs as stand below."""
 JOBS = st.integers(1, 12)
@@ -382,7 +381,7 @@ class LoopMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(QUICK, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("examples", "steps"), [(6, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_whatever_happens_the_loop_stands_where_the_model_says(examples: int, steps: int) -> None:
     run_state_machine_as_test(
