@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,6 +28,7 @@ from hypothesis.stateful import (
 from lineage import flip_a_byte
 from loopmodel import KINDS, Kind, LoopModel, knows
 from night import story_tasks
+from surroundings import PowerCut, World
 from theatre import small_theatre
 
 from autosurgeon import failpoints
@@ -54,7 +53,6 @@ from autosurgeon.loop.watch import revert
 from autosurgeon.store.lock import myself
 
 T = TypeVar("T")
-QUICK = 5
 PASSAGES = st.integers(1, 200)
 """A promoted pass reaches about so many failpoints, with as many capsule jobs as stand below."""
 JOBS = st.integers(1, 12)
@@ -62,48 +60,6 @@ LOOP = {"min_free_mib": 1, "ballast_mib": 0, "full_disk_retry_s": 0.01, "recover
 SIZES = {Split.SURGERY: 6, Split.DEV: 1, Split.GATE: 6, Split.CANARY: 2}
 ALPHA = 0.9
 """Generous, so that chance refuses nothing however many looks there were: chance is tested elsewhere."""
-
-
-class PowerCut(BaseException):
-    """Ends the process where it stands, as far as the loop can tell."""
-
-
-class World:
-    """What surrounds the loop: the power, the disk, and a person who acts when a certain job begins."""
-
-    def __init__(self) -> None:
-        self.calm()
-
-    def calm(self) -> None:
-        """Nothing happens."""
-        self.passages = self.jobs = self.cut_at = self.full_at = self.full_for = self.no_space_for = self.act_at = 0
-        self.act: Callable[[], None] = lambda: None
-        self.wait: Callable[[], None] = lambda: None
-
-    def reach(self, _: str) -> None:
-        """Stands for the failpoints; a process without power does nothing more, not even in its `finally`."""
-        self.passages += 1
-        if self.cut_at and self.passages >= self.cut_at:
-            raise PowerCut
-        if self.full_at and self.full_at <= self.passages < self.full_at + self.full_for:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def before(self) -> None:
-        """Stands for whoever watches the jobs."""
-        self.jobs += 1
-        if self.jobs == self.act_at:
-            self.act()
-
-    def free_bytes(self, _: Path) -> int:
-        """Stands for the disk."""
-        self.no_space_for -= self.no_space_for > 0
-        return 0 if self.no_space_for else 1 << 40
-
-    def sleep(self, _: float) -> None:
-        """Stands for waiting."""
-        self.wait()
-
-    monotonic = staticmethod(time.monotonic)
 
 
 class LoopMachine(RuleBasedStateMachine):
@@ -382,7 +338,7 @@ class LoopMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(QUICK, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
+    ("examples", "steps"), [(6, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_whatever_happens_the_loop_stands_where_the_model_says(examples: int, steps: int) -> None:
     run_state_machine_as_test(
