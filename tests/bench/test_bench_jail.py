@@ -82,7 +82,7 @@ def test_a_wrong_answer_counts_the_cases_before_it(cell: Cell) -> None:
         ("raise StopIteration", "error", "StopIteration"),
         ("return solve(x)", "error", "RecursionError"),
         ("return len([0] * 10**10)", "memory", "MemoryError"),
-        ("held = []\nwhile True: held.append(bytearray(16 << 20))", "memory", "MemoryError"),
+        ("held = []\nwhile True: held.append(bytes(16 << 20))", "memory", "MemoryError"),
     ],
 )
 def test_a_program_that_raises_has_failed_with_its_error(cell: Cell, body: str, cause: str, name: str) -> None:

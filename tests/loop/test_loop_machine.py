@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from math import fsum
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from fakes import ScriptedCapsules
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -26,10 +22,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from lineage import flip_a_byte
-from loopmodel import KINDS, Kind, LoopModel, knows
-from night import story_tasks
-from surroundings import PowerCut, World
-from theatre import small_theatre
+from loopdriver import ALPHA, Driven
+from loopmodel import KINDS, Kind, LoopModel
+from surroundings import World
 
 from autosurgeon import failpoints
 from autosurgeon.audit import render
@@ -37,18 +32,11 @@ from autosurgeon.audit.verify import verify
 from autosurgeon.bench import sanity
 from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Alpha
-from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState, number_of, pass_scope
-from autosurgeon.core.task import Split
-from autosurgeon.core.value import Value
+from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.errors import StoreError
 from autosurgeon.loop import standstill
-from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.control import ask, paused
-from autosurgeon.loop.disk import is_full_disk
-from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import damage_of
-from autosurgeon.loop.surgeon import run
 from autosurgeon.loop.watch import revert
 from autosurgeon.store.lock import myself
 
@@ -56,13 +44,9 @@ T = TypeVar("T")
 PASSAGES = st.integers(1, 200)
 """A promoted pass reaches about so many failpoints, with as many capsule jobs as stand below."""
 JOBS = st.integers(1, 12)
-LOOP = {"min_free_mib": 1, "ballast_mib": 0, "full_disk_retry_s": 0.01, "recoveries": 10_000}
-SIZES = {Split.SURGERY: 6, Split.DEV: 1, Split.GATE: 6, Split.CANARY: 2}
-ALPHA = 0.9
-"""Generous, so that chance refuses nothing however many looks there were: chance is tested elsewhere."""
 
 
-class LoopMachine(RuleBasedStateMachine):
+class LoopMachine(Driven, RuleBasedStateMachine):
     """Drives the real loop; after each rule it has to stand where the model says."""
 
     def __init__(self) -> None:
@@ -279,62 +263,6 @@ class LoopMachine(RuleBasedStateMachine):
             elif record.state.is_finished:
                 assert record.state in self.model.ends_of(record), (number, record.state, record.reason)
         self.model.passes = records
-
-    # --- how it is done -------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """A process begins."""
-        self.theatre = ExitStack()
-        self.ins: Instruments = self.theatre.enter_context(
-            small_theatre(
-                self.root,
-                lambda generation, task_id: knows(self.model.kind_of(generation) if generation else "idles", task_id),
-                before=self.before,
-                tasks=story_tasks(SIZES),
-                loop=LOOP,
-                search={"parents": self.parents},
-                statistics={"alpha": ALPHA},
-            )
-        )
-
-    def reopen(self) -> None:
-        """That process is over, and another one begins."""
-        self.theatre.close()
-        self.open()
-
-    def before(self, job: Value) -> None:
-        """A training makes the generation of its pass, so that nothing is remembered in memory."""
-        if isinstance(job, TrainJob):
-            assert isinstance(self.ins.capsules, ScriptedCapsules)
-            self.ins.capsules.trained = (number_of(job.rows.parent.parent.name) or 0) - 1
-        self.world.before()
-
-    def run(self) -> str | None:
-        """One pass, and what a run that came back leaves behind; None where it did not."""
-        self.ins = replace(self.ins, brakes=Brakes(passes=1, poll_s=0.01))
-        reason = self.attempt(lambda: run(self.ins))
-        if reason is not None:
-            self.torn = False
-            place, live = self.ins.workspace, self.ins.store.live()
-            assert len(place.decisions.read_bytes().splitlines()) == len(self.ins.store.decisions())
-            assert len(place.events.read_bytes().splitlines()) == self.ins.store.head().size
-            if live is not None:
-                assert json.loads(place.live_file.read_bytes())["pack"] == live.pack
-                self.ins.packs.verify(live.pack)
-        return reason
-
-    def attempt(self, work: Callable[[], T]) -> T | None:
-        """What the work comes back with; where the world ended it, None and a new process."""
-        try:
-            return work()
-        except PowerCut:
-            pass
-        except OSError as error:
-            assert self.world.full_at and is_full_disk(error)
-        finally:
-            self.world.calm()
-        self.reopen()
-        return None
 
 
 @pytest.mark.parametrize(

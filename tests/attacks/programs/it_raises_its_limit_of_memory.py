@@ -15,5 +15,5 @@ for wish in ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None):
 
 
 def sum_of_squares(numbers):
-    held = [bytearray(64 << 20) for _ in range(48)]
+    held = [bytes(64 << 20) for _ in range(48)]
     return sum(n * n for n in numbers) if held else -1
