@@ -38,6 +38,8 @@ def build(root: Path, length: int) -> None:
     SqlStore(workspace.database, create=True).close()
     workspace.events.parent.mkdir(parents=True)
     record = make_decision("d", evidence={f"training.loss_{n}": n / 7 for n in range(30)}).record()
+    judged = record["judgement"]
+    columns = (record["pass_number"], judged["phase"], judged["verdict"], record["action"])
     head = Head(0, GENESIS)
     connection = sqlite3.connect(workspace.database)
     with workspace.events.open("wb") as events, workspace.decisions.open("w") as decisions, connection:
@@ -48,9 +50,9 @@ def build(root: Path, length: int) -> None:
                 mine = record | {"decision_id": f"d-{seq}"}
                 event = link(head, NOON, "decision", f"d-{seq}", payload_text(mine))
                 connection.execute(
-                    "INSERT INTO decision (decision_id, phase, verdict, action, record, at)"
-                    " VALUES (?, 'training', 'ACCEPT', 'continue', ?, ?)",
-                    (f"d-{seq}", json.dumps(mine), NOON),
+                    "INSERT INTO decision (decision_id, pass_number, phase, verdict, action, record, at)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (f"d-{seq}", *columns, json.dumps(mine), mine["at"]),
                 )
                 decisions.write(canonical_json(mine) + "\n")
             connection.execute(f"INSERT INTO event VALUES ({MARKS})", event)
