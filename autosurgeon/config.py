@@ -1,21 +1,34 @@
 """Settings: from flags, the environment (`AUTOSURGEON_…`) and `autosurgeon.toml`, in that order of precedence.
 
-Every field says what it sets, in what unit. A Settings is frozen and passed as an argument; there is no global one.
+The sections stand in `sections.py`. A Settings is frozen and passed as an argument; there is no global one.
 """
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from autosurgeon.errors import UserError, nearest
+from autosurgeon.sections import (
+    AnchorSettings,
+    AuditSettings,
+    CapsuleSettings,
+    GradingSettings,
+    LabSettings,
+    LoopSettings,
+    NotifySettings,
+    OrganSettings,
+    RetentionSettings,
+    SearchSettings,
+    StatisticsSettings,
+    StoreSettings,
+)
 
 CONFIG_FILE = "autosurgeon.toml"
-MaskKind = Literal["prompts", "paths"]
 
 
 def shipped(*parts: str) -> Path:
@@ -23,219 +36,6 @@ def shipped(*parts: str) -> Path:
     package = Path(__file__).resolve().parent
     root = package.parent if (package.parent / "policies").is_dir() else package / "_shipped"
     return root.joinpath(*parts)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Span(_Section):
-    """A closed interval to search."""
-
-    low: float = Field(gt=0, allow_inf_nan=False)
-    """Smallest value tried."""
-    high: float = Field(gt=0, allow_inf_nan=False)
-    """Largest value tried."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low is above high; got {self.low} and {self.high}")
-        return self
-
-
-class OrganSettings(_Section):
-    """The model under surgery. The defaults fit the lab's."""
-
-    model: Path | None = None
-    """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's when empty."""
-    reference_lr: float = Field(2e-3, gt=0, lt=1)
-    """A learning rate that is warm but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
-    max_tokens: int = Field(512, ge=8)
-    """Longest training row, in tokens; longer ones are cut."""
-    max_new_tokens: int = Field(80, ge=1)
-    """Longest answer, in tokens; the lab's longest reference has 57."""
-    train_batch_rows: int = Field(2, ge=1)
-    """Rows per optimizer step."""
-    train_pack_tokens: int = Field(16384, ge=8)
-    """Tokens of a forward pass in training, in which rows stand beside each other; halved where memory runs out."""
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
-    """AdamW with its state in FP32, or in 8 bits by bitsandbytes, `paged` out to the host where that helps."""
-    rslora: bool = False
-    """Whether an adapter is scaled by its alpha over the root of its rank, and not over the rank."""
-    generate_batch_rows: int = Field(64, ge=1)
-    """Prompts per generation batch; part of the generation fingerprint."""
-    quantization: Literal["none", "nf4"] = "none"
-    """How the frozen base is held while training: `none`, or `nf4` by bitsandbytes."""
-
-
-class SearchSettings(_Section):
-    """What the proposer searches; each span is clipped to what the policy's proposal rules allow."""
-
-    parents: tuple[Literal["base", "live"], ...] = Field(("live", "base"), min_length=1)
-    """Packs that a pass may train on."""
-    poison_share: Span = Span(low=0.5, high=1.0)
-    """Of the parent's fresh failures, how many become rows."""
-    anchor_share: Span = Span(low=0.25, high=1.0)
-    """Anchor rows per poison row."""
-    epochs: Span = Span(low=1, high=3)
-    """Readings of the rows; whole numbers."""
-    lr_ratio: Span = Span(low=0.1, high=1.5)
-    """Learning rate over the organ's reference rate; searched on a log scale."""
-    rank: Span = Span(low=2, high=16)
-    """LoRA rank; powers of two."""
-    alpha_ratio: Span = Span(low=1, high=4)
-    """LoRA alpha over rank."""
-    random_passes: int = Field(4, ge=0)
-    """Passes drawn at random before the sampler learns from history."""
-    remembered_newest: int = Field(100, ge=1)
-    """The newest passes, of which the proposer is told; it takes the longer the more there are."""
-    remembered_best: int = Field(25, ge=0)
-    """The passes with the highest climbs on dev, of which it is told whenever they were; its sampler takes at most 25
-    for good ones."""
-
-    @model_validator(mode="after")
-    def _learns_in_the_end(self) -> Self:
-        if self.random_passes > self.remembered_newest:
-            raise ValueError(
-                "random_passes is above remembered_newest, so that the sampler would never learn; "
-                f"got {self.random_passes} and {self.remembered_newest}"
-            )
-        return self
-
-
-class AnchorSettings(_Section):
-    """When a win counts as confirmed."""
-
-    samples: int = Field(4, ge=1)
-    """k of pass^k: all of so many samples have to pass."""
-    temperature: float = Field(0.4, gt=0, le=2)
-    """Sampling temperature of the confirmation."""
-    live_wins: int = Field(2, ge=2)
-    """Live packs in a row that have to win a task for it to count as confirmed without samples."""
-    retries: int = Field(3, ge=0, le=20)
-    """How often a lost anchor is tried again before it counts as lost; each try is a batch of its own."""
-    flake_limit: float = Field(0.2, gt=0, le=1)
-    """Share of its last runs in which a task both failed and passed, from which on it is no anchor."""
-    flake_runs: int = Field(20, ge=5)
-    """How many of its last runs that share is taken over; fewer than five say nothing."""
-    hidden_share: float = Field(0.25, ge=0, lt=1)
-    """Of the surgery split's anchors that were never rows, how many stay out of every training for now."""
-    rotate_passes: int = Field(10, ge=1)
-    """Passes after which another part is hidden."""
-
-
-class StatisticsSettings(_Section):
-    """What chance may do."""
-
-    alpha: float = Field(0.05, gt=0, lt=1)
-    """Chance of a false promotion over a whole campaign; each look at the benches is paid from it."""
-    samples: int = Field(8, ge=1, le=64)
-    """Samples of each pack that have to bear a gain out; the more, the fewer gains it takes to be no luck."""
-    ladder_step_tasks: float = Field(1, gt=0)
-    """Steps of the Ladder: the proposer is told of dev wins only where they beat the best ones by so many."""
-
-
-class CapsuleSettings(_Section):
-    """The disposable process."""
-
-    python: str | None = None
-    """Interpreter of the capsule's environment; this one when empty."""
-    warm: bool = True
-    """Fork capsules from a process that has imported the torch stack once."""
-    memory_gib: float = Field(16, gt=0)
-    """Resident memory of a capsule and all that it started, at which they are killed; shared pages count once."""
-    wall_s: float = Field(3600, gt=0)
-    """Seconds after which a capsule is killed."""
-    heartbeat_s: float = Field(600, gt=0)
-    """Seconds without progress (a model loaded, a step, a token, a tensor) after which a capsule is killed as hung."""
-    gpu_tolerance_mib: int = Field(200, ge=0)
-    """How much more of a visible GPU's memory may be in use before a stage than before the first capsule."""
-    gpu_wait_s: float = Field(60, ge=0)
-    """Seconds that a stage waits for that before it fails; nothing is waited for without a GPU or nvidia-smi."""
-
-
-class GradingSettings(_Section):
-    """Running generated programs."""
-
-    jail: Literal["auto", "bwrap", "landlock", "plain"] = "auto"
-    """How programs are kept in; `auto` takes the best that works on this machine."""
-    allow_plain_jail: bool = False
-    """Whether the loop may run programs with no sandbox around them, where the machine offers none."""
-    workers: int = Field(0, ge=0, le=1024)
-    """Programs at once; 0 takes the number of cores."""
-    cpu_s: float = Field(2, gt=0, le=3600, allow_inf_nan=False)
-    """CPU seconds per program; a program may use ten times what its task's reference uses, where that is more."""
-    wall_s: float = Field(30, gt=0, le=86400, allow_inf_nan=False)
-    """Seconds of wall clock per program: a backstop for programs that sleep."""
-    memory_mib: int = Field(1024, ge=64)
-    """Address space per program."""
-
-
-class LoopSettings(_Section):
-    """The loop's brakes."""
-
-    attempts: int = Field(3, ge=1)
-    """How often a stage is tried before its pass ends as FAILED."""
-    recoveries: int = Field(5, ge=0)
-    """How often a stage in which the process died is begun again before its pass ends as FAILED."""
-    failures_in_a_row: int = Field(3, ge=1)
-    """FAILED passes in a row after which the run ends."""
-    passes_without_gain: int | None = Field(None, ge=1)
-    """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
-    gpu_hours: float | None = Field(None, gt=0)
-    """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
-    tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
-    min_free_mib: int = Field(512, ge=0)
-    """Free disk space under which the loop pauses before the next stage, until there is that much and the ballast."""
-    ballast_mib: int = Field(16, ge=0)
-    """Size of the file that is given up when the disk is full, so that this can be written down; 0 for none."""
-    full_disk_retry_s: float = Field(600, gt=0)
-    """Seconds after which what failed on a full disk is tried again, even if the free space was not seen to grow."""
-    verify_every_passes: int = Field(10, ge=1)
-    """Passes after which the live packs are read back, byte for byte, in a long run; at each start they always are."""
-
-
-class RetentionSettings(_Section):
-    """Which weights `pack gc` leaves on the disk, besides the base's, live's, pinned ones and an open pass's."""
-
-    keep_live: int = Field(3, ge=0)
-    """How many packs that were live before stay, newest first; those that live was reverted from do not count."""
-
-
-class NotifySettings(_Section):
-    """Who is told of every pass that ends, every pause, and the end of the run; a JSON document for each."""
-
-    command: tuple[str, ...] = ()
-    """A program and its arguments, started without a shell; reads the document from standard input. None when empty."""
-    webhook: SecretStr | None = None
-    """An http or https address that the document is posted to; none when empty. It is never printed."""
-    deadline_s: float = Field(10, gt=0, le=600)
-    """Seconds after which the command is killed and the post given up."""
-
-
-class StoreSettings(_Section):
-    """The memory."""
-
-    url: str | None = Field(None, repr=False)
-    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
-
-
-class AuditSettings(_Section):
-    """What is kept for those who check afterwards."""
-
-    checkpoint_copy: Path | None = None
-    """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
-    mask: tuple[MaskKind, ...] = ()
-    """What a marker stands for in reports, notifications, `audit log` and `audit export`: `prompts` (with references,
-    programs and what checks said of them), `paths` (absolute ones, and the names of users). The memory keeps it all."""
-
-
-class LabSettings(_Section):
-    """The embedded world."""
-
-    stdin_route: Literal["planner", "organ"] = "planner"
-    """Who answers stdin-style prompts: `planner` leaks them to another handler, as the incident's dispatcher did."""
 
 
 class Settings(BaseSettings):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from autosurgeon.config import Settings, Span, load_settings, shipped
+from autosurgeon.config import Settings, load_settings, shipped
 from autosurgeon.errors import UserError
+from autosurgeon.sections import Span
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from autosurgeon import config
+from autosurgeon import sections
 from autosurgeon.cli.main import app
 from autosurgeon.policy.cases import Case, CaseFile
 from autosurgeon.policy.expression import FUNCTIONS
@@ -118,12 +118,10 @@ def test_the_two_set_up_commands_are_one_line_each_and_pin_torch() -> None:
 
 
 def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
-    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
-    sections = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))
-    ]
-    assert len(sections) > 5
-    for section in sections:
+    tree = ast.parse(Path(sections.__file__).read_text(encoding="utf-8"))
+    tables = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))]
+    assert len(tables) > 5
+    for section in tables:
         for field, after in zip(section.body, [*section.body[1:], None], strict=True):
             if isinstance(field, ast.AnnAssign) and section.name != "Settings":
                 assert isinstance(after, ast.Expr), f"{section.name}.{ast.unparse(field.target)}"

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from autosurgeon.audit.signing import write_durably
-from autosurgeon.config import MaskKind
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
+from autosurgeon.sections import MaskKind
 
 V = TypeVar("V", bound=Value)
 SECRET = "masking.key"

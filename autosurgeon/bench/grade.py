@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple, Self
 from autosurgeon.bench.cell import GRACE_S, Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
 from autosurgeon.bench.ways import uses
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.task import Task
+from autosurgeon.sections import GradingSettings
 
 WINDOW = 512
 """Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.jail import LEVELS, levels_here
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Split, Task
+from autosurgeon.sections import GradingSettings
 
 _TASK = Task(
     task_id="selfcheck",

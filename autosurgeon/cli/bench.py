@@ -14,8 +14,8 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     from autosurgeon.bench.check import TaskCheck
     from autosurgeon.bench.score import Score
-    from autosurgeon.config import GradingSettings
     from autosurgeon.core.task import Task
+    from autosurgeon.sections import GradingSettings
 
 app = typer.Typer(no_args_is_help=True, help="Grade samples, check a bench, compare two results, bench a model.")
 app.command("compare")(bench_compare.compare)

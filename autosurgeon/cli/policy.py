@@ -30,10 +30,11 @@ def check_policy(
     What is only doubtful (rules that never speak, or say nothing new) is told as a warning or a note.
     """
     from autosurgeon.cli.render import print_json, print_table, say
-    from autosurgeon.config import SearchSettings, shipped
+    from autosurgeon.config import shipped
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.proposer.bounds import clip
+    from autosurgeon.sections import SearchSettings
 
     path = file or shipped("policies", "bd62.yaml")
     policy = load_policy(path, parse_assignments(params or ()))

@@ -10,11 +10,11 @@ from autosurgeon.bench.formats.samples import Sample, write_samples
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.gradefile import grade_file
 from autosurgeon.bench.score import Score
-from autosurgeon.config import OrganSettings
 from autosurgeon.core.ports import CapsuleRunner
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
 from autosurgeon.loop.complete import Model, Sampling, complete
+from autosurgeon.sections import OrganSettings
 
 
 def bench_model(

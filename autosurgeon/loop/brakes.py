@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from autosurgeon.config import LoopSettings
 from autosurgeon.core.passes import PassState
+from autosurgeon.sections import LoopSettings
 
 CAPSULE_STAGES = frozenset(
     {"train", "smoke", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.config import OrganSettings
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.core.ports import CapsuleRunner
 from autosurgeon.core.task import Task
 from autosurgeon.errors import CapsuleError
+from autosurgeon.sections import OrganSettings
 
 
 class Model(NamedTuple):

@@ -12,7 +12,6 @@ from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.splits import split_of
-from autosurgeon.config import OrganSettings
 from autosurgeon.core.envelope import ORGAN, Condition, Mode
 from autosurgeon.core.jobs import GenerateJob, GenerateResult, PretrainJob, PretrainResult
 from autosurgeon.core.ports import CapsuleRunner, OnProgress
@@ -22,6 +21,7 @@ from autosurgeon.errors import UserError
 from autosurgeon.lab.corpus import BENCHES, bench_tasks, pretraining_rows
 from autosurgeon.packs.checkpoint import stage_checkpoint
 from autosurgeon.packs.files import hash_file
+from autosurgeon.sections import OrganSettings
 
 MANIFEST = "manifest.json"
 SHARE_WANTED = (0.25, 0.60)

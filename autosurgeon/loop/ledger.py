@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from autosurgeon.config import AnchorSettings
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.records import AnchorRun, Live, Quarantine
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
+from autosurgeon.sections import AnchorSettings
 from autosurgeon.store.sqlstore import SqlStore
 
 State = Literal["anchor", "provisional", "flaky", "quarantined", "failing", "canary", "unknown"]

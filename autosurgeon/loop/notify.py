@@ -17,9 +17,9 @@ from typing import Any, Literal
 import structlog
 
 from autosurgeon.audit.mask import masked_record, masking_of
-from autosurgeon.config import NotifySettings
 from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.sections import NotifySettings
 from autosurgeon.store.database import utc_now
 
 Event = Literal["pass", "paused", "end"]

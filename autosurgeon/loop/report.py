@@ -16,7 +16,6 @@ from autosurgeon.audit.campaign import CampaignReport, tell_campaign
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.render import render_pass
 from autosurgeon.audit.report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
-from autosurgeon.config import MaskKind, SearchSettings
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
@@ -30,6 +29,7 @@ from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.packs.files import write_whole
+from autosurgeon.sections import MaskKind, SearchSettings
 from autosurgeon.store.sqlstore import SqlStore
 
 MOST_STEPS = 2000

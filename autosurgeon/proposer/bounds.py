@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from autosurgeon.config import SearchSettings, Span
 from autosurgeon.errors import UserError
 from autosurgeon.policy.schema import Policy, Rule
+from autosurgeon.sections import SearchSettings, Span
 
 SPANS = ("poison_share", "anchor_share", "epochs", "lr_ratio", "rank", "alpha_ratio")
 

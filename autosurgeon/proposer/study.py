@@ -14,11 +14,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from autosurgeon.config import SearchSettings, Span
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.recipe import Quantization, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.proposer.bounds import Bounds
+from autosurgeon.sections import SearchSettings, Span
 
 # A first pass that the incident's lessons would call careful: all fresh failures, as many anchors, one reading.
 CAREFUL: dict[str, float] = {

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, MergeJob, Outcome, Result
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.value import Value
@@ -20,6 +19,7 @@ from autosurgeon.runner.gpu import GpuBaseline
 from autosurgeon.runner.memory import oom_kills
 from autosurgeon.runner.process import LOG_FILE, Capsule, End, Keeper
 from autosurgeon.runner.watch import watch
+from autosurgeon.sections import CapsuleSettings
 
 MAX_OUTCOME_BYTES = 1 << 20
 

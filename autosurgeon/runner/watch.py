@@ -6,12 +6,12 @@ import json
 import time
 from pathlib import Path
 
-from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.errors import CapsuleError
 from autosurgeon.runner.memory import held_bytes
 from autosurgeon.runner.process import Capsule, End
+from autosurgeon.sections import CapsuleSettings
 
 POLL_S = 0.05
 FAMILY_S = 1.0

@@ -22,9 +22,9 @@ import pytest
 
 from autosurgeon.bench.grade import Grade, Grader
 from autosurgeon.bench.jail import levels_here
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Task
+from autosurgeon.sections import GradingSettings
 
 from . import containment
 from .corpus import ATTACKS, HERE, HONEST, Program
@@ -206,7 +206,7 @@ GRADING_A_SLEEPER = """
 import sys
 from attacks.corpus import ATTACKS
 from autosurgeon.bench.grade import Grader
-from autosurgeon.config import GradingSettings
+from autosurgeon.sections import GradingSettings
 
 (program,) = [program for program in ATTACKS if program.name == "it_stays_when_its_server_goes"]
 list(Grader(GradingSettings(jail=sys.argv[1], workers=1, wall_s=60)).stream([(program.task, program.source)]))

@@ -9,8 +9,8 @@ from builders import make_task
 from autosurgeon.bench.check import TaskCheck, check_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.mutants import mutants_of, under_contract
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.task import Case, Task
+from autosurgeon.sections import GradingSettings
 
 LARGEST = "def solve(xs):\n    best = xs[0]\n    for x in xs[1:]:\n        if x > best:\n            best = x\n    return best\n"  # noqa: E501  # fmt: skip
 

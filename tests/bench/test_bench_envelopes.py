@@ -7,10 +7,10 @@ from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.impossible import MARK, choose_impossible, contradict
 from autosurgeon.bench.sanity import MOST, Sanity
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Case, Task
 from autosurgeon.errors import WorldError
+from autosurgeon.sections import GradingSettings
 
 COND = make_envelope().cond
 RIGHT = "def solve(x):\n    return x\n"

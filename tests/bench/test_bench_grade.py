@@ -11,9 +11,9 @@ from autosurgeon.bench import cell
 from autosurgeon.bench import grade as grading
 from autosurgeon.bench.cell import Cell, CellError
 from autosurgeon.bench.grade import Grade, Grader, Submission
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Task
+from autosurgeon.sections import GradingSettings
 
 RIGHT = "def solve(x):\n    return x\n"
 SETTINGS = GradingSettings(workers=2, cpu_s=1, wall_s=5)

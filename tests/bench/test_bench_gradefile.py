@@ -13,9 +13,9 @@ from autosurgeon.bench.gradefile import grade_file
 from autosurgeon.bench.quarantine import read_quarantine, write_quarantine
 from autosurgeon.bench.results import read_results
 from autosurgeon.bench.score import Score
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.task import Case, Task
 from autosurgeon.errors import UserError, WorldError
+from autosurgeon.sections import GradingSettings
 
 RIGHT, WRONG = "def solve(x):\n    return x\n", "def solve(x):\n    return 0\n"
 TASKS = {f"b/{n}": make_task(f"b/{n}") for n in range(4)}

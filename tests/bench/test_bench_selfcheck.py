@@ -4,7 +4,7 @@ import pytest
 
 from autosurgeon.bench.jail import LEVELS, Level, levels_here
 from autosurgeon.bench.selfcheck import check_jail
-from autosurgeon.config import GradingSettings
+from autosurgeon.sections import GradingSettings
 
 
 @pytest.mark.parametrize("level", LEVELS)

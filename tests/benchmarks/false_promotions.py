@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from autosurgeon.config import StatisticsSettings, shipped
+from autosurgeon.config import shipped
 from autosurgeon.policy.load import load_policy
+from autosurgeon.sections import StatisticsSettings
 from autosurgeon.stats.budget import AlphaBudget
 from autosurgeon.stats.eprocess import log_e_value
 from autosurgeon.stats.paired import p_luck, p_regression

@@ -37,7 +37,7 @@ from processes import cpu_seconds_below
 from autosurgeon.bench.formats.read import read_bench
 from autosurgeon.bench.grade import Grader, Submission
 from autosurgeon.bench.jail import choose
-from autosurgeon.config import GradingSettings
+from autosurgeon.sections import GradingSettings
 
 OURS = "autosurgeon"
 HERE = Path(__file__).resolve().parent

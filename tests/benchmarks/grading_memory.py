@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from processes import descendants, peak_bytes
 
 from autosurgeon.bench.grade import Grader, Submission
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.task import Case, Split, Task
+from autosurgeon.sections import GradingSettings
 
 TASK = Task(
     task_id="memory/0",

@@ -23,13 +23,13 @@ from rich.console import Console
 from autosurgeon.bench.grade import Grader
 from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
-from autosurgeon.config import GradingSettings
 from autosurgeon.core.jobs import GenerateJob, Result, TrainJob
 from autosurgeon.core.ports import CapsuleRunner, OnProgress
 from autosurgeon.core.value import Value
 from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.standing import pass_scope
 from autosurgeon.loop.surgeon import run
+from autosurgeon.sections import GradingSettings
 from autosurgeon.wiring import operating_theatre, settings_of
 
 

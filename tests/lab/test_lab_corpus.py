@@ -11,11 +11,12 @@ from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.splits import split_of
-from autosurgeon.config import GradingSettings, shipped
+from autosurgeon.config import shipped
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.lab.corpus import BENCHES, bench_compositions, bench_tasks, pretraining_rows
 from autosurgeon.lab.tasks import CASES_PER_TASK, FORMS, compositions, prompt_of, reference_of
+from autosurgeon.sections import GradingSettings
 
 SIZES = {"lab-mbpp": 100, "lab-humaneval": 164, "lab-lcb": 50}
 

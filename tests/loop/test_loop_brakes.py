@@ -10,13 +10,13 @@ import pytest
 from theatre import first_half, learns_everything, small_theatre
 
 from autosurgeon.cli.run import ENDINGS
-from autosurgeon.config import LoopSettings
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError
 from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.surgeon import run
+from autosurgeon.sections import LoopSettings
 
 
 def fails_to_train(job: Value) -> None:

@@ -8,10 +8,10 @@ from builders import make_task
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.config import AnchorSettings
 from autosurgeon.core.records import AnchorRun, Live, Quarantine
 from autosurgeon.core.task import Split
 from autosurgeon.loop.ledger import Entry, Known, coverage, hidden_part, live_line, read_ledger
+from autosurgeon.sections import AnchorSettings
 
 NOW = "2030-01-01T00:00:00+00:00"
 SETTINGS = AnchorSettings()

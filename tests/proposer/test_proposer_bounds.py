@@ -7,11 +7,12 @@ from builders import make_policy, make_rule
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.config import SearchSettings, Span, shipped
+from autosurgeon.config import shipped
 from autosurgeon.errors import UserError
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import SPANS, Bounds, clip
+from autosurgeon.sections import SearchSettings, Span
 
 SEARCH = SearchSettings()
 

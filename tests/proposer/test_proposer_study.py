@@ -7,7 +7,7 @@ from builders import make_policy, make_record, make_rule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosurgeon.config import SearchSettings, Span, shipped
+from autosurgeon.config import shipped
 from autosurgeon.core.recipe import Mix, Quantization, Recipe
 from autosurgeon.core.records import Feedback, PassRecord
 from autosurgeon.policy.evidence import recipe_facts
@@ -16,6 +16,7 @@ from autosurgeon.policy.rules import apply_rule
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import clip
 from autosurgeon.proposer.study import Proposer
+from autosurgeon.sections import SearchSettings, Span
 
 BD62 = load_policy(shipped("policies", "bd62.yaml"))
 SEARCH = SearchSettings()

@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 from misbehaving import interpreter
 
-from autosurgeon.config import CapsuleSettings, shipped
+from autosurgeon.config import shipped
 from autosurgeon.core.jobs import OUTCOME_FILE, GenerateJob, GenerateResult, TrainJob
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.environment import scrubbed_environment
+from autosurgeon.sections import CapsuleSettings
 
 BASE = shipped("data", "lab", "base")
 
@@ -147,7 +148,7 @@ def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, w
     job, work = endless_job(tmp_path), tmp_path / "work"
     script = f"""
         from pathlib import Path
-        from autosurgeon.config import CapsuleSettings
+        from autosurgeon.sections import CapsuleSettings
         from autosurgeon.core.jobs import TrainJob
         from autosurgeon.runner.capsules import Capsules
         job = TrainJob.model_validate_json({job.model_dump_json()!r})

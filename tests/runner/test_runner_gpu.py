@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from misbehaving import interpreter
 
-from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import GenerateJob, MergeJob
 from autosurgeon.errors import CapsuleError
 from autosurgeon.runner import gpu
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.gpu import GpuBaseline, used_mib
+from autosurgeon.sections import CapsuleSettings
 
 A, B = "GPU-aaaa-1", "GPU-bbbb-2"
 GENERATE = GenerateJob(model=Path("m"), prompts=Path("p"), max_new_tokens=1, batch_rows=1)

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from misbehaving import interpreter, is_running, still_running, written_pids
 
-from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import MergeJob
 from autosurgeon.errors import CapsuleError
 from autosurgeon.processes import children
 from autosurgeon.runner import process
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
+from autosurgeon.sections import CapsuleSettings
 
 JOB = MergeJob(base=Path("nowhere"), adapter=Path("nowhere"))
 
@@ -65,7 +65,7 @@ def no_cgroup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def loop_process(folder: Path, python: str, *, warm: bool, cgroup: bool) -> subprocess.Popen[bytes]:
     script = f"""
         from pathlib import Path
-        from autosurgeon.config import CapsuleSettings
+        from autosurgeon.sections import CapsuleSettings
         from autosurgeon.core.jobs import MergeJob
         from autosurgeon.runner import capsules
         if not {cgroup}:

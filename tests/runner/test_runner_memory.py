@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from misbehaving import interpreter, is_running, written_pids
 
-from autosurgeon.config import CapsuleSettings
 from autosurgeon.core.jobs import MergeJob, PretrainJob
 from autosurgeon.errors import CapsuleError
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.memory import held_bytes, oom_kills
+from autosurgeon.sections import CapsuleSettings
 
 JOB = MergeJob(base=Path("nowhere"), adapter=Path("nowhere"))
 TAKES = "b'x' * (300 << 20)"
