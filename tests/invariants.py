@@ -111,7 +111,9 @@ def state_of(root: Path, store: Place | None = None) -> State:
             "looks": [look.model_dump() for look in opened.looks()],
             "packs": sorted((manifest.digest, number) for manifest, number, _ in opened.packs()),
             "events": [
-                (e.kind, e.subject) for e in opened.each_event() if not e.kind.startswith(("run-", "stage-begun"))
+                (e.kind, e.subject)
+                for e in opened.each_event()
+                if not e.kind.startswith(("run-", "stage-begun", "rows"))
             ],
             "anchor_runs": [tuple(run) for run in opened.anchor_runs()],
             "stages": _rows(store or place.database, "scope, name, output", "stage", "output IS NOT NULL"),

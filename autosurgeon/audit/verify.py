@@ -17,15 +17,17 @@ from autosurgeon.audit.chainchecks import (
     Lines,
 )
 from autosurgeon.audit.checkpoint import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
+from autosurgeon.audit.rowchecks import RowsCheck
 from autosurgeon.audit.signing import PUBLIC, public_key
 from autosurgeon.core.chain import DecisionEntry, Event
+from autosurgeon.core.rows import Rows
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, UserError
 
 
 class Extent(Protocol):
-    """How far events and decisions went at one moment."""
+    """How far the tables went at one moment."""
 
     @property
     def events(self) -> int:
@@ -34,6 +36,10 @@ class Extent(Protocol):
     @property
     def decisions(self) -> int:
         """The last decision's row."""
+
+    @property
+    def rows(self) -> Rows:
+        """The other tables' ends."""
 
 
 class Chain(Protocol):
@@ -47,6 +53,9 @@ class Chain(Protocol):
 
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
         """The decisions, oldest first."""
+
+    def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
+        """The rows of a table that only grows, oldest first."""
 
 
 class Verification(Value):
@@ -87,12 +96,16 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
     with closing(Lines(workspace.events)) as events, closing(Lines(workspace.decisions)) as log:
         extent = store.extent()
         decisions = DecisionsCheck(store.each_record(last=extent.decisions), log)
-        checks: list[Check] = [chain, decisions, decisions.log, EventLogCheck(events), checkpoints, other]
+        rows = RowsCheck(extent.rows, store.each_line)
+        checks: list[Check] = [chain, decisions, decisions.log, rows, EventLogCheck(events), checkpoints, other]
         size = _walk(store.each_event(last=extent.events), chain, checks)
         signed = int(files[-1].stem) if files else 0
         for check in checks:
             if check.finding is None:
                 check.end(chain.head, signed)
+        # Where the chain or a copy of it is broken, nobody knows what the rows should be that change.
+        if not any(check.finding for check in checks):
+            rows.end_of_all(chain.head)
     # A fault that is known to the entry says more than one that lies somewhere between two checkpoints.
     findings = sorted((c.finding for c in checks if c.finding), key=lambda found: (found.last, found.last - found.seq))
     return Verification(

@@ -10,9 +10,11 @@ from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
 from autosurgeon.core.chain import DECISION_COLUMNS, GENESIS, DecisionEntry, Event, Head
+from autosurgeon.core.rows import Rows, digest_lines
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import DecisionRow, EventRow
+from autosurgeon.store.written import CHANGING, GROWING, key_of, line_of
 
 PART = 500
 # Plain rows and no entities: a million of them are walked in one go.
@@ -25,11 +27,15 @@ _DECISION_COLUMNS = [
 ]
 
 
+_PLACES = [EventRow.seq, DecisionRow.seq, *(next(iter(table.primary_key)) for table in GROWING.values())]
+
+
 class Extent(NamedTuple):
-    """How far events and decisions went at one moment."""
+    """How far events, decisions and the other tables went at one moment."""
 
     events: int
     decisions: int
+    rows: Rows
 
 
 class Chained:
@@ -45,12 +51,18 @@ class Chained:
             return Head(*last) if last else Head(0, GENESIS)
 
     def extent(self) -> Extent:
-        """Both ends in one statement, so that a loop at work cannot come between."""
-        last_decision = sqlalchemy.select(func.max(DecisionRow.seq)).scalar_subquery()
-        query = sqlalchemy.select(func.max(EventRow.seq), last_decision)
+        """All ends in one snapshot, so that a loop at work cannot come between."""
         with snapshot(self._engine) as session:
-            events, decisions = session.connection().execute(query).one()
-            return Extent(events or 0, decisions or 0)
+            connection = session.connection()
+            ends = [connection.execute(sqlalchemy.select(func.max(place))).scalar() or 0 for place in _PLACES]
+            kept = {
+                name: {
+                    key_of(table, row): digest_lines([line_of(table, row)])
+                    for row in connection.execute(sqlalchemy.select(table))
+                }
+                for name, table in CHANGING.items()
+            }
+            return Extent(ends[0], ends[1], Rows(dict(zip(GROWING, ends[2:], strict=True)), kept))
 
     def each_event(self, *, after: int | None = None, last: int | None = None) -> Iterator[Event]:
         """The events, by their numbers; StoreError at the one that cannot be read."""
@@ -73,6 +85,19 @@ class Chained:
             if len(part) < size:
                 return
             after = part[-1].seq
+
+    def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
+        """The rows of a table that only grows, up to that number, in order, as the digests of `core.rows` take them."""
+        columns, after = GROWING[table], 0
+        (place,) = columns.primary_key
+        while True:
+            query = sqlalchemy.select(columns).where(place > after, place <= last).order_by(place).limit(PART)
+            with snapshot(self._engine) as session:
+                part = session.connection().execute(query).all()
+            yield from (line_of(columns, row) for row in part)
+            if len(part) < PART:
+                return
+            after = part[-1]._mapping[place.name]
 
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
         """The decisions up to that row, oldest first."""

@@ -19,6 +19,7 @@ from autosurgeon.store.address import public_name, read_address, without_secrets
 from autosurgeon.store.postgres import WRITER_LOCK, postgres_engine
 from autosurgeon.store.schema import Found, bring_up_to_date, read_revision
 from autosurgeon.store.sqlite import looking_engine, sqlite_engine
+from autosurgeon.store.written import Written
 
 READS: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": False},
@@ -97,10 +98,14 @@ def _look(engine: Engine, path: Path | None) -> Found:
 def transaction(engine: Engine) -> Iterator[Session]:
     """One transaction of the one writer: committed at the end, or nothing of it. StoreError when the database fails.
 
+    Its last event says which rows it wrote.
+
     Other writers wait from the beginning, so what is read in it still holds when it writes.
     """
     with _session(_writing(engine)) as session:
+        written = Written(session)
         yield session
+        written.tell(session, utc_now())
         session.flush()
         reach("transaction-written")
     reach("transaction-committed")

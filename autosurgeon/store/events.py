@@ -18,6 +18,7 @@ def append(session: Session, at: str, kind: str, subject: str, content: Any) -> 
     last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
     event = link(Head(*last) if last else Head(0, GENESIS), at, kind, subject, payload_text(content))
     session.add(EventRow(**event._asdict()))
+    session.info["subject"] = subject
     return event
 
 

@@ -1,0 +1,131 @@
+"""What a transaction wrote: its last event holds digests of its rows, which the audit holds the tables against.
+
+Every table is covered but `decision`, whose events hold the records themselves, and the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Boolean, Connection, Float, Table, event
+from sqlmodel import Session, SQLModel
+
+from autosurgeon.core.rows import KIND, Wrote, digest_lines, row_line
+from autosurgeon.store.events import append
+from autosurgeon.store.tables import (
+    AnchorRunRow,
+    BegunRow,
+    BenchRow,
+    ConfirmationRow,
+    LiveRow,
+    LookRow,
+    PackRow,
+    PassRow,
+    PolicyRow,
+    QuarantineRow,
+    RunRow,
+    StageRow,
+    TaughtRow,
+)
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+_GROW = (StageRow, BenchRow, ConfirmationRow, LookRow, AnchorRunRow, QuarantineRow, LiveRow)
+_CHANGE = (RunRow, PassRow, BegunRow, PackRow, PolicyRow, TaughtRow)
+GROWING = {table.name: table for table in [_table(row) for row in _GROW]}
+"""Tables whose rows are added in the order of their number, and never change."""
+CHANGING = {table.name: table for table in [_table(row) for row in _CHANGE]}
+"""Tables whose rows change or go, or have no number."""
+
+
+def line_of(table: Table, values: Iterable[Any]) -> bytes:
+    """A row's values as the digests take them, spelled alike before and after the database had them."""
+    return row_line([_plain(column.type, value) for column, value in zip(table.columns, values, strict=True)])
+
+
+def key_of(table: Table, values: Iterable[Any]) -> str:
+    """What a row is known by."""
+    keyed = zip(table.columns, values, strict=True)
+    return "/".join(str(value) for column, value in keyed if column.primary_key)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if isinstance(kind, Float):
+        return float(value)
+    return bool(value) if isinstance(kind, Boolean) else int(value) if kind.python_type is int else str(value)
+
+
+class Written:
+    """Listens to a session, and keeps what it wrote."""
+
+    def __init__(self, session: Session) -> None:
+        self._rows: dict[int, tuple[Any, bool]] = {}
+        event.listen(session, "after_flush", self._note)
+
+    def _note(self, session: Session, _: Any) -> None:
+        for row in (*session.new, *session.dirty, *session.deleted):
+            self._rows[id(row)] = (row, row in session.deleted)
+
+    def tell(self, session: Session, at: str) -> None:
+        """Append the event of the rows that were written, if any were."""
+        session.flush()
+        wrote = self._wrote()
+        if wrote.added or wrote.kept:
+            # A write that needs no event of its own is known by its rows.
+            subject = session.info.get("subject") or next(key for keys in wrote.kept.values() for key in keys)
+            append(session, at, KIND, subject, wrote.content)
+
+    def _wrote(self) -> Wrote:
+        added: dict[str, list[list[Any]]] = {}
+        kept: dict[str, dict[str, str | None]] = {}
+        for row, is_gone in self._rows.values():
+            name = row.__tablename__
+            table = GROWING.get(name, CHANGING.get(name))
+            if table is None:
+                continue
+            values = [getattr(row, column.name) for column in table.columns]
+            if name in GROWING:
+                added.setdefault(name, []).append(values)
+            else:
+                digest = None if is_gone else digest_lines([line_of(table, values)])
+                kept.setdefault(name, {})[key_of(table, values)] = digest
+        return Wrote({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
+
+
+def _together(table: Table, rows: list[list[Any]]) -> tuple[int, str]:
+    """How many rows, and their digest, in the order in which the table will be read."""
+    place = [column.primary_key for column in table.columns].index(True)
+    rows.sort(key=lambda values: values[place])
+    return len(rows), digest_lines(line_of(table, values) for values in rows)
+
+
+MOST_KEPT = 1000
+"""Rows in one event, where a workspace from before these events has thousands."""
+
+
+def tell_all(connection: Connection, at: str) -> None:
+    """Vouch for every row of a workspace from before these events, as they stand now."""
+    added: dict[str, tuple[int, str]] = {}
+    for name, table in GROWING.items():
+        rows = connection.execute(sqlalchemy.select(table).order_by(*table.primary_key)).all()
+        if rows:
+            added[name] = _together(table, [list(row) for row in rows])
+    kept = [
+        (name, key_of(table, row), digest_lines([line_of(table, row)]))
+        for name, table in CHANGING.items()
+        for row in connection.execute(sqlalchemy.select(table))
+    ]
+    with Session(connection) as session:
+        for start in range(0, max(len(kept), bool(added)), MOST_KEPT):
+            part: dict[str, dict[str, str | None]] = {}
+            for name, key, digest in kept[start : start + MOST_KEPT]:
+                part.setdefault(name, {})[key] = digest
+            append(session, at, KIND, "adopted", Wrote({} if start else added, part).content)
+        session.commit()
