@@ -14,7 +14,7 @@ from autosurgeon.core.rows import Rows, digest_lines
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import DecisionRow, EventRow
-from autosurgeon.store.written import CHANGING, GROWING, key_of, line_of
+from autosurgeon.store.written import CHANGING, GROWING, as_stored, key_of, line_of
 
 PART = 500
 # Plain rows and no entities: a million of them are walked in one go.
@@ -58,7 +58,7 @@ class Chained:
             kept = {
                 name: {
                     key_of(table, row): digest_lines([line_of(table, row)])
-                    for row in connection.execute(sqlalchemy.select(table))
+                    for row in connection.execute(as_stored(table))
                 }
                 for name, table in CHANGING.items()
             }
@@ -91,7 +91,7 @@ class Chained:
         columns, after = GROWING[table], 0
         (place,) = columns.primary_key
         while True:
-            query = sqlalchemy.select(columns).where(place > after, place <= last).order_by(place).limit(PART)
+            query = as_stored(columns).where(place > after, place <= last).order_by(place).limit(PART)
             with snapshot(self._engine) as session:
                 part = session.connection().execute(query).all()
             yield from (line_of(columns, row) for row in part)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Boolean, Connection, Float, Table, event
+from sqlalchemy import Boolean, Connection, Float, Integer, Table, event
 from sqlmodel import Session, SQLModel
 
 from autosurgeon.core.rows import KIND, Wrote, digest_lines, row_line
@@ -54,12 +54,17 @@ def key_of(table: Table, values: Iterable[Any]) -> str:
     return "/".join(str(value) for column, value in keyed if column.primary_key)
 
 
+def as_stored(table: Table) -> Any:
+    """All columns of a table as the database holds them: a 7 in a column of truths is no True."""
+    return sqlalchemy.select(*(sqlalchemy.column(column.name) for column in table.columns)).select_from(table)
+
+
 def _plain(kind: Any, value: Any) -> Any:
-    if value is None:
-        return None
-    if isinstance(kind, Float):
+    if isinstance(kind, Float) and isinstance(value, int | float):
         return float(value)
-    return bool(value) if isinstance(kind, Boolean) else int(value) if kind.python_type is int else str(value)
+    if isinstance(kind, Boolean) and value in (0, 1):
+        return bool(value)
+    return value if value is None or (isinstance(kind, Integer) and isinstance(value, int)) else str(value)
 
 
 class Written:
@@ -114,13 +119,13 @@ def tell_all(connection: Connection, at: str) -> None:
     """Vouch for every row of a workspace from before these events, as they stand now."""
     added: dict[str, tuple[int, str]] = {}
     for name, table in GROWING.items():
-        rows = connection.execute(sqlalchemy.select(table).order_by(*table.primary_key)).all()
+        rows = connection.execute(as_stored(table).order_by(*table.primary_key)).all()
         if rows:
             added[name] = _together(table, [list(row) for row in rows])
     kept = [
         (name, key_of(table, row), digest_lines([line_of(table, row)]))
         for name, table in CHANGING.items()
-        for row in connection.execute(sqlalchemy.select(table))
+        for row in connection.execute(as_stored(table))
     ]
     with Session(connection) as session:
         for start in range(0, max(len(kept), bool(added)), MOST_KEPT):

@@ -3,7 +3,7 @@
     python tests/benchmarks/audit_verify.py [--events 1000000]
 
 Each length is verified in a process of its own, with the log beside the database and a checkpoint at the end. Every
-tenth event is a decision with its row.
+tenth event is a decision with its row; of the others, every second one vouches for the row of a stage.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from builders import NOON, make_decision
 from autosurgeon.audit.checkpoint import write_checkpoint
 from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.digest import canonical_json
+from autosurgeon.core.rows import KIND, Wrote, digest_lines, row_line
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -40,12 +41,17 @@ def build(root: Path, length: int) -> None:
     record = make_decision("d", evidence={f"training.loss_{n}": n / 7 for n in range(30)}).record()
     judged = record["judgement"]
     columns = (record["pass_number"], judged["phase"], judged["verdict"], record["action"])
-    head = Head(0, GENESIS)
+    head, row = Head(0, GENESIS), ()
     connection = sqlite3.connect(workspace.database)
     with workspace.events.open("wb") as events, workspace.decisions.open("w") as decisions, connection:
         for seq in range(1, length + 1):
-            if seq % 10:
+            if seq % 10 and seq % 2:
+                row = (seq, "pass-0001", "train", 1, "{}", None, 41.5, NOON, "e")
                 event = link(head, NOON, "stage", "pass-0001", STAGE)
+                connection.execute("INSERT INTO stage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            elif seq % 10:
+                wrote = Wrote({"stage": (1, digest_lines([row_line(row)]))}, {})
+                event = link(head, NOON, KIND, "pass-0001", payload_text(wrote.content))
             else:
                 mine = record | {"decision_id": f"d-{seq}"}
                 event = link(head, NOON, "decision", f"d-{seq}", payload_text(mine))

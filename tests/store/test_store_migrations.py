@@ -18,6 +18,8 @@ from databases import Place, make_at, run_sql
 from sqlalchemy import create_engine, inspect
 from sqlmodel import SQLModel
 
+from autosurgeon.audit.verify import verify
+from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
 from autosurgeon.store.address import read_address
 from autosurgeon.store.schema import MIGRATIONS, revisions
@@ -109,6 +111,24 @@ def test_an_old_workspace_is_upgraded_and_loses_nothing(dump: Path, path: Path) 
         assert [row[: widths[name]] for row in after[name]] == rows
         assert all(value is None for row in after[name] for value in row[widths[name] :])
     assert not any(rows for name, rows in after.items() if name not in before)
+
+
+@pytest.mark.parametrize("dump", OLD, ids=lambda dump: dump.stem)
+def test_the_chain_of_an_upgraded_workspace_vouches_for_every_row(dump: Path, path: Path) -> None:
+    old_workspace(dump, path)
+    store, workspace = SqlStore(path), Workspace(path.parent.parent)
+    adopted = store.head().size
+    store.begin_run(1, None)
+    assert verify(workspace, store).whole
+    for table, column in (("bench_result", "passed"), ("live", "pack"), ("pass", "reason"), ("confirmation", "passed")):
+        was = run_sql(path, f'SELECT {column} FROM "{table}"')[0][0]
+        run_sql(path, f'UPDATE "{table}" SET {column} = 7')
+        found = verify(workspace, store).first
+        assert found is not None
+        assert (found.source, found.seq) == ("rows", adopted), table
+        run_sql(path, f'UPDATE "{table}" SET {column} = {was!r}')
+    assert verify(workspace, store).whole
+    store.close()
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda dump: dump.stem)
