@@ -3,7 +3,7 @@
     python tests/benchmarks/audit_verify.py [--events 1000000]
 
 Each length is verified in a process of its own, with the log beside the database and a checkpoint at the end. Every
-tenth event is a decision with its row; of the others, every second one vouches for the row of a stage.
+tenth event is a decision with its row; of the others, every second one vouches for rows of stages.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def build(root: Path, length: int) -> None:
     record = make_decision("d", evidence={f"training.loss_{n}": n / 7 for n in range(30)}).record()
     judged = record["judgement"]
     columns = (record["pass_number"], judged["phase"], judged["verdict"], record["action"])
-    head, row = Head(0, GENESIS), ()
+    head = Head(0, GENESIS)
+    unsaid: list[bytes] = []
     connection = sqlite3.connect(workspace.database)
     with workspace.events.open("wb") as events, workspace.decisions.open("w") as decisions, connection:
         for seq in range(1, length + 1):
@@ -49,8 +50,10 @@ def build(root: Path, length: int) -> None:
                 row = (seq, "pass-0001", "train", 1, "{}", None, 41.5, NOON, "e")
                 event = link(head, NOON, "stage", "pass-0001", STAGE)
                 connection.execute("INSERT INTO stage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                unsaid.append(row_line(row))
             elif seq % 10:
-                wrote = Wrote({"stage": (1, digest_lines([row_line(row)]))}, {})
+                wrote = Wrote({"stage": (len(unsaid), digest_lines(unsaid))}, {})
+                unsaid.clear()
                 event = link(head, NOON, KIND, "pass-0001", payload_text(wrote.content))
             else:
                 mine = record | {"decision_id": f"d-{seq}"}
