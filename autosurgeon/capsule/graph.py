@@ -119,7 +119,8 @@ class GraphedPass:
         put(buffers.ids, pack.ids + [0] * rest)
         put(buffers.positions, pack.positions + [0] * rest)
         put(buffers.bounds.ends, ends[: MOST_ROWS + 1])
-        put(buffers.predicting, pack.predicting + [0] * unlearned)
+        # Places of their own, since their gradients of nothing are added one after the other where they meet.
+        put(buffers.predicting, pack.predicting + list(range(unlearned)))
         put(buffers.targets, pack.targets + [-1] * unlearned)
         buffers.share.fill_(share)
 

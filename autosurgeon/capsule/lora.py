@@ -13,6 +13,8 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch.nn.functional import linear, rms_norm
 
+from autosurgeon.capsule.fused import fuse, part, works
+
 
 class _AdaptedLinear(torch.autograd.Function):
     """x W^T + bias + scale (x A^T) B^T, and its gradient by x, A and B; W has none."""
@@ -62,12 +64,18 @@ def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def train_adapters_fast(model: Any) -> None:
-    """Give every adapted layer that forward pass, and every norm torch's own kernel, until `stop_training_fast`."""
+    """Give every adapted layer that forward pass, every norm torch's own kernel, and fuse what can be.
+
+    Until `stop_training_fast`.
+    """
     for module in model.modules():
         if isinstance(module, LoraLayer):
             module.forward = functools.partial(_forward, module)
         elif type(module).__name__.endswith("RMSNorm"):
             module.forward = functools.partial(_norm, module)
+    device = next(model.parameters()).device
+    if device.type == "cuda" and works(device):
+        fuse(model)
 
 
 def stop_training_fast(model: Any) -> None:
@@ -75,3 +83,4 @@ def stop_training_fast(model: Any) -> None:
     for module in model.modules():
         if isinstance(module, LoraLayer) or type(module).__name__.endswith("RMSNorm"):
             module.__dict__.pop("forward", None)
+    part(model)

@@ -11,11 +11,14 @@ CHUNK_LOGITS = 1 << 28
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Sum of -log softmax(h W^T)[target] over tokens with a target of 0 or more, and its gradient by h on the way."""
+    """Sum of -log softmax(h W^T)[target] over places with a target of 0 or more, and its gradient by h on the way."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss in FP32 of hidden (tokens, width), weight (vocabulary, width) and targets (tokens,)."""
+    def forward(
+        ctx: Any, states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+    ) -> torch.Tensor:
+        """The loss in FP32 of states (tokens, width) at places (n,), weight (vocabulary, width) and targets (n,)."""
+        hidden = states.index_select(0, places)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden)
         step = max(1, CHUNK_LOGITS // weight.shape[0])
@@ -27,17 +30,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             # In place from here on: softmax, minus one at the target, is the gradient by the logits.
             surprise.exp_().scatter_add_(-1, wanted, -torch.ones_like(counted))
             gradient[part] = (surprise.to(weight.dtype) @ weight).mul_(counted)
-        ctx.save_for_backward(gradient)
+        ctx.save_for_backward(gradient, places)
+        ctx.shape = states.shape
         return total
 
     @staticmethod
     def backward(ctx: Any, outer: torch.Tensor) -> Any:
-        """The gradient by hidden; weight and targets have none."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * outer.to(gradient.dtype), None, None
+        """The gradient by the states; the others have none."""
+        gradient, places = ctx.saved_tensors
+        by_states = gradient.new_zeros(ctx.shape)
+        return by_states.index_add_(0, places, gradient * outer.to(gradient.dtype)), None, None, None
 
 
-def linear_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Sum of the cross-entropies, in nats, FP32; `weight` gets no gradient."""
-    loss: torch.Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)  # type: ignore[no-untyped-call]
+def linear_cross_entropy(
+    states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+) -> torch.Tensor:
+    """Sum of the cross-entropies at those places, in nats, FP32; `weight` gets no gradient.
+
+    A place that stands twice is counted twice; one whose target is negative counts nothing.
+    """
+    loss: torch.Tensor = _LinearCrossEntropy.apply(states, places, weight, targets)  # type: ignore[no-untyped-call]
     return loss

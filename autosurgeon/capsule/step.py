@@ -108,7 +108,7 @@ class Stepper:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
             decoder = self._inner.get_decoder()
             hidden = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
-            return linear_cross_entropy(hidden[0, predicting], self._inner.get_output_embeddings().weight, targets)
+            return linear_cross_entropy(hidden[0], predicting, self._inner.get_output_embeddings().weight, targets)
 
     def _use_less(self) -> None:
         """Make packs smaller, or keep fewer activations; the caller's error goes on where both were done."""

@@ -167,14 +167,15 @@ def test_a_model_whose_logits_are_changed_after_the_output_layer_is_refused() ->
 def test_the_loss_in_chunks_is_the_loss_at_once(hidden: tuple[int, int], ignored: int, chunk: int) -> None:
     count, seed = hidden
     torch.manual_seed(seed)
-    states, weight = torch.randn(count, 8, requires_grad=True), torch.randn(VOCABULARY, 8)
+    states, weight = torch.randn(count + 3, 8, requires_grad=True), torch.randn(VOCABULARY, 8)
+    places = torch.randperm(count + 3)[:count]
     targets = torch.randint(VOCABULARY, (count,))
     targets[:ignored] = -1
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("autosurgeon.capsule.loss.CHUNK_LOGITS", chunk)
-        loss = linear_cross_entropy(states, weight, targets)
+        loss = linear_cross_entropy(states, places, weight, targets)
     (found,) = torch.autograd.grad(loss * 0.5, states)
-    wanted = cross_entropy(states @ weight.T, targets, ignore_index=-1, reduction="sum")
+    wanted = cross_entropy(states[places] @ weight.T, targets, ignore_index=-1, reduction="sum")
     (expected,) = torch.autograd.grad(wanted * 0.5, states)
     torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

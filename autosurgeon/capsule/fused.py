@@ -1,0 +1,104 @@
+"""Parts of a layer whose products are cheap and whose trips to memory are not, as kernels of one trip each.
+
+On one H200 at half a billion parameters the gate of the MLPs and the rotation of queries and keys take a fifth of a
+training step in torch's own operations. Where Triton or a C compiler is missing, those stay, and training is slower.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import torch
+from torch.nn.functional import silu
+
+
+class _Gated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        from autosurgeon.capsule.kernels import gated
+
+        ctx.save_for_backward(gate, up)
+        return gated(gate, up)
+
+    @staticmethod
+    def backward(ctx: Any, outer: torch.Tensor) -> Any:
+        from autosurgeon.capsule.kernels import gated_back
+
+        return gated_back(outer.contiguous(), *ctx.saved_tensors)
+
+
+class _Rotated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, given: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        from autosurgeon.capsule.kernels import rotated
+
+        ctx.save_for_backward(cos, sin)
+        return rotated(given, cos, sin, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, outer: torch.Tensor) -> Any:
+        from autosurgeon.capsule.kernels import rotated
+
+        cos, sin = ctx.saved_tensors
+        outer = outer if outer.stride(-1) == 1 else outer.contiguous()
+        return rotated(outer, cos, sin, -1.0), None, None
+
+
+def _rotate_both(plain: Any, query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> Any:
+    """What transformers' `apply_rotary_pos_emb` gives; by `plain`, which is that, for shapes that the kernel is not."""
+    half = query.shape[-1] // 2
+    fits = query.shape[0] == 1 and cos.shape[-1] == 2 * half and half & (half - 1) == 0
+    fits = fits and query.stride(-1) == key.stride(-1) == 1 and query.dtype == key.dtype == cos.dtype
+    if not fits:
+        return plain(query, key, cos, sin)
+    cos, sin = cos.contiguous(), sin.contiguous()
+    return tuple(_Rotated.apply(given, cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
+
+
+def _mlp(module: Any, x: torch.Tensor) -> torch.Tensor:
+    gate, up = module.gate_proj(x), module.up_proj(x)
+    made: torch.Tensor = module.down_proj(_Gated.apply(gate, up))  # type: ignore[no-untyped-call]
+    return made
+
+
+@functools.cache
+def works(device: torch.device) -> bool:
+    """Whether the kernels compile here and give what torch gives."""
+    try:
+        gate, up = (torch.randn(2, 64, device=device, dtype=torch.bfloat16) for _ in range(2))
+        made = _Gated.apply(gate, up)  # type: ignore[no-untyped-call]
+        return bool(torch.allclose(made.float(), silu(gate.float()) * up.float(), atol=0.05, rtol=0.02))
+    except Exception as error:  # whatever a compiler may lack
+        sys.stderr.write(f"no fused kernels, so training is slower: {str(error).splitlines()[0]}\n")
+        return False
+
+
+def _rotation(module: Any) -> Any:
+    """The Python module of an attention layer, if it rotates by a function of that name."""
+    home = sys.modules[type(module).__module__]
+    return home if hasattr(home, "apply_rotary_pos_emb") else None
+
+
+def fuse(model: Any) -> None:
+    """Let MLPs with a gate, and the rotation of queries and keys, run by the kernels, until `part`."""
+    for module in model.modules():
+        name = type(module).__name__
+        if name.endswith("MLP") and type(getattr(module, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation"):
+            module.forward = functools.partial(_mlp, module)
+        elif name.endswith("Attention") and (home := _rotation(module)) is not None:
+            plain = home.apply_rotary_pos_emb
+            if not isinstance(plain, functools.partial):
+                home.apply_rotary_pos_emb = functools.partial(_rotate_both, plain)
+
+
+def part(model: Any) -> None:
+    """Let the layers be transformers' own again."""
+    for module in model.modules():
+        name = type(module).__name__
+        if name.endswith("MLP"):
+            module.__dict__.pop("forward", None)
+        elif name.endswith("Attention") and (home := _rotation(module)) is not None:
+            own = home.apply_rotary_pos_emb
+            home.apply_rotary_pos_emb = own.args[0] if isinstance(own, functools.partial) else own
