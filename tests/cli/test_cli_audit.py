@@ -41,17 +41,17 @@ def test_a_whole_chain_ends_with_0(workspace: Workspace) -> None:
 
 
 def test_a_bad_entry_ends_with_1_and_says_where_what_got_wanted_and_what_next(workspace: Workspace) -> None:
-    rows, _ = tampering.edit(tampering.rows_of(workspace), 3, random.Random(1))
+    rows, _ = tampering.edit(tampering.rows_of(workspace), 5, random.Random(1))
     tampering.write_rows(workspace, rows, log_too=True)
     done = command("verify", "-w", workspace.root)
     assert done.exit_code == 1
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("chain, entry 3 (pass-0001-proposal): an entry")
+    assert lines[0].startswith("chain, entry 5 (pass-0001-proposal): an entry")
     assert lines[1].startswith("  got ") and "; wanted " in lines[1]
     assert lines[2].startswith("  next: ")
-    assert lines[-1].startswith("not whole: the first bad is entry 3")
+    assert lines[-1].startswith("not whole: the first bad is entry 5")
     content = json.loads(command("verify", "-w", workspace.root, "--json").stdout)
-    assert (content["whole"], content["first"]["seq"]) == (False, 3)
+    assert (content["whole"], content["first"]["seq"]) == (False, 5)
 
 
 def test_a_checkpoint_from_elsewhere_is_held_against_it(workspace: Workspace, tmp_path: Path) -> None:
