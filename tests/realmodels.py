@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +36,20 @@ def make_random_checkpoint(folder: Path) -> Path:
     return folder
 
 
-def engine_answers(folder: Path) -> Callable[[dict[str, Any]], str]:
-    """The greedy answer of a checkpoint to a request's prompt, to the end token or `max_tokens`, by the real engine.
+def engine_answers(folder: Path, prompts: Sequence[str], max_tokens: int) -> Callable[[dict[str, Any]], str]:
+    """A checkpoint's greedy answer to a request's prompt, by the capsule's real engine.
 
-    It does not stop at a dedent: that is for whoever asks to see.
+    All are made ahead, in one batch, since a row is answered the same in any company and one at a time takes ten times
+    as long. None stops at a dedent: that is for whoever asks to see.
     """
     model, tokenizer = open_model(folder).eval(), open_tokenizer(folder)
-    one_at_a_time = threading.Lock()
+    rows = [Row(tokenizer(prompt)["input_ids"], False, 0) for prompt in prompts]
+    slots = max(len(row.ids) for row in rows) + max_tokens
+    found = Engine(model, tokenizer, rows=len(rows), slots=slots, temperature=0).complete(rows, max_tokens)
+    texts = dict(zip(prompts, (answer.text for answer in found), strict=True))
 
     def answer(body: dict[str, Any]) -> str:
-        ids = tokenizer(body["prompt"])["input_ids"]
-        with one_at_a_time:
-            engine = Engine(model, tokenizer, rows=1, slots=len(ids) + body["max_tokens"], temperature=0)
-            return engine.complete([Row(ids, False, 0)], body["max_tokens"])[0].text
+        assert (body["max_tokens"], body["temperature"]) == (max_tokens, 0)
+        return texts[body["prompt"]]
 
     return answer
