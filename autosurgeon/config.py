@@ -17,6 +17,7 @@ from autosurgeon.sections import (
     AnchorSettings,
     AuditSettings,
     CapsuleSettings,
+    FallbackSettings,
     GradingSettings,
     LabSettings,
     LoopSettings,
@@ -24,6 +25,7 @@ from autosurgeon.sections import (
     OrganSettings,
     RetentionSettings,
     SearchSettings,
+    ServingSettings,
     StatisticsSettings,
     StoreSettings,
 )
@@ -64,6 +66,8 @@ class Settings(BaseSettings):
     notify: NotifySettings = NotifySettings()
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
+    serving: ServingSettings = ServingSettings()
+    fallback: FallbackSettings = FallbackSettings()
     lab: LabSettings = LabSettings()
 
     @classmethod
@@ -118,6 +122,7 @@ def _explain(error: ValidationError, file: Path | None) -> UserError:
         for step in location[:-1]:
             model = model.model_fields[step].annotation
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    # What was meant for a webhook or as the store's URL may be a secret, in whatever shape it came, and stays unsaid.
-    got = None if location[:1] in (["notify"], ["store"]) else repr(first["input"])
+    # What was meant for a webhook, as a key or as the store's URL may be a secret, in whatever shape it came, and stays
+    # unsaid.
+    got = None if location[:1] in (["notify"], ["store"], ["serving"], ["fallback"]) else repr(first["input"])
     return UserError(f"setting {name!r}: {first['msg']}", got=got, where=where)

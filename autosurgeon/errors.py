@@ -6,7 +6,8 @@ AutosurgeonError
 │   ├── PackError        a checkpoint or pack that is missing, damaged or of a refused kind
 │   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
 ├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
-│   └── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` says which
+│   ├── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` says which
+│   └── ServerError      a server that answers for a model is away, slow, or answers what is no answer
 ├── StoreError           the memory failed: the loop stops, since nothing can be recorded. Exit code 3
 └── DurabilityError      the disk did not take a flush: the loop stops and tries nothing again. Exit code 4
 
@@ -77,6 +78,14 @@ class CapsuleError(WorldError):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(f"capsule {cause}: {message}")
         self.cause = cause
+
+
+class ServerError(WorldError):
+    """A server that answers for a model did not deliver; the line names it."""
+
+    def __init__(self, server: str, what: str) -> None:
+        super().__init__(" ".join(f"server {server}: {what}".split()))
+        self.server = server
 
 
 class StoreError(AutosurgeonError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -216,6 +216,42 @@ class AuditSettings(Section):
     mask: tuple[MaskKind, ...] = ()
     """What a marker stands for in reports, notifications, `audit log` and `audit export`: `prompts` (with references,
     programs and what checks said of them), `paths` (absolute ones, and the names of users). The memory keeps it all."""
+
+
+class ServingSettings(Section):
+    """Asking a server that speaks OpenAI's completions protocol."""
+
+    concurrency: int = Field(16, ge=1, le=1024)
+    """Requests at once."""
+    request_s: float = Field(120, gt=0, le=86400, allow_inf_nan=False)
+    """Seconds after which a request is given up, however much of its answer has come."""
+    retries: int = Field(5, ge=0, le=100)
+    """How often a request is tried again where the connection failed, time was up, or the answer was 429 or 5xx."""
+    retry_s: float = Field(1, ge=0, le=60, allow_inf_nan=False)
+    """Seconds before the first of these; each further one waits twice as long, 60 s at most, or as the server says."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token to the address of `--url`, and to no other; best set as AUTOSURGEON_SERVING__API_KEY."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of each request, as the server wants them: `top_k`, `repetition_penalty`, `stop`."""
+
+
+class FallbackSettings(Section):
+    """The model that stands in for the organ in modes A and C: a folder, or a server's."""
+
+    model: Path | None = None
+    """Folder of its checkpoint; it answers as `[organ]` says."""
+    url: str | None = None
+    """Address of a server, up to and with `/v1`; it is asked as `[serving]` says."""
+    served: str | None = None
+    """Name of the model among those of the server; not needed where it serves one."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token to `url`; best set as AUTOSURGEON_FALLBACK__API_KEY."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.model is not None and self.url is not None:
+            raise ValueError("a fallback is a model or a url, not both")
+        return self
 
 
 class LabSettings(Section):

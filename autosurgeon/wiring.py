@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
 
 from autosurgeon.audit.mask import Masking, masking_of
 from autosurgeon.bench.formats.read import read_tasks
@@ -30,6 +33,9 @@ from autosurgeon.proposer.study import Proposer
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.sqlstore import SqlStore
+
+if TYPE_CHECKING:
+    from autosurgeon.loop.sources import Source
 
 
 def settings_of(
@@ -59,6 +65,36 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
     folder = model or settings.organ_folder
     check_checkpoint(folder)
     return folder.name, folder
+
+
+def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path], scratch: Path) -> Source:
+    """Whoever answers from a folder of weights, by name and folder."""
+    from autosurgeon.loop.complete import Model
+    from autosurgeon.loop.sources import FolderSource
+
+    return FolderSource(capsules, settings.organ, Model(*model), scratch)
+
+
+def served_source(settings: Settings, url: str, api_key: SecretStr | None, served: str | None) -> Source:
+    """Whoever answers at an address; the server is asked for the names of its models."""
+    # Here, and not above: the HTTP client takes a tenth of a second that nobody else has to wait.
+    from autosurgeon.loop.sources import ServedSource
+    from autosurgeon.serving.completions import Server, choose_model
+    from autosurgeon.serving.link import address_of
+
+    server = Server(address_of(url), settings.serving, api_key)
+    return ServedSource(server, choose_model(server, served), settings.organ.max_new_tokens)
+
+
+def fallback_source(settings: Settings, capsules: Capsules, scratch: Path) -> Source:
+    """The model that the settings name to stand in for the organ."""
+    named = settings.fallback
+    if named.url is not None:
+        return served_source(settings, named.url, named.api_key, named.served)
+    if named.model is None:
+        raise UserError("modes A and C need a fallback", wanted=f"model or url under [fallback] in {CONFIG_FILE}")
+    check_checkpoint(named.model)
+    return folder_source(settings, capsules, (named.model.name, named.model), scratch)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ import typer.main
 
 from autosurgeon import sections
 from autosurgeon.cli.main import app
+from autosurgeon.config import load_settings
+from autosurgeon.core.envelope import Mode
 from autosurgeon.policy.cases import Case, CaseFile
 from autosurgeon.policy.expression import FUNCTIONS
 from autosurgeon.policy.facts import FACTS, SLICES, Fact
@@ -125,6 +127,16 @@ def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
         for field, after in zip(section.body, [*section.body[1:], None], strict=True):
             if isinstance(field, ast.AnnAssign) and section.name != "Settings":
                 assert isinstance(after, ast.Expr), f"{section.name}.{ast.unparse(field.target)}"
+
+
+@pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
+def test_every_setting_that_the_readme_shows_is_one(block: str, tmp_path: Path) -> None:
+    (tmp_path / "autosurgeon.toml").write_text(block, encoding="utf-8")
+    assert load_settings(tmp_path / "autosurgeon.toml").model_fields_set
+
+
+def test_the_readme_has_each_mode_in_a_row() -> None:
+    assert all(re.search(rf"^\| `{mode.value}` \| \S+", README, re.MULTILINE) for mode in Mode)
 
 
 def test_the_changelog_is_kept() -> None:

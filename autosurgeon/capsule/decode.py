@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 
 from autosurgeon.capsule.attention import Memory, use_decode_attention
-from autosurgeon.capsule.stops import DedentTokens, cut
+from autosurgeon.capsule.stops import DedentTokens
+from autosurgeon.core.stops import cut
 
 LOOK_EVERY = {"cuda": 16, "cpu": 1}
 SMALLEST_BATCH = 8

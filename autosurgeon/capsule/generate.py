@@ -105,7 +105,11 @@ def generate(job: GenerateJob, workdir: Path) -> GenerateResult:
             progress.step(start + len(batch))
     progress.close()
     lines = (
-        json.dumps({"task_id": task_id, "sample": sample, "completion": answer.text}, ensure_ascii=False) + "\n"
+        json.dumps(
+            {"task_id": task_id, "sample": sample, "completion": answer.text, "tokens": answer.tokens},
+            ensure_ascii=False,
+        )
+        + "\n"
         for (_, sample), (task_id, answer) in sorted(answers.items())
     )
     write_whole(workdir / "completions.jsonl", "".join(lines))

@@ -1,4 +1,4 @@
-"""Where an answer ends: at its first dedent for a function, and which tokens can bring that end about."""
+"""Which tokens can bring the end of a function about; `core/stops.py` has the rule."""
 
 from __future__ import annotations
 
@@ -7,24 +7,9 @@ from typing import Any
 
 import torch
 
-# After a line break, anything that is no blank, no comment and no closing bracket is outside the function.
-DEDENT = re.compile(r"\n(?=[^\s#)\]}])")
+from autosurgeon.core.stops import DEDENT
+
 _OUTSIDE = re.compile(r"[^\s#)\]}]")
-
-
-def cut(completion: str, stops_at_dedent: bool) -> str:
-    """The completion up to the end of its function.
-
-    A completion that starts at column 0 with the function's own head keeps that head: only what follows a line break
-    counts as outside, and lines before the first indented one (imports, decorators, the head) are inside.
-    """
-    if not stops_at_dedent:
-        return completion
-    body = re.search(r"(?:^|\n)[ \t]", completion)
-    if body is None:
-        return completion
-    end = DEDENT.search(completion, body.end())
-    return completion[: end.start() + 1] if end else completion
 
 
 class DedentTokens:

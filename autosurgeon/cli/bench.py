@@ -1,8 +1,8 @@
-"""`autosurgeon bench`: grading samples, checking benches, comparing results, benching a model."""
+"""`autosurgeon bench`: grading samples, checking benches, comparing results, benching a model or a server."""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from autosurgeon.bench.check import TaskCheck
-    from autosurgeon.bench.score import Score
+    from autosurgeon.bench.score import BenchScore, Score
     from autosurgeon.core.task import Task
     from autosurgeon.sections import GradingSettings
 
@@ -107,6 +107,15 @@ def run(
     pack: Annotated[
         str | None, typer.Option("--pack", help="A pack of the workspace, by the start of its name.")
     ] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="A server that speaks OpenAI's completions, up to and with /v1.")
+    ] = None,
+    served: Annotated[
+        str | None, typer.Option("--served", help="Name of the server's model, such as a pack's digest; its only one.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="A: the fallback alone, B: the organ alone, C: both, all: each of them.")
+    ] = "B",
     samples: Annotated[int, typer.Option("--samples", min=1, help="Answers per task; more than one are sampled.")] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling.")] = 0,
@@ -116,29 +125,29 @@ def run(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a model or a pack answer a bench, and grade it; the answers go beside the results."""
-    from autosurgeon.bench.grade import Grader
-    from autosurgeon.cli.view import counting
+    """Let a model, a pack or a server answer a bench, and grade it; answers and report go beside the results.
+
+    Exit code 4 when anyone but the organ answered in mode B, 1 when some answers could not be graded.
+    """
+    from autosurgeon.cli import bench_modes
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.benchrun import bench_model
-    from autosurgeon.loop.complete import Sampling
-    from autosurgeon.wiring import model_folder, open_capsules, settings_of
+    from autosurgeon.wiring import settings_of
 
     if samples > 1 and temperature == 0:
         raise UserError("greedy answers are all the same", got=f"--samples {samples}", wanted="--temperature above 0")
+    organ = bench_modes.Organ(workspace, model, pack, url, served)
+    modes = bench_modes.modes_of(mode, organ)
     known = _tasks(tasks, format)
-    settings = settings_of(workspace, config)
-    name, folder = model_folder(workspace, settings, model, pack)
-    grading = _grading(config, jobs, jail)
-    with (
-        tempfile.TemporaryDirectory() as home,
-        open_capsules(settings, Path(home)) as capsules,
-        Grader(grading) as grader,
-        counting("done") as show,
-    ):
-        sampling = Sampling(samples, temperature, seed)
-        score = bench_model(capsules, grader, settings.organ, (name, folder), known, out, sampling, show)
-    _print_score(score, out, as_json=as_json)
+    report = bench_modes.answer_and_grade(
+        settings_of(workspace, config),
+        _grading(config, jobs, jail),
+        modes,
+        organ,
+        known,
+        out,
+        (samples, temperature, seed),
+    )
+    bench_modes.show(report, out, as_json=as_json)
 
 
 def _tasks(path: Path, format: str) -> dict[str, Task]:
@@ -186,17 +195,23 @@ def _print_score(score: Score, out: Path, *, as_json: bool) -> None:
             ],
         )
         for bench in score.benches:
-            for what, ids in (
-                ("without samples, counted as not passed", bench.without_samples),
-                ("graded in the weaker tier, tests and program in one interpreter", bench.shared),
-                ("could not be graded, so there is no score of them", bench.infra),
-            ):
-                if ids:
-                    say(f"{bench.bench}: {len(ids)} {what}: {', '.join(ids[:10])}{' ...' if len(ids) > 10 else ''}")
-            if bench.quarantined:
-                say(f"{bench.bench}: {bench.quarantined} in quarantine, not counted")
+            for line in remarks(bench):
+                say(line)
     if score.infra:
         raise typer.Exit(1)
+
+
+def remarks(bench: BenchScore) -> Iterator[str]:
+    """What stands below the table, of one bench."""
+    for what, ids in (
+        ("without samples, counted as not passed", bench.without_samples),
+        ("graded in the weaker tier, tests and program in one interpreter", bench.shared),
+        ("could not be graded, so there is no score of them", bench.infra),
+    ):
+        if ids:
+            yield f"{bench.bench}: {len(ids)} {what}: {', '.join(ids[:10])}{' ...' if len(ids) > 10 else ''}"
+    if bench.quarantined:
+        yield f"{bench.bench}: {bench.quarantined} in quarantine, not counted"
 
 
 def _counts(counted: object) -> str:

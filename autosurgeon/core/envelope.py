@@ -8,6 +8,8 @@ from autosurgeon.core.value import Value
 
 ORGAN = "organ"
 """The handler that is under surgery; any other that answers is foreign."""
+FALLBACK = "fallback"
+"""The handler of a model that stands in for the organ."""
 
 
 class Mode(StrEnum):

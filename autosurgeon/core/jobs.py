@@ -156,7 +156,7 @@ class GenerateResult(Value):
 
     verb: Literal["generate"] = "generate"
     completions: str
-    """JSONL with `task_id`, `sample` and `completion`, relative to the job's folder."""
+    """JSONL with `task_id`, `sample`, `completion` and `tokens`, relative to the job's folder."""
     count: int
     tokens: int
     fingerprint: str

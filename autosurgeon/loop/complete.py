@@ -39,6 +39,8 @@ class Completed(NamedTuple):
     """Answers of different fingerprints are not comparable."""
     tokens: int
     """How many were generated."""
+    counts: dict[str, list[int | None]]
+    """The same for each completion; None where a capsule did not tell."""
 
 
 def complete(
@@ -57,7 +59,7 @@ def complete(
 
     """
     if not tasks:
-        return Completed({}, "nothing generated", 0)
+        return Completed({}, "nothing generated", 0, {})
     folder.mkdir(parents=True, exist_ok=True)
     prompts = folder / "prompts.jsonl"
     rows = (
@@ -77,11 +79,13 @@ def complete(
     result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
     assert isinstance(result, GenerateResult)
     completions: dict[str, list[str]] = {}
+    counts: dict[str, list[int | None]] = {}
     with (workdir / result.completions).open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             completions.setdefault(row["task_id"], []).append(row["completion"])
+            counts.setdefault(row["task_id"], []).append(row.get("tokens"))
     short = [task.task_id for task in tasks if len(completions.get(task.task_id, [])) != sampling.samples]
     if short:
         raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
-    return Completed(completions, result.fingerprint, result.tokens)
+    return Completed(completions, result.fingerprint, result.tokens, counts)

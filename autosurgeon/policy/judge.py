@@ -84,7 +84,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     """
     evidence = _recordable(evidence)
     ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
-    results = (*_invalid(phase, evidence), *ruled)
+    results = (*invalidities(phase, evidence), *ruled)
     unknown = _unknown(phase, evidence)
     silent = [Verdict.INCONCLUSIVE] if unknown or not ruled else []
     verdict = worst([*{verdict_of(result) for result in results}, *silent])
@@ -157,8 +157,8 @@ def _unknown(phase: Phase, evidence: Evidence) -> list[str]:
     return [v.bounded.fact for v in VALIDITY if v.phase == phase and check(v.bounded, evidence).holds is None]
 
 
-def _invalid(phase: Phase, evidence: Evidence) -> list[RuleResult]:
-    """What makes the evidence none at all."""
+def invalidities(phase: Phase, evidence: Evidence) -> list[RuleResult]:
+    """What makes the evidence none at all, under any policy; facts that are missing are no such thing."""
     found = []
     for validity in VALIDITY:
         checked = check(validity.bounded, evidence) if validity.phase == phase else None

@@ -11,8 +11,9 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Answer, Engine, Row
-from autosurgeon.capsule.stops import DedentTokens, cut
+from autosurgeon.capsule.stops import DedentTokens
 from autosurgeon.config import shipped
+from autosurgeon.core.stops import cut
 from autosurgeon.errors import UserError
 
 BASE = shipped("data", "lab", "base")

@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.generate import generate
-from autosurgeon.capsule.stops import cut
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
 
@@ -56,24 +53,3 @@ def test_the_layout_of_batches_is_in_the_fingerprint(tmp_path: Path) -> None:
         job = GenerateJob(model=BASE, prompts=tmp_path / "p.jsonl", max_new_tokens=2, batch_rows=batch_rows)
         prints.add(generate(job, tmp_path).fingerprint)
     assert len(prints) == 2
-
-
-@pytest.mark.parametrize(
-    ("completion", "kept"),
-    [
-        ("    return 1\nprint(solve(2))\n", "    return 1\n"),
-        ("    return 1\n\n\ndef other():\n    pass\n", "    return 1\n\n\n"),
-        ("    x = [\n        1,\n]\n    return x\nclass A: pass\n", "    x = [\n        1,\n]\n    return x\n"),
-        ("def solve(x):\n    return x\nsolve(1)\n", "def solve(x):\n    return x\n"),
-        ("import math\ndef solve(x):\n    return x\nsolve(1)\n", "import math\ndef solve(x):\n    return x\n"),
-        (
-            "    return 1\n# a comment at the margin\n    # more\n",
-            "    return 1\n# a comment at the margin\n    # more\n",
-        ),
-        ("    return 1", "    return 1"),
-        ("", ""),
-    ],
-)
-def test_a_function_ends_at_its_first_dedent(completion: str, kept: str) -> None:
-    assert cut(completion, stops_at_dedent=True) == kept
-    assert cut(completion, stops_at_dedent=False) == completion

@@ -1,0 +1,84 @@
+"""Answers on disk: samples that `bench grade` reads too, each with who gave it and under what."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from autosurgeon.bench.formats.rows import Row, read_rows, shown
+from autosurgeon.bench.formats.samples import MAX_SAMPLE_BYTES
+from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.errors import UserError
+
+
+class Asked(NamedTuple):
+    """What answers are answers to: other answers are not to be taken for these."""
+
+    mode: str
+    source: str
+    """Who was asked, and how."""
+    samples: int
+    """Of each task."""
+
+
+def write_answers(path: Path, asked: Asked, task_ids: Iterable[str], answers: Answers) -> None:
+    """One line an answer, in the order of the tasks; the file is whole or absent."""
+    told = {"mode": asked.mode, "source": asked.source, "fingerprint": answers.fingerprint}
+    staged = path.with_name(path.name + ".part")
+    try:
+        with staged.open("wb") as file:
+            for task_id in task_ids:
+                for reply in answers.replies[task_id]:
+                    row = {"task_id": task_id, "completion": reply.text, **told, **reply.model_dump(exclude={"text"})}
+                    raw = json.dumps(row).encode("ascii") + b"\n"
+                    if len(raw) > MAX_SAMPLE_BYTES:
+                        wanted = f"at most {MAX_SAMPLE_BYTES}"
+                        raise UserError("an answer is too large", got=f"{len(raw)} bytes", wanted=wanted, where=task_id)
+                    file.write(raw)
+        os.replace(staged, path)
+    except OSError as error:
+        raise UserError("answers cannot be written", got=error, where=path) from error
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def read_answers(path: Path, asked: Asked, task_ids: Iterable[str]) -> Answers:
+    """Answers that an earlier run left; UserError where they are to something else, or not all there."""
+    replies: dict[str, list[Reply]] = {task_id: [] for task_id in task_ids}
+    fingerprint = ""
+    for row in read_rows(path, most=MAX_SAMPLE_BYTES):
+        task_id = row.text("task_id")
+        if (row.text("mode", ""), row.text("source", "")) != asked[:2] or task_id not in replies:
+            raise _other(path, f"{row.text('mode', 'none')} of {row.text('source', 'nobody')}, {task_id}")
+        fingerprint = row.text("fingerprint")
+        replies[task_id].append(_reply(row))
+    short = next((task_id for task_id, found in replies.items() if len(found) != asked.samples), None)
+    if short is not None:
+        raise _other(path, f"{len(replies[short])} answers to {short}, wanted {asked.samples}")
+    return Answers(replies, fingerprint)
+
+
+def _reply(row: Row) -> Reply:
+    fields = {name: row.content[name] for name in _told() if name in row.content}
+    try:
+        return Reply.model_validate({"text": row.text("completion"), **fields})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise row.misfit(".".join(map(str, first["loc"])), shown(first["input"]), first["msg"]) from error
+
+
+def _told() -> Iterator[str]:
+    return (name for name in Reply.model_fields if name != "text")
+
+
+def _other(path: Path, got: str) -> UserError:
+    return UserError(
+        "these answers are to something else; name another --out, or delete them with their results",
+        got=got,
+        where=path,
+    )

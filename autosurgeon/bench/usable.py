@@ -1,0 +1,40 @@
+"""Whether an answer can be used at all, by its text alone: what decides that a fallback is asked.
+
+No test and no reference is looked at: a dispatcher in production has neither.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from autosurgeon.bench.formats.syntax import parse
+from autosurgeon.core.task import Task
+
+
+def is_usable(task: Task, text: str) -> bool:
+    """Whether an answer is not empty, is Python behind the task's prelude, and gives its entry point's name a value."""
+    if not text.strip():
+        return False
+    module = parse(task.prelude + text)
+    if module is None:
+        return False
+    if task.kind == "stdin" or task.entry_point is None:
+        return True
+    return task.entry_point.partition(".")[0] in _bound_at_top(module)
+
+
+def _bound_at_top(module: ast.Module) -> set[str]:
+    """The names that a module gives values to, outside its functions and classes."""
+    names: set[str] = set()
+    todo: list[ast.AST] = [module]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.alias):
+            names.add((node.asname or node.name).partition(".")[0])
+        elif not isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            todo += ast.iter_child_nodes(node)
+    return names

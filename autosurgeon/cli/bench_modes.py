@@ -1,0 +1,162 @@
+"""`autosurgeon bench run`: who is asked in which mode, and the table of what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from autosurgeon.config import Settings
+    from autosurgeon.core.envelope import Mode
+    from autosurgeon.core.task import Task
+    from autosurgeon.loop.modes import BenchOfMode, ModeReport, ModeRun
+    from autosurgeon.loop.sources import Source
+    from autosurgeon.runner.capsules import Capsules
+    from autosurgeon.sections import GradingSettings
+
+INVALID = 4
+"""Exit code of a B run that is none, as of `policy judge`."""
+EVERY = "all"
+COLUMNS = (
+    *("bench", "mode", "won", "tasks", "pass@k", "organs used", "organ", "fallback", "foreign", "reported"),
+    *("tokens", "seconds", "verdict", "failed by"),
+)
+
+
+class Organ(NamedTuple):
+    """The flags that say who answers as the organ; the settings' model where none does."""
+
+    workspace: Path
+    model: Path | None
+    pack: str | None
+    url: str | None
+    served: str | None
+
+
+def modes_of(named: str, organ: Organ) -> list[Mode]:
+    """The modes that a flag names; UserError for a flag that has no meaning in them."""
+    from autosurgeon.core.envelope import Mode
+    from autosurgeon.errors import UserError, nearest
+
+    known = [mode.value for mode in Mode]
+    if named not in (*known, EVERY):
+        raise UserError("unknown mode", got=named, wanted=nearest(named, (*known, EVERY)))
+    flags = {"--model": organ.model, "--pack": organ.pack, "--url": organ.url}
+    given = [flag for flag, value in flags.items() if value is not None]
+    if len(given) > 1:
+        raise UserError("the organ was named twice", got=" and ".join(given), wanted="one of them")
+    if organ.served is not None and organ.url is None:
+        raise UserError("a served model belongs to a server", got="--served", wanted="--url with it")
+    if named == Mode.FALLBACK_ALONE.value and given:
+        raise UserError("mode A asks the fallback alone", got=given[0], wanted="mode B or C, or no such flag")
+    return list(Mode) if named == EVERY else [Mode(named)]
+
+
+def answer_and_grade(
+    settings: Settings,
+    grading: GradingSettings,
+    modes: Sequence[Mode],
+    organ: Organ,
+    tasks: dict[str, Task],
+    out: Path,
+    sampling: tuple[int, float, int],
+) -> ModeReport:
+    """Build whom the modes ask, and bench them; `sampling` is samples, temperature and seed."""
+    from autosurgeon.bench.grade import Grader
+    from autosurgeon.cli.view import counting
+    from autosurgeon.core.envelope import Mode
+    from autosurgeon.loop.benchrun import Sources, Told, bench_modes
+    from autosurgeon.loop.complete import Sampling
+    from autosurgeon.wiring import fallback_source, open_capsules
+
+    with (
+        tempfile.TemporaryDirectory() as home,
+        open_capsules(settings, Path(home)) as capsules,
+        Grader(grading) as grader,
+        counting("done") as show,
+    ):
+        sources = Sources(
+            organ=_organ_source(settings, capsules, organ, out) if set(modes) != {Mode.FALLBACK_ALONE} else None,
+            fallback=fallback_source(settings, capsules, out.parent / f".{out.name}.fallback")
+            if set(modes) != {Mode.ORGAN_ALONE}
+            else None,
+        )
+        return bench_modes(modes, sources, tasks, out, Sampling(*sampling), grader, Told(show, show))
+
+
+def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Path) -> Source:
+    from autosurgeon.wiring import folder_source, model_folder, served_source
+
+    if organ.url is not None:
+        return served_source(settings, organ.url, settings.serving.api_key, organ.served)
+    found = model_folder(organ.workspace, settings, organ.model, organ.pack)
+    return folder_source(settings, capsules, found, out.parent / f".{out.name}.organ")
+
+
+def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
+    """Print the report, and end with the exit code that it comes to."""
+    from autosurgeon.cli.render import print_json
+
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        _print(report, out)
+    if report.is_invalid:
+        raise typer.Exit(INVALID)
+    if report.infra:
+        raise typer.Exit(1)
+
+
+def _print(report: ModeReport, out: Path) -> None:
+    from autosurgeon.cli.bench import remarks
+    from autosurgeon.cli.render import one_line, print_table, say
+    from autosurgeon.loop.benchrun import report_beside
+
+    rows = [_row(run, bench) for run in report.runs for bench in run.benches]
+    print_table(f"report in {report_beside(out)}", COLUMNS, rows)
+    flips = [
+        (f"{flips.before.value} to {flips.after.value}", word, task_id)
+        for flips in report.flips
+        for word, ids in (("lost", flips.lost), ("gained", flips.gained))
+        for task_id in ids
+    ]
+    if flips:
+        print_table("tasks that fare differently, by their first samples", ("modes", "flip", "task"), flips)
+    for run in report.runs:
+        for bench in run.benches:
+            for line in remarks(bench):
+                say(f"mode {run.mode.value}: {line}")
+            if bench.fallback_wins:
+                say(
+                    f"mode {run.mode.value}: {bench.bench}: {len(bench.fallback_wins)} of {bench.won} wins are the "
+                    "fallback's and not the organ's"
+                )
+            for why in bench.invalid:
+                say(f"mode {run.mode.value}: {bench.bench}: INVALID: {one_line(why)}")
+
+
+def _row(run: ModeRun, bench: BenchOfMode) -> tuple[object, ...]:
+    from autosurgeon.cli.render import one_line
+
+    seconds = run.graded_s + (run.generated_s or 0)
+    verdict = None if run.verdict is None else "INVALID" if bench.invalid else "VALID"
+    return (
+        bench.bench,
+        run.mode.value,
+        bench.won,
+        bench.tasks,
+        ", ".join(f"{k}: {value:.1%}" for k, value in bench.pass_at.items()),
+        one_line(", ".join(name[:12] for name in bench.organs_used)),
+        bench.organ_answers,
+        bench.fallbacks,
+        one_line(", ".join(f"{handler} {count}" for handler, count in bench.foreign.items())) or 0,
+        one_line(", ".join(name[:12] for name in bench.reported)),
+        bench.tokens,
+        f"{seconds:.1f}",
+        verdict,
+        ", ".join(f"{cause} {count}" for cause, count in bench.causes.items()),
+    )

@@ -1,0 +1,184 @@
+"""The three modes, from answers: who may answer in each, what stands in its report, and whether a B run is one.
+
+Everything here is pure. What the incident's dispatcher took for a reason to ask its fallback is not known; here one is
+asked where the organ's answer cannot be used at all, by its text alone (`bench/usable.py`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from autosurgeon.bench.results import ResultRow
+from autosurgeon.bench.score import BenchScore, Score
+from autosurgeon.bench.usable import is_usable
+from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.core.decision import Evidence
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.envelope import FALLBACK, ORGAN, Mode
+from autosurgeon.core.task import Task
+from autosurgeon.core.value import Value
+from autosurgeon.policy.judge import explain, invalidities
+from autosurgeon.stats.paired import flips
+
+
+class BenchOfMode(BenchScore):
+    """One bench in one mode."""
+
+    won: int
+    """Tasks whose first sample passed."""
+    organs_used: tuple[str, ...]
+    """Names of the models that answered as the organ; a pack's is its digest."""
+    organ_answers: int
+    fallbacks: int
+    """Answers that a fallback model gave."""
+    fallback_wins: tuple[str, ...]
+    """Tasks won by such an answer: wins of the fallback, and not of the organ."""
+    foreign: Mapping[str, int]
+    """Answers of any other handler, by its name."""
+    reported: tuple[str, ...]
+    """Names under which answers came back, a pack's digest where a server says it; several where it changed."""
+    tokens: int | None
+    """Of its answers; None where a server did not tell."""
+    invalid: tuple[str, ...]
+    """Why this is no run in mode B, which is the organ alone; none for other modes."""
+
+
+class ModeRun(Value):
+    """One mode over all benches."""
+
+    mode: Mode
+    results: str
+    """Its result file."""
+    verdict: Literal["VALID", "INVALID"] | None
+    """Of mode B, the one that counts; None for the others."""
+    fingerprint: str
+    generated_s: float | None
+    """Seconds of generating; None where the answers were there: from an earlier run, or from modes A and B."""
+    graded_s: float
+    benches: tuple[BenchOfMode, ...]
+
+
+class ModeFlips(Value):
+    """Tasks whose first sample fares differently in two modes."""
+
+    before: Mode
+    after: Mode
+    tasks: int
+    """Those that have a score in both."""
+    lost: tuple[str, ...]
+    gained: tuple[str, ...]
+
+
+class ModeReport(Value):
+    """What `bench run` found."""
+
+    format: Literal["autosurgeon.modes/1"] = "autosurgeon.modes/1"
+    runs: tuple[ModeRun, ...]
+    flips: tuple[ModeFlips, ...]
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether a run in mode B is none."""
+        return any(run.verdict == "INVALID" for run in self.runs)
+
+    @property
+    def infra(self) -> int:
+        """Tasks that could not be graded in full."""
+        return sum(len(bench.infra) for run in self.runs for bench in run.benches)
+
+
+def unusable(tasks: Iterable[Task], organ: Answers) -> list[Task]:
+    """The tasks for which a fallback is asked: with an answer that cannot be used."""
+    return [task for task in tasks if not all(is_usable(task, reply.text) for reply in organ.replies[task.task_id])]
+
+
+def as_fallback(answers: Answers) -> Answers:
+    """Answers of the fallback model, marked as such."""
+    replies = {
+        task_id: [
+            reply.model_copy(
+                update={"handler": FALLBACK if reply.handler == ORGAN else reply.handler, "fallback": True}
+            )
+            for reply in found
+        ]
+        for task_id, found in answers.replies.items()
+    }
+    return Answers(replies, answers.fingerprint)
+
+
+def with_fallback(tasks: Iterable[Task], organ: Answers, fallback: Answers) -> Answers:
+    """Mode C: the organ's answer where it can be used, else the fallback's to the same sample."""
+    replies: dict[str, list[Reply]] = {}
+    for task in tasks:
+        ours = organ.replies[task.task_id]
+        theirs = fallback.replies.get(task.task_id, ours)
+        pairs = zip(ours, theirs, strict=True)
+        replies[task.task_id] = [reply if is_usable(task, reply.text) else other for reply, other in pairs]
+    return Answers(replies, digest_text(f"{organ.fingerprint} {fallback.fingerprint}")[:16])
+
+
+def benches_of(
+    mode: Mode, tasks: Mapping[str, Task], answers: Answers, score: Score, won: Mapping[str, bool]
+) -> tuple[BenchOfMode, ...]:
+    """Each bench's score, with who answered; `won` has the first sample of each task that has a score."""
+    found = []
+    for bench in score.benches:
+        ids = [task_id for task_id, task in tasks.items() if task.bench == bench.bench]
+        replies = [reply for task_id in ids for reply in answers.replies[task_id]]
+        organs = [reply for reply in replies if reply.handler == ORGAN and not reply.fallback]
+        tokens = [reply.tokens for reply in replies]
+        by_fallback = (task_id for task_id in ids if answers.replies[task_id][0].fallback)
+        found.append(
+            BenchOfMode(
+                **bench.model_dump(),
+                won=sum(won.get(task_id, False) for task_id in ids),
+                organs_used=_names(organs),
+                organ_answers=len(organs),
+                fallbacks=sum(reply.fallback for reply in replies),
+                fallback_wins=tuple(task_id for task_id in by_fallback if won.get(task_id)),
+                foreign=_foreign(replies),
+                reported=_names(replies),
+                tokens=sum(count for count in tokens if count is not None) if None not in tokens else None,
+                invalid=_why_invalid(replies) if mode == Mode.ORGAN_ALONE else (),
+            )
+        )
+    return tuple(found)
+
+
+def verdict_of(mode: Mode, benches: Iterable[BenchOfMode]) -> Literal["VALID", "INVALID"] | None:
+    """INVALID for a run in mode B in which anyone but the organ answered."""
+    if mode != Mode.ORGAN_ALONE:
+        return None
+    return "INVALID" if any(bench.invalid for bench in benches) else "VALID"
+
+
+def flips_between(won: Mapping[Mode, Mapping[str, bool]]) -> tuple[ModeFlips, ...]:
+    """What flipped from each mode to each later one."""
+    pairs = ((a, b, flips(won[a], won[b])) for a, b in itertools.combinations(sorted(won), 2))
+    return tuple(ModeFlips(before=a, after=b, tasks=f.tasks, lost=f.lost, gained=f.gained) for a, b, f in pairs)
+
+
+def first_samples(rows: Iterable[ResultRow]) -> dict[str, bool]:
+    """Whether the first sample of each task passed; a task that could not be graded is left out."""
+    return {row.task_id: row.verdict == "pass" for row in rows if row.sample == 0 and row.verdict != "infra"}
+
+
+def _why_invalid(replies: Sequence[Reply]) -> tuple[str, ...]:
+    """By the judge's own rules of what is evidence, so that no policy sees it otherwise."""
+    facts: Evidence = {
+        "bench.tasks": len(replies),
+        "bench.fallbacks": sum(reply.fallback for reply in replies),
+        "bench.foreign": sum(reply.handler != ORGAN for reply in replies),
+    }
+    return tuple(f"{explain(result, facts)}; {result.lesson}" for result in invalidities("promotion", facts))
+
+
+def _foreign(replies: Iterable[Reply]) -> dict[str, int]:
+    return dict(Counter(r.handler for r in replies if r.handler not in (ORGAN, FALLBACK)).most_common())
+
+
+def _names(replies: Iterable[Reply]) -> tuple[str, ...]:
+    return tuple(sorted({reply.model for reply in replies if reply.model is not None}))

@@ -1,0 +1,218 @@
+"""A server's answers to tasks, many at once.
+
+Answers are streamed, so that a function's end is seen by the same rule as in the capsule, to the character, and the
+server is left as soon as it is there: no list of stop strings can say "the first dedent". A server that does not
+stream is taken as it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import httpx2
+from pydantic import SecretStr
+
+from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.core.digest import canonical_json, digest_json, digest_text
+from autosurgeon.core.task import Task
+from autosurgeon.errors import AutosurgeonError, ServerError, UserError, nearest
+from autosurgeon.sections import ServingSettings
+from autosurgeon.serving.link import Link
+from autosurgeon.serving.reading import EventLines, ReplyReader
+from autosurgeon.serving.wire import Malformed, parse_models
+
+FORM = 1
+"""Raised when the same server may be asked otherwise; part of the fingerprint."""
+BYTES_PER_TOKEN = 4096
+"""What a streamed token may take on the wire, with all that a server says beside it."""
+BYTES_AT_LEAST = 1 << 20
+OWN_FIELDS = frozenset(
+    {
+        "model",
+        "prompt",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "seed",
+        "n",
+        "stream",
+        "stream_options",
+        "echo",
+        "best_of",
+    }
+)
+"""Fields of a request that `extra_body` cannot set."""
+
+OnProgress = Callable[[int, int], None]
+"""Called with answers that are there and answers in all."""
+
+
+class Server(NamedTuple):
+    """Whom to ask, and how patiently."""
+
+    url: str
+    """Up to and with `/v1`."""
+    settings: ServingSettings
+    api_key: SecretStr | None = None
+
+    def link(self) -> Link:
+        """A line to it."""
+        return Link(self.settings, self.url, self.api_key)
+
+
+class Decoding(NamedTuple):
+    """How to answer: greedy at temperature 0."""
+
+    max_new_tokens: int
+    samples: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+
+def served_models(server: Server) -> list[str]:
+    """The names of the models that a server serves, by GET `{url}/models`; a pack's is its digest.
+
+    Raises:
+        UserError: the address is none.
+        ServerError: the server is away, or what it answers is no list of models.
+
+    """
+
+    async def ask() -> list[str]:
+        async with server.link() as link:
+
+            async def read(response: httpx2.Response) -> list[str]:
+                return parse_models(await link.whole(response, BYTES_AT_LEAST))
+
+            try:
+                return await link.ask("/models", read)
+            except Malformed as error:
+                raise ServerError(link.url, f"{error} (GET /models)") from error
+
+    return asyncio.run(ask())
+
+
+def choose_model(server: Server, wanted: str | None) -> str:
+    """The model to ask a server for: the one that is wanted, or its only one; UserError where there is no such."""
+    names = served_models(server)
+    if wanted is None and len(names) == 1:
+        return names[0]
+    shown = [name[:80] for name in names[:10]]
+    if wanted is None:
+        raise UserError(
+            "a server has to be told which model to answer with",
+            got=", ".join(shown) or "no model served",
+            wanted="the name of one",
+            where=server.url,
+        )
+    if wanted not in names:
+        hint = nearest(wanted, shown) if shown else "a server that serves it"
+        raise UserError("a server does not serve this model", got=wanted, wanted=hint, where=server.url)
+    return wanted
+
+
+def complete_at(
+    server: Server, model: str, tasks: Sequence[Task], decoding: Decoding, on_progress: OnProgress
+) -> Answers:
+    """`decoding.samples` replies of a served model to each task.
+
+    Raises:
+        UserError: a setting that cannot be asked for.
+        ServerError: the server failed, beyond the retries, or an answer is none, or another model's. No task is failed
+            for it.
+
+    """
+    owned = sorted(server.settings.extra_body.keys() & OWN_FIELDS)
+    if owned:
+        raise UserError("a field of each request is not yours to set", got=", ".join(owned), where="serving.extra_body")
+    try:
+        canonical_json(server.settings.extra_body)
+    except (TypeError, ValueError) as error:
+        raise UserError("a field of each request is no JSON", got=error, where="serving.extra_body") from error
+    if not tasks:
+        return Answers({}, "nothing generated")
+    try:
+        return asyncio.run(_Asking(server, model, tasks, decoding, on_progress).all())
+    except BaseExceptionGroup as group:
+        # The first that failed ended the others.
+        raise next((e for e in group.exceptions if isinstance(e, AutosurgeonError)), group.exceptions[0]) from group
+
+
+class _Asking:
+    """One call of `complete_at`."""
+
+    def __init__(
+        self, server: Server, model: str, tasks: Sequence[Task], decoding: Decoding, on_progress: OnProgress
+    ) -> None:
+        self._server, self._model, self._tasks, self._decoding = server, model, tasks, decoding
+        self._on_progress = on_progress
+        self._replies: dict[tuple[str, int], Reply] = {}
+        self._systems: set[str] = set()
+        self._total = len(tasks) * decoding.samples
+        self._most = BYTES_AT_LEAST + BYTES_PER_TOKEN * decoding.max_new_tokens
+
+    async def all(self) -> Answers:
+        """Every reply, in the order of tasks and samples."""
+        samples = range(self._decoding.samples)
+        todo = iter([(task, sample) for task in self._tasks for sample in samples])
+        async with self._server.link() as link, asyncio.TaskGroup() as group:
+            for _ in range(min(self._server.settings.concurrency, self._total)):
+                group.create_task(self._some(link, todo))
+        replies = {task.task_id: [self._replies[task.task_id, sample] for sample in samples] for task in self._tasks}
+        return Answers(replies, self._fingerprint())
+
+    async def _some(self, link: Link, todo: Iterator[tuple[Task, int]]) -> None:
+        for task, sample in todo:
+            try:
+                reply = await self._one(link, task, self._body(task, sample))
+            except Malformed as error:
+                raise ServerError(link.url, f"{error} (task {task.task_id})") from error
+            self._replies[task.task_id, sample] = reply
+            self._on_progress(len(self._replies), self._total)
+
+    async def _one(self, link: Link, task: Task, body: dict[str, Any]) -> Reply:
+        async def read(response: httpx2.Response) -> Reply:
+            reader, lines = ReplyReader(response.headers, self._model, task.kind == "function"), EventLines()
+            if not reader.is_streamed:
+                reader.take_whole(await link.whole(response, self._most))
+            else:
+                async with contextlib.aclosing(link.pieces(response, self._most)) as pieces:
+                    async for piece in pieces:
+                        if any(reader.take_event(data) for data in lines.feed(piece)):
+                            break
+            self._systems |= reader.systems
+            return reader.reply()
+
+        return await link.ask("/completions", read, body)
+
+    def _body(self, task: Task, sample: int) -> dict[str, Any]:
+        return {
+            **self._server.settings.extra_body,
+            "model": self._model,
+            "prompt": task.prompt,
+            "max_tokens": self._decoding.max_new_tokens,
+            "temperature": self._decoding.temperature,
+            # A server may have a default of its own for it.
+            "top_p": 1,
+            "n": 1,
+            # A sample draws from a seed of its own, in whatever order the server answers.
+            "seed": int(digest_text(f"{self._decoding.seed}:{task.task_id}:{sample}")[:7], 16),
+            "stream": True,
+            # The second is vLLM's and SGLang's: the count so far, for an answer that is left before its end.
+            "stream_options": {"include_usage": True, "continuous_usage_stats": True},
+        }
+
+    def _fingerprint(self) -> str:
+        """What an answer depends on besides weights and prompt, as far as a server tells."""
+        asked = {
+            "form": FORM,
+            "url": self._server.url,
+            "systems": sorted(self._systems),
+            "extra_body": self._server.settings.extra_body,
+            "max_new_tokens": self._decoding.max_new_tokens,
+            "temperature": self._decoding.temperature,
+        }
+        return digest_json(asked)[:16]

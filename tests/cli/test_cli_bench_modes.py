@@ -1,0 +1,91 @@
+"""`bench run` from the command line: who is asked, and what is refused before anyone is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import make_task
+from modelserver import serving, speak
+from typer.testing import CliRunner, Result
+
+from autosurgeon.bench.formats.native import write_tasks
+from autosurgeon.cli.main import app
+from autosurgeon.errors import AutosurgeonError
+
+RIGHT = "def solve(x):\n    return x\n"
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    path = tmp_path / "tasks.jsonl"
+    write_tasks(path, [make_task(f"b/{n}") for n in range(3)])
+    return path
+
+
+def bench_run(tasks: Path, *more: object) -> Result:
+    folder = tasks.parent
+    files = ["--tasks", tasks, "--out", folder / "o.jsonl", "--workspace", folder, "--config", folder / "a.toml"]
+    command = ["bench", "run", "--format", "native", *files, *more]
+    (folder / "a.toml").touch()
+    return CliRunner().invoke(app, [str(word) for word in command])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mode", "D"], "unknown mode; got D; wanted one of A, B, C, all"),
+        (["--mode", "C"], "modes A and C need a fallback"),
+        (["--mode", "A", "--url", "http://h/v1"], "mode A asks the fallback alone; got --url"),
+        (["--url", "http://h/v1", "--model", "m"], "the organ was named twice; got --model and --url"),
+        (["--served", "x"], "a served model belongs to a server"),
+        (["--url", "localhost:8000"], "this is no server's address"),
+        (["--mode", "A", "--tasks", "no-such-file"], "no-such-file"),
+    ],
+)
+def test_a_slip_of_the_hand_is_said_before_anyone_is_asked(tasks: Path, options: list[str], said: str) -> None:
+    done = bench_run(tasks, *options)
+    assert isinstance(done.exception, AutosurgeonError)
+    assert done.exception.exit_code == 2
+    assert said in str(done.exception)
+    assert not (tasks.parent / "o.jsonl").exists()
+
+
+def test_a_fallback_behind_a_server_stands_in_and_the_table_says_so(tasks: Path) -> None:
+    small = speak(lambda body: RIGHT if "b/0" in body["prompt"] else "no idea", "small-digest")
+    big = speak(lambda _: RIGHT, "big-model")
+    with serving(small) as organ, serving(big) as fallback:
+        (tasks.parent / "a.toml").write_text(f'[fallback]\nurl = "{fallback.url}"\napi_key = "hush"\n', "utf-8")
+        done = bench_run(tasks, "--mode", "all", "--url", organ.url, "--served", "small-digest")
+        assert done.exit_code == 0, done.output
+        # The key is for the fallback's server, and not for the organ's.
+        assert all(headers["Authorization"] == "Bearer hush" for _, _, headers in fallback.requests)
+        assert not any("Authorization" in headers for _, _, headers in organ.requests)
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    columns = rows[0]
+    table = {row[1]: dict(zip(columns, row, strict=True)) for row in rows[1:4]}
+    told = {mode: [row[name] for name in ("won", "organ", "fallback", "verdict")] for mode, row in table.items()}
+    assert told == {"A": ["3", "0", "3", ""], "B": ["1", "3", "0", "VALID"], "C": ["3", "1", "2", ""]}
+    assert table["B"]["organs used"] == "small-digest"
+    assert "B to C\tgained\tb/1" in done.stdout
+    assert "mode C: b: 2 of 3 wins are the fallback's and not the organ's" in done.stdout
+    assert "hush" not in done.output + (tasks.parent / "o.report.json").read_text("utf-8")
+
+
+def test_a_leak_in_mode_b_is_exit_code_4_in_the_table_and_in_json(tasks: Path) -> None:
+    with serving(speak(lambda _: RIGHT, told={"x-autosurgeon-handler": "plan\nner"})) as server:
+        done = bench_run(tasks, "--url", server.url)
+        as_json = bench_run(tasks, "--url", server.url, "--json")
+    assert (done.exit_code, as_json.exit_code) == (4, 4)
+    assert "\tINVALID\t" in done.stdout
+    assert "plan\\nner 3" in done.stdout
+    assert "mode B: b: INVALID: valid-route: bench.foreign is 3" in done.stdout
+    assert json.loads(as_json.stdout)["runs"][0]["verdict"] == "INVALID"
+
+
+def test_a_key_that_is_no_text_is_not_told(tasks: Path) -> None:
+    (tasks.parent / "a.toml").write_text('[serving]\napi_key = ["hush"]\n', "utf-8")
+    done = bench_run(tasks)
+    assert "serving.api_key" in str(done.exception)
+    assert "hush" not in str(done.exception)

@@ -1,0 +1,175 @@
+"""Servers that are away, slow, or hostile: an error that names them, bounded in time and bytes, and never a score."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from modelserver import IMPATIENT, Handler, event, serving, speak
+
+from autosurgeon.core.answers import Answers
+from autosurgeon.core.task import Split, Task
+from autosurgeon.errors import ServerError, UserError
+from autosurgeon.sections import ServingSettings
+from autosurgeon.serving.completions import Decoding, Server, complete_at, served_models
+from autosurgeon.serving.link import address_of
+from autosurgeon.serving.reading import EventLines
+
+TASK = Task(task_id="t/0", bench="t", kind="stdin", prompt="# say\n", cluster="c", split=Split.GATE)
+STREAM = "text/event-stream"
+
+
+def ask(url: str, settings: ServingSettings = IMPATIENT) -> Answers:
+    return complete_at(Server(url, settings), "m", [TASK], Decoding(20), lambda *_: None)
+
+
+def json_answer(content: object) -> Callable[[Handler], None]:
+    return lambda handler: handler.send(json.dumps(content).encode())
+
+
+def endless(piece: bytes, kind: str = STREAM) -> Callable[[Handler], None]:
+    def respond(handler: Handler) -> None:
+        handler.begin(kind=kind)
+        while True:
+            handler.wfile.write(piece)
+
+    return respond
+
+
+def streamed(*pieces: bytes) -> Callable[[Handler], None]:
+    def respond(handler: Handler) -> None:
+        handler.begin(kind=STREAM)
+        for piece in pieces:
+            handler.wfile.write(piece)
+
+    return respond
+
+
+@pytest.mark.parametrize(
+    ("respond", "said"),
+    [
+        (endless(event({"choices": [{"text": "x" * 500}]})), "an answer of more than 1130496 bytes"),
+        (endless(b"data: " + b"x" * 1000), "an answer of more than"),
+        (endless(b"[" * 1000, "application/json"), "an answer of more than"),
+        (lambda h: h.send(b"<html>sign in</html>"), "no JSON"),
+        (lambda h: h.send(b"[" * 100_000), "no JSON"),
+        (lambda h: h.send(b'{"choices": [{"text": "\\ud800"}]}'), "no JSON"),
+        (lambda h: h.send(b'{"choices": [{"text": "x", "logprobs": NaN}]}'), "no JSON"),
+        (json_answer(["no", "object"]), "no JSON object"),
+        (json_answer({"model": "m"}), "choices: Field required"),
+        (json_answer({"choices": []}), "no choices"),
+        (json_answer({"choices": [{"text": "a"}, {"text": "b"}]}), "2 choices where one was asked for"),
+        (json_answer({"choices": [{"text": 3}]}), "choices.0.text"),
+        (json_answer({"choices": [{"text": "x"}], "model": "another"}), "answered as 'another', though 'm' was asked"),
+        (json_answer({"choices": [{"text": "x"}], "x-autosurgeon-fallback": "yes"}), "x-autosurgeon-fallback"),
+        (json_answer({"choices": [{"text": "x"}], "usage": {"completion_tokens": -1}}), "completion_tokens"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": "abort"}]}), "gave an answer up"),
+        (json_answer({"error": {"message": "CUDA out of memory"}}), "CUDA out of memory"),
+        (streamed(b"data: [DONE]\n\n"), "no choices"),
+        (streamed(event({"choices": [{"text": "torn"}]})), "an answer broke off"),
+        (streamed(event({"choices": [{"text": "x"}]}), event({"error": "engine died"})), "engine died"),
+        (lambda h: h.send(b"", 307, Location="http://example.org/v1"), "redirects to 'http://example.org/v1'"),
+        (lambda h: h.send(b'{"detail": "no such model"}', 404), 'answered 404: \'{"detail": "no such model"}\''),
+        (lambda h: h.send(b"", 401), "it wants an api_key"),
+        (lambda h: h.send(b"busy", 503), "answered 503: 'busy'"),
+        (lambda h: h.send(gzip.compress(b" " * 10_000_000), Content_Encoding="gzip"), "a packed answer"),
+        (lambda h: h.wfile.write(b"SMTP ready\r\n\r\n"), "RemoteProtocolError"),
+        (lambda h: None, "RemoteProtocolError"),
+    ],
+)
+def test_what_is_no_answer_is_an_error_that_names_the_server(respond: Callable[[Handler], None], said: str) -> None:
+    with serving(respond) as server, pytest.raises(ServerError) as caught:
+        ask(server.url)
+    assert str(caught.value).startswith(f"server {server.url}: ")
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("slowly", [b": alive\n", b"X-Header: on and on\r\n"])
+def test_a_server_that_drips_is_given_up_when_time_is_up(slowly: bytes) -> None:
+    def drip(handler: Handler) -> None:
+        if slowly.startswith(b":"):
+            handler.begin(kind=STREAM)
+        else:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(100):
+            handler.wfile.write(slowly)
+            time.sleep(0.05)
+
+    began = time.monotonic()
+    with serving(drip) as server, pytest.raises(ServerError, match=r"no whole answer within 0\.5 s"):
+        ask(server.url, IMPATIENT.model_copy(update={"request_s": 0.5}))
+    assert time.monotonic() - began < 4
+
+
+def test_a_server_that_is_away_is_tried_again_and_then_named() -> None:
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unheard.getsockname()[1]}/v1"
+        with pytest.raises(ServerError, match=f"server {url}: ConnectError: .*, 3 times"):
+            ask(url, IMPATIENT.model_copy(update={"retries": 2}))
+        with pytest.raises(ServerError, match="ConnectError"):
+            served_models(Server(url, IMPATIENT))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        lambda h: h.send(b"slow down", 429, Retry_After="0"),
+        lambda h: h.send(b"starting", 503),
+        lambda h: None,
+        streamed(event({"choices": [{"text": "to"}]})),
+    ],
+)
+def test_a_failure_of_the_world_that_passes_is_no_failure(failure: Callable[[Handler], None]) -> None:
+    good, times = speak(lambda _: "print(1)\n"), itertools.count()
+
+    def respond(handler: Handler) -> None:
+        (failure if next(times) < 2 else good)(handler)
+
+    with serving(respond) as server:
+        answers = ask(server.url, IMPATIENT.model_copy(update={"retries": 2}))
+    assert answers.replies["t/0"][0].text == "print(1)\n"
+    assert len(server.bodies) == 3
+
+
+def test_a_request_that_is_wrong_is_not_made_again() -> None:
+    with serving(lambda h: h.send(b"prompt too long", 400)) as server, pytest.raises(ServerError, match="too long"):
+        ask(server.url, IMPATIENT.model_copy(update={"retries": 5}))
+    assert len(server.bodies) == 1
+
+
+def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with serving(speak(lambda _: "print(1)\n")) as server:
+        assert ask(server.url).replies["t/0"][0].text == "print(1)\n"
+
+
+@pytest.mark.parametrize(
+    "url", ["", "vllm:8000", "ftp://host/v1", "http:///v1", "http://h:99999/v1", "http://h/v1?a=b", "http://me:pw@h/v1"]
+)
+def test_an_address_that_is_none_is_refused_and_its_password_is_not_said(url: str) -> None:
+    with pytest.raises(UserError) as caught:
+        address_of(url)
+    assert "pw" not in str(caught.value)
+
+
+@given(st.lists(st.binary(max_size=12), max_size=6), st.data())
+def test_lines_come_the_same_however_they_were_torn_on_the_way(lines: list[bytes], data: Any) -> None:
+    whole = b"".join(b"data: " + line.replace(b"\n", b"").replace(b"\r", b"") + b"\r\n" for line in lines)
+    together = EventLines().feed(whole)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))
+    torn, feed = [], EventLines()
+    for start, end in itertools.pairwise([0, *cuts, len(whole)]):
+        torn += feed.feed(whole[start:end])
+    assert torn == together
+    assert len(together) == len(lines)
