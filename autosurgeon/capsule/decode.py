@@ -1,7 +1,7 @@
 """The decode loop: a batch of prompts to tokens, a step at a time, replayed from a CUDA graph where there is a GPU.
 
 What makes it fast there: a step is one launch, whatever the model's number of layers; no step waits for the host, which
-looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to half.
+looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to a power of two.
 """
 
 from __future__ import annotations
@@ -231,18 +231,18 @@ class Engine:
     def _shrink(
         self, rows: Sequence[Row], places: list[int], ended: list[bool], answers: list[Answer | None]
     ) -> list[int]:
-        """Let the rows that have ended leave, once half of the batch has; the places of those that stay."""
-        half = len(places) // 2
-        if ended.count(False) > half or half < SMALLEST_BATCH:
+        """Let the rows that have ended leave, once a power of two holds the others; the places of those that stay."""
+        size = max(SMALLEST_BATCH, 1 << (ended.count(False) - 1).bit_length())
+        if size >= len(places):
             return places
         for place, answer in zip(places, self._read(rows, places), strict=True):
             answers[place] = answer
-        # Ended rows fill the batch up to half, so that few sizes are ever recorded.
-        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:half])
+        # Ended rows fill the batch up to that, so that few sizes are ever recorded, and the same ones for every job.
+        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:size])
         kept = torch.tensor(stay, device=self._device)
         self._memory.keep(kept)
         for buffer in (self._token, self._ended, self._suspect, self._written, self._draws):
-            buffer[:half] = buffer[kept]
+            buffer[:size] = buffer[kept]
         return [places[index] for index in stay]
 
     def _read(self, rows: Sequence[Row], places: Sequence[int]) -> list[Answer]:
