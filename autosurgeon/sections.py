@@ -130,6 +130,8 @@ class CapsuleSettings(Section):
     """Interpreter of the capsule's environment; this one when empty."""
     warm: bool = True
     """Fork capsules from a process that has imported the torch stack once."""
+    resident_s: float = Field(120, ge=0)
+    """Seconds that a warm capsule which has generated waits for the next such job, its model in memory; 0 for none."""
     memory_gib: float = Field(16, gt=0)
     """Resident memory of a capsule and all that it started, at which they are killed; shared pages count once."""
     wall_s: float = Field(3600, gt=0)

@@ -1,7 +1,8 @@
 """The operating room's door: `python -m autosurgeon.capsule job.json` runs one job and exits.
 
 `--serve` keeps a warm process that has imported the torch stack (seconds) and forks a fresh capsule for each job
-(milliseconds); `--serve --cold` one that has not. `keeper.py` says what the two read and answer.
+(milliseconds), or hands it to one that stays; `--serve --cold` one that has not. `keeper.py` says what the two read and
+answer.
 
 What is not promised here: no sandbox. A capsule runs this project's code on local files; generated programs are run by
 `autosurgeon.bench`, elsewhere. Limits of time and memory are kept by the runner, which has the keeper kill.
@@ -9,6 +10,8 @@ What is not promised here: no sandbox. A capsule runs this project's code on loc
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import sys
 import traceback
@@ -34,9 +37,9 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
 
         return train
     if name == "generate":
-        from autosurgeon.capsule.generate import generate
+        from autosurgeon.capsule.generate import Generator
 
-        return generate
+        return Generator().run
     if name == "merge":
         from autosurgeon.capsule.merge import merge
 
@@ -50,10 +53,10 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
     return pretrain
 
 
-def _attempt(path: Path) -> tuple[Outcome, int]:
+def _attempt(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> tuple[Outcome, int]:
     try:
         job = JOB.validate_json(path.read_bytes())
-        return Outcome(result=verb_of(job.verb)(job, path.parent)), EXIT_OK
+        return Outcome(result=verbs(job.verb)(job, path.parent)), EXIT_OK
     except Exception as error:
         traceback.print_exc()
         if is_out_of_memory(error):
@@ -69,9 +72,18 @@ def _line(error: Exception) -> str:
 
 def run_job(path: Path) -> int:
     """Run the job in its folder, leave `outcome.json` there last, and give the exit code."""
+    return _run(path, verb_of)
+
+
+def run_jobs() -> Callable[[Path], int]:
+    """The same for one job after another, each verb keeping what its next job can use."""
+    return functools.partial(_run, verbs=functools.cache(verb_of))
+
+
+def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
     path = path.resolve()
     os.chdir(path.parent)
-    outcome, code = _attempt(path)
+    outcome, code = _attempt(path, verbs)
     write_whole(path.parent / OUTCOME_FILE, outcome.model_dump_json(indent=1) + "\n")
     return code
 
@@ -80,12 +92,17 @@ def load_stack() -> None:
     """Import the modules of the verbs, and with them the torch stack."""
     for verb in ("generate", "merge", "train", "compare"):
         verb_of(verb)
+    # What transformers makes when the first model is opened, a quarter of a second each time, and keeps.
+    with contextlib.suppress(ImportError):
+        from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+        get_checkpoint_conversion_mapping("llama")
 
 
 def main(arguments: list[str]) -> int:
     """The program."""
     if arguments[:1] == ["--serve"] and arguments[1:] in ([], ["--cold"]):
-        serve(load_stack if arguments == ["--serve"] else lambda: None, run_job)
+        serve(load_stack if arguments == ["--serve"] else lambda: None, run_job, run_jobs)
     if len(arguments) != 1 or arguments[0].startswith("-"):
         sys.stderr.write("usage: python -m autosurgeon.capsule JOB.json | --serve [--cold]\n")
         return EXIT_USER

@@ -71,6 +71,17 @@ class Memory:
         """(rows, 1, 1, slots): what each row of the window has, the token that is being made among it."""
         return (self._slots <= self.lengths[self.window, None])[:, None, None, :]
 
+    def clear(self, rows: int) -> None:
+        """Forget all that the first rows had: what is masked has weight 0, and 0 times what is no number is none."""
+        self.keys[:, :rows].zero_()
+        self.values[:, :rows].zero_()
+
+    def spread(self, copies: torch.Tensor, tokens: int) -> None:
+        """Let row n have what row `copies[n]` has of its first tokens."""
+        for kept in (self.keys, self.values):
+            for layer in kept:
+                layer[: len(copies), :, :tokens] = layer[copies, :, :tokens]
+
     def keep(self, rows: torch.Tensor) -> None:
         """Move those rows to the front; the others are forgotten."""
         count = len(rows)

@@ -21,15 +21,15 @@ def compute_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
-def _check_present(folder: Path) -> None:
-    """Transformers would take a missing folder's name for one of a hub's."""
+def check_present(folder: Path) -> None:
+    """PackError where there is no such folder: transformers would take its name for one of a hub's."""
     if not folder.is_dir():
         raise PackError("a model folder is missing", where=folder)
 
 
 def open_tokenizer(folder: Path) -> Any:
     """The folder's tokenizer, padding on the left, as generation wants it; PackError when there is no such folder."""
-    _check_present(folder)
+    check_present(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
@@ -44,7 +44,7 @@ def open_model(folder: Path, *, nf4: bool = False) -> Any:
         PackError: there is no such folder.
 
     """
-    _check_present(folder)
+    check_present(folder)
     device = compute_device()
     options: dict[str, Any] = {"dtype": compute_dtype(device)}
     if nf4:

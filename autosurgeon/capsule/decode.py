@@ -1,12 +1,12 @@
 """The decode loop: a batch of prompts to tokens, a step at a time, replayed from a CUDA graph where there is a GPU.
 
 What makes it fast there: a step is one launch, whatever the model's number of layers; no step waits for the host, which
-looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to half.
+looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to a power of two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +16,8 @@ from autosurgeon.capsule.stops import DedentTokens
 from autosurgeon.core.stops import cut
 
 LOOK_EVERY = {"cuda": 16, "cpu": 1}
+SLOT_STEP = {"cuda": 256, "cpu": 8}
+"""Slots are a multiple of this: the fewer sizes there are, the more jobs find theirs recorded."""
 SMALLEST_BATCH = 8
 PREFILL_TOKENS = 1 << 16
 """Prompt tokens of one forward pass: more need memory, fewer do not fill a card."""
@@ -39,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class Engine:
-    """A model that completes batches of at most `rows` prompts.
+    """A model that completes batches of at most `rows` prompts; its weights may change between batches, in place.
 
     Args:
         model: a causal model, or one with an adapter on top.
@@ -47,29 +49,56 @@ class Engine:
         rows: the widest batch.
         slots: tokens of the longest prompt and its answer.
         temperature: 0 decodes greedily.
+        dedents: of this tokenizer and vocabulary, where they are known: of a large one it takes a second.
 
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, rows: int, slots: int, temperature: float) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        rows: int,
+        slots: int,
+        temperature: float,
+        dedents: DedentTokens | None = None,
+    ) -> None:
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         use_decode_attention(whole)
-        self._decoder, self._head = whole.get_decoder(), whole.get_output_embeddings()
-        self._tokenizer, self._temperature = tokenizer, temperature
+        self._whole, self._decoder, self._head = whole, whole.get_decoder(), whole.get_output_embeddings()
+        self._tokenizer, self._temperature, self._adapted = tokenizer, temperature, whole is not model
         self._device = next(whole.parameters()).device
+        slots = self._slots_for(slots)
         config = whole.config.get_text_config(decoder=True)
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, -(-slots // 8) * 8, width)
+        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, slots, width)
         self._memory = Memory(shape, next(whole.parameters()).dtype, self._device)
         self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
-        self._dedents = DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
+        self.dedents = dedents or DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
         self._look_every = LOOK_EVERY[self._device.type]
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-        steps = slots
+        self._graphs: dict[tuple[int, float, bool], torch.cuda.CUDAGraph] = {}
+        self._rows, self._slots = rows, slots
         self._token = torch.zeros(rows, dtype=torch.long, device=self._device)
         self._ended, self._suspect = (torch.zeros(rows, dtype=torch.bool, device=self._device) for _ in range(2))
         self._step = torch.zeros(1, dtype=torch.long, device=self._device)
-        self._written = torch.zeros((rows, steps), dtype=torch.long, device=self._device)
-        self._draws = torch.zeros((rows, steps), device=self._device)
+        self._written = torch.zeros((rows, slots), dtype=torch.long, device=self._device)
+        self._draws = torch.zeros((rows, slots), device=self._device)
+
+    def _slots_for(self, tokens: int) -> int:
+        step = SLOT_STEP[self._device.type]
+        return -(-tokens // step) * step
+
+    def takes(self, rows: int, slots: int) -> bool:
+        """Whether batches of that size are answered here as by an engine that was made for them.
+
+        More rows than are asked for change no number; more slots might, by the order in which a kernel sums.
+        """
+        return rows <= self._rows and self._slots_for(slots) == self._slots
+
+    def turn_to(self, temperature: float, *, adapted: bool) -> None:
+        """Decode at another temperature, or with an adapter put on the model or taken off it since."""
+        self._temperature, self._adapted = temperature, adapted
+        self._decoder, self._head = self._whole.get_decoder(), self._whole.get_output_embeddings()
 
     @torch.inference_mode()
     def complete(
@@ -104,25 +133,31 @@ class Engine:
             for index, row in enumerate(rows):
                 draws = torch.rand(max_new_tokens, generator=torch.Generator().manual_seed(row.seed))
                 self._draws[index, :max_new_tokens] = draws.to(self._device)
-        longest = max(len(row.ids) for row in rows)
-        at_once = max(1, PREFILL_TOKENS // longest)
-        for start in range(0, count, at_once):
-            self._read_prompts(rows[start : start + at_once], start)
+        prompts, of_rows = _distinct([row.ids for row in rows])
+        self._memory.clear(count)
+        read = [self._read_prompts(prompts[start:end], start) for start, end in _portions(prompts)]
+        hidden = torch.cat(read) if len(read) > 1 else read[0]
+        if len(prompts) < count:
+            copies = torch.tensor(of_rows, device=self._device)
+            self._memory.spread(copies, max(len(ids) for ids in prompts))
+            hidden = hidden[copies]
         self._memory.window = slice(0, count)
+        self._choose(hidden, self._memory.window)
 
-    def _read_prompts(self, rows: Sequence[Row], start: int) -> None:
+    def _read_prompts(self, prompts: Sequence[list[int]], start: int) -> torch.Tensor:
+        """Keep what the model makes of the prompts in the rows from `start` on; what it says last, one row a prompt."""
         # Two tokens at least: the engine takes a single one for a step of decoding.
-        width = max(2, max(len(row.ids) for row in rows))
-        ids = torch.zeros((len(rows), width), dtype=torch.long)
-        for index, row in enumerate(rows):
-            ids[index, : len(row.ids)] = torch.tensor(row.ids)
-        self._memory.window = slice(start, start + len(rows))
-        positions = torch.arange(width, device=self._device)[None].expand(len(rows), -1)
-        hidden = self._decoder(
-            input_ids=ids.to(self._device), position_ids=positions, past_key_values=self._memory, use_cache=True
+        width = max(2, max(len(ids) for ids in prompts))
+        padded = torch.zeros((len(prompts), width), dtype=torch.long)
+        for index, ids in enumerate(prompts):
+            padded[index, : len(ids)] = torch.tensor(ids)
+        self._memory.window = slice(start, start + len(prompts))
+        positions = torch.arange(width, device=self._device)[None].expand(len(prompts), -1)
+        hidden: torch.Tensor = self._decoder(
+            input_ids=padded.to(self._device), position_ids=positions, past_key_values=self._memory, use_cache=True
         ).last_hidden_state
-        last = torch.tensor([len(row.ids) - 1 for row in rows], device=self._device)
-        self._choose(hidden[torch.arange(len(rows), device=self._device), last], self._memory.window)
+        last = torch.tensor([len(ids) - 1 for ids in prompts], device=self._device)
+        return hidden[torch.arange(len(prompts), device=self._device), last]
 
     def _choose(self, hidden: torch.Tensor, rows: slice) -> None:
         """Choose a token for each row, write it down, and flag the rows that end or may end with it."""
@@ -136,7 +171,7 @@ class Engine:
         before, ended = self._token[rows].clone(), self._ended[rows]
         token = torch.where(ended, self._ends[0], token)
         first = self._step == 0
-        self._suspect[rows] |= self._dedents.suspects(torch.where(first, token, before), token) & ~ended
+        self._suspect[rows] |= self.dedents.suspects(torch.where(first, token, before), token) & ~ended
         self._token[rows] = token
         self._written[rows].scatter_(1, self._step.expand(len(token), 1), token[:, None])
         self._ended[rows] = ended | (token[:, None] == self._ends).any(-1)
@@ -147,10 +182,11 @@ class Engine:
         if self._device.type != "cuda":
             self._forward(count)
             return
-        if count not in self._graphs:
-            self._graphs[count] = self._capture(count)
+        key = (count, self._temperature, self._adapted)
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(count)
             return
-        self._graphs[count].replay()
+        self._graphs[key].replay()
 
     def _forward(self, count: int) -> None:
         rows = slice(0, count)
@@ -173,7 +209,9 @@ class Engine:
             self._forward(count)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # One after another they may write to the same memory: what outlives a step is in buffers of the engine's own.
+        pool = next(iter(self._graphs.values())).pool() if self._graphs else None
+        with torch.cuda.graph(graph, pool=pool):
             self._forward(count)
         return graph
 
@@ -194,18 +232,18 @@ class Engine:
     def _shrink(
         self, rows: Sequence[Row], places: list[int], ended: list[bool], answers: list[Answer | None]
     ) -> list[int]:
-        """Let the rows that have ended leave, once half of the batch has; the places of those that stay."""
-        half = len(places) // 2
-        if ended.count(False) > half or half < SMALLEST_BATCH:
+        """Let the rows that have ended leave, once a power of two holds the others; the places of those that stay."""
+        size = max(SMALLEST_BATCH, 1 << (ended.count(False) - 1).bit_length())
+        if size >= len(places):
             return places
         for place, answer in zip(places, self._read(rows, places), strict=True):
             answers[place] = answer
-        # Ended rows fill the batch up to half, so that few sizes are ever recorded.
-        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:half])
+        # Ended rows fill the batch up to that, so that few sizes are ever recorded, and the same ones for every job.
+        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:size])
         kept = torch.tensor(stay, device=self._device)
         self._memory.keep(kept)
         for buffer in (self._token, self._ended, self._suspect, self._written, self._draws):
-            buffer[:half] = buffer[kept]
+            buffer[:size] = buffer[kept]
         return [places[index] for index in stay]
 
     def _read(self, rows: Sequence[Row], places: Sequence[int]) -> list[Answer]:
@@ -218,6 +256,28 @@ class Engine:
             Answer(cut(text, rows[place].stops_at_dedent), min(len(ids) + 1, len(row)))
             for place, text, ids, row in zip(places, texts, kept, written, strict=True)
         ]
+
+
+def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
+    """Each prompt once, where equal ones stand beside each other, and for each row the place of its own."""
+    found: list[list[int]] = []
+    places = []
+    for ids in prompts:
+        if not found or found[-1] != ids:
+            found.append(ids)
+        places.append(len(found) - 1)
+    return found, places
+
+
+def _portions(prompts: Sequence[list[int]]) -> Iterator[tuple[int, int]]:
+    """(start, end) of prompts that are read in one forward pass: as many as `PREFILL_TOKENS` hold, padding included."""
+    start, longest = 0, 0
+    for end, ids in enumerate(prompts):
+        longest = max(longest, len(ids))
+        if end > start and longest * (end + 1 - start) > PREFILL_TOKENS:
+            yield start, end
+            start, longest = end, len(ids)
+    yield start, len(prompts)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, MergeJob, Outcome, Result
+from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, GenerateJob, MergeJob, Outcome, Result
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
@@ -25,7 +25,10 @@ MAX_OUTCOME_BYTES = 1 << 20
 
 
 class Capsules:
-    """Runs capsules one at a time; close it to end the warm process that they are forked from."""
+    """Runs capsules one at a time; close it to end the warm process that they are forked from.
+
+    A warm capsule that generated stays for the next job of that verb, and is gone before one of another begins.
+    """
 
     def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat) -> None:
         """Keep the keeper's files in `home`; `beat` is called while a capsule is within its limits."""
@@ -35,6 +38,8 @@ class Capsules:
         self._beat = beat
         self._keeper: Keeper | None = None
         self._own_cgroup = own_cgroup()
+        self._cgroup: Path | None = None
+        self._stays = False
         self._gpus = GpuBaseline(settings.gpu_tolerance_mib, settings.gpu_wait_s)
 
     def warm_up(self) -> None:
@@ -50,7 +55,7 @@ class Capsules:
         return self._keeper
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
-        """Run the job in a fresh `workdir`; when this returns or raises, no process of it is left.
+        """Run the job in a fresh `workdir`; when this returns or raises, no process of it is left but one that stays.
 
         Raises:
             UserError: the job's inputs are at fault.
@@ -60,39 +65,73 @@ class Capsules:
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if not isinstance(job, MergeJob):  # which needs no GPU
-            self._gpus.take()
-            self._gpus.wait_until_back()
+        may_stay = isinstance(job, GenerateJob) and self._settings.warm and self._settings.resident_s > 0
+        if not (may_stay and self._someone_stays()):
+            self._end_staying()
+            if not isinstance(job, MergeJob):  # which needs no GPU
+                self._gpus.take()
+                self._gpus.wait_until_back()
+            self._cgroup = make_cgroup(self._own_cgroup)
         killed_before = oom_kills(self._own_cgroup)
-        end = self._run_in_cgroup(workdir, on_progress)
+        end = self._run_in_cgroup(workdir, on_progress, self._settings.resident_s if may_stay else None)
         reach("capsule-ended")
         if end.code is None or end.left:
             raise self._wedged(f"the capsule ended with code {end.code}")
         return _result(workdir, end.code, out_of_memory=oom_kills(self._own_cgroup) > killed_before)
 
-    def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None) -> End:
-        cgroup = make_cgroup(self._own_cgroup)
+    def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None, stays_s: float | None) -> End:
+        self._stays = False
         try:
-            capsule = self._start(workdir, cgroup)
+            capsule = self._start(workdir, stays_s)
             try:
                 reach("capsule-started")
-                return watch(capsule, workdir, self._settings, on_progress, self._beat)
+                end = watch(capsule, workdir, self._settings, on_progress, self._beat)
             except BaseException as error:
                 self._put_down(capsule, error)
                 raise
+            self._stays = end.stays
+            return end
         finally:
             if not self._settings.warm:
                 self.close()
-            if cgroup is not None:
-                remove_cgroup(cgroup)
+            if not self._stays:
+                self._remove_cgroup()
 
-    def _start(self, workdir: Path, cgroup: Path | None) -> Capsule:
+    def _start(self, workdir: Path, stays_s: float | None) -> Capsule:
         keeper = self._ready_keeper()
         try:
-            return keeper.start(workdir, cgroup)
+            return keeper.start(workdir, self._cgroup, stays_s)
         except BaseException:
             self.close()
             raise
+
+    def _someone_stays(self) -> bool:
+        """Whether a capsule waits for the next job; one may have waited too long, or have been killed."""
+        if not self._stays or self._keeper is None or not self._keeper.alive:
+            return False
+        try:
+            return self._keeper.someone_stays()
+        except BaseException:
+            self.close()
+            raise
+
+    def _end_staying(self) -> None:
+        """See to it that no capsule waits."""
+        if self._stays and self._keeper is not None and self._keeper.alive:
+            try:
+                left = self._keeper.end_staying()
+            except BaseException:
+                self.close()
+                raise
+            if left:
+                raise self._wedged("a capsule that stayed was to make room")
+        self._stays = False
+        self._remove_cgroup()
+
+    def _remove_cgroup(self) -> None:
+        if self._cgroup is not None:
+            remove_cgroup(self._cgroup)
+            self._cgroup = None
 
     def _put_down(self, capsule: Capsule, error: BaseException) -> None:
         """Kill the capsule; one that does not die costs the keeper, so that the next one's answers are its own."""
@@ -110,10 +149,12 @@ class Capsules:
         )
 
     def close(self) -> None:
-        """End the keeper."""
+        """End the keeper, and with it whoever stays."""
+        self._stays = False
         if self._keeper is not None:
             self._keeper.close()
             self._keeper = None
+        self._remove_cgroup()
 
 
 def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:

@@ -27,6 +27,8 @@ class End(NamedTuple):
 
     code: int | None
     left: tuple[int, ...]
+    stays: bool = False
+    """Whether the capsule waits for another job."""
 
 
 class Keeper:
@@ -50,8 +52,10 @@ class Keeper:
         self.pid = self._process.pid
         self._ready = False
 
-    def start(self, workdir: Path, cgroup: Path | None) -> Capsule:
+    def start(self, workdir: Path, cgroup: Path | None, stays_s: float | None = None) -> Capsule:
         """Fork a capsule for the job in `workdir`; it joins the cgroup, if one is given.
+
+        With `stays_s`, whoever stays from such a job before gets this one, and is there so long for the next.
 
         Raises:
             UserError: the interpreter cannot load the torch stack.
@@ -64,12 +68,29 @@ class Keeper:
                 "job": str(workdir / JOB_FILE),
                 "log": str(workdir / LOG_FILE),
                 "cgroup": None if cgroup is None else str(cgroup),
+                "stays": stays_s,
             }
         )
         answer = self.answer(START_TIMEOUT_S)
         if answer is None:
             raise CapsuleError("timeout", "the capsules' keeper does not fork")
         return Capsule(self, answer["pid"])
+
+    def someone_stays(self) -> bool:
+        """Whether a capsule waits for the next job of its kind; CapsuleError as `start`."""
+        return self._ask("there")["pid"] is not None
+
+    def end_staying(self) -> tuple[int, ...]:
+        """End the capsule that waits, if there is one; whom no signal could end. CapsuleError as `start`."""
+        return tuple(self._ask("end")["left"])
+
+    def _ask(self, word: str) -> dict[str, Any]:
+        self._get_ready()
+        self.tell({word: True})
+        answer = self.answer(START_TIMEOUT_S)
+        if answer is None:
+            raise CapsuleError("timeout", "the capsules' keeper does not answer")
+        return answer
 
     def _get_ready(self) -> None:
         """Wait for the stack to be imported, once."""
@@ -156,7 +177,7 @@ class Capsule:
     def wait(self, timeout_s: float) -> End | None:
         """How it ended, once nothing that it started is alive; None after the time-out."""
         answer = self._keeper.answer(timeout_s)
-        return None if answer is None else End(answer["exit"], tuple(answer["left"]))
+        return None if answer is None else End(answer["exit"], tuple(answer["left"]), answer.get("stays", False))
 
     def family(self) -> list[int]:
         """The capsule and all that it started, whatever group or session that is in now."""

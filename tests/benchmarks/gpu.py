@@ -1,8 +1,9 @@
 """Training, generation and merging at Qwen2.5-0.5B's shape on one GPU, beside plain transformers and peft loops.
 
-    python tests/benchmarks/gpu.py [--organ FOLDER] [--parts train,generate,merge] [--trl]
+    python tests/benchmarks/gpu.py [--organ FOLDER] [--parts train,trl,generate,pass]
 
 Weights are random, so nothing is learned that is worth anything: rates, memory and agreement of losses are what counts.
+`--parts pass --tiny` goes through a whole pass of a tiny organ, with or without a GPU, to see whether it goes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import gc
 import json
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
+from gpu_pass import INCIDENT, TINY, TINY_SHAPE, pass_part  # noqa: E402
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 from autosurgeon.capsule.batches import TokenRow, to_tensors  # noqa: E402
@@ -290,7 +293,8 @@ def generate_eagerly(model: Any, rows: Sequence[Any], tokens: int) -> None:
 def main() -> None:
     """Print a line a measurement."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--organ", type=Path, default=Path("/tmp/organ-0.5b"))
+    parser.add_argument("--organ", type=Path)
+    parser.add_argument("--tiny", action="store_true", help="of the part `pass`: a tiny organ, rows and benches")
     parser.add_argument("--parts", default="train,generate")
     parser.add_argument("--eager-tokens", type=int, default=64)
     chosen = parser.parse_args()
@@ -298,7 +302,12 @@ def main() -> None:
     def tell(what: str, **figures: Any) -> None:
         print(f"{what:50} " + json.dumps(figures), flush=True)
 
-    organ = make_organ(chosen.organ, SHAPE)
+    name = "organ-tiny" if chosen.tiny else "organ-0.5b"
+    organ = make_organ(chosen.organ or Path(tempfile.gettempdir()) / name, TINY_SHAPE if chosen.tiny else SHAPE)
+    if "pass" in chosen.parts:  # first, while this process holds nothing of the GPU
+        pass_part(organ, TINY if chosen.tiny else INCIDENT)
+    if not {"train", "trl", "generate"} & set(chosen.parts.split(",")):
+        return
     rate = matrix_rate()
     tell("matrix product", tflop_s=round(rate), gpu=torch.cuda.get_device_name(), torch=torch.__version__)
     if "train" in chosen.parts:

@@ -82,6 +82,28 @@ def test_each_seed_draws_its_own_answers(tokenizer: Any) -> None:
     assert len({answer.text for answer in answers}) > 1
 
 
+def test_samples_of_one_prompt_share_its_reading_and_lose_nothing(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of(tokenizer, temperature=0.8)
+    rows = [Row(tokenizer(PROMPTS[n // 3])["input_ids"], False, n) for n in range(8)]
+    alone = [engine.complete([row], 12)[0] for row in rows]
+    read: list[int] = []
+    read_prompts = engine._read_prompts
+
+    def noted(prompts: list[list[int]], start: int) -> torch.Tensor:
+        read.append(len(prompts))
+        return read_prompts(prompts, start)
+
+    monkeypatch.setattr(engine, "_read_prompts", noted)
+    assert engine.complete(rows, 12) == alone
+    assert read == [3]
+    monkeypatch.setattr("autosurgeon.capsule.decode.PREFILL_TOKENS", 2 * len(rows[0].ids))
+    assert engine.complete(rows, 12) == alone
+    assert sum(read[1:]) == 3
+    assert len(read) > 2
+
+
 def test_one_token_and_a_prompt_of_one_token_are_batches_too(tokenizer: Any) -> None:
     answers = engine_of(tokenizer).complete([Row(tokenizer("def")["input_ids"][:1], True, 0)], 1)
     assert [type(answer) for answer in answers] == [Answer]

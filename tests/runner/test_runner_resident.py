@@ -1,0 +1,189 @@
+"""A capsule that stays for the next job of generating: real processes; what it does wrong costs nobody but itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from misbehaving import interpreter, is_running, still_running
+from test_runner_gpu import A, FakeSmi, smi  # noqa: F401  (a fixture)
+
+from autosurgeon.core.jobs import PROGRESS_FILE, GenerateJob, GenerateResult, MergeJob, PretrainJob
+from autosurgeon.errors import CapsuleError, UserError
+from autosurgeon.processes import children
+from autosurgeon.runner.capsules import Capsules
+from autosurgeon.runner.cgroup import own_cgroup
+from autosurgeon.runner.process import LOG_FILE
+from autosurgeon.sections import CapsuleSettings
+
+# What it does is in the job's seed; who did it is in the result's count.
+BODY = """
+from autosurgeon.core.jobs import GenerateResult
+from autosurgeon.errors import UserError
+
+print(f"job {job.verb} {os.getcwd()}")
+what = job.seed if job.verb == "generate" else 0
+if what == 1: raise ZeroDivisionError("by the test")
+if what == 2: raise UserError("a refused job")
+if what == 3: os.kill(os.getpid(), signal.SIGKILL)
+if what == 4: raise MemoryError
+if what == 5: time.sleep(600)
+if what == 6: held = b"x" * (300 << 20); time.sleep(600)
+if what == 7: os._exit(0)
+if what == 8: subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+if what == 9: Progress(workdir, 1).step(1)
+return GenerateResult(completions="", count=os.getpid(), tokens=0, fingerprint="")
+"""
+MERGE = MergeJob(base=Path("m"), adapter=Path("a"))
+
+
+def job(what: int = 0) -> GenerateJob:
+    return GenerateJob(model=Path("m"), prompts=Path("p"), max_new_tokens=1, batch_rows=1, seed=what)
+
+
+class Runner:
+    """Capsules of that body, and who served the last job."""
+
+    def __init__(self, folder: Path, **settings: float) -> None:
+        python = interpreter(folder / "python", BODY, first="door.load_stack = lambda: None")
+        self.capsules = Capsules(CapsuleSettings(python=python, **settings), folder / "home")
+        self._folder = folder
+
+    def pid(self, what: int = 0, workdir: str = "work") -> int:
+        result = self.capsules.run(job(what), self._folder / workdir)
+        assert isinstance(result, GenerateResult)
+        return result.count
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    made = Runner(tmp_path, memory_gib=0.25, heartbeat_s=1.5)
+    yield made
+    made.capsules.close()
+
+
+def test_one_process_serves_job_after_job_and_each_has_files_of_its_own(tmp_path: Path, runner: Runner) -> None:
+    first = runner.pid(workdir="one")
+    assert runner.pid(9, workdir="two") == first
+    assert runner.pid(workdir="one") == first
+    for name in ("one", "two"):
+        assert (tmp_path / name / LOG_FILE).read_text() == f"job generate {tmp_path / name}\n"
+    assert (tmp_path / "two" / PROGRESS_FILE).exists()
+    assert Path(f"/proc/{first}/cwd").resolve() == Path("/")
+    runner.capsules.close()
+    assert not is_running(first)
+
+
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [(1, "crash"), (2, None), (3, "killed"), (4, "memory"), (5, "hung"), (6, "memory"), (7, "bad_outcome")],
+    ids=["error", "user", "killed", "no-memory", "hangs", "swells", "leaves"],
+)
+def test_whatever_goes_wrong_ends_it_and_the_next_job_has_a_fresh_one(
+    runner: Runner, what: int, cause: str | None
+) -> None:
+    first = runner.pid()
+    with pytest.raises(UserError if cause is None else CapsuleError) as caught:
+        runner.pid(what)
+    assert getattr(caught.value, "cause", None) == cause
+    assert not is_running(first)
+    second = runner.pid()
+    assert second != first
+    assert runner.pid() == second
+
+
+def test_one_that_leaves_a_process_behind_is_ended_with_it_and_its_result_stands(runner: Runner) -> None:
+    first = runner.pid()
+    assert runner.pid(8) == first
+    assert runner.capsules._keeper is not None
+    assert children(runner.capsules._keeper.pid) == []
+    assert runner.pid() != first
+
+
+def test_it_is_gone_before_a_job_of_another_verb_begins(tmp_path: Path, runner: Runner) -> None:
+    first = runner.pid()
+    other = runner.capsules.run(MERGE, tmp_path / "merge")
+    assert isinstance(other, GenerateResult)
+    assert not is_running(first)
+    assert not is_running(other.count)
+    assert len({first, other.count, runner.pid()}) == 3
+
+
+def test_one_that_waited_too_long_or_was_killed_meanwhile_is_replaced_without_a_word(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, resident_s=0.5)
+    try:
+        first = runner.pid()
+        assert still_running([first], within_s=10) == []
+        second = runner.pid()
+        os.kill(second, signal.SIGKILL)
+        assert runner.pid() not in (first, second)
+    finally:
+        runner.capsules.close()
+
+
+def test_none_stays_where_the_settings_want_none(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, resident_s=0)
+    try:
+        first = runner.pid()
+        assert not is_running(first)
+        assert runner.pid() != first
+    finally:
+        runner.capsules.close()
+
+
+def test_the_gpu_that_it_holds_is_not_waited_for_by_its_own_jobs_and_is_by_others(
+    tmp_path: Path,
+    smi: FakeSmi,  # noqa: F811
+) -> None:
+    runner = Runner(tmp_path, gpu_wait_s=0)
+    try:
+        first = runner.pid()
+        smi.show({A: 9000})
+        assert runner.pid() == first
+        train = PretrainJob(rows=Path("r"), vocabulary=1, hidden=1, layers=1, heads=1, batch_rows=1, lr=1, seed=0)
+        with pytest.raises(CapsuleError, match="not free after 0 s"):
+            runner.capsules.run(train, tmp_path / "train")
+        assert not is_running(first)
+        with pytest.raises(CapsuleError, match="not free after 0 s"):
+            runner.pid()
+        smi.show({A: 500})
+        assert runner.pid() != first
+    finally:
+        runner.capsules.close()
+
+
+@pytest.mark.parametrize("ends", ["loop", "keeper"])
+def test_it_dies_with_its_loop_while_it_waits(tmp_path: Path, ends: str) -> None:
+    python = interpreter(tmp_path, BODY, first="door.load_stack = lambda: None")
+    script = f"""
+        import time
+        from pathlib import Path
+        from autosurgeon.core.jobs import GenerateJob
+        from autosurgeon.runner.capsules import Capsules
+        from autosurgeon.sections import CapsuleSettings
+        capsules = Capsules(CapsuleSettings(python={python!r}), Path({str(tmp_path / "home")!r}))
+        job = GenerateJob.model_validate_json({job().model_dump_json()!r})
+        print(capsules.run(job, Path({str(tmp_path / "work")!r})).count, capsules._keeper.pid, flush=True)
+        time.sleep(600)
+    """
+    loop = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    assert loop.stdout is not None
+    pids = [int(word) for word in loop.stdout.readline().split()]
+    assert all(map(is_running, pids))
+    own = own_cgroup()
+    groups = [] if own is None else list(own.glob(f"autosurgeon-{loop.pid}-*"))
+    os.kill(loop.pid if ends == "loop" else pids[1], signal.SIGKILL)
+    assert still_running(pids, within_s=10) == []
+    loop.kill()
+    loop.communicate()
+    deadline = time.monotonic() + 10
+    while ends == "loop" and any(group.exists() for group in groups) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert ends == "keeper" or not any(group.exists() for group in groups)
