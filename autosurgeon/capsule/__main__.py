@@ -23,6 +23,7 @@ from autosurgeon.capsule.keeper import serve
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError
+from autosurgeon.failpoints import VARIABLE, arm
 
 EXIT_OK, EXIT_CRASH, EXIT_USER, EXIT_MEMORY = 0, 1, 2, 4
 
@@ -84,6 +85,7 @@ def load_stack() -> None:
 
 def main(arguments: list[str]) -> int:
     """The program."""
+    arm(os.environ.get(VARIABLE))
     if arguments[:1] == ["--serve"] and arguments[1:] in ([], ["--cold"]):
         serve(load_stack if arguments == ["--serve"] else lambda: None, run_job)
     if len(arguments) != 1 or arguments[0].startswith("-"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from autosurgeon.failpoints import VARIABLE
+
 PASSED_ON = (
     "PATH",
     "PYTHONPATH",
@@ -13,6 +15,7 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
     "TMPDIR",
+    VARIABLE,
 )
 SET = {
     "LANG": "C.UTF-8",
