@@ -193,7 +193,8 @@ class Surgery:
         """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""
         pack = merge(self._ins, self._record, dataset, adapter)
         compared = compare_with_adapter(self._ins, self._record, adapter, pack)
-        self._gate("merge", merge_facts(compared, verified=bool(self._ins.packs.verify(pack))), pack=pack)
+        whole = bool(self._ins.packs.verify(pack))
+        self._gate("merge", merge_facts(*compared, verified=whole), pack=pack)
         return pack
 
     def _bench(self, pack: str) -> None:

@@ -60,7 +60,7 @@ class Capsules:
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        if not isinstance(job, MergeJob):  # which needs no GPU
+        if not isinstance(job, MergeJob) or job.merge_base == "dequantized":  # a plain merge needs no GPU
             self._gpus.take()
             self._gpus.wait_until_back()
         killed_before = oom_kills(self._own_cgroup)
