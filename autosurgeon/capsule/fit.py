@@ -67,6 +67,7 @@ class _Training:
         """Take the steps that are left."""
         if self._folder is not None and (reached := self._folder.restore(self._learner)) is not None:
             self._take_up(reached)
+        self._ranks.agree_on(len(self._losses))
         done, steps = len(self._losses), len(self._order)
         tokens = sum(len(row.ids) for batch in self._order[:done] for row in batch)
         packs = self._stepper.prepare(self._ranks.share(self._order[done])) if done < steps else []

@@ -47,6 +47,14 @@ class Ranks(NamedTuple):
             for weight in weights:
                 dist.broadcast(weight.data, 0)
 
+    def agree_on(self, step: int) -> None:
+        """RuntimeError where the processes do not all go on from the same step: one could not read the state."""
+        if self.size > 1:
+            steps = torch.tensor([step, -step], device="cuda" if torch.cuda.is_available() else "cpu")
+            dist.all_reduce(steps, dist.ReduceOp.MAX)
+            if int(steps[0]) != -int(steps[1]):
+                raise RuntimeError("the processes of a training do not go on from the same step")
+
     def add_up(self, weights: Sequence[torch.nn.Parameter], loss: torch.Tensor) -> torch.Tensor:
         """Sum the gradients over all processes, in place, and the loss; each is a part of one mean."""
         if self.size == 1:

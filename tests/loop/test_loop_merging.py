@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from theatre import jobs_of, learns_everything, small_theatre
+from typer.testing import CliRunner
 
+from autosurgeon.cli.main import app
 from autosurgeon.core.jobs import CompareJob, MergeJob, TrainJob
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Quantization
@@ -41,6 +45,16 @@ def test_the_merge_base_is_named_in_the_manifest_and_the_pack_is_held_against_ea
     assert compared == held_against
     assert lineage.merge_base == said
     assert ("merge_base" in lineage.model_dump(mode="json")) == (said is not None)
+    shown = CliRunner().invoke(app, ["pack", "show", record.pack, "-w", str(tmp_path)])
+    assert (f"merged into: its {said} weights" in shown.stdout) == (said is not None)
+    told = CliRunner().invoke(
+        app, ["audit", "export", record.pack, "--out", str(tmp_path / "out"), "-w", str(tmp_path)]
+    )
+    assert told.exit_code == 0, told.output
+    envelopes = (tmp_path / "out" / f"{record.pack}.intoto.jsonl").read_text().splitlines()
+    payloads = [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in envelopes]
+    (made,) = (payload["predicate"] for payload in payloads if "buildDefinition" in payload["predicate"])
+    assert made["buildDefinition"]["externalParameters"].get("mergeBase") == said
     assert facts is not None
     quantized = record.recipe.quantization == Quantization.NF4
     assert (facts.evidence["merge.kl_nf4"] is not None) == quantized
