@@ -48,12 +48,17 @@ class OrganSettings(Section):
     """Tokens of a forward pass in training, in which rows stand beside each other; halved where memory runs out."""
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
     """AdamW with its state in FP32, or in 8 bits by bitsandbytes, `paged` out to the host where that helps."""
+    train_processes: int = Field(1, ge=1, le=64)
+    """Processes that share the rows of each step, on a GPU each where there are GPUs, all on this host."""
     rslora: bool = False
     """Whether an adapter is scaled by its alpha over the root of its rank, and not over the rank."""
     generate_batch_rows: int = Field(64, ge=1)
     """Prompts per generation batch; part of the generation fingerprint."""
     quantization: Literal["none", "nf4"] = "none"
     """How the frozen base is held while training: `none`, or `nf4` by bitsandbytes."""
+    merge_base: Literal["original", "dequantized"] = "original"
+    """What an adapter that was trained on a base in 4 bits is merged into: the base's own weights, or those that the
+    adapter saw, in 4 bits and back."""
 
 
 class SearchSettings(Section):
@@ -138,6 +143,8 @@ class CapsuleSettings(Section):
     """Seconds after which a capsule is killed."""
     heartbeat_s: float = Field(600, gt=0)
     """Seconds without progress (a model loaded, a step, a token, a tensor) after which a capsule is killed as hung."""
+    train_state_s: float = Field(60, ge=0)
+    """Seconds of training after which its state is written down, so that a killed one goes on there; 0: each step."""
     gpu_tolerance_mib: int = Field(200, ge=0)
     """How much more of a visible GPU's memory may be in use before a stage than before the first capsule."""
     gpu_wait_s: float = Field(60, ge=0)

@@ -129,7 +129,7 @@ def small_theatre(
                 configured.search,
                 seed=0,
                 reference_lr=configured.organ.reference_lr,
-                quantization=Quantization.NONE,
+                quantization=Quantization(configured.organ.quantization),
             ),
             reporter=RecordingReporter(),
             brakes=Brakes(passes=passes, poll_s=0.02),

@@ -26,6 +26,7 @@ from autosurgeon.capsule.keeper import serve
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError
+from autosurgeon.failpoints import VARIABLE, arm
 
 EXIT_OK, EXIT_CRASH, EXIT_USER, EXIT_MEMORY = 0, 1, 2, 4
 
@@ -89,9 +90,17 @@ def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
 
 
 def load_stack() -> None:
-    """Import the modules of the verbs, and with them the torch stack."""
-    for verb in ("generate", "merge", "train", "compare"):
-        verb_of(verb)
+    """Import the modules of the verbs, and with them the torch stack; where there is a GPU, as much as no fork minds."""
+    import torch
+
+    # bitsandbytes, which peft imports, asks the driver at once what the GPU can; a process that is forked after that
+    # can use none. The number of them is asked of the driver's library, which leaves no trace.
+    if torch.cuda.device_count():
+        import transformers.generation
+        import transformers.modeling_utils  # noqa: F401
+    else:
+        for verb in ("generate", "merge", "train", "compare"):
+            verb_of(verb)
     # What transformers makes when the first model is opened, a quarter of a second each time, and keeps.
     with contextlib.suppress(ImportError):
         from transformers.conversion_mapping import get_checkpoint_conversion_mapping
@@ -101,6 +110,7 @@ def load_stack() -> None:
 
 def main(arguments: list[str]) -> int:
     """The program."""
+    arm(os.environ.get(VARIABLE))
     if arguments[:1] == ["--serve"] and arguments[1:] in ([], ["--cold"]):
         serve(load_stack if arguments == ["--serve"] else lambda: None, run_job, run_jobs)
     if len(arguments) != 1 or arguments[0].startswith("-"):

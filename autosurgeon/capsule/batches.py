@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,22 @@ def batches_by_length(rows: list[TokenRow], batch_rows: int, rng: random.Random)
     batches = [shuffled[start : start + batch_rows] for start in range(0, len(shuffled), batch_rows)]
     rng.shuffle(batches)
     return batches
+
+
+def learned_tokens(row: TokenRow) -> int:
+    """How many of its tokens are learned: those of the completion but a very first one, which nothing precedes."""
+    return max(0, len(row.ids) - max(1, row.prompt_tokens))
+
+
+def shares_of(rows: Sequence[TokenRow], count: int) -> list[list[TokenRow]]:
+    """The rows in so many parts of about as many tokens each, some empty where there are fewer rows than parts."""
+    shares: list[list[TokenRow]] = [[] for _ in range(count)]
+    loads = [0] * count
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        least = loads.index(min(loads))
+        shares[least].append(row)
+        loads[least] += len(row.ids)
+    return shares
 
 
 def to_tensors(batch: list[TokenRow], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:

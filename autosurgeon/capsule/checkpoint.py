@@ -56,7 +56,7 @@ def open_model(folder: Path, *, nf4: bool = False) -> Any:
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute_dtype(device),
         )
-        options["device_map"] = {"": device.type}
+        options["device_map"] = {"": torch.cuda.current_device() if device.type == "cuda" else device.type}
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
     )

@@ -134,8 +134,10 @@ class GraphedPass:
         """Record the pass and run it; where something in it cannot be recorded, run all passes eagerly from here on."""
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
+        # Where several processes train, NCCL's own thread looks at events meanwhile, which has to be allowed.
+        watched = "thread_local" if torch.distributed.is_initialized() else "global"
         try:
-            with torch.cuda.graph(graph, stream=self._aside):
+            with torch.cuda.graph(graph, stream=self._aside, capture_error_mode=watched):
                 self._pass(buffers)
         except torch.OutOfMemoryError:
             raise

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -112,12 +113,25 @@ def _write(descriptor: int, at: int, values: torch.Tensor) -> None:
         view, at = view[moved:], at + moved
 
 
-def _merge_tensor(weight: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor], scale: float) -> torch.Tensor:
-    """W + scale * B A, summed in FP32, rounded to BF16 once."""
-    lora_a, lora_b = pair
+def _merge_tensor(weight: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor] | None, scale: float) -> torch.Tensor:
+    """W + scale * B A, summed in FP32, rounded to BF16 once; W where no adapter touches it."""
     total = weight.float()
-    total += torch.mm(lora_b.float(), lora_a.float()).mul_(scale)
+    if pair is not None:
+        lora_a, lora_b = pair
+        total += torch.mm(lora_b.float(), lora_a.float()).mul_(scale)
     return total.to(torch.bfloat16)
+
+
+def _quantized(job: MergeJob, known: set[str]) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+    """How each weight that training held in NF4 comes back from there; none where the base's own weights are wanted."""
+    if job.merge_base == "original":
+        return {}
+    from autosurgeon.capsule.nf4 import dequantized, quantized_weights  # transformers is a wait of seconds
+
+    names = quantized_weights(job.base)
+    if not names <= known:
+        raise PackError("a base has no such layer to quantize", got=min(names - known), where=job.base)
+    return dict.fromkeys(names, dequantized)
 
 
 def _convert(source: int, offset: int, count: int, dtype: torch.dtype, target: int, at: int) -> None:
@@ -154,6 +168,7 @@ def _stream(
 ) -> int:
     """Copy, convert or merge each tensor in file order; the number written."""
     known = {source.tensor.name for source in sources}
+    quantized = _quantized(job, known)
     foreign = sorted(set(adapter.pairs) - known)
     if foreign:
         raise PackError("an adapter does not fit its base", got=foreign[0], where=f"{job.adapter} on {job.base}")
@@ -167,10 +182,11 @@ def _stream(
         tensor, at = source.tensor, header.data_start + placed.start
         descriptor, size = descriptors[source.file], tensor.end - tensor.start
         pair = adapter.pairs.get(tensor.name)
-        if pair is not None:
-            if (pair[1].shape[0], pair[0].shape[1]) != tensor.shape:
-                raise PackError("an adapter does not fit its base", got=f"shape of {tensor.name}", where=job.adapter)
+        if pair is not None and (pair[1].shape[0], pair[0].shape[1]) != tensor.shape:
+            raise PackError("an adapter does not fit its base", got=f"shape of {tensor.name}", where=job.adapter)
+        if pair is not None or tensor.name in quantized:
             weight = _read(descriptor, source.offset, size, FLOATS[tensor.dtype]).view(tensor.shape)
+            weight = quantized[tensor.name](weight) if tensor.name in quantized else weight
             _write(target, at, _merge_tensor(weight, pair, adapter.scale))
         elif tensor.dtype in ("F16", "F32"):
             _convert(descriptor, source.offset, size, FLOATS[tensor.dtype], target, at)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from autosurgeon.capsule.batches import TokenRow
+from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.graph import GraphedPass
 from autosurgeon.capsule.loss import linear_cross_entropy
 from autosurgeon.capsule.packing import (
@@ -65,18 +66,33 @@ class Stepper:
         packs = best_fit_decreasing([len(row.ids) for row in rows], self.pack_tokens)
         return [make_pack([rows[place] for place in places]) for places in packs]
 
-    def backward(self, packs: Sequence[Pack]) -> torch.Tensor:
-        """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it."""
+    def backward(self, packs: Sequence[Pack], learned: int | None = None) -> torch.Tensor:
+        """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it.
+
+        Args:
+            packs: of `prepare`.
+            learned: learned tokens of the whole step, where these packs are but a part of it.
+
+        """
+        share = 1 / max(1, sum(len(pack.targets) for pack in packs) if learned is None else learned)
         while True:
             self.zero()
             try:
-                return self._backward(packs)
-            except torch.OutOfMemoryError:
-                self._use_less()
-                packs = self.prepare([row for pack in packs for row in pack.rows])
+                return self._backward(packs, share)
+            except RuntimeError as error:  # CUDA's libraries and a CPU's allocator have no type of their own for it
+                if not is_out_of_memory(error) or not self._can_use_less:
+                    raise
+            # Here, where the error is gone, and with it the activations that it kept alive.
+            self._use_less()
+            packs = self.prepare([row for pack in packs for row in pack.rows])
 
-    def _backward(self, packs: Sequence[Pack]) -> torch.Tensor:
-        share = 1 / max(1, sum(len(pack.targets) for pack in packs))
+    def use(self, pack_tokens: int, *, checkpointed: bool) -> None:
+        """Begin with what an earlier process came down to."""
+        self.pack_tokens = pack_tokens
+        if checkpointed and not self.checkpointed:
+            self._keep_fewer()
+
+    def _backward(self, packs: Sequence[Pack], share: float) -> torch.Tensor:
         total = torch.zeros((), device=self._device)
         for pack in packs:
             if self._graphs is not None and self._graphs.takes(pack, self.pack_tokens, self._longest):
@@ -110,20 +126,25 @@ class Stepper:
             hidden = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
             return linear_cross_entropy(hidden[0], predicting, self._inner.get_output_embeddings().weight, targets)
 
+    @property
+    def _can_use_less(self) -> bool:
+        return self.pack_tokens > self._longest or not self.checkpointed
+
     def _use_less(self) -> None:
-        """Make packs smaller, or keep fewer activations; the caller's error goes on where both were done."""
+        """Make packs smaller, which costs less time, or keep fewer activations."""
         if self._graphs is not None:
             self._graphs.forget()
         torch.cuda.empty_cache()
         if self.pack_tokens > self._longest:
             self.pack_tokens = max(self._longest, self.pack_tokens // 2)
-        elif not self.checkpointed:
-            self.checkpointed = True
-            keep_fewer_activations(self._inner)
         else:
-            raise
+            self._keep_fewer()
         kept = "activations made twice" if self.checkpointed else "activations kept"
         sys.stderr.write(f"out of memory: packs of {self.pack_tokens} tokens from here on, {kept}\n")
+
+    def _keep_fewer(self) -> None:
+        self.checkpointed = True
+        keep_fewer_activations(self._inner)
 
 
 def keep_fewer_activations(model: Any) -> None:

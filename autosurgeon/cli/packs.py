@@ -92,6 +92,8 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     say(f"pack {name}")
     say(f"weights: {weights}" + (f"; pinned by {pin.by} since {pin.at}: {pin.reason}" if pin else ""))
     say(f"parent: {manifest.lineage.parent or 'none: an imported base'}")
+    if manifest.lineage.merge_base is not None:
+        say(f"trained on a quantized base, merged into: its {manifest.lineage.merge_base} weights")
     files = [(file, packed.bytes, packed.sha256[:16]) for file, packed in manifest.files.items()]
     print_table("files", ("file", "bytes", "sha256"), files)
     rows = [

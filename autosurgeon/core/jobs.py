@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.value import Value
 
 JOB_FILE = "job.json"
@@ -28,6 +28,17 @@ class StopRule(Value):
     rule_id: str
     fact: Literal["training.loss", "training.loss_fraction"]
     at_least: float
+
+
+class TrainingState(Value):
+    """Where training keeps all that it needs to go on from where it was killed, to the very same end."""
+
+    folder: Path
+    """Outside of the capsule's own folder, which every try begins empty."""
+    effect: str
+    """What the training brings about: a state of another effect is left alone."""
+    every_s: float
+    """Seconds of training from one writing to the next; 0 writes after each step."""
 
 
 class TrainJob(Value):
@@ -55,6 +66,10 @@ class TrainJob(Value):
     stop_rules: tuple[StopRule, ...] = ()
     probe: Path | None = None
     """JSONL with `prompt` and `completion`, none of it trained on: wins whose loss is measured before and after."""
+    processes: int = Field(1, ge=1)
+    """Processes that share the rows of each step, on a GPU each where there are GPUs."""
+    state: TrainingState | None = None
+    """Nothing is kept where it is empty."""
 
 
 class GenerateJob(Value):
@@ -78,6 +93,8 @@ class MergeJob(Value):
     verb: Literal["merge"] = "merge"
     base: Path
     adapter: Path
+    merge_base: MergeBase = "original"
+    """With `dequantized`, layers that training held in NF4 are taken from there and back before the sum."""
 
 
 class CompareJob(Value):

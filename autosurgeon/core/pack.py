@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from autosurgeon.core.digest import digest_json
-from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.recipe import MergeBase, Recipe
 from autosurgeon.core.value import Value
 
 MANIFEST_FILE = "manifest.json"
@@ -26,6 +28,16 @@ class Lineage(Value):
     recipe: Recipe | None = None
     dataset: str | None = None
     """SHA-256 of the rows."""
+    merge_base: MergeBase | None = None
+    """Where the parent was quantized in training: what the adapter was merged into."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_does_not_apply(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave the merge base out where there was none to choose, so that packs from before it keep their names."""
+        content: dict[str, Any] = whole(self)
+        if self.merge_base is None:
+            del content["merge_base"]
+        return content
 
 
 class Manifest(Value):

@@ -26,6 +26,10 @@ class Quantization(StrEnum):
     NF4 = "nf4"
 
 
+MergeBase = Literal["original", "dequantized"]
+"""What an adapter that was trained on a quantized base is merged into: the base's own weights, or those it saw."""
+
+
 class Recipe(Value):
     """What a pass tries."""
 

@@ -62,6 +62,11 @@ class Workspace(NamedTuple):
         return self.root / "data" / "capsule"
 
     @property
+    def training(self) -> Path:
+        """The state of the training that is under way, in a folder by its effect."""
+        return self.root / "data" / "training"
+
+    @property
     def decisions(self) -> Path:
         """The decision log; a projection of the memory."""
         return self.root / "logs" / "decisions.jsonl"

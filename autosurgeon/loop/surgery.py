@@ -21,6 +21,7 @@ from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.merging import ADAPTER_FILE, compare_with_adapter, merge
 from autosurgeon.loop.override import carry_out, standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
+from autosurgeon.loop.resume import forget_training_state, training_state
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.smoke import smoke
 from autosurgeon.loop.stage import Done, once
@@ -161,7 +162,8 @@ class Surgery:
             lines = (json.dumps({"prompt": t.prompt, "completion": t.reference}) + "\n" for t in wins if t.reference)
             probe.write_text("".join(lines), encoding="utf-8")
             job = train_job(ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy))
-            result = ins.capsules.run(job.model_copy(update={"probe": probe.resolve()}), workdir, show_training(ins))
+            here = {"probe": probe.resolve(), "state": training_state(ins, self._scope, dataset.digest)}
+            result = ins.capsules.run(job.model_copy(update=here), workdir, show_training(ins))
             assert isinstance(result, TrainResult)
             return Done({"result": result.model_dump(mode="json"), "tokens": {"trained": result.tokens}})
 
@@ -171,6 +173,7 @@ class Surgery:
         result = TrainResult.model_validate(
             once(ins, self._scope, "train", train, still_there, inputs=dataset.digest)["result"]
         )
+        forget_training_state(ins)
         self._gate("training", training_facts(result))
         return folder / result.adapter
 
@@ -190,7 +193,8 @@ class Surgery:
         """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""
         pack = merge(self._ins, self._record, dataset, adapter)
         compared = compare_with_adapter(self._ins, self._record, adapter, pack)
-        self._gate("merge", merge_facts(compared, verified=bool(self._ins.packs.verify(pack))), pack=pack)
+        whole = bool(self._ins.packs.verify(pack))
+        self._gate("merge", merge_facts(*compared, verified=whole), pack=pack)
         return pack
 
     def _bench(self, pack: str) -> None:
@@ -228,6 +232,7 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
         max_tokens=organ.max_tokens,
         pack_tokens=organ.train_pack_tokens,
         optimizer=organ.optimizer,
+        processes=organ.train_processes,
         rslora=organ.rslora,
         seed=recipe.seed,
         stop_rules=stop_rules,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
-from autosurgeon.core.decision import Evidence
+from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.jobs import CompareResult, TrainResult
 from autosurgeon.core.recipe import Recipe
@@ -35,6 +35,7 @@ def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
         "recipe.lr_ratio": recipe.lr / reference_lr,
         "recipe.rank": recipe.rank,
         "recipe.alpha_ratio": recipe.alpha_ratio,
+        "recipe.quantization": recipe.quantization.value,
     }
 
 
@@ -138,16 +139,25 @@ def smoke_facts(planned: Sequence[str], results: Results, recovered: Collection[
     }
 
 
-def merge_facts(compared: CompareResult, *, verified: bool) -> Evidence:
-    """The packed file against the adapter that it was made of."""
+def merge_facts(
+    compared: CompareResult, nf4: CompareResult | None = None, bf16: CompareResult | None = None, *, verified: bool
+) -> Evidence:
+    """The packed file against the adapter that it was made of.
+
+    Args:
+        compared: the adapter on the base that it was merged into.
+        nf4: on the base in NF4, where it was trained so.
+        bf16: on the base's own weights, where it was trained on others.
+        verified: whether every byte of the pack was read back.
+
+    """
     misfits = (compared.missing_tensors, compared.foreign_tensors, compared.reshaped_tensors)
-    return {
-        "pack.verified": verified,
-        "merge.missing_tensors": sum(map(len, misfits)),
-        "merge.tokens": compared.tokens,
-        "merge.kl": compared.kl,
-        "merge.flips": compared.flips if compared.tokens else None,
-    }
+    facts: dict[str, FactValue] = {"pack.verified": verified, "merge.missing_tensors": sum(map(len, misfits))}
+    facts["merge.tokens"] = compared.tokens
+    for suffix, found in (("", compared), ("_nf4", nf4), ("_bf16", bf16)):
+        facts[f"merge.kl{suffix}"] = None if found is None else found.kl
+        facts[f"merge.flips{suffix}"] = None if found is None or not found.tokens else found.flips
+    return facts
 
 
 def watch_facts(

@@ -44,6 +44,7 @@ _PROPOSAL = _of(
     ("recipe.lr_ratio", "number", "ratio", "Learning rate over the organ's reference rate (setting)."),
     ("recipe.rank", "number", "1", "The rank of the LoRA adapter."),
     ("recipe.alpha_ratio", "number", "ratio", "LoRA alpha over rank."),
+    ("recipe.quantization", "text", "none or nf4", "How the frozen base is held while training (setting)."),
     ("recipe.parameters_per_row", "number", "parameters per row", "Trainable parameters of the adapter over rows."),
     ("targets.benches", "number", "benches", "Benches whose failures may be trained on."),
     ("targets.leaking", "number", "benches", "Target benches that a foreign handler answered for."),
@@ -117,8 +118,27 @@ _MERGE = _of(
         "Tensors that the pack lacks, has too many, or reshaped.",
     ),
     ("merge.tokens", "number", "tokens", "Tokens on which adapter and packed file were held against each other."),
-    ("merge.kl", "number", "nats per token", "KL divergence of the packed file from the adapter that it was made of."),
-    ("merge.flips", "number", "tokens", "Tokens that the adapter and the packed file would choose differently."),
+    (
+        "merge.kl",
+        "number",
+        "nats per token",
+        "KL divergence of the packed file from the adapter on the base that it was merged into.",
+    ),
+    ("merge.flips", "number", "tokens", "Tokens that this adapter and the packed file would choose differently."),
+    (
+        "merge.kl_nf4",
+        "number",
+        "nats per token",
+        "The same from the adapter on the base in NF4, as it was trained; missing without quantization.",
+    ),
+    ("merge.flips_nf4", "number", "tokens", "Tokens that this one and the packed file would choose differently."),
+    (
+        "merge.kl_bf16",
+        "number",
+        "nats per token",
+        "The same from the adapter on the base's own weights; missing without quantization.",
+    ),
+    ("merge.flips_bf16", "number", "tokens", "Tokens that this one and the packed file would choose differently."),
 )
 _PROMOTION = _of(
     "promotion",

@@ -68,7 +68,7 @@ class Capsules:
         may_stay = isinstance(job, GenerateJob) and self._settings.warm and self._settings.resident_s > 0
         if not (may_stay and self._someone_stays()):
             self._end_staying()
-            if not isinstance(job, MergeJob):  # which needs no GPU
+            if not isinstance(job, MergeJob) or job.merge_base == "dequantized":  # a plain merge needs no GPU
                 self._gpus.take()
                 self._gpus.wait_until_back()
             self._cgroup = make_cgroup(self._own_cgroup)

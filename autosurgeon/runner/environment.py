@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from autosurgeon.failpoints import VARIABLE
+
 PASSED_ON = (
     "PATH",
     "PYTHONPATH",
@@ -13,6 +15,7 @@ PASSED_ON = (
     "CUDA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
     "TMPDIR",
+    VARIABLE,
 )
 SET = {
     "LANG": "C.UTF-8",
@@ -22,6 +25,8 @@ SET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
+    # Whether there is a GPU is asked in the process that capsules are forked from, where the driver must not be awake.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # On a machine with other work, threads that spin at every barrier make a step up to thirty times slower.
     "GOMP_SPINCOUNT": "1000",
 }

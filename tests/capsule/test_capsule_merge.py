@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -13,14 +13,19 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from autosurgeon.capsule.merge import merge
+from autosurgeon.capsule.checkpoint import open_model
+from autosurgeon.capsule.compare import compare
+from autosurgeon.capsule.merge import merge, read_adapter
+from autosurgeon.capsule.nf4 import dequantized, quantized_weights
 from autosurgeon.config import shipped
-from autosurgeon.core.jobs import MergeJob
+from autosurgeon.core.jobs import CompareJob, MergeJob
+from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
 from autosurgeon.packs.files import read_header
 
 BASE = shipped("data", "lab", "base")
+SUM = "def solve(xs):\n    return sum(xs)\n"
 
 
 def random_adapter(folder: Path, *, base: Path = BASE, **config: Any) -> Path:
@@ -53,6 +58,52 @@ def test_a_streamed_merge_is_bit_identical_to_pefts(tmp_path: Path, config: dict
     for name, tensor in got.items():
         assert tensor.dtype == torch.bfloat16
         assert torch.equal(tensor, wanted[name]), name
+
+
+def test_a_dequantized_base_is_what_training_held_in_nf4_number_for_number(tmp_path: Path) -> None:
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    model = open_model(BASE, nf4=True)
+    seen = {
+        f"{name}.weight": dequantize_4bit(module.weight.data, module.weight.quant_state).float()
+        for name, module in model.named_modules()
+        if isinstance(module, Linear4bit)
+    }
+    assert seen.keys() == quantized_weights(BASE)
+    weights = weights_of(BASE)
+    assert all(torch.equal(dequantized(weights[name]), tensor) for name, tensor in seen.items())
+    # Merged: W as training saw it plus the adapter's product, rounded once; layers without an adapter are dequantized.
+    adapter = random_adapter(tmp_path / "adapter")
+    merge(MergeJob(base=BASE, adapter=adapter, merge_base="dequantized"), tmp_path)
+    pairs, scale = read_adapter(adapter)
+    for name, tensor in weights_of(tmp_path / "model").items():
+        wanted = seen.get(name, weights[name].float())
+        if name in pairs:
+            wanted = wanted + torch.mm(pairs[name][1], pairs[name][0]).mul_(scale)
+        assert torch.equal(tensor, wanted.to(torch.bfloat16)), name
+
+
+def test_a_dequantized_merge_predicts_what_was_trained_and_one_into_the_original_base_what_it_holds(
+    tmp_path: Path,
+) -> None:
+    adapter, rows = random_adapter(tmp_path / "adapter"), tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"prompt": "# Write a function solve(xs): the sum.\n", "completion": SUM * 4}) + "\n")
+    found: dict[tuple[str, Quantization], float] = {}
+    for merge_base in get_args(MergeBase):
+        (tmp_path / merge_base).mkdir()
+        merge(MergeJob(base=BASE, adapter=adapter, merge_base=merge_base), tmp_path / merge_base)
+        job = CompareJob(
+            a=BASE, a_adapter=adapter, b=tmp_path / merge_base / "model", rows=rows, batch_rows=1, max_tokens=256
+        )
+        for quantization in Quantization:
+            result = compare(job.model_copy(update={"quantization": quantization}), tmp_path)
+            assert result.kl is not None
+            found[merge_base, quantization] = result.kl
+    near = max(found["original", Quantization.NONE], found["dequantized", Quantization.NF4])
+    far = min(found["original", Quantization.NF4], found["dequantized", Quantization.NONE])
+    assert near < 1e-4
+    assert far > 20 * near
 
 
 def test_the_merged_file_starts_its_tensors_at_a_page(tmp_path: Path) -> None:

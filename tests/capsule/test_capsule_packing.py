@@ -92,8 +92,17 @@ def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -
     assert all(torch.equal(again[name], gradient) for name, gradient in wanted.items())
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+    ids=["torch", "cublas", "cpu"],
+)
 def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
     model, rows = adapted(), rows_of(20, 20, 20, 20)
     _, wanted = padded(model, rows)
@@ -102,7 +111,7 @@ def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
 
     def small(ids: torch.Tensor, *others: Any) -> torch.Tensor:
         if ids.shape[1] > 25:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return whole(ids, *others)
 
     monkeypatch.setattr(stepper, "_loss", small)
@@ -110,6 +119,33 @@ def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
     assert stepper.pack_tokens == 32  # which takes one row of 20
     assert not stepper.checkpointed
     assert "out of memory: packs of" in capsys.readouterr().err
+    for name, gradient in gradients(model).items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_an_error_that_is_not_about_memory_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = adapted(), rows_of(20, 20)
+    stepper = stepper_of(model, rows, 1000)
+
+    def broken(*_: Any) -> torch.Tensor:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(stepper, "_loss", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        stepper.backward(stepper.prepare(rows))
+    assert not stepper.checkpointed
+
+
+def test_a_step_begins_with_what_an_earlier_process_came_down_to() -> None:
+    model, rows = adapted(), rows_of(20, 7, 12)
+    _, wanted = padded(model, rows)
+    model.zero_grad()
+    stepper = stepper_of(model, rows, 1000)
+    stepper.use(20, checkpointed=True)
+    packs = stepper.prepare(rows)
+    assert len(packs) == 2
+    stepper.backward(packs)
+    assert stepper.checkpointed
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
 

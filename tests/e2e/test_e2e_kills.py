@@ -24,6 +24,7 @@ def start(workspace: Path, fail: str = "") -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "autosurgeon", "run", "--passes", "1", "--seed", "7", "-w", str(workspace)]
     output = (workspace.parent / f"{workspace.name}.out").open("ab")
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    environment["AUTOSURGEON_CAPSULE__TRAIN_STATE_S"] = "0"  # so that a killed training has a state to go on from
     with output:
         return subprocess.Popen(
             command, stdout=output, stderr=output, env=environment | ({VARIABLE: fail} if fail else {})

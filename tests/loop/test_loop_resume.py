@@ -10,6 +10,7 @@ from theatre import jobs_of, learns_everything, small_theatre
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
+from autosurgeon.errors import CapsuleError
 from autosurgeon.loop.surgeon import run
 
 
@@ -69,6 +70,35 @@ def test_a_committed_stage_whose_files_are_gone_is_run_again(tmp_path: Path) -> 
         run(ins)
         assert any(isinstance(job, TrainJob) for job in jobs_of(ins))
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
+
+
+def test_a_training_that_failed_finds_its_state_again_and_no_other_and_the_state_goes_when_the_stage_is_committed(
+    tmp_path: Path,
+) -> None:
+    found: list[tuple[Path, str, bool]] = []
+
+    def train_a_while_and_die(job: Value) -> None:
+        if isinstance(job, TrainJob):
+            assert job.state is not None
+            found.append((job.state.folder, job.state.effect, (job.state.folder / "state.json").exists()))
+            assert list(job.state.folder.parent.iterdir()) in ([], [job.state.folder])
+            job.state.folder.mkdir(parents=True, exist_ok=True)
+            (job.state.folder / "state.json").touch()
+            if len(found) == 1:
+                raise CapsuleError("killed", "by signal 9")
+            if len(found) == 2:
+                raise PowerCut
+
+    (tmp_path / "data" / "training" / "of-another-pass").mkdir(parents=True)
+    with small_theatre(tmp_path, learns_everything, before=train_a_while_and_die) as ins, pytest.raises(PowerCut):
+        run(ins)
+    with small_theatre(tmp_path, learns_everything, before=train_a_while_and_die) as ins:
+        assert run(ins) == "passes"
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
+        assert not ins.workspace.training.exists()
+    assert found == [(folder, folder.name, number > 0) for number, (folder, _, _) in enumerate(found)]
+    assert len(found) == 3
+    assert len({folder for folder, _, _ in found}) == 1
 
 
 def test_a_restarted_loop_proposes_what_it_would_have_proposed(tmp_path: Path) -> None:

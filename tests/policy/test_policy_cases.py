@@ -16,6 +16,7 @@ from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
 from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.policy.cases import read_cases, run_cases
+from autosurgeon.policy.load import load_policy
 
 SHIPPED = sorted(shipped("policies").glob("*_test.yaml"))
 HEAD: dict[str, Any] = {"schema": "autosurgeon.policy-test/1", "policy": str(shipped("policies", "bd62.yaml"))}
@@ -118,7 +119,8 @@ def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> N
 def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_told(tmp_path: Path) -> None:
     done = command("test", written(tmp_path, PASSES))
     assert done.exit_code == 0
-    assert "1 of 1 cases passed; 40 of 40 rules never decided a case" in done.stdout
+    rules = len(load_policy(shipped("policies", "bd62.yaml")).rules)
+    assert f"1 of 1 cases passed; {rules} of {rules} rules never decided a case" in done.stdout
     plain = json.loads(command("test", written(tmp_path, PASSES), "--json").stdout)
     assert plain[0]["cases"] == [{"name": "smoked", "verdict": "ACCEPT", "failed": None}]
     assert command("test").exit_code == 0

@@ -137,6 +137,18 @@ def test_an_anchor_that_passes_on_a_retry_is_flaky_and_not_lost() -> None:
     assert (facts["smoke.lost"], facts["smoke.flaky"], facts["smoke.flake_rate"]) == (0, 1, 0.5)
 
 
+def test_a_pack_is_held_against_each_base_where_the_adapter_was_trained_on_a_quantized_one_and_else_against_one() -> (
+    None
+):
+    facts = merge_facts(
+        compared(kl=0.01, flips=1), compared(kl=0.2, flips=7), compared(kl=0.01, flips=1), verified=True
+    )
+    names = ("merge.kl", "merge.kl_nf4", "merge.kl_bf16", "merge.flips", "merge.flips_nf4", "merge.flips_bf16")
+    assert [facts[name] for name in names] == [0.01, 0.2, 0.01, 1, 7, 1]
+    plain = merge_facts(compared(kl=0.01, flips=1), verified=True)
+    assert [plain[name] for name in names] == [0.01, None, None, 1, None, None]
+
+
 def test_a_merge_that_was_held_against_no_token_has_no_flips() -> None:
     facts = merge_facts(compared(tokens=0, flips=0, kl=None, missing_tensors=("a",)), verified=True)
     assert (facts["merge.missing_tensors"], facts["merge.kl"], facts["merge.flips"]) == (1, None, None)
