@@ -90,7 +90,7 @@ def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
 
 
 def load_stack() -> None:
-    """Import the modules of the verbs, and with them the torch stack; where there is a GPU, as much as no fork minds."""
+    """Import the modules of the verbs, and with them the torch stack; with a GPU, as much as no fork minds."""
     import torch
 
     # bitsandbytes, which peft imports, asks the driver at once what the GPU can; a process that is forked after that

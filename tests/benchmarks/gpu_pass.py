@@ -119,7 +119,9 @@ class Theatre:
         try:
             yield
         finally:
-            self.seconds[stage] += time.perf_counter() - began
+            took = time.perf_counter() - began
+            self.seconds[stage] += took
+            print(f"  {stage}: {took:.2f} s", flush=True)
 
     def verified(self, pack: str) -> Path:
         """The pack's folder, every byte read back, as before each of the loop's jobs."""
