@@ -21,7 +21,7 @@ from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.errors import PackError
 
-ENGINE = 2
+ENGINE = 3
 """Raised when the same weights may answer otherwise; part of the fingerprint."""
 
 
@@ -32,6 +32,7 @@ class Prompt(NamedTuple):
     task_id: str
     ids: list[int]
     stops_at_dedent: bool
+    name: str
 
 
 def _open(job: GenerateJob) -> tuple[Any, Any]:
@@ -46,7 +47,9 @@ def _open(job: GenerateJob) -> tuple[Any, Any]:
 def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
     """The prompts, those of like length beside each other."""
     prompts = [
-        Prompt(order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function")
+        Prompt(
+            order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function", row.get("name", "")
+        )
         for order, row in enumerate(read_jsonl(job.prompts))
     ]
     return sorted(prompts, key=lambda prompt: (len(prompt.ids), prompt.order))
@@ -54,8 +57,12 @@ def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
 
 def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
     """`samples` rows for each prompt; a row draws from a seed of its own, whichever batch it stands in."""
+
+    def seed(prompt: Prompt, sample: int) -> int:
+        return int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16)
+
     return [
-        Row(prompt.ids, prompt.stops_at_dedent, int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16))
+        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), prompt.name)
         for prompt in batch
         for sample in range(job.samples)
     ]

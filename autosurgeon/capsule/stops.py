@@ -9,18 +9,24 @@ import torch
 
 # After a line break, anything that is no blank, no comment and no closing bracket is outside the function.
 DEDENT = re.compile(r"\n(?=[^\s#)\]}])")
+BODY = re.compile(r"(?:^|\n)[ \t]")
 _OUTSIDE = re.compile(r"[^\s#)\]}]")
 
 
-def cut(completion: str, stops_at_dedent: bool) -> str:
+def cut(completion: str, stops_at_dedent: bool, name: str = "") -> str:
     """The completion up to the end of its function.
 
     A completion that starts at column 0 with the function's own head keeps that head: only what follows a line break
-    counts as outside, and lines before the first indented one (imports, decorators, the head) are inside.
+    counts as outside, and lines before the first indented one (imports, decorators, the head) are inside. With a name,
+    the function is the one of that name, and whatever stands before it (helpers of its own) is inside: until it is
+    there, nothing has ended.
     """
     if not stops_at_dedent:
         return completion
-    body = re.search(r"(?:^|\n)[ \t]", completion)
+    head = re.search(rf"^(?:(?:async )?def|class) {re.escape(name)}\b", completion, re.MULTILINE) if name else None
+    if name and head is None:
+        return completion
+    body = BODY.search(completion, head.end() if head is not None else 0)
     if body is None:
         return completion
     end = DEDENT.search(completion, body.end())

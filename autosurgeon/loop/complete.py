@@ -60,11 +60,7 @@ def complete(
         return Completed({}, "nothing generated", 0)
     folder.mkdir(parents=True, exist_ok=True)
     prompts = folder / "prompts.jsonl"
-    rows = (
-        {"task_id": task.task_id, "prompt": task.prompt, "stop": "end" if task.kind == "stdin" else "function"}
-        for task in tasks
-    )
-    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    prompts.write_text("".join(json.dumps(_asked(task)) + "\n" for task in tasks), encoding="utf-8")
     job = GenerateJob(
         model=model.folder.resolve(),
         adapter=model.adapter.resolve() if model.adapter else None,
@@ -85,3 +81,14 @@ def complete(
     if short:
         raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
     return Completed(completions, result.fingerprint, result.tokens)
+
+
+def _asked(task: Task) -> dict[str, str]:
+    """A prompt as the capsule reads it, with where its answer ends.
+
+    A program is read to its end. A function ends at its dedent; where the prompt is not its head already, the answer
+    may define helpers first, so it is the function of that name that has to end.
+    """
+    asked = {"task_id": task.task_id, "prompt": task.prompt, "stop": "end" if task.kind == "stdin" else "function"}
+    named = task.kind == "function" and not task.prelude
+    return asked | {"name": (task.entry_point or "").partition(".")[0]} if named else asked

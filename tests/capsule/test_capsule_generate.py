@@ -77,3 +77,19 @@ def test_the_layout_of_batches_is_in_the_fingerprint(tmp_path: Path) -> None:
 def test_a_function_ends_at_its_first_dedent(completion: str, kept: str) -> None:
     assert cut(completion, stops_at_dedent=True) == kept
     assert cut(completion, stops_at_dedent=False) == completion
+
+
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("def helper(x):\n    return x\n\ndef solve(x):\n    return helper(x)\nassert 1\n", -9),
+        ("class Pair:\n    pass\nclass solve:\n    def of(self):\n        return 1\nprint()\n", -8),
+        ("import math\ndef solve(x):\n    return x\ndef other():\n    pass\n", -22),
+        ("def solver(x):\n    return x\nprint(solver(1))\n", None),
+        ("def solve(\n    x,\n):\n    return x\nsolve(1)\n", -9),
+    ],
+)
+def test_a_function_with_a_name_ends_where_it_ends_and_not_where_its_helpers_do(
+    completion: str, kept: int | None
+) -> None:
+    assert cut(completion, stops_at_dedent=True, name="solve") == completion[:kept]
