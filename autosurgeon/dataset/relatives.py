@@ -1,6 +1,6 @@
 """Which tasks of all benches are told again by others: they share a cluster, and with it a split.
 
-HumanEval and the whole of MBPP hold 44 groups of twins, and 52 with those that are only like each other. A pass that
+HumanEval and the whole of MBPP hold 44 groups of twins, and 113 with tasks that are only like each other. A pass that
 trains on one and is judged on the other is judged on what it has read.
 """
 

@@ -90,5 +90,6 @@ def _asked(task: Task) -> dict[str, str]:
     may define helpers first, so it is the function of that name that has to end.
     """
     asked = {"task_id": task.task_id, "prompt": task.prompt, "stop": "end" if task.kind == "stdin" else "function"}
-    named = task.kind == "function" and not task.prelude
+    is_head = bool(task.prelude) and task.prompt.endswith(task.prelude)
+    named = task.kind == "function" and not is_head
     return asked | {"name": (task.entry_point or "").partition(".")[0]} if named else asked

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from builders import write_checkpoint
-
 from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.main import app
