@@ -69,7 +69,7 @@ def complete(
         batch_rows=organ.generate_batch_rows,
         **sampling._asdict(),
     )
-    workdir = folder / "generate"
+    workdir = folder.resolve() / "generate"
     result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
     assert isinstance(result, GenerateResult)
     completions: dict[str, list[str]] = {}
