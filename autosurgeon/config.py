@@ -6,8 +6,9 @@ The sections stand in `sections.py`. A Settings is frozen and passed as an argum
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -16,6 +17,8 @@ from autosurgeon.errors import UserError, nearest
 from autosurgeon.sections import (
     AnchorSettings,
     AuditSettings,
+    BenchName,
+    BenchSettings,
     CapsuleSettings,
     FallbackSettings,
     GradingSettings,
@@ -69,6 +72,8 @@ class Settings(BaseSettings):
     serving: ServingSettings = ServingSettings()
     fallback: FallbackSettings = FallbackSettings()
     lab: LabSettings = LabSettings()
+    benches: Mapping[BenchName, BenchSettings] = Field(default_factory=dict)
+    """What the organ is benched on, in the order of the file; the lab's benches when empty."""
 
     @classmethod
     def settings_customise_sources(
@@ -93,12 +98,24 @@ class Settings(BaseSettings):
         return self.organ.model or shipped("data", "lab", "base")
 
 
+PATHS = (
+    ("policy",),
+    ("organ", "model"),
+    ("benches", "*", "tasks"),
+    ("benches", "*", "quarantine"),
+    ("audit", "checkpoint_copy"),
+)
+"""Settings that are paths: in a config file they are relative to its folder, wherever the program is started."""
+
+
 def load_settings(file: Path | None, *, seed: int | None = None, policy: Path | None = None) -> Settings:
     """Settings from a TOML file (none: defaults), the environment above it, and flags that are not None above both."""
     content: dict[str, Any] = {}
     if file is not None:
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
+            for path in PATHS:
+                _anchor(content, path, file.parent)
         except OSError as error:
             raise UserError("a config file cannot be read", got=error.strerror, where=file) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -113,6 +130,18 @@ def load_settings(file: Path | None, *, seed: int | None = None, policy: Path | 
     return settings.model_copy(update=given) if given else settings
 
 
+def _anchor(content: Any, path: tuple[str, ...], folder: Path) -> None:
+    """Let a relative path, if there is one under these keys, begin at a folder."""
+    if not isinstance(content, dict):
+        return  # validation says what is wrong with it
+    key, *rest = path
+    for name in list(content) if key == "*" else [key]:
+        if rest:
+            _anchor(content.get(name), tuple(rest), folder)
+        elif isinstance(content.get(name), str):
+            content[name] = str(folder / content[name])
+
+
 def _explain(error: ValidationError, file: Path | None) -> UserError:
     first = error.errors()[0]
     location = [str(step) for step in first["loc"]]
@@ -120,7 +149,8 @@ def _explain(error: ValidationError, file: Path | None) -> UserError:
     if first["type"] == "extra_forbidden":
         model: Any = Settings
         for step in location[:-1]:
-            model = model.model_fields[step].annotation
+            known = hasattr(model, "model_fields")
+            model = model.model_fields[step].annotation if known else get_args(model)[1]
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
     # What was meant for a webhook, as a key or as the store's URL may be a secret, in whatever shape it came, and stays
     # unsaid.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 MaskKind = Literal["prompts", "paths"]
+BenchFormat = Literal["humaneval", "mbpp", "humaneval+", "mbpp+", "livecodebench", "native"]
+BenchName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
 
 
 class Section(BaseModel):
@@ -36,6 +38,10 @@ class OrganSettings(Section):
 
     model: Path | None = None
     """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's when empty."""
+    hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """A hub's checkpoint instead of a folder, as `owner/name`; fetched once, into the hub's cache (HF_HOME)."""
+    revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
+    """The commit of `hub`, 40 hex digits: a branch is another model tomorrow."""
     reference_lr: float = Field(2e-3, gt=0, lt=1)
     """A learning rate that is warm but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
     max_tokens: int = Field(512, ge=8)
@@ -59,6 +65,33 @@ class OrganSettings(Section):
     merge_base: Literal["original", "dequantized"] = "original"
     """What an adapter that was trained on a base in 4 bits is merged into: the base's own weights, or those that the
     adapter saw, in 4 bits and back."""
+
+    @model_validator(mode="after")
+    def _one_organ(self) -> Self:
+        if self.hub is not None and self.model is not None:
+            raise ValueError("model and hub name two organs; leave one of them out")
+        if (self.hub is None) != (self.revision is None):
+            raise ValueError("hub and revision go together: a hub's checkpoint is pinned by the commit's 40 hex digits")
+        return self
+
+
+class BenchSettings(Section):
+    """A bench of your own, `[benches.NAME]`. Where one is named, the lab's are not run."""
+
+    tasks: Path
+    """The file, as published or your own, plain or .gz."""
+    format: BenchFormat = "native"
+    """What its rows hold; `autosurgeon/bench/formats/README.md` has each format."""
+    first: int = Field(1, ge=1)
+    """The first row that is taken, from 1."""
+    count: int | None = Field(None, ge=1)
+    """How many rows are taken from there on; all when empty."""
+    quarantine: Path | None = None
+    """A file of `bench check --quarantine`: tasks that cannot be used, and are left out."""
+    cpu_s: float | None = Field(None, gt=0, le=3600, allow_inf_nan=False)
+    """CPU seconds per program; `grading.cpu_s` when empty."""
+    wall_s: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
+    """Seconds of wall clock per program; `grading.wall_s` when empty."""
 
 
 class SearchSettings(Section):

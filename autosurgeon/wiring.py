@@ -20,9 +20,11 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.lab.corpus import BENCHES
 from autosurgeon.lab.dispatcher import Dispatcher
+from autosurgeon.loop.benches import read_benches
 from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.packs.checkpoint import check_checkpoint
+from autosurgeon.packs.checkpoint import check_base, check_checkpoint
+from autosurgeon.packs.hub import fetch_checkpoint
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.findings import find
 from autosurgeon.policy.load import load_policy
@@ -52,6 +54,25 @@ def lab_tasks() -> dict[str, Task]:
     return {task.task_id: task for task in tasks}
 
 
+def tasks_in(root: Path, settings: Settings) -> dict[str, Task]:
+    """The tasks of a workspace by id: those of its settings' benches, or the lab's where they name none."""
+    return read_benches(settings.benches, Workspace(root.resolve()).relatives) if settings.benches else lab_tasks()
+
+
+def organ_at_hand(settings: Settings) -> Settings:
+    """The settings with the organ's folder, a hub's checkpoint fetched into the hub's cache; UserError if it cannot be.
+
+    Raises:
+        PackError: the organ is refused.
+
+    """
+    if settings.organ.hub is not None and settings.organ.revision is not None:
+        folder = fetch_checkpoint(settings.organ.hub, settings.organ.revision)
+        settings = settings.model_copy(update={"organ": settings.organ.model_copy(update={"model": folder})})
+    check_base(settings.organ_folder)
+    return settings
+
+
 def model_folder(root: Path, settings: Settings, model: Path | None, pack: str | None) -> tuple[str, Path]:
     """The name and the verified folder of what a command shall bench: a checkpoint, a pack, or the organ itself."""
     if model is not None and pack is not None:
@@ -62,9 +83,11 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
             digest = store.find_pack(pack)
         packs.verify(digest)
         return digest, packs.path(digest)
-    folder = model or settings.organ_folder
-    check_checkpoint(folder)
-    return folder.name, folder
+    if model is None:
+        folder = organ_at_hand(settings).organ_folder
+        return settings.organ.hub or folder.name, folder
+    check_checkpoint(model)
+    return model.name, model
 
 
 def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path], scratch: Path) -> Source:
@@ -150,8 +173,8 @@ def operating_theatre(
     policy = load_policy(settings.policy_file, params)
     refuse_contradictions(policy, settings.policy_file)
     bounds = clip(settings.search, policy)
-    check_checkpoint(settings.organ_folder)
-    grader = Grader(settings.grading, beat)
+    settings = organ_at_hand(settings)
+    grader = Grader(settings.grading, beat, settings.benches)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:
         raise UserError(
             "no sandbox works on this machine, and programs of a model would run unattended",
@@ -159,7 +182,7 @@ def operating_theatre(
             wanted="bubblewrap installed, or grading.allow_plain_jail = true",
             where="autosurgeon doctor tells more",
         )
-    tasks = lab_tasks()
+    tasks = tasks_in(root, settings)
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace_lock(workspace.lock))
         store = SqlStore(settings.store.url or workspace.database, create=True)
@@ -175,7 +198,8 @@ def operating_theatre(
             packs=PackStore(workspace.packs, beat),
             capsules=capsules,
             grader=grader,
-            dispatcher=Dispatcher(settings.lab.stdin_route),
+            # A person's organ answers whatever it is asked; only the lab's runtime has a route that leaks.
+            dispatcher=Dispatcher("organ" if settings.benches else settings.lab.stdin_route),
             proposer=Proposer(
                 bounds,
                 settings.search,

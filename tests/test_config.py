@@ -46,7 +46,17 @@ def test_a_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
     assert (settings.seed, settings.organ.reference_lr) == (7, 1e-4)
     assert settings.organ.max_tokens == Settings().organ.max_tokens
     assert settings.search.epochs == Span(low=Settings().search.epochs.low, high=9)
-    assert settings.policy_file == Path("p.yaml")
+    assert settings.policy_file == tmp_path / "p.yaml"
+
+
+def test_paths_of_a_file_begin_at_its_folder_wherever_the_program_is_started(tmp_path: Path) -> None:
+    text = 'policy = "p.yaml"\n[organ]\nmodel = "m"\n[audit]\ncheckpoint_copy = "/c"\n'
+    text += '[benches.mine]\ntasks = "t.jsonl"\nquarantine = "q.json"\n'
+    settings = load_settings(written(tmp_path, text))
+    assert (settings.policy, settings.organ.model) == (tmp_path / "p.yaml", tmp_path / "m")
+    assert settings.audit.checkpoint_copy == Path("/c")
+    assert settings.benches["mine"].tasks == tmp_path / "t.jsonl"
+    assert settings.benches["mine"].quarantine == tmp_path / "q.json"
 
 
 def test_the_environment_stands_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +72,7 @@ def test_flags_stand_above_both_unless_they_were_not_given(tmp_path: Path, monke
     path = written(tmp_path, 'seed = 7\npolicy = "p.yaml"\n')
     settings = load_settings(path, seed=9, policy=None)
     assert settings.seed == 9
-    assert settings.policy == Path("p.yaml")
+    assert settings.policy == tmp_path / "p.yaml"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +82,7 @@ def test_flags_stand_above_both_unless_they_were_not_given(tmp_path: Path, monke
         ("[organn]\nmodel = 'x'", "'organn'", "'organ'"),
         ("[organ]\nmax_token = 5", "'organ.max_token'", "'max_tokens'"),
         ("[search.epochs]\nlow = 1\nhigh = 2\nhihg = 3", "'search.epochs.hihg'", "'high'"),
+        ("[benches.mine]\ntasks = 't'\ncuont = 3", "'benches.mine.cuont'", "'count'"),
     ],
 )
 def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path, text: str, name: str, near: str) -> None:
@@ -92,6 +103,16 @@ def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path, text: 
         ("[search.epochs]\nlow = 3\nhigh = 1", "'search.epochs'"),
         ("[search.epochs]\nlow = 0\nhigh = inf", "'search.epochs.low'"),
         ("[lab]\nstdin_route = 'nobody'", "'lab.stdin_route'"),
+        ("[benches.mine]\nformat = 'native'", "'benches.mine.tasks'"),
+        ("[benches.mine]\ntasks = 't'\nformat = 'humanevil'", "'benches.mine.format'"),
+        ("[benches.mine]\ntasks = 't'\nfirst = 0", "'benches.mine.first'"),
+        ("[benches.'a b']\ntasks = 't'", "'benches.a b.[key]'"),
+        ("benches = 3", "'benches'"),
+        ("[benches]\nmine = 3", "'benches.mine'"),
+        ("[organ]\nhub = 'one/two'", "'organ'"),
+        ("[organ]\nhub = 'one/two'\nrevision = 'main'", "'organ.revision'"),
+        ("[organ]\nrevision = '" + 40 * "0" + "'", "'organ'"),
+        ("[organ]\nmodel = 'm'\nhub = 'one/two'\nrevision = '" + 40 * "0" + "'", "'organ'"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(tmp_path: Path, text: str, name: str) -> None:

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple, Self
 
@@ -18,7 +18,7 @@ from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.task import Task
-from autosurgeon.sections import GradingSettings
+from autosurgeon.sections import BenchSettings, GradingSettings
 
 WINDOW = 512
 """Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""
@@ -61,14 +61,23 @@ class _Nature(NamedTuple):
 class Grader:
     """Grades programs in jails that it keeps; a context manager, and usable without: jails end with `close`."""
 
-    def __init__(self, settings: GradingSettings, beat: Beat = no_beat) -> None:
-        """Grade as the settings say; `beat` is called by who waits for grades, while a program is within its limits."""
+    def __init__(
+        self, settings: GradingSettings, beat: Beat = no_beat, benches: Mapping[str, BenchSettings] | None = None
+    ) -> None:
+        """Grade as the settings say, a bench that names limits of its own within those.
+
+        `beat` is called by who waits for grades, while a program is within its limits.
+        """
         self._beat = beat
         self._due = float("-inf")
         self._due_lock = threading.Lock()
         self.workers = settings.workers or os.cpu_count() or 1
         self.level = choose(settings.jail)
         self._limits = Limits(settings.cpu_s, settings.wall_s, settings.memory_mib << 20)
+        self._limits_of = {
+            name: self._limits._replace(cpu_s=own.cpu_s or settings.cpu_s, wall_s=own.wall_s or settings.wall_s)
+            for name, own in (benches or {}).items()
+        }
         self._pool: ThreadPoolExecutor | None = None
         self._own = threading.local()
         self._cells: list[Cell] = []
@@ -146,22 +155,21 @@ class Grader:
 
     def _judged(self, submission: Submission) -> Grade:
         task, text, whole = submission
-        source = text if whole else task.prelude + text
+        source, limits = text if whole else task.prelude + text, self._limits_of.get(task.bench, self._limits)
         ways: tuple[Way, ...] = ("split",)
         if task.reference is not None and uses(task).looks_back:
             # What the tests may see of an argument afterwards has to hold in each way that it does for the reference.
             ways = self._nature(task).ways or ways
-        said, way = self._in_each(task, source, ways, self._limits)
+        said, way = self._in_each(task, source, ways, limits)
         if said.cause is None or task.reference is None:
             return self._graded(said, way)
         if said.cause == Poison.TIMEOUT:
             patience = SLOWER_THAN_REFERENCE * self._nature(task).cpu_s
-            if patience > self._limits.cpu_s:
-                wall_s = self._limits.wall_s * patience / self._limits.cpu_s
-                limits = self._limits._replace(cpu_s=patience, wall_s=wall_s)
-                said, way = self._in_each(task, source, ways, limits)
+            if patience > limits.cpu_s:
+                wall_s = limits.wall_s * patience / limits.cpu_s
+                said, way = self._in_each(task, source, ways, limits._replace(cpu_s=patience, wall_s=wall_s))
         elif task.tests and self._nature(task).ways == ("shared",):
-            said, way = self._in_each(task, source, ("shared",), self._limits)
+            said, way = self._in_each(task, source, ("shared",), limits)
         return self._graded(said, way)
 
     def _in_each(self, task: Task, source: str, ways: tuple[Way, ...], limits: Limits) -> tuple[Testimony, Way]:
@@ -190,9 +198,9 @@ class Grader:
         return self._natures[key]
 
     def _found(self, task: Task) -> _Nature:
-        source = task.prelude + (task.reference or "")
-        patient = self._limits._replace(
-            cpu_s=self._limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=self._limits.wall_s * SLOWER_THAN_REFERENCE
+        source, limits = task.prelude + (task.reference or ""), self._limits_of.get(task.bench, self._limits)
+        patient = limits._replace(
+            cpu_s=limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=limits.wall_s * SLOWER_THAN_REFERENCE
         )
         asked: tuple[Way, ...] = ("split", "in_place") if uses(task).looks_back else ("split",)
         said = {way: self._tried(task, source, way, patient) for way in asked}

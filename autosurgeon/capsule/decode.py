@@ -31,6 +31,8 @@ class Row(NamedTuple):
     stops_at_dedent: bool
     seed: int
     """Of this answer's own draws; without meaning at temperature 0."""
+    name: str = ""
+    """Of the function that has to end, where the answer may define others before it; see `cut`."""
 
 
 class Answer(NamedTuple):
@@ -221,7 +223,7 @@ class Engine:
         for index in suspects:
             if rows[places[index]].stops_at_dedent and not self._ended[index]:
                 text = self._text(index)
-                self._ended[index] = cut(text, True) != text
+                self._ended[index] = cut(text, True, rows[places[index]].name) != text
         self._suspect[:] = False
 
     def _text(self, index: int) -> str:
@@ -253,7 +255,7 @@ class Engine:
         kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
         texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
         return [
-            Answer(cut(text, rows[place].stops_at_dedent), min(len(ids) + 1, len(row)))
+            Answer(cut(text, rows[place].stops_at_dedent, rows[place].name), min(len(ids) + 1, len(row)))
             for place, text, ids, row in zip(places, texts, kept, written, strict=True)
         ]
 

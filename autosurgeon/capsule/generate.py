@@ -20,7 +20,7 @@ from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 
-ENGINE = 3
+ENGINE = 4
 """Raised when the same weights may answer otherwise; part of the fingerprint."""
 
 
@@ -31,12 +31,15 @@ class Prompt(NamedTuple):
     task_id: str
     ids: list[int]
     stops_at_dedent: bool
+    name: str
 
 
 def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
     """The prompts, those of like length beside each other."""
     prompts = [
-        Prompt(order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function")
+        Prompt(
+            order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function", row.get("name", "")
+        )
         for order, row in enumerate(read_jsonl(job.prompts))
     ]
     return sorted(prompts, key=lambda prompt: (len(prompt.ids), prompt.order))
@@ -44,8 +47,12 @@ def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
 
 def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
     """`samples` rows for each prompt; a row draws from a seed of its own, whichever batch it stands in."""
+
+    def seed(prompt: Prompt, sample: int) -> int:
+        return int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16)
+
     return [
-        Row(prompt.ids, prompt.stops_at_dedent, int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16))
+        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), prompt.name)
         for prompt in batch
         for sample in range(job.samples)
     ]

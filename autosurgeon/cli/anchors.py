@@ -22,9 +22,10 @@ def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str
     from autosurgeon.loop.ledger import read_known, read_ledger
     from autosurgeon.loop.standing import exclusions
     from autosurgeon.store.database import utc_now
-    from autosurgeon.wiring import lab_tasks, open_store, settings_of
+    from autosurgeon.wiring import open_store, settings_of, tasks_in
 
-    settings, tasks = settings_of(workspace, config), lab_tasks()
+    settings = settings_of(workspace, config)
+    tasks = tasks_in(workspace, settings)
     with open_store(workspace) as store:
         live, base = store.live(), store.base_pack()
         if live is None or base is None:

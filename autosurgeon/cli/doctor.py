@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.config import Settings
 
 STACK = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "accelerate")
 ASK = f"""
@@ -47,7 +50,8 @@ def doctor(
     checks: dict[str, Callable[[], str]] = {
         "interpreter": _interpreter,
         "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
-        "organ": lambda: _organ(settings.organ_folder),
+        "organ": lambda: _organ(settings),
+        "benches": lambda: _benches(workspace, settings),
         "policy": lambda: _policy(settings.policy_file),
         "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
         "capsules' end": _capsules_end,
@@ -98,11 +102,20 @@ def _stack(python: str) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _organ(folder: Path) -> str:
-    from autosurgeon.packs.checkpoint import check_checkpoint
+def _organ(settings: Settings) -> str:
+    from autosurgeon.wiring import organ_at_hand
 
-    check_checkpoint(folder)
+    folder = organ_at_hand(settings).organ_folder
     return f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 1e6:.1f} MB of weights in {folder}"
+
+
+def _benches(workspace: Path, settings: Settings) -> str:
+    from collections import Counter
+
+    from autosurgeon.wiring import tasks_in
+
+    sizes = Counter(task.bench for task in tasks_in(workspace, settings).values())
+    return ", ".join(f"{bench}: {count} tasks" for bench, count in sizes.items())
 
 
 def _policy(file: Path) -> str:

@@ -16,6 +16,7 @@ from autosurgeon.cli import (
     bench,
     control,
     doctor,
+    init,
     lab,
     override,
     packs,
@@ -37,6 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An unattended improvement loop for small code models that cannot ship a regression.",
 )
+app.command("init")(init.init)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("stop")(control.stop)

@@ -67,11 +67,12 @@ def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
 def _sources(workspace: Path) -> Iterator[Sources]:
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.report import Sources
-    from autosurgeon.wiring import lab_tasks, open_store, settings_of
+    from autosurgeon.wiring import open_store, settings_of, tasks_in
 
     with open_store(workspace) as store:
         settings = settings_of(workspace)
-        yield Sources(store, Workspace(workspace.resolve()), lab_tasks(), settings.search, settings.audit.mask)
+        tasks = tasks_in(workspace, settings)
+        yield Sources(store, Workspace(workspace.resolve()), tasks, settings.search, settings.audit.mask)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,11 +6,14 @@ import getpass
 import math
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.config import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The loop as a service of the system.")
 OTHERS_GIB = 4
@@ -81,6 +84,11 @@ def print_service(
         capsule_s=math.ceil(settings.capsule.wall_s),
         candidate_threads=workers * THREADS,
         writes=(copies,) if copies is not None else (),
-        reads=(settings.organ_folder, settings.policy_file),
+        reads=(settings.organ_folder, settings.policy_file, *_bench_files(settings)),
     )
     print(render(unit), end="")
+
+
+def _bench_files(settings: Settings) -> list[Path]:
+    files = [path for bench in settings.benches.values() for path in (bench.tasks, bench.quarantine)]
+    return [path.resolve() for path in files if path is not None]

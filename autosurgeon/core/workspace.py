@@ -32,6 +32,11 @@ class Workspace(NamedTuple):
         return self.root / "data" / "pins.json"
 
     @property
+    def relatives(self) -> Path:
+        """What was found of tasks that are told again; it is found anew where it is gone."""
+        return self.root / "data" / "relatives"
+
+    @property
     def lock(self) -> Path:
         """Held by the one loop."""
         return self.root / "data" / "lock"

@@ -26,6 +26,7 @@ from autosurgeon.dataset.rows import Row
 
 Layer = Literal["program", "prompt", "family", "10-gram", "minhash"]
 TWIN_LAYERS: frozenset[Layer] = frozenset({"program", "prompt", "family"})
+NEAR_LAYERS: frozenset[Layer] = frozenset({"10-gram", "minhash"})
 
 GRAM = 10
 GRAM_SHARE = 0.5
@@ -131,17 +132,6 @@ class HeldOut:
 
     def hits(self, row: Row, cluster: str | None) -> list[Hit]:
         """Every twin of a row and, for each layer of likeness, the nearest task."""
-        text = _text(row.prompt, row.prompt, row.completion, held_out=False)
-        alike = self._programs.near(text.program_shingles, SIMILARITY)
-        for name, similarity in self._prompts.near(text.prompt_shingles, SIMILARITY).items():
-            alike[name] = max(similarity, alike.get(name, 0.0))
-        found: dict[Layer, dict[str, float]] = {
-            "program": {name: 1.0 for key in text.keys for name in self._by_program.get(key, ())},
-            "prompt": dict.fromkeys(self._by_prompt.get(text.prompt, ()) if text.prompt else (), 1.0),
-            "family": dict.fromkeys(self._by_cluster.get(cluster, ()) if cluster is not None else (), 1.0),
-            "10-gram": _nearest(self._overlap.found_in(text.grams, GRAM_SHARE)),
-            "minhash": _nearest(alike),
-        }
         return [
             Hit(
                 layer=layer,
@@ -151,9 +141,29 @@ class HeldOut:
                 split=self._tasks[name].split.value,
                 similarity=similarity,
             )
-            for layer, names in found.items()
-            for name, similarity in sorted(names.items())
+            for layer, names in self._found(row, cluster).items()
+            for name, similarity in sorted((names if layer in TWIN_LAYERS else _nearest(names)).items())
         ]
+
+    def relatives(self, row: Row) -> tuple[set[str], set[str]]:
+        """Every task that a row is a twin of, and every one that it is like."""
+        found = self._found(row, None)
+        twins, near = (set().union(*(found[layer] for layer in layers)) for layers in (TWIN_LAYERS, NEAR_LAYERS))
+        return twins, near - twins
+
+    def _found(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
+        """By layer, every task that it names, with the similarity."""
+        text = _text(row.prompt, row.prompt, row.completion, held_out=False)
+        alike = self._programs.near(text.program_shingles, SIMILARITY)
+        for name, similarity in self._prompts.near(text.prompt_shingles, SIMILARITY).items():
+            alike[name] = max(similarity, alike.get(name, 0.0))
+        return {
+            "program": {name: 1.0 for key in text.keys for name in self._by_program.get(key, ())},
+            "prompt": dict.fromkeys(self._by_prompt.get(text.prompt, ()) if text.prompt else (), 1.0),
+            "family": dict.fromkeys(self._by_cluster.get(cluster, ()) if cluster is not None else (), 1.0),
+            "10-gram": self._overlap.found_in(text.grams, GRAM_SHARE),
+            "minhash": alike,
+        }
 
 
 def _nearest(found: dict[str, float]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from autosurgeon.core.envelope import ORGAN
 
+PLANNER = "planner"
 REPAIR = 'set `stdin_route = "organ"` under `[lab]` in autosurgeon.toml'
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.core.ports import CapsuleRunner
+from autosurgeon.core.stops import ending
 from autosurgeon.core.task import Task
 from autosurgeon.errors import CapsuleError
 from autosurgeon.sections import OrganSettings
@@ -62,11 +63,7 @@ def complete(
         return Completed({}, "nothing generated", 0, {})
     folder.mkdir(parents=True, exist_ok=True)
     prompts = folder / "prompts.jsonl"
-    rows = (
-        {"task_id": task.task_id, "prompt": task.prompt, "stop": "end" if task.kind == "stdin" else "function"}
-        for task in tasks
-    )
-    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    prompts.write_text("".join(json.dumps(_asked(task)) + "\n" for task in tasks), encoding="utf-8")
     job = GenerateJob(
         model=model.folder.resolve(),
         adapter=model.adapter.resolve() if model.adapter else None,
@@ -75,7 +72,7 @@ def complete(
         batch_rows=organ.generate_batch_rows,
         **sampling._asdict(),
     )
-    workdir = folder / "generate"
+    workdir = folder.resolve() / "generate"
     result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
     assert isinstance(result, GenerateResult)
     completions: dict[str, list[str]] = {}
@@ -89,3 +86,9 @@ def complete(
     if short:
         raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
     return Completed(completions, result.fingerprint, result.tokens, counts)
+
+
+def _asked(task: Task) -> dict[str, str]:
+    """A prompt as the capsule reads it, with where its answer ends."""
+    at_dedent, name = ending(task)
+    return {"task_id": task.task_id, "prompt": task.prompt, "stop": "function" if at_dedent else "end", "name": name}

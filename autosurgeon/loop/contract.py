@@ -19,7 +19,10 @@ from autosurgeon.loop.override import standing_override
 from autosurgeon.policy.schema import Policy
 
 PACKAGE = Path(__file__).resolve().parent.parent
-UNUSED_BY_STAGES = {"organ": {"model", "reference_lr"}, "grading": {"workers", "wall_s", "jail", "allow_plain_jail"}}
+UNUSED_BY_STAGES = {
+    "organ": {"model", "hub", "revision", "reference_lr"},
+    "grading": {"workers", "wall_s", "jail", "allow_plain_jail"},
+}
 """Settings that change nothing in what a stage of an open pass comes back with; the organ is known by its weights."""
 
 
@@ -36,6 +39,7 @@ def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -
     for name in ("organ", "anchors", "statistics", "grading", "lab"):
         content = getattr(settings, name).model_dump(mode="json", exclude=UNUSED_BY_STAGES.get(name))
         sections[name] = content
+    sections["benches"] = {name: bench.cpu_s for name, bench in settings.benches.items()}
     return Contract(
         code=code_digest(),
         policy=policy.digest,

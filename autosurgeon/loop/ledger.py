@@ -120,7 +120,18 @@ def read_ledger(
     tasks: Mapping[str, Task], known: Known, settings: AnchorSettings, *, counted: Collection[str], seed: int, now: str
 ) -> dict[str, Entry]:
     """The entry of every task of a counted bench. Pure: the same knowledge gives the same ledger."""
-    entries = {task_id: _entry(task, known, settings, now) for task_id, task in tasks.items() if task.bench in counted}
+    entries = {
+        # A cluster that is named after one of its tasks is no family: published benches have none.
+        task_id: _entry(
+            task,
+            task.bench if task.cluster in tasks else task.cluster.split("/")[0].split(":")[0],
+            known,
+            settings,
+            now,
+        )
+        for task_id, task in tasks.items()
+        if task.bench in counted
+    }
     hidden = hidden_part(entries.values(), settings, seed=seed, passes=known.passes)
     return {
         task_id: entry.model_copy(update={"hidden": True}) if task_id in hidden else entry
@@ -141,7 +152,7 @@ def hidden_part(entries: Iterable[Entry], settings: AnchorSettings, *, seed: int
     return frozenset(pool[: round(settings.hidden_share * len(anchors))])
 
 
-def _entry(task: Task, known: Known, settings: AnchorSettings, now: str) -> Entry:
+def _entry(task: Task, family: str, known: Known, settings: AnchorSettings, now: str) -> Entry:
     wins = _wins_in_a_row(task.task_id, known)
     samples, passed = known.samples.get(task.task_id, (0, 0))
     runs = known.runs.get(task.task_id, ())
@@ -151,7 +162,7 @@ def _entry(task: Task, known: Known, settings: AnchorSettings, now: str) -> Entr
         task_id=task.task_id,
         bench=task.bench,
         split=task.split.value,
-        family=task.cluster.split("/")[0].split(":")[0],
+        family=family,
         state=state,
         why=why,
         wins=wins,

@@ -27,9 +27,15 @@ def run_bd62(ins: Instruments) -> Delta:
     """Run both passes and come back with what was measured; live ends on the first pass.
 
     Raises:
-        UserError: the workspace has passes already; the story needs a beginning.
+        UserError: the workspace has passes already, and the story needs a beginning; or the benches are not the lab's.
 
     """
+    if ins.settings.benches:
+        raise UserError(
+            "the bd62 scenario is a story of the lab, whose rates were measured there",
+            got=f"benches {', '.join(ins.settings.benches)}",
+            wanted="settings without [benches]",
+        )
     if ins.store.last_passes(1):
         raise UserError(
             "the bd62 scenario needs a workspace without passes", wanted="another --workspace", where=ins.workspace.root

@@ -13,13 +13,14 @@ from autosurgeon.core.passes import pass_scope as pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
-from autosurgeon.lab.dispatcher import REPAIR
+from autosurgeon.lab.dispatcher import PLANNER, REPAIR
 from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.ledger import Entry, read_known, read_ledger
 from autosurgeon.loop.measure import measure
 from autosurgeon.loop.settle import decide
 from autosurgeon.loop.stage import Done, once
+from autosurgeon.loop.taskbook import book_of
 from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.policy.evidence import baseline_facts
 from autosurgeon.policy.judge import judge
@@ -146,7 +147,7 @@ def measure_missing(ins: Instruments, pack: str) -> None:
             measured = measure(ins, Model(pack, verified_folder(ins, pack)), batch, folder / f"batch-{number}")
             envelopes += measured.envelopes
             tokens += measured.tokens
-        output = {"tasks": len(envelopes), "tokens": {"generated": tokens}}
+        output = {"tasks": len(envelopes), "tokens": {"generated": tokens}, "book": book_of(todo)}
         return Done(output, envelopes=(pack, f"{scope}/{name}", envelopes))
 
     once(ins, scope, name, bench)
@@ -168,10 +169,11 @@ def foreign_answers(results: Mapping[str, Envelope]) -> dict[str, int]:
 
 def exclusions(results: Mapping[str, Envelope]) -> dict[str, str]:
     """The benches that do not count, with why, and what to do about it."""
+    handlers = {e.bench: e.cond.handler for e in results.values() if e.cond.handler != ORGAN}
     return {
         bench: f"the route leaks: {foreign} of {sum(e.bench == bench for e in results.values())} answers came from "
         "another handler than the organ, so the bench says nothing about it; not counted, not trained on. To repair "
-        f"it, {REPAIR}"
+        f"it, {REPAIR if handlers[bench] == PLANNER else 'let the runtime route these prompts to the organ'}"
         for bench, foreign in foreign_answers(results).items()
         if foreign
     }

@@ -20,6 +20,7 @@ from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
 from autosurgeon.loop.surgery import Surgery
+from autosurgeon.loop.taskbook import refuse_changed_tasks
 from autosurgeon.policy.schema import Policy
 
 
@@ -63,6 +64,7 @@ def open_theatre(ins: Instruments) -> None:
     """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
     get_ready(ins)
     refuse_other_organ(ins)
+    refuse_changed_tasks(ins)
     ins.packs.sweep()
     reach("theatre-swept")
     # Before live.json is written, which must not name a damaged pack.

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from autosurgeon.core.answers import Answers, Reply
 from autosurgeon.core.digest import canonical_json, digest_json, digest_text
+from autosurgeon.core.stops import ending
 from autosurgeon.core.task import Task
 from autosurgeon.errors import AutosurgeonError, ServerError, UserError, nearest
 from autosurgeon.sections import ServingSettings
@@ -175,7 +176,7 @@ class _Asking:
 
     async def _one(self, link: Link, task: Task, body: dict[str, Any]) -> Reply:
         async def read(response: httpx2.Response) -> Reply:
-            reader, lines = ReplyReader(response.headers, self._model, task.kind == "function"), EventLines()
+            reader, lines = ReplyReader(response.headers, self._model, *ending(task)), EventLines()
             if not reader.is_streamed:
                 reader.take_whole(await link.whole(response, self._most))
             else:

@@ -32,13 +32,13 @@ class EventLines:
 class ReplyReader:
     """One answer as it grows."""
 
-    def __init__(self, headers: Mapping[str, str], model: str, stops_at_dedent: bool) -> None:
+    def __init__(self, headers: Mapping[str, str], model: str, stops_at_dedent: bool, name: str = "") -> None:
         self.is_streamed = headers.get("content-type", "").lower().startswith("text/event-stream")
         self.systems: set[str] = set()
         """What the server calls its build and settings."""
         self._handler, self._fallback = told_by_headers(headers)
         self._model = model
-        self._stops_at_dedent = stops_at_dedent
+        self._stops_at_dedent, self._name = stops_at_dedent, name
         self._told_model: str | None = None
         self._text = ""
         self._tokens: int | None = None
@@ -51,7 +51,7 @@ class ReplyReader:
             self._ended = True
             return True
         self._take(parse_completion(data))
-        return self._stops_at_dedent and cut(self._text, True) != self._text
+        return self._stops_at_dedent and cut(self._text, True, self._name) != self._text
 
     def take_whole(self, raw: bytes) -> None:
         """An answer that came in one; whether it says so or not, it has ended."""
@@ -77,7 +77,7 @@ class ReplyReader:
 
     def reply(self) -> Reply:
         """The reply; Malformed where no choice came, Again for an answer that breaks off."""
-        text = cut(self._text, self._stops_at_dedent)
+        text = cut(self._text, self._stops_at_dedent, self._name)
         if not self._ended and text == self._text:
             raise Again("an answer broke off")
         if not self._choices:

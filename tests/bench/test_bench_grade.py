@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from autosurgeon.bench.cell import Cell, CellError
 from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Task
-from autosurgeon.sections import GradingSettings
+from autosurgeon.sections import BenchSettings, GradingSettings
 
 RIGHT = "def solve(x):\n    return x\n"
 SETTINGS = GradingSettings(workers=2, cpu_s=1, wall_s=5)
@@ -181,6 +182,18 @@ def test_a_slow_task_gives_ten_times_what_its_reference_takes(grader: Grader) ->
 def test_tests_that_are_broken_are_no_score(grader: Grader, tests: str) -> None:
     (grade,) = graded(grader, checked_by(tests + "\n"), RIGHT)
     assert grade.verdict == ("fail" if "SystemExit" in tests else "infra")
+
+
+def test_a_bench_may_have_limits_of_its_own() -> None:
+    busy = "def solve(x):\n    for _ in range(10**9):\n        pass\n    return x\n"
+    brief = {"short": BenchSettings(tasks=Path("t"), cpu_s=0.2, wall_s=2)}
+    settings = SETTINGS.model_copy(update={"cpu_s": 60.0, "wall_s": 90.0})
+    task, began = make_task("short/0", reference=None), time.monotonic()
+    with Grader(settings, benches=brief) as grader:
+        (grade,) = graded(grader, task, busy)
+    assert grade.cause == Poison.TIMEOUT
+    assert grade.cpu_s < 5
+    assert time.monotonic() - began < 60
 
 
 def test_a_jail_that_dies_twice_while_the_reference_lives_is_the_candidates_fault(

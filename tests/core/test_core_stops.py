@@ -30,13 +30,29 @@ def test_a_function_ends_at_its_first_dedent(completion: str, kept: str) -> None
     assert cut(completion, stops_at_dedent=False) == completion
 
 
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("def helper(x):\n    return x\n\ndef solve(x):\n    return helper(x)\nassert 1\n", -9),
+        ("class Pair:\n    pass\nclass solve:\n    def of(self):\n        return 1\nprint()\n", -8),
+        ("import math\ndef solve(x):\n    return x\ndef other():\n    pass\n", -22),
+        ("def solver(x):\n    return x\nprint(solver(1))\n", None),
+        ("def solve(\n    x,\n):\n    return x\nsolve(1)\n", -9),
+    ],
+)
+def test_a_function_with_a_name_ends_where_it_ends_and_not_where_its_helpers_do(
+    completion: str, kept: int | None
+) -> None:
+    assert cut(completion, stops_at_dedent=True, name="solve") == completion[:kept]
+
+
 PIECES = st.lists(st.sampled_from(["\n", " ", "    ", "def f():", "x", "#", ")", "return 1", "\n\n"]), max_size=30)
 
 
-@given(PIECES)
-def test_what_a_text_is_cut_to_stays_when_more_follows(pieces: list[str]) -> None:
+@given(PIECES, st.sampled_from(["", "f", "g"]))
+def test_what_a_text_is_cut_to_stays_when_more_follows(pieces: list[str], name: str) -> None:
     text = ""
     for piece in pieces:
         before, text = text, text + piece
-        if cut(before, True) != before:
-            assert cut(text, True) == cut(before, True)
+        if cut(before, True, name) != before:
+            assert cut(text, True, name) == cut(before, True, name)

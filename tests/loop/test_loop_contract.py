@@ -84,7 +84,7 @@ def test_settings_that_bear_on_nothing_do_not(tmp_path: Path, settings: dict[str
 def test_an_open_pass_of_other_tasks_is_superseded(tmp_path: Path) -> None:
     leave_open(tmp_path)
     tasks = small_world()
-    tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"prompt": "# gate 0, told otherwise\n"})
+    tasks["b/gate-9"] = tasks["b/gate-0"].model_copy(update={"task_id": "b/gate-9", "cluster": "b/gate-9"})
     with small_theatre(tmp_path, learns_everything, tasks=tasks) as ins:
         run(ins)
         assert ins.store.get_pass(1).reason == "begun under another contract: tasks"
@@ -221,6 +221,6 @@ def test_each_part_of_a_contract_that_changes_is_named() -> None:
 def test_settings_of_a_contract_are_the_ones_that_results_follow_from() -> None:
     with_policy = Policy.model_validate({"schema": "autosurgeon.policy/1", "name": "p", "rules": []})
     one = contract_of(Settings(), with_policy, {})
-    assert set(one.settings) == {"seed", "organ", "anchors", "statistics", "grading", "lab"}
+    assert set(one.settings) == {"seed", "organ", "anchors", "statistics", "grading", "lab", "benches"}
     assert one == contract_of(Settings(grading={"workers": 3}), with_policy, {})
     assert one != contract_of(Settings(grading={"cpu_s": 3}), with_policy, {})

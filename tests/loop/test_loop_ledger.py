@@ -120,3 +120,10 @@ def test_another_term_hides_another_part() -> None:
 
 def test_coverage_counts_tasks_wins_and_anchors_by_family() -> None:
     assert coverage([entry(samples={TASK: (4, 4)})]) == {"dicts": {"tasks": 1, "wins": 1, "anchors": 1, "hidden": 0}}
+
+
+def test_a_cluster_that_is_named_after_a_task_is_no_family() -> None:
+    told = {"he/1": "he/1", "mbpp/2": "he/1", "mbpp/3": "sorting/by hand"}
+    tasks = {name: make_task(name, cluster=cluster) for name, cluster in told.items()}
+    found = read_ledger(tasks, known(), SETTINGS, counted=("he", "mbpp"), seed=0, now=NOW)
+    assert [entry.family for entry in found.values()] == ["he", "mbpp", "sorting"]

@@ -8,7 +8,7 @@ from builders import weights_file, write_checkpoint
 
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
-from autosurgeon.packs.checkpoint import PICKLED, check_checkpoint, stage_checkpoint
+from autosurgeon.packs.checkpoint import PICKLED, check_base, check_checkpoint, stage_checkpoint
 from autosurgeon.packs.files import read_header
 
 
@@ -41,7 +41,7 @@ def test_the_safetensors_library_reads_a_padded_file(source: Path, tmp_path: Pat
 
 
 def test_config_and_tokenizer_come_along_and_nothing_else(source: Path, tmp_path: Path) -> None:
-    for name in ("manifest.json", "model.safetensors.index.json", "README.md", "modeling.py"):
+    for name in ("manifest.json", "model.safetensors.index.json", "README.md"):
         (source / name).write_text("{}")
     stage_checkpoint(source, tmp_path / "staged")
     assert sorted(file.name for file in (tmp_path / "staged").iterdir()) == [
@@ -130,3 +130,36 @@ def test_a_pickle_by_another_name_is_refused(source: Path, tmp_path: Path) -> No
     (source / "model.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200))
     with pytest.raises(PackError):
         stage_checkpoint(source, tmp_path / "staged")
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
+def test_a_config_that_asks_for_code_of_its_own_is_refused(source: Path, name: str) -> None:
+    (source / name).write_text(json.dumps({"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}))
+    with pytest.raises(PackError, match=f"its own code.*auto_map.*{name}"):
+        check_checkpoint(source)
+
+
+def test_code_beside_the_weights_is_refused(source: Path) -> None:
+    (source / "modeling_evil.py").write_text("")
+    with pytest.raises(PackError, match=r"its own code.*modeling_evil\.py"):
+        check_checkpoint(source)
+
+
+def test_an_adapter_is_refused_and_its_base_named(source: Path) -> None:
+    (source / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "one/base"}))
+    with pytest.raises(PackError, match=r"an adapter is no checkpoint.*one/base"):
+        check_checkpoint(source)
+
+
+def test_weights_that_are_cut_short_are_refused_before_anything_is_copied(source: Path) -> None:
+    path = source / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PackError, match=r"cut short.*model\.safetensors"):
+        check_checkpoint(source)
+
+
+def test_an_organ_of_several_files_or_of_another_type_is_refused_where_a_model_to_bench_is_not(tmp_path: Path) -> None:
+    source = write_checkpoint(tmp_path / "full", dtype="F32")
+    check_checkpoint(source)
+    with pytest.raises(PackError, match=r"embed\.weight: F32"):
+        check_base(source)

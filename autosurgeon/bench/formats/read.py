@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from autosurgeon.bench.formats.evalplus import read_humaneval_plus, read_mbpp_plus
 from autosurgeon.bench.formats.humaneval import read_humaneval
@@ -14,8 +15,9 @@ from autosurgeon.bench.formats.native import read_native
 from autosurgeon.bench.formats.rows import Row, read_rows
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError, nearest
+from autosurgeon.sections import BenchFormat
 
-Format = Literal["humaneval", "mbpp", "humaneval+", "mbpp+", "livecodebench", "native"]
+Format = BenchFormat
 FORMATS: tuple[Format, ...] = get_args(Format)
 
 _READERS: dict[Format, Callable[[Row, str], Task]] = {
@@ -28,24 +30,33 @@ _READERS: dict[Format, Callable[[Row, str], Task]] = {
 }
 
 
-def read_bench(path: Path, format: Format, bench: str | None = None) -> list[Task]:
+def read_bench(
+    path: Path, format: Format, bench: str | None = None, *, first: int = 1, count: int | None = None
+) -> list[Task]:
     """The tasks of a benchmark's file, plain or .gz, in the file's order; UserError for the first row that is amiss.
 
     `bench` names the tasks' bench; without it that is the format's name, or what a native row says itself. A task's
-    cluster is its id, and its split follows from its cluster, unless a native row says otherwise.
+    cluster is its id, and its split follows from its cluster, unless a native row says otherwise. `count` rows are
+    taken from the `first` on, and nothing is read after them; UserError where there are fewer.
     """
     if format not in _READERS:
         raise UserError("an unknown bench format", got=format, wanted=nearest(format, _READERS))
     tasks: dict[str, Task] = {}
-    for row in read_rows(path, array=format == "mbpp"):
+    last = None if count is None else first - 1 + count
+    for row in islice(read_rows(path, array=format == "mbpp"), first - 1, last):
         if format == "native" and bench is not None:
             row.content["bench"] = bench
         task = _READERS[format](row, bench or format)
         if task.task_id in tasks:
             raise UserError("a task stands twice", got=task.task_id, where=row.where)
         tasks[task.task_id] = task
+    if count is not None and len(tasks) < count:
+        raise UserError(
+            "a task file ends too early", got=f"{len(tasks)} rows from row {first} on", wanted=count, where=path
+        )
     if not tasks:
-        raise UserError("a task file is empty", where=path)
+        got = f"no row {first}" if first > 1 else None
+        raise UserError("a task file is empty", got=got, where=path)
     return list(tasks.values())
 
 

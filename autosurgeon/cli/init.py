@@ -1,0 +1,139 @@
+"""`autosurgeon init`: a settings file for one's own organ and benches, checked before it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from autosurgeon.cli.options import WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.core.task import Task
+    from autosurgeon.sections import BenchSettings
+
+BenchFile = Path | None
+
+
+def init(
+    organ: Annotated[
+        str | None,
+        typer.Option("--organ", help="Folder of a checkpoint, or a hub's owner/name; the lab's when empty."),
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", help="The commit of a hub's checkpoint, 40 hex digits.")
+    ] = None,
+    preset: Annotated[str | None, typer.Option("--preset", help="qwen2.5-coder-0.5b, or generic.")] = None,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Train on NF4 and answer in wide batches.")] = False,
+    humaneval: Annotated[BenchFile, typer.Option("--humaneval", help="HumanEval's file, plain or .gz.")] = None,
+    mbpp: Annotated[BenchFile, typer.Option("--mbpp", help="MBPP's full file; tasks 11 to 110 are taken.")] = None,
+    livecodebench: Annotated[
+        BenchFile, typer.Option("--livecodebench", help="A LiveCodeBench file; its first 50 rows are taken.")
+    ] = None,
+    tasks: Annotated[BenchFile, typer.Option("--tasks", help="Your own tasks, in the native format.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Take at most so many rows of each bench.")] = None,
+    workspace: WorkspaceOption = Path("."),
+) -> None:
+    """Write an `autosurgeon.toml` that `run` works by, once organ and bench files were looked at.
+
+    Nothing is overwritten, and nothing is written where something is amiss.
+    """
+    from autosurgeon.cli.presets import lab_file, organ_lines, preset_of, published_bench, settings_file
+    from autosurgeon.cli.render import say
+    from autosurgeon.config import CONFIG_FILE
+    from autosurgeon.errors import UserError
+    from autosurgeon.sections import BenchSettings
+
+    target = workspace / CONFIG_FILE
+    if target.exists():
+        raise UserError("there are settings already, and they are not overwritten", where=target)
+    given = {"humaneval": humaneval, "mbpp": mbpp, "livecodebench": livecodebench}
+    benches = {name: published_bench(name, file, rows) for name, file in given.items() if file is not None}
+    if tasks is not None:
+        taken = {"count": rows} if rows is not None else {}
+        benches["mine"] = BenchSettings.model_validate({"tasks": tasks.resolve(), **taken})
+    if organ is None:
+        if benches or preset or gpu or revision:
+            raise UserError("settings for your own organ need one", wanted="--organ with a checkpoint's folder")
+        text = lab_file()
+    else:
+        chosen = preset_of(preset or "generic")
+        if not benches:
+            raise UserError(
+                "an organ needs benches", wanted="--humaneval, --mbpp, --livecodebench or --tasks with a file"
+            )
+        _check_organ(organ, revision)
+        _tell(benches, _known(workspace, benches))
+        named = organ if revision else str(Path(organ).resolve())
+        text = settings_file(chosen, organ_lines(named, revision), benches, gpu=gpu)
+    _write(target, text)
+    place = "" if workspace == Path(".") else f" --workspace {workspace}"
+    say(f"written: {target}; next: `autosurgeon doctor{place}`, then `autosurgeon run{place}`")
+
+
+def _check_organ(organ: str, revision: str | None) -> None:
+    """Refuse what the loop would refuse; a hub's checkpoint is fetched by it."""
+    from pydantic import ValidationError
+
+    from autosurgeon.cli.render import say
+    from autosurgeon.config import Settings
+    from autosurgeon.errors import UserError
+    from autosurgeon.sections import OrganSettings
+    from autosurgeon.wiring import organ_at_hand
+
+    is_folder = Path(organ).exists()
+    if revision is not None and is_folder:
+        raise UserError("a folder has no revision", got=organ, wanted="a hub's owner/name, or no --revision")
+    if revision is None and not is_folder:
+        raise UserError(
+            "there is no such folder, and a hub's checkpoint is pinned by its commit",
+            got=organ,
+            wanted="a checkpoint's folder, or --revision with 40 hex digits",
+        )
+    try:
+        named = OrganSettings(model=Path(organ)) if revision is None else OrganSettings(hub=organ, revision=revision)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = "--revision" if first["loc"] == ("revision",) else "--organ"
+        wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
+        raise UserError(f"{flag} names no commit of a hub", got=repr(first["input"]), wanted=wanted) from error
+    folder = organ_at_hand(Settings().model_copy(update={"organ": named})).organ_folder
+    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    say(f"organ: {size / 1e6:.1f} MB of BF16 weights in {folder}")
+
+
+def _known(workspace: Path, benches: dict[str, BenchSettings]) -> dict[str, Task]:
+    from autosurgeon.config import Settings
+    from autosurgeon.wiring import tasks_in
+
+    return tasks_in(workspace, Settings().model_copy(update={"benches": benches}))
+
+
+def _tell(benches: dict[str, BenchSettings], tasks: dict[str, Task]) -> None:
+    """How many tasks each bench has in each split, and how many are told again by another."""
+    from collections import Counter
+
+    from autosurgeon.cli.render import print_table, say
+    from autosurgeon.core.task import Split
+
+    cells = Counter((task.bench, task.split) for task in tasks.values())
+    rows = [
+        (name, *(cells[name, split] for split in Split), sum(cells[name, split] for split in Split)) for name in benches
+    ]
+    print_table("tasks", ("bench", *(split.value for split in Split), "all"), rows)
+    shared = Counter(task.cluster for task in tasks.values())
+    told = [size for size in shared.values() if size > 1]
+    if told:
+        say(f"{sum(told)} tasks are near relatives, in {len(told)} groups; each group stands in one split")
+
+
+def _write(target: Path, text: str) -> None:
+    from autosurgeon.errors import UserError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UserError("the settings cannot be written", got=error.strerror, where=target) from error

@@ -1,0 +1,90 @@
+"""`init` writes settings that `run` takes, or says what is amiss and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from builders import write_checkpoint
+from typer.testing import CliRunner, Result
+
+from autosurgeon.cli.main import app
+from autosurgeon.cli.presets import PRESETS
+from autosurgeon.config import load_settings, shipped
+from autosurgeon.errors import UserError
+from autosurgeon.wiring import tasks_in
+
+COMMIT = 40 * "a"
+
+
+def init(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["init", *map(str, arguments)])
+
+
+def refused(workspace: Path, *arguments: object) -> str:
+    done = init("-w", workspace, *arguments)
+    assert isinstance(done.exception, UserError)
+    assert not (workspace / "autosurgeon.toml").exists()
+    return str(done.exception)
+
+
+@pytest.fixture
+def organ(tmp_path: Path) -> Path:
+    return write_checkpoint(tmp_path / 'an "organ"')
+
+
+@pytest.fixture
+def humaneval(tmp_path: Path) -> Path:
+    rows = [
+        {
+            "task_id": f"HumanEval/{number}",
+            "prompt": f'def f{number}(x):\n    """Add {number}."""\n',
+            "entry_point": f"f{number}",
+            "canonical_solution": f"    return x + {number}\n",
+            "test": f"def check(candidate):\n    assert candidate(1) == {number + 1}\n",
+        }
+        for number in range(6)
+    ]
+    path = tmp_path / "he.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_preset_becomes_settings_that_hold_what_it_says(organ: Path, humaneval: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "w"
+    told = ("--organ", organ, "--preset", "qwen2.5-coder-0.5b", "--humaneval", humaneval, "--rows", 4, "--gpu")
+    done = init("-w", workspace, *told)
+    assert done.exit_code == 0, done.output
+    assert f"autosurgeon run --workspace {workspace}" in done.output
+    settings, preset = load_settings(workspace / "autosurgeon.toml"), PRESETS["qwen2.5-coder-0.5b"]
+    assert settings.organ.model == organ
+    assert (settings.organ.reference_lr, settings.organ.quantization) == (preset.reference_lr, "nf4")
+    assert (settings.organ.max_tokens, settings.organ.max_new_tokens) == (1024, 512)
+    assert settings.organ.generate_batch_rows == preset.gpu.generate_rows
+    assert settings.policy_file == shipped("policies", "bd62.yaml")
+    assert list(tasks_in(workspace, settings)) == [f"HumanEval/{number}" for number in range(4)]
+    before = (workspace / "autosurgeon.toml").read_text()
+    again = init("-w", workspace, *told)
+    assert "not overwritten" in str(again.exception)
+    assert (workspace / "autosurgeon.toml").read_text() == before
+
+
+def test_without_an_organ_the_lab_is_set(tmp_path: Path) -> None:
+    assert init("-w", tmp_path / "w").exit_code == 0
+    settings = load_settings(tmp_path / "w" / "autosurgeon.toml")
+    assert (settings.organ.model, settings.benches, settings.lab.stdin_route) == (None, {}, "planner")
+
+
+def test_what_is_amiss_is_said_and_nothing_is_written(organ: Path, humaneval: Path, tmp_path: Path) -> None:
+    workspace, bench = tmp_path / "w", ("--humaneval", humaneval)
+    assert "one" in refused(workspace, *bench)
+    assert "an organ needs benches" in refused(workspace, "--organ", organ)
+    assert "'qwen2.5-coder-0.5b'" in refused(workspace, "--organ", organ, "--preset", "qwen2.5-coder-05b", *bench)
+    assert "cannot be read" in refused(workspace, "--organ", organ, "--mbpp", tmp_path / "none.jsonl")
+    assert "pinned by its commit" in refused(workspace, "--organ", "one/organ", *bench)
+    assert "40 hex digits" in refused(workspace, "--organ", "one/organ", "--revision", "main", *bench)
+    assert "owner/name" in refused(workspace, "--organ", "organ", "--revision", COMMIT, *bench)
+    assert "no revision" in refused(workspace, "--organ", organ, "--revision", COMMIT, *bench)
+    (organ / "pytorch_model.bin").write_bytes(b"")
+    assert "pickled" in refused(workspace, "--organ", organ, *bench)
