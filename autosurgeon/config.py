@@ -17,6 +17,7 @@ from autosurgeon.sections import (
     AnchorSettings,
     AuditSettings,
     CapsuleSettings,
+    DeploySettings,
     GradingSettings,
     LabSettings,
     LoopSettings,
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
+    deploy: DeploySettings = DeploySettings()
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
     lab: LabSettings = LabSettings()

@@ -26,6 +26,8 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         if live
         else "live: none yet"
     )
+    if found["deployed"]:
+        say(_deployed(found["deployed"]))
     states = ", ".join(f"{count} {state}" for state, count in found["passes"]["states"].items())
     say(f"passes: {found['passes']['total']}" + (f" ({states})" if states else ""))
     if found["passes"]["open"]:
@@ -40,6 +42,15 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():
         say(f"{bench} is excluded: {reason}")
+
+
+def _deployed(told: dict[str, Any]) -> str:
+    pack, when = told["pack"][:12], f"{told['action']} command, {told['at']}"
+    if told["serves_live"]:
+        return f"deployed: pack {pack}, by the {when}"
+    if told["ended"] and told["error"] is None:
+        return f"deployed: pack {pack}, which is not live, by the {when}; the next run tells the runtime"
+    return f"ALARM: not deployed: {told['error'] or 'it was cut off'} (pack {pack}, {when}); the next run tries again"
 
 
 def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:

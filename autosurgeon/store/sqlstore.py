@@ -20,6 +20,7 @@ from autosurgeon.core.records import AnchorRun, Contract, Effect, Feedback, RunR
 from autosurgeon.store.attempted import Attempted
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
+from autosurgeon.store.deployed import Deployed
 from autosurgeon.store.events import append
 from autosurgeon.store.judged import Judged, move
 from autosurgeon.store.lock import database_lock
@@ -37,7 +38,7 @@ from autosurgeon.store.tables import (
 from autosurgeon.store.taught import Taught, teach
 
 
-class SqlStore(Attempted, Taught, Measured, Judged, Chained):
+class SqlStore(Attempted, Taught, Measured, Judged, Deployed, Chained):
     """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False) -> None:
