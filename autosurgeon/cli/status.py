@@ -9,7 +9,7 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show the live pack, wins of base and live per bench and split, excluded benches, the last run, and its pause."""
+    """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.status import read_activity, read_status
@@ -30,6 +30,7 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         say(_deployed(found["deployed"]))
     states = ", ".join(f"{count} {state}" for state, count in found["passes"]["states"].items())
     say(f"passes: {found['passes']['total']}" + (f" ({states})" if states else ""))
+    say(f"spent: {_spent(found['spent'])}")
     if found["passes"]["open"]:
         say(f"open: pass {found['passes']['open'][0]}; `autosurgeon run` goes on with it")
     if budget:
@@ -42,6 +43,15 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():
         say(f"{bench} is excluded: {reason}")
+
+
+def _spent(spent: dict[str, Any]) -> str:
+    from autosurgeon.core.decision import Cost
+
+    cost = Cost.model_validate(spent)
+    tokens = f"{cost.trained_tokens} tokens trained on, {cost.generated_tokens} generated"
+    used = ", ".join(f"{name}: {said}" for name, said in cost.words.items())
+    return f"{cost.seconds / 3600:.2f} hours of stages, {tokens}; {used}"
 
 
 def _deployed(told: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.usage import Usage
 from autosurgeon.core.value import Value
 
 
@@ -75,6 +76,8 @@ class StageRecord(NamedTuple):
     error: str | None
     seconds: float
     at: str
+    usage: Usage | None = None
+    """None for one from before it was kept."""
 
 
 class Effect(NamedTuple):
@@ -91,6 +94,7 @@ class StageOutput(NamedTuple):
     name: str
     output: dict[str, Any]
     seconds: float
+    usage: Usage | None = None
 
 
 class AnchorRun(NamedTuple):

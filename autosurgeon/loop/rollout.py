@@ -14,6 +14,7 @@ from autosurgeon.loop.deploy import restore, tell
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.settle import decide
 from autosurgeon.loop.standstill import hold
+from autosurgeon.runner.meter import NOTHING
 from autosurgeon.store.database import utc_now
 
 STAGE = "deploy"
@@ -68,10 +69,10 @@ def _deploy(ins: Instruments, number: int, pack: str) -> str | None:
         else:
             told = tell(ins, "promote", pack)
         if told.error is not None:
-            ins.store.record_failure(scope, STAGE, told.error, told.seconds)
+            ins.store.record_failure(scope, STAGE, told.error, told.seconds, NOTHING)
         else:
             output, effect = {"deployment": told.model_dump(mode="json")}, effect_of(ins, scope, STAGE, pack)
-            ins.store.commit_stage(scope, STAGE, output, told.seconds, effect)
+            ins.store.commit_stage(scope, STAGE, output, told.seconds, effect, usage=NOTHING)
     except BaseException:
         # Not for a fault of the command: a person's word, or a disk.
         with contextlib.suppress(Exception):

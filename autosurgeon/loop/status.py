@@ -34,6 +34,7 @@ def read_status(store: SqlStore) -> dict[str, Any]:
     base_results = store.envelopes(base) if base else {}
     return {
         "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
+        "spent": store.spent().model_dump(mode="json"),
         "deployed": _deployed(store, live.pack if live else None),
         "base": base,
         "passes": {

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, MergeJob, Outcome, Result
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
+from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.failpoints import reach
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 from autosurgeon.runner.gpu import GpuBaseline
 from autosurgeon.runner.memory import oom_kills
+from autosurgeon.runner.meter import Meter
 from autosurgeon.runner.process import LOG_FILE, Capsule, End, Keeper
 from autosurgeon.runner.watch import watch
 from autosurgeon.sections import CapsuleSettings
@@ -27,12 +30,13 @@ MAX_OUTCOME_BYTES = 1 << 20
 class Capsules:
     """Runs capsules one at a time; close it to end the warm process that they are forked from."""
 
-    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat) -> None:
-        """Keep the keeper's files in `home`; `beat` is called while a capsule is within its limits."""
+    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat, meter: Meter | None = None) -> None:
+        """Keep the keeper's files in `home`; call `beat` while a capsule is within its limits, and tell the meter."""
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
         self._beat = beat
+        self._meter = meter or Meter()
         self._keeper: Keeper | None = None
         self._own_cgroup = own_cgroup()
         self._gpus = GpuBaseline(settings.gpu_tolerance_mib, settings.gpu_wait_s)
@@ -63,8 +67,11 @@ class Capsules:
         if not isinstance(job, MergeJob):  # which needs no GPU
             self._gpus.take()
             self._gpus.wait_until_back()
-        killed_before = oom_kills(self._own_cgroup)
-        end = self._run_in_cgroup(workdir, on_progress)
+        killed_before, began = oom_kills(self._own_cgroup), time.monotonic()
+        try:
+            end = self._run_in_cgroup(workdir, on_progress)
+        finally:
+            self._meter.count(time.monotonic() - began, _usage(workdir))
         reach("capsule-ended")
         if end.code is None or end.left:
             raise self._wedged(f"the capsule ended with code {end.code}")
@@ -76,7 +83,7 @@ class Capsules:
             capsule = self._start(workdir, cgroup)
             try:
                 reach("capsule-started")
-                return watch(capsule, workdir, self._settings, on_progress, self._beat)
+                return watch(capsule, workdir, self._settings, on_progress, self._meter, self._beat)
             except BaseException as error:
                 self._put_down(capsule, error)
                 raise
@@ -116,6 +123,21 @@ class Capsules:
             self._keeper = None
 
 
+def _usage(workdir: Path) -> DeviceUsage | None:
+    """What the capsule says that it used; None where it does not, or says nothing that can be read."""
+    try:
+        return _outcome(workdir).usage
+    except (OSError, CapsuleError, ValidationError):
+        return None
+
+
+def _outcome(workdir: Path) -> Outcome:
+    path = workdir / OUTCOME_FILE
+    if path.stat().st_size > MAX_OUTCOME_BYTES:
+        raise CapsuleError("bad_outcome", f"{path} is too large")
+    return Outcome.model_validate_json(path.read_bytes())
+
+
 def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
     """What the capsule left; its exit code and its outcome have to agree."""
     log = workdir / LOG_FILE
@@ -125,9 +147,7 @@ def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
         raise CapsuleError("killed", f"by signal {-code}; see {log}")
     path = workdir / OUTCOME_FILE
     try:
-        if path.stat().st_size > MAX_OUTCOME_BYTES:
-            raise CapsuleError("bad_outcome", f"{path} is too large")
-        outcome = Outcome.model_validate_json(path.read_bytes())
+        outcome = _outcome(workdir)
     except FileNotFoundError as error:
         raise CapsuleError("bad_outcome", f"exit code {code} and no outcome; see {log}") from error
     except ValidationError as error:
