@@ -20,6 +20,7 @@ from autosurgeon.sections import (
     BenchName,
     BenchSettings,
     CapsuleSettings,
+    DeploySettings,
     FallbackSettings,
     GradingSettings,
     LabSettings,
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     loop: LoopSettings = LoopSettings()
     retention: RetentionSettings = RetentionSettings()
     notify: NotifySettings = NotifySettings()
+    deploy: DeploySettings = DeploySettings()
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
     serving: ServingSettings = ServingSettings()

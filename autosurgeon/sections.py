@@ -243,6 +243,35 @@ class NotifySettings(Section):
     """Seconds after which the command is killed and the post given up."""
 
 
+class DeploySettings(Section):
+    """The runtime that serves live, and how it is told.
+
+    In an argument, `{pack}` stands for the digest to serve, `{folder}` for its folder, `{version}` for the live version
+    and `{live}` for live.json; the environment has the same as `AUTOSURGEON_PACK`, `AUTOSURGEON_FOLDER`,
+    `AUTOSURGEON_LIVE_VERSION` and `AUTOSURGEON_LIVE_FILE`, and `promote` or `revert` as `AUTOSURGEON_ACTION`.
+    """
+
+    promote: tuple[str, ...] = ()
+    """A program and its arguments, started without a shell in the workspace, that makes the runtime serve a pack before
+    it goes live. None when empty, and then a pack goes live without a word."""
+    revert: tuple[str, ...] = ()
+    """The same for the pack that is live, after a revert and where the runtime serves another one; `promote` when
+    empty."""
+    deadline_s: float = Field(600, gt=0, le=86400)
+    """Seconds after which a command is killed with all that it started, which counts as a failure."""
+    url: str | None = Field(None, pattern=r"^https?://\S+$")
+    """The runtime's OpenAI-compatible address, up to and with `/v1`: it has to answer with the pack's digest as its
+    model. Not asked when empty."""
+    answer_s: float = Field(120, gt=0, le=86400)
+    """Seconds that it may take to answer so, after the command."""
+
+    @model_validator(mode="after")
+    def _tells_before_it_asks(self) -> Self:
+        if not self.promote and (self.revert or self.url):
+            raise ValueError("revert and url mean nothing without promote")
+        return self
+
+
 class StoreSettings(Section):
     """The memory."""
 

@@ -33,6 +33,7 @@ from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import clip
 from autosurgeon.proposer.study import Proposer
 from autosurgeon.runner.capsules import Capsules
+from autosurgeon.runner.meter import Meter
 from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -143,9 +144,11 @@ def hold_workspace(root: Path) -> Iterator[SqlStore]:
 
 
 @contextlib.contextmanager
-def open_capsules(settings: Settings, home: Path, beat: Beat = no_beat) -> Iterator[Capsules]:
+def open_capsules(
+    settings: Settings, home: Path, beat: Beat = no_beat, meter: Meter | None = None
+) -> Iterator[Capsules]:
     """Capsules, whose warm server ends with the block."""
-    capsules = Capsules(settings.capsule, home, beat)
+    capsules = Capsules(settings.capsule, home, beat, meter)
     try:
         yield capsules
     finally:
@@ -188,7 +191,7 @@ def operating_theatre(
         store = SqlStore(settings.store.url or workspace.database, create=True)
         stack.callback(store.close)
         stack.enter_context(store.sole_loop())
-        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat))
+        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat, meter := Meter()))
         yield Instruments(
             settings=settings,
             workspace=workspace,
@@ -210,4 +213,5 @@ def operating_theatre(
             reporter=reporter,
             brakes=brakes,
             beat=beat,
+            meter=meter,
         )

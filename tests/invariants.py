@@ -22,6 +22,8 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.store.sqlstore import SqlStore
 
+AGAIN = "name <> 'deploy'"
+"""The runtime may be told again after a crash, and then this is a stage of its own."""
 MEASURED = ("at", "seconds", "cost", "avoided", "evidence_digest", "budget.hours", "budget.disk_gib", "cpu_s")
 """Clocks and gauges: what two runs of one story tell differently."""
 VOLATILE = ("data/lock", "logs/operations.jsonl", "logs/checkpoints/", "disk-was-full", "data/autosurgeon.db-")
@@ -71,7 +73,7 @@ def check(root: Path, reference: State, heads: list[Head], store: Place | None =
     """What holds of a workspace that was restarted to the end of its story.
 
     I1 live, I2 the chain extends every earlier one, I3 evidence, I4 effects once, I5 the undisturbed run's end, I6 no
-    process and no mount, I7 the disk, I8 alpha.
+    process and no mount, I7 the disk, I8 alpha, I9 the runtime.
     """
     assert not processes_of(root), "I6: a process is left"
     assert str(root) not in Path("/proc/self/mountinfo").read_text(), "I6: a mount is left"
@@ -86,6 +88,8 @@ def check(root: Path, reference: State, heads: list[Head], store: Place | None =
         hashes = {event.seq: event.hash for event in opened.each_event()}
         assert all(hashes.get(head.size) == head.hash for head in heads if head.size), "I2: the chain was rewritten"
         assert len(place.events.read_bytes().splitlines()) == len(hashes), "I2: events.jsonl is behind"
+        if (root / "served").exists():
+            assert (root / "served").read_text().strip() == live.pack, "I9: the runtime serves another pack than live"
         _check_evidence(place, opened)
         _check_effects(store or place.database, opened, reference)
         spent = [look.spent for look in opened.looks()]
@@ -113,10 +117,11 @@ def state_of(root: Path, store: Place | None = None) -> State:
             "events": [
                 (e.kind, e.subject)
                 for e in opened.each_event()
-                if not e.kind.startswith(("run-", "stage-begun", "rows"))
+                if not e.kind.startswith(("run-", "stage-begun", "rows", "deploy"))
+                and '"stage":"deploy"' not in e.payload
             ],
             "anchor_runs": [tuple(run) for run in opened.anchor_runs()],
-            "stages": _rows(store or place.database, "scope, name, output", "stage", "output IS NOT NULL"),
+            "stages": _rows(store or place.database, "scope, name, output", "stage", f"output IS NOT NULL AND {AGAIN}"),
             "results": _rows(store or place.database, "pack, occasion, task_id, passed", "bench_result"),
             "confirmations": _rows(store or place.database, "pack, task_id, samples, passed", "confirmation"),
         }
@@ -175,7 +180,7 @@ def _check_evidence(place: Workspace, opened: SqlStore) -> None:
 
 def _check_effects(where: Place, opened: SqlStore, reference: State) -> None:
     """I4: nothing was committed twice, but for a stage whose files were gone in the undisturbed story too."""
-    committed = Counter(_rows(where, "scope, name", "stage", "output IS NOT NULL"))
+    committed = Counter(_rows(where, "scope, name", "stage", f"output IS NOT NULL AND {AGAIN}"))
     wanted = Counter(stage[:2] for stage in reference.told["stages"])
     assert committed == wanted, f"I4: {committed - wanted}, {wanted - committed}"
     history = opened.live_history()

@@ -20,9 +20,14 @@ from autosurgeon.core.chain import Head
 HERE = Path(__file__).parent
 PASSES = 4
 DISTINCT = (3, 4)
-RUN_AS = {"damaged": "story"}
+RUN_AS = {"damaged": "story", "deploy": "story"}
 """The story that a scenario is, once its template is made."""
 """Exit codes of a loop that the store or the disk let down."""
+DEPLOY = """
+if [ $AUTOSURGEON_ACTION = promote ] && [ $(tail -c 2 {folder}/model.safetensors | od -An -tu2) = 4 ]; then exit 3; fi
+echo {pack} > served
+"""
+"""A runtime that is a file; it does not take what pass 4 made."""
 
 
 class Ended(NamedTuple):
@@ -155,6 +160,9 @@ class Nights:
             weights = bytearray((merged / "model.safetensors").read_bytes())
             weights[-1] ^= 1
             (merged / "model.safetensors").write_bytes(weights)
+        elif scenario == "deploy":
+            with (root / "autosurgeon.toml").open("a") as settings:
+                settings.write(f'\n[deploy]\npromote = ["sh", "-c", """{DEPLOY}"""]\n')
         elif scenario == "full":
             config = root / "autosurgeon.toml"
             config.write_text(config.read_text().replace("ballast_mib = 0", "ballast_mib = 1"))

@@ -37,7 +37,7 @@ from autosurgeon.errors import CapsuleError
 from autosurgeon.loop.instruments import Instruments
 
 SIZES = {Split.SURGERY: 4, Split.DEV: 1, Split.GATE: 4, Split.CANARY: 2}
-SCENARIOS = ("story", "damaged", "gc", "full")
+SCENARIOS = ("story", "damaged", "gc", "full", "deploy")
 RETRY_S = 0.05
 real_theatre = wiring.operating_theatre
 

@@ -42,6 +42,8 @@ class StageCost(Value):
     attempts: int
     seconds: float
     error: str = ""
+    cost: Cost = Cost()
+    """The same seconds, with tokens and what was used of the machine."""
 
 
 class BenchRun(Value):

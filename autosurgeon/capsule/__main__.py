@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.keeper import serve
+from autosurgeon.capsule.usage import Gauge
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError
@@ -84,7 +85,9 @@ def run_jobs() -> Callable[[Path], int]:
 def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
     path = path.resolve()
     os.chdir(path.parent)
+    gauge = Gauge()
     outcome, code = _attempt(path, verbs)
+    outcome = outcome.model_copy(update={"usage": gauge.read()})
     write_whole(path.parent / OUTCOME_FILE, outcome.model_dump_json(indent=1) + "\n")
     return code
 

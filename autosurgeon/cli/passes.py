@@ -50,15 +50,22 @@ def show_pass(
     """Show one pass: its recipe, its stages, and every rule of every decision."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.view import recipe_line
+    from autosurgeon.core.decision import Cost
+    from autosurgeon.loop.report import stage_costs
     from autosurgeon.loop.standing import pass_scope
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
         record, decisions = store.get_pass(number), store.decisions(number)
-        stages = store.stages(pass_scope(number))
+        stages, outputs = store.stages(pass_scope(number)), store.stage_outputs(pass_scope(number))
+    costs = stage_costs(stages, outputs)
     if as_json:
         content = record.model_dump(mode="json")
-        content["stages"] = [stage._asdict() for stage in stages]
+        content["stages"] = [
+            stage._asdict() | {"usage": stage.usage.model_dump(mode="json") if stage.usage else None}
+            for stage in stages
+        ]
+        content["costs"] = {cost.name: cost.cost.model_dump(mode="json") for cost in costs}
         content["decisions"] = [decision.record() for decision in decisions]
         print_json(content)
         return
@@ -68,6 +75,11 @@ def show_pass(
         "stages",
         ("stage", "attempt", "seconds", "error"),
         [(stage.name, stage.attempt, f"{stage.seconds:.2f}", stage.error) for stage in stages],
+    )
+    print_table(
+        "cost",
+        ("stage", "tokens trained", "generated", *Cost().words),
+        [(c.name, c.cost.trained_tokens, c.cost.generated_tokens, *c.cost.words.values()) for c in costs],
     )
     rows = [
         (

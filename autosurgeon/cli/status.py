@@ -9,7 +9,7 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show the live pack, wins of base and live per bench and split, excluded benches, the last run, and its pause."""
+    """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.status import read_activity, read_status
@@ -26,8 +26,11 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         if live
         else "live: none yet"
     )
+    if found["deployed"]:
+        say(_deployed(found["deployed"]))
     states = ", ".join(f"{count} {state}" for state, count in found["passes"]["states"].items())
     say(f"passes: {found['passes']['total']}" + (f" ({states})" if states else ""))
+    say(f"spent: {_spent(found['spent'])}")
     if found["passes"]["open"]:
         say(f"open: pass {found['passes']['open'][0]}; `autosurgeon run` goes on with it")
     if budget:
@@ -40,6 +43,24 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():
         say(f"{bench} is excluded: {reason}")
+
+
+def _spent(spent: dict[str, Any]) -> str:
+    from autosurgeon.core.decision import Cost
+
+    cost = Cost.model_validate(spent)
+    tokens = f"{cost.trained_tokens} tokens trained on, {cost.generated_tokens} generated"
+    used = ", ".join(f"{name}: {said}" for name, said in cost.words.items())
+    return f"{cost.seconds / 3600:.2f} hours of stages, {tokens}; {used}"
+
+
+def _deployed(told: dict[str, Any]) -> str:
+    pack, when = told["pack"][:12], f"{told['action']} command, {told['at']}"
+    if told["serves_live"]:
+        return f"deployed: pack {pack}, by the {when}"
+    if told["ended"] and told["error"] is None:
+        return f"deployed: pack {pack}, which is not live, by the {when}; the next run tells the runtime"
+    return f"ALARM: not deployed: {told['error'] or 'it was cut off'} (pack {pack}, {when}); the next run tries again"
 
 
 def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
 
+from autosurgeon.core.usage import Usage, known_max, known_sum
 from autosurgeon.core.value import Value
 
 Phase = Literal["baseline", "proposal", "training", "smoke", "merge", "promotion", "watch"]
@@ -87,19 +89,55 @@ class Alpha(Value):
 
 
 class Cost(Value):
-    """What something took."""
+    """What something took; None is not known, and a sum counts what is."""
 
     seconds: float = 0
     trained_tokens: int = 0
     generated_tokens: int = 0
+    gpu_seconds: float | None = None
+    """Of the capsules that used a GPU."""
+    peak_host_bytes: int | None = None
+    """Most resident memory of a capsule with all that it started."""
+    peak_gpu_bytes: int | None = None
+    """Most that a capsule held of its GPUs."""
+    energy_joules: float | None = None
+    """Of the GPUs that capsules used, by the driver."""
+
+    @classmethod
+    def of(cls, seconds: float, output: Mapping[str, Any], usage: Usage | None) -> Cost:
+        """A try of a stage, by what it came back with and what it used, as far as that was kept."""
+        tokens = output.get("tokens", {})
+        used = usage.model_dump() if usage else {}
+        return cls(
+            seconds=seconds,
+            trained_tokens=tokens.get("trained", 0),
+            generated_tokens=tokens.get("generated", 0),
+            **used,
+        )
 
     def __add__(self, other: Cost) -> Cost:
-        """Both together."""
+        """Both together; of the peaks the higher one."""
         return Cost(
             seconds=self.seconds + other.seconds,
             trained_tokens=self.trained_tokens + other.trained_tokens,
             generated_tokens=self.generated_tokens + other.generated_tokens,
+            gpu_seconds=known_sum(self.gpu_seconds, other.gpu_seconds),
+            peak_host_bytes=known_max(self.peak_host_bytes, other.peak_host_bytes),
+            peak_gpu_bytes=known_max(self.peak_gpu_bytes, other.peak_gpu_bytes),
+            energy_joules=known_sum(self.energy_joules, other.energy_joules),
         )
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What it took of the machine, as people read it, by what it is."""
+        no_gpu = "none" if self.gpu_seconds == 0 else "unknown"
+        host, gpu, energy = self.peak_host_bytes, self.peak_gpu_bytes, self.energy_joules
+        return {
+            "GPU seconds": "unknown" if self.gpu_seconds is None else f"{self.gpu_seconds:.1f}",
+            "peak memory": "unknown" if host is None else f"{host / 2**30:.2f} GiB",
+            "peak GPU memory": no_gpu if gpu is None else f"{gpu / 2**30:.2f} GiB",
+            "GPU energy": no_gpu if energy is None else f"{energy / 1000:.1f} kJ",
+        }
 
 
 class Override(Value):

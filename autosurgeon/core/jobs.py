@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autosurgeon.core.recipe import MergeBase, Quantization
+from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 
 JOB_FILE = "job.json"
@@ -236,3 +237,5 @@ class Outcome(Value):
     error: str | None = None
     """One line; the traceback is in the capsule's log."""
     cause: Literal["user", "memory", "crash"] | None = None
+    usage: DeviceUsage | None = None
+    """None from a capsule that does not tell."""

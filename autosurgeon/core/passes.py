@@ -1,7 +1,7 @@
 """The states of a pass, and the only table of legal transitions.
 
-The design's ACCEPTED is no state of its own: the decision and the live pointer change in one transaction, so a pass
-goes from PACKED to LIVE at once.
+Without deploy hooks the decision and the live pointer change in one transaction, so a pass goes from PACKED to LIVE at
+once. With them it is ACCEPTED in between: judged, and not live before the deployed runtime answers with its pack.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ class PassState(StrEnum):
     TRAINED = "TRAINED"
     SMOKED = "SMOKED"
     PACKED = "PACKED"
+    ACCEPTED = "ACCEPTED"
     LIVE = "LIVE"
     CONFIRMED = "CONFIRMED"
     REVERTED = "REVERTED"
@@ -40,7 +41,8 @@ TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.READY: {PassState.TRAINED, *_ENDS},
     PassState.TRAINED: {PassState.SMOKED, *_ENDS},
     PassState.SMOKED: {PassState.PACKED, *_ENDS},
-    PassState.PACKED: {PassState.LIVE, *_ENDS},
+    PassState.PACKED: {PassState.ACCEPTED, PassState.LIVE, *_ENDS},
+    PassState.ACCEPTED: {PassState.LIVE, *_ENDS},
     # A watch that the world kept from ending reverts: an unwatched pack must not stay.
     PassState.LIVE: {PassState.CONFIRMED, PassState.REVERTED},
     PassState.CONFIRMED: set(),

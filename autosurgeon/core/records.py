@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.usage import Usage
 from autosurgeon.core.value import Value
 
 
@@ -75,6 +76,8 @@ class StageRecord(NamedTuple):
     error: str | None
     seconds: float
     at: str
+    usage: Usage | None = None
+    """None for one from before it was kept."""
 
 
 class Effect(NamedTuple):
@@ -91,6 +94,7 @@ class StageOutput(NamedTuple):
     name: str
     output: dict[str, Any]
     seconds: float
+    usage: Usage | None = None
 
 
 class AnchorRun(NamedTuple):
@@ -105,6 +109,30 @@ class AnchorRun(NamedTuple):
     def is_flaky(self) -> bool:
         """Whether the same weights both failed and passed it."""
         return 0 < self.passed < self.tries
+
+
+class Deployment(Value):
+    """What the deployed runtime was told, by a command of the user's, and what came of it."""
+
+    action: Literal["promote", "revert"]
+    pack: str
+    """What it shall serve."""
+    version: int
+    """The live version then: before a promotion the one that it is to replace."""
+    ended: bool = False
+    """False for one that is under way, or in which the process died."""
+    exit_code: int | None = None
+    """None where it did not end by itself."""
+    seconds: float = 0.0
+    """With the wait for the runtime's answer."""
+    output: str = ""
+    """The end of what it wrote."""
+    error: str | None = None
+    """Why the runtime does not serve the pack, in words."""
+
+    def serves(self, pack: str) -> bool:
+        """Whether the runtime was made to serve that pack."""
+        return self.ended and self.error is None and self.pack == pack
 
 
 class Quarantine(Value):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 KIND = "rows"
@@ -38,9 +38,10 @@ class Rows(NamedTuple):
     """By another table and a row's key, `digest_lines` of the row."""
 
 
-def row_line(values: Sequence[Any]) -> bytes:
-    """A row's one spelling: its values as JSON, in the order of the table's columns."""
-    return json.dumps(list(values), separators=(",", ":")).encode() + b"\n"
+def row_line(values: Mapping[str, Any]) -> bytes:
+    """A row's one spelling: values by column, as JSON; empty ones are left out, so that a new column changes none."""
+    told = {column: value for column, value in values.items() if value is not None}
+    return json.dumps(told, separators=(",", ":"), sort_keys=True).encode() + b"\n"
 
 
 def digest_lines(lines: Iterable[bytes]) -> str:

@@ -19,6 +19,7 @@ STAGES = (
     "bench",
     "confirm",
     "distance",
+    "deploy",
     "watch",
 )
 """The stages of a pass, in order."""
@@ -26,7 +27,8 @@ STAGES = (
 
 def spent_on(store: SqlStore, scope: str) -> Cost:
     """What the committed stages of a pass took; failed tries count their seconds."""
-    total = Cost(seconds=sum(stage.seconds for stage in store.stages(scope) if stage.error is not None))
+    failed = [stage for stage in store.stages(scope) if stage.error is not None]
+    total = sum((Cost.of(stage.seconds, {}, stage.usage) for stage in failed), Cost())
     for stage in store.stage_outputs(scope):
         total += _cost(stage)
     return total
@@ -55,17 +57,24 @@ def avoided_by_ending(store: SqlStore, scope: str) -> Cost | None:
 
 
 def _cost(stage: StageOutput) -> Cost:
-    tokens = stage.output.get("tokens", {})
-    return Cost(
-        seconds=stage.seconds,
-        trained_tokens=tokens.get("trained", 0),
-        generated_tokens=tokens.get("generated", 0),
-    )
+    return Cost.of(stage.seconds, stage.output, stage.usage)
 
 
 def _median(costs: list[Cost]) -> Cost:
+    def of(name: str) -> float | None:
+        known = [value for cost in costs if (value := getattr(cost, name)) is not None]
+        return median(known) if known else None
+
+    def whole(name: str) -> int | None:
+        found = of(name)
+        return None if found is None else round(found)
+
     return Cost(
-        seconds=median(cost.seconds for cost in costs),
-        trained_tokens=round(median(cost.trained_tokens for cost in costs)),
-        generated_tokens=round(median(cost.generated_tokens for cost in costs)),
+        seconds=of("seconds") or 0,
+        trained_tokens=whole("trained_tokens") or 0,
+        generated_tokens=whole("generated_tokens") or 0,
+        gpu_seconds=of("gpu_seconds"),
+        peak_host_bytes=whole("peak_host_bytes"),
+        peak_gpu_bytes=whole("peak_gpu_bytes"),
+        energy_joules=of("energy_joules"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import Settings
@@ -15,6 +15,7 @@ from autosurgeon.loop.brakes import Brakes
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.study import Proposer
+from autosurgeon.runner.meter import Meter
 from autosurgeon.store.sqlstore import SqlStore
 
 
@@ -35,3 +36,5 @@ class Instruments:
     reporter: Reporter
     brakes: Brakes
     beat: Beat = no_beat
+    meter: Meter = field(default_factory=Meter)
+    """Of what the capsules use; a stage begins and ends with reading it."""

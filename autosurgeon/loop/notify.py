@@ -22,11 +22,11 @@ from autosurgeon.loop.instruments import Instruments
 from autosurgeon.sections import NotifySettings
 from autosurgeon.store.database import utc_now
 
-Event = Literal["pass", "paused", "end"]
+Event = Literal["pass", "paused", "deploy", "end"]
 
 
 def notify(ins: Instruments, event: Event, ended: PassRecord | None = None, reason: str | None = None) -> None:
-    """Tell whoever the settings name of a pass that ended, a pause, or the end of the run.
+    """Tell whoever the settings name of a pass that ended, a pause, a failed deployment, or the end of the run.
 
     It returns at once. What goes wrong is logged, by its kind alone: a URL or an argument may hold a secret.
     """

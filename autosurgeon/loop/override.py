@@ -124,25 +124,3 @@ def standing_override(ins: Instruments, number: int, phase: Phase) -> Override |
         state=PassState.HELD,
     )
     return None
-
-
-def carry_out(ins: Instruments, number: int, word: Override, pack: str) -> None:
-    """Make the pack live that a person accepted against the promotion's verdict; once."""
-    if ins.store.get_pass(number).state != PassState.PACKED:
-        return
-    decide(
-        ins,
-        Decision(
-            decision_id=f"{word.overrules}-carried-out",
-            pass_number=number,
-            judgement=None,
-            action="promote",
-            reason=f"accepted by {word.by} against the verdict: {word.reason}",
-            pack=pack,
-            at=utc_now(),
-            override=word,
-        ),
-        state=PassState.LIVE,
-        live_pack=pack,
-        pack=pack,
-    )

@@ -16,11 +16,11 @@ from autosurgeon.audit.campaign import CampaignReport, tell_campaign
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.render import render_pass
 from autosurgeon.audit.report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
-from autosurgeon.core.decision import Decision
+from autosurgeon.core.decision import Cost, Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
 from autosurgeon.core.recipe import Mix
-from autosurgeon.core.records import Live, PassRecord, StageRecord
+from autosurgeon.core.records import Live, PassRecord, StageOutput, StageRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
@@ -102,7 +102,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         proposer=_proposer_of(sources, record),
         rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
         decisions=tuple(decisions),
-        stages=stage_costs(store.stages(scope)),
+        stages=stage_costs(store.stages(scope), store.stage_outputs(scope)),
         cost=spent_on(store, scope),
         training=TrainResult.model_validate(trained) if trained else None,
         steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
@@ -141,8 +141,9 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
     )
 
 
-def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
+def stage_costs(stages: Iterable[StageRecord], outputs: Iterable[StageOutput]) -> tuple[StageCost, ...]:
     """By stage in the order of their first tries, what all tries took; the error where the last one failed."""
+    committed = {output.name: output.output for output in outputs}
     tries: dict[str, list[StageRecord]] = {}
     for stage in stages:
         tries.setdefault(stage.name, []).append(stage)
@@ -152,9 +153,14 @@ def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
             attempts=len(known),
             seconds=sum(stage.seconds for stage in known),
             error=clipped(known[-1].error or ""),
+            cost=sum((_try_cost(stage, committed) for stage in known), Cost()),
         )
         for name, known in tries.items()
     )
+
+
+def _try_cost(stage: StageRecord, committed: Mapping[str, dict[str, Any]]) -> Cost:
+    return Cost.of(stage.seconds, {} if stage.error is not None else committed.get(stage.name, {}), stage.usage)
 
 
 def read_steps(path: Path) -> tuple[tuple[int, float], ...]:

@@ -13,6 +13,7 @@ from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.failpoints import reach
+from autosurgeon.loop.deploy import restore
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.database import utc_now
@@ -28,7 +29,10 @@ PASSED_ON_TO: dict[Phase, PassState] = {
 
 
 def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
-    """Write a decision with all that it changes (see SqlStore.decide), and bring the projections up to date with it."""
+    """Write a decision with all that it changes (see SqlStore.decide), and bring the projections up to date with it.
+
+    Where it moved live, the deployed runtime is made to follow.
+    """
     decision = ins.store.decide(decision, **changes)
     reach("decided")
     rebuild_projections(ins)
@@ -36,6 +40,8 @@ def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
         "decided", decision=decision.decision_id, action=decision.action, reason=decision.reason
     )
     ins.reporter.decided(decision)
+    if decision.live_version is not None:
+        restore(ins)
     return decision
 
 
@@ -93,16 +99,17 @@ def settle(
         ins: the instruments.
         number: the pass.
         judgement: what the policy said.
-        pack: the packed candidate, which an accepted promotion makes live.
+        pack: the packed candidate, which an accepted promotion makes live, if no runtime has to be told before.
         climb: what the proposer is told of the pass's dev wins.
         revert_to: the pack that a refused watch makes live again.
         story: the decision's other fields: packs, flips, alpha, power, cost.
 
     """
     accepted = judgement.verdict == Verdict.ACCEPT
-    live_pack = pack if accepted and judgement.phase == "promotion" else None
+    promoted = accepted and judgement.phase == "promotion"
+    live_pack = pack if promoted and not ins.settings.deploy.promote else None
     if accepted:
-        state = PASSED_ON_TO[judgement.phase]
+        state = PassState.ACCEPTED if promoted and live_pack is None else PASSED_ON_TO[judgement.phase]
         action = "promote" if live_pack else "continue"
     elif judgement.phase == "watch":
         state, action, live_pack = PassState.REVERTED, "revert", revert_to

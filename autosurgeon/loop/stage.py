@@ -85,12 +85,14 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], 
         hold(ins)
         ins.reporter.stage_started(scope, name)
         began = time.monotonic()
+        ins.meter.read()  # what is on it was used by nobody's stage
         try:
             reach("stage-begun")
             done = work(ins.workspace.stage(scope, name))
             seconds = time.monotonic() - began
             reach("stage-worked")
-            ins.store.commit_stage(scope, name, seconds=seconds, effect_id=effect_id, **done._asdict())
+            used = ins.meter.read()
+            ins.store.commit_stage(scope, name, seconds=seconds, effect_id=effect_id, usage=used, **done._asdict())
         except Exception as error:
             seconds = time.monotonic() - began
             ins.brakes.count_stage(name, seconds)
@@ -110,7 +112,7 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], 
 
 def _note_failure(ins: Instruments, scope: str, name: str, error: WorldError, seconds: float) -> None:
     """Write a failed try down; the error goes on where it was the last one that the settings allow."""
-    ins.store.record_failure(scope, name, str(error), seconds)
+    ins.store.record_failure(scope, name, str(error), seconds, ins.meter.read())
     structlog.get_logger().warning("stage_failed", scope=scope, stage=name, error=str(error))
     ins.reporter.say(f"{scope} {name}: {error}")
     if ins.store.failed_attempts(scope, name) >= ins.settings.loop.attempts:

@@ -34,6 +34,8 @@ def read_status(store: SqlStore) -> dict[str, Any]:
     base_results = store.envelopes(base) if base else {}
     return {
         "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
+        "spent": store.spent().model_dump(mode="json"),
+        "deployed": _deployed(store, live.pack if live else None),
         "base": base,
         "passes": {
             "total": sum(counts.values()),
@@ -48,6 +50,16 @@ def read_status(store: SqlStore) -> dict[str, Any]:
         "excluded": exclusions(base_results),
         "budget": run.model_dump(mode="json") if run else None,
     }
+
+
+def _deployed(store: SqlStore, live: str | None) -> dict[str, Any] | None:
+    """What the deployed runtime was last told, and whether it serves what is live by that; None where it never was."""
+    last = store.last_deployment()
+    if last is None:
+        return None
+    told, at = last
+    serves = live is not None and told.serves(live)
+    return told.model_dump(mode="json") | {"at": at, "serves_live": serves}
 
 
 def read_activity(workspace: Workspace) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.contract import contract_of, policy_of, supersede
+from autosurgeon.loop.deploy import restore
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
@@ -71,6 +72,7 @@ def open_theatre(ins: Instruments) -> None:
     check_packs(ins)
     reach("packs-checked")
     rebuild_projections(ins, anew=True)
+    restore(ins)
     write_missing_report(sources_of(ins))
     ins.capsules.warm_up()
 
@@ -86,6 +88,8 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
         done += 1
         ins.brakes.count_pass(ended.state)
         notify(ins, "pass", ended)
+        # The runtime may have ended or been replaced during a pass, and what failed to tell it may be mended by now.
+        despite_full_disk(ins, lambda: restore(ins))
         if _gate_is_shut(ins, ended.number):
             return "gate"
         # A pass may have failed of a pack that is damaged, which is no fault of the next one.

@@ -19,9 +19,10 @@ from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.merging import ADAPTER_FILE, compare_with_adapter, merge
-from autosurgeon.loop.override import carry_out, standing_override
+from autosurgeon.loop.override import standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.resume import forget_training_state, training_state
+from autosurgeon.loop.rollout import carry_out, make_live
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.smoke import smoke
 from autosurgeon.loop.stage import Done, once
@@ -87,10 +88,14 @@ class Surgery:
         noted = once(self._ins, self._scope, "anchors", note)
         return standing._replace(anchors=tuple(noted["anchors"]), hidden=frozenset(noted["hidden"]))
 
+    @property
+    def _state(self) -> PassState:
+        return self._ins.store.get_pass(self._number).state
+
     def _reached(self, state: PassState) -> bool:
         """Whether the pass is that far, or further."""
         order = list(PassState)
-        return order.index(self._ins.store.get_pass(self._number).state) >= order.index(state)
+        return order.index(self._state) >= order.index(state)
 
     def _until_live(self) -> None:
         dataset = self._plan()
@@ -201,6 +206,11 @@ class Surgery:
         """Bench the packed file on all but the canary, and judge it against live and base."""
         trial = run_trial(self._ins, self._record, self._standing, pack, self._policy, self._facts)
         self._gate("promotion", promotion_facts(trial), pack=pack, trial=trial)
+        if self._state == PassState.ACCEPTED:
+            reason = "accepted by the policy, and the deployed runtime serves it"
+            make_live(self._ins, self._number, pack, f"pass-{self._number:04d}-deployed", reason)
+        if self._state.is_finished:
+            raise _OverError
 
 
 def _as_evidence(facts: dict[str, Any]) -> Evidence:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, GenerateJob, MergeJob, Outcome, Result
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
+from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.failpoints import reach
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 from autosurgeon.runner.gpu import GpuBaseline
 from autosurgeon.runner.memory import oom_kills
+from autosurgeon.runner.meter import Meter
 from autosurgeon.runner.process import LOG_FILE, Capsule, End, Keeper
 from autosurgeon.runner.watch import watch
 from autosurgeon.sections import CapsuleSettings
@@ -30,12 +33,13 @@ class Capsules:
     A warm capsule that generated stays for the next job of that verb, and is gone before one of another begins.
     """
 
-    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat) -> None:
-        """Keep the keeper's files in `home`; `beat` is called while a capsule is within its limits."""
+    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat, meter: Meter | None = None) -> None:
+        """Keep the keeper's files in `home`; call `beat` while a capsule is within its limits, and tell the meter."""
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
         self._beat = beat
+        self._meter = meter or Meter()
         self._keeper: Keeper | None = None
         self._own_cgroup = own_cgroup()
         self._cgroup: Path | None = None
@@ -72,8 +76,11 @@ class Capsules:
                 self._gpus.take()
                 self._gpus.wait_until_back()
             self._cgroup = make_cgroup(self._own_cgroup)
-        killed_before = oom_kills(self._own_cgroup)
-        end = self._run_in_cgroup(workdir, on_progress, self._settings.resident_s if may_stay else None)
+        killed_before, began = oom_kills(self._own_cgroup), time.monotonic()
+        try:
+            end = self._run_in_cgroup(workdir, on_progress, self._settings.resident_s if may_stay else None)
+        finally:
+            self._meter.count(time.monotonic() - began, _usage(workdir))
         reach("capsule-ended")
         if end.code is None or end.left:
             raise self._wedged(f"the capsule ended with code {end.code}")
@@ -85,7 +92,7 @@ class Capsules:
             capsule = self._start(workdir, stays_s)
             try:
                 reach("capsule-started")
-                end = watch(capsule, workdir, self._settings, on_progress, self._beat)
+                end = watch(capsule, workdir, self._settings, on_progress, self._meter, self._beat)
             except BaseException as error:
                 self._put_down(capsule, error)
                 raise
@@ -157,6 +164,21 @@ class Capsules:
         self._remove_cgroup()
 
 
+def _usage(workdir: Path) -> DeviceUsage | None:
+    """What the capsule says that it used; None where it does not, or says nothing that can be read."""
+    try:
+        return _outcome(workdir).usage
+    except (OSError, CapsuleError, ValidationError):
+        return None
+
+
+def _outcome(workdir: Path) -> Outcome:
+    path = workdir / OUTCOME_FILE
+    if path.stat().st_size > MAX_OUTCOME_BYTES:
+        raise CapsuleError("bad_outcome", f"{path} is too large")
+    return Outcome.model_validate_json(path.read_bytes())
+
+
 def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
     """What the capsule left; its exit code and its outcome have to agree."""
     log = workdir / LOG_FILE
@@ -166,9 +188,7 @@ def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
         raise CapsuleError("killed", f"by signal {-code}; see {log}")
     path = workdir / OUTCOME_FILE
     try:
-        if path.stat().st_size > MAX_OUTCOME_BYTES:
-            raise CapsuleError("bad_outcome", f"{path} is too large")
-        outcome = Outcome.model_validate_json(path.read_bytes())
+        outcome = _outcome(workdir)
     except FileNotFoundError as error:
         raise CapsuleError("bad_outcome", f"exit code {code} and no outcome; see {log}") from error
     except ValidationError as error:

@@ -10,6 +10,7 @@ from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.errors import CapsuleError
 from autosurgeon.runner.memory import held_bytes
+from autosurgeon.runner.meter import Meter
 from autosurgeon.runner.process import Capsule, End
 from autosurgeon.sections import CapsuleSettings
 
@@ -18,9 +19,14 @@ FAMILY_S = 1.0
 
 
 def watch(
-    capsule: Capsule, workdir: Path, settings: CapsuleSettings, on_progress: OnProgress | None, beat: Beat = no_beat
+    capsule: Capsule,
+    workdir: Path,
+    settings: CapsuleSettings,
+    on_progress: OnProgress | None,
+    meter: Meter,
+    beat: Beat = no_beat,
 ) -> End:
-    """Wait for the capsule's end, and beat while it is within its limits.
+    """Wait for the capsule's end, and beat while it is within its limits; the meter sees the memory that it holds.
 
     Raises:
         CapsuleError: timeout, hung, memory, or bad_outcome for a report that does not parse; the capsule still runs.
@@ -38,7 +44,9 @@ def watch(
         now = time.monotonic()
         if now - looked > FAMILY_S:
             looked, family = now, capsule.family()
-        if (held := held_bytes(family, limit_bytes)) > limit_bytes:
+        held = held_bytes(family, limit_bytes)
+        meter.see(held)
+        if held > limit_bytes:
             raise CapsuleError("memory", f"{held / 2**30:.2f} GiB resident, the limit is {settings.memory_gib}")
         if now - started > settings.wall_s:
             raise CapsuleError("timeout", f"no end after {settings.wall_s:.0f} s")

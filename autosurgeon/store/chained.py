@@ -58,7 +58,7 @@ class Chained:
             kept = {
                 name: {
                     key_of(table, row): digest_lines([line_of(table, row)])
-                    for row in connection.execute(as_stored(table))
+                    for row in map(dict, connection.execute(as_stored(table)).mappings())
                 }
                 for name, table in CHANGING.items()
             }
@@ -93,11 +93,11 @@ class Chained:
         while True:
             query = as_stored(columns).where(place > after, place <= last).order_by(place).limit(PART)
             with snapshot(self._engine) as session:
-                part = session.connection().execute(query).all()
+                part = [dict(row) for row in session.connection().execute(query).mappings()]
             yield from (line_of(columns, row) for row in part)
             if len(part) < PART:
                 return
-            after = part[-1]._mapping[place.name]
+            after = part[-1][place.name]
 
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
         """The decisions up to that row, oldest first."""

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
+from autosurgeon.core.decision import Cost
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import AnchorRun, Contract, Effect, Feedback, RunRecord, StageOutput, StageRecord
+from autosurgeon.core.records import AnchorRun, Contract, Feedback, RunRecord
+from autosurgeon.core.usage import Usage
 from autosurgeon.store.attempted import Attempted
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
+from autosurgeon.store.deployed import Deployed
 from autosurgeon.store.events import append
 from autosurgeon.store.judged import Judged, move
 from autosurgeon.store.lock import database_lock
 from autosurgeon.store.measured import Measured
+from autosurgeon.store.spent import Spent, spend
+from autosurgeon.store.staged import Staged
 from autosurgeon.store.tables import (
     AnchorRunRow,
     BegunRow,
@@ -37,7 +42,7 @@ from autosurgeon.store.tables import (
 from autosurgeon.store.taught import Taught, teach
 
 
-class SqlStore(Attempted, Taught, Measured, Judged, Chained):
+class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Chained):
     """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False) -> None:
@@ -103,22 +108,6 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
             append(session, row.started_at, "pass-begun", pass_scope(number), content)
             return number
 
-    def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
-        """A committed stage's output; of one that was run again the last."""
-        committed = self.effect(scope, name)
-        return None if committed is None else committed.output
-
-    def effect(self, scope: str, name: str) -> Effect | None:
-        """A committed stage's output with what it is the effect of; of one that was run again the last."""
-        query = (
-            select(StageRow)
-            .where(StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None))
-            .order_by(col(StageRow.id).desc())
-        )
-        with snapshot(self._engine) as session:
-            row = session.exec(query).first()
-            return None if row is None or row.output is None else Effect(row.effect_id, json.loads(row.output))
-
     def begin_stage(self, scope: str, name: str) -> int:
         """Note that a stage begins; how often it was begun before and did not end, since its process died."""
         with transaction(self._engine) as session:
@@ -133,63 +122,15 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
         with transaction(self._engine) as session:
             _end_stage(session, scope, name)
 
-    def stages(self, scope: str) -> list[StageRecord]:
-        """Every try of every stage of a scope, oldest first."""
-        with snapshot(self._engine) as session:
-            rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
-            return [StageRecord(r.scope, r.name, r.attempt, r.error, r.seconds, r.at) for r in rows]
-
-    def stage_outputs(self, scope: str) -> list[StageOutput]:
-        """Every committed stage of a scope, oldest first; of one that was run again the last."""
-        with snapshot(self._engine) as session:
-            rows = session.exec(
-                select(StageRow)
-                .where(StageRow.scope == scope, col(StageRow.output).is_not(None))
-                .order_by(col(StageRow.id))
-            )
-            found = {row.name: StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows}
-            return list(found.values())
-
-    def each_output(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(scope, output) of every committed stage of a name, oldest first; of one that was run again each."""
-        query = select(StageRow.scope, StageRow.output).where(StageRow.name == name, col(StageRow.output).is_not(None))
-        with snapshot(self._engine) as session:
-            for scope, output in session.exec(query.order_by(col(StageRow.id)).execution_options(yield_per=200)):
-                yield scope, json.loads(output or "{}")
-
-    def last_outputs(self, name: str, count: int, *, but: str) -> list[StageOutput]:
-        """The newest committed stages of a name in passes, at most so many; none of the scope `but`."""
-        query = (
-            select(StageRow)
-            .where(StageRow.name == name, col(StageRow.output).is_not(None), StageRow.scope != but)
-            .where(col(StageRow.scope).startswith("pass-"))
-            .order_by(col(StageRow.id).desc())
-            .limit(count)
-        )
-        with snapshot(self._engine) as session:
-            # Newest first, so that of a stage that was run again the last is taken.
-            rows: dict[str, StageRow] = {}
-            for row in session.exec(query):
-                rows.setdefault(row.scope, row)
-            return [StageOutput(row.name, json.loads(row.output or "{}"), row.seconds) for row in rows.values()]
-
-    def stage_seconds(self) -> float:
-        """What all stages took together, those that failed too."""
-        with snapshot(self._engine) as session:
-            return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
-
-    def failed_attempts(self, scope: str, name: str) -> int:
-        """How often a stage was tried in vain."""
-        return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
-
-    def record_failure(self, scope: str, name: str, error: str, seconds: float) -> None:
-        """Note that a try of a stage came to nothing."""
+    def record_failure(self, scope: str, name: str, error: str, seconds: float, usage: Usage | None = None) -> None:
+        """Note that a try of a stage came to nothing, and what it used all the same."""
         failed = select(func.count()).where(
             StageRow.scope == scope, StageRow.name == name, col(StageRow.error).is_not(None)
         )
         with transaction(self._engine) as session:
             attempt = session.exec(failed).one() + 1
-            row = _stage_row(scope, name, attempt, None, error, seconds)
+            spend(session, Cost.of(seconds, {}, usage))
+            row = _stage_row(scope, name, attempt, None, error, seconds, usage)
             session.add(row)
             _end_stage(session, scope, name)
             append(session, row.at, "stage-failed", scope, {"stage": name, "attempt": attempt, "error": error})
@@ -202,6 +143,7 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
         seconds: float,
         effect_id: str,
         *,
+        usage: Usage | None = None,
         envelopes: tuple[str, str, Iterable[Envelope]] | None = None,
         confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None,
         pack: tuple[Manifest, int | None] | None = None,
@@ -215,6 +157,7 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
             output: JSON, adopted when the pass is continued.
             seconds: how long it took.
             effect_id: what it is the effect of.
+            usage: what its capsules used.
             envelopes: (pack, occasion, results).
             confirmations: (pack, {task: (samples, passed)}).
             pack: (manifest, pass number or None for a base).
@@ -225,7 +168,8 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
             attempt = 1 + len(
                 session.exec(select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)).all()
             )
-            row = _stage_row(scope, name, attempt, json.dumps(output), None, seconds)
+            spend(session, Cost.of(seconds, output, usage))
+            row = _stage_row(scope, name, attempt, json.dumps(output), None, seconds, usage)
             row.effect_id = effect_id
             session.add(row)
             _end_stage(session, scope, name)
@@ -242,7 +186,8 @@ class SqlStore(Attempted, Taught, Measured, Judged, Chained):
                 _add_pack(session, *pack)
             session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
             content = {"stage": name, "attempt": attempt, "seconds": seconds, "output": digest_text(row.output or "")}
-            append(session, row.at, "stage", scope, content | {"effect_id": effect_id})
+            content |= {"effect_id": effect_id} | ({"usage": usage.model_dump(mode="json")} if usage else {})
+            append(session, row.at, "stage", scope, content)
 
     def advance(self, number: int, state: PassState, *, pack: str | None = None, reason: str | None = None) -> None:
         """Move a pass to its next state without a decision: a stage is done, or the world failed."""
@@ -270,8 +215,19 @@ def _end_stage(session: Session, scope: str, name: str) -> None:
         session.delete(begun)
 
 
-def _stage_row(scope: str, name: str, attempt: int, output: str | None, error: str | None, seconds: float) -> StageRow:
-    return StageRow(scope=scope, name=name, attempt=attempt, output=output, error=error, seconds=seconds, at=utc_now())
+def _stage_row(
+    scope: str, name: str, attempt: int, output: str | None, error: str | None, seconds: float, usage: Usage | None
+) -> StageRow:
+    return StageRow(
+        scope=scope,
+        name=name,
+        attempt=attempt,
+        output=output,
+        error=error,
+        seconds=seconds,
+        at=utc_now(),
+        usage=usage.model_dump_json() if usage else None,
+    )
 
 
 def _bench_row(pack: str, occasion: str, envelope: Envelope) -> BenchRow:

@@ -68,6 +68,16 @@ class StageRow(SQLModel, table=True):
     seconds: float = Field(index=True)
     at: str
     effect_id: str | None = None
+    usage: str | None = None
+    """JSON; None for a try from before it was kept."""
+
+
+class SpentRow(SQLModel, table=True):
+    """What all tries of all stages took together, as JSON; one row, brought up to date with each of them."""
+
+    __tablename__ = "spent"
+    id: int = Field(primary_key=True)
+    cost: str
 
 
 class BegunRow(SQLModel, table=True):

@@ -5,7 +5,7 @@ Every table is covered but `decision`, whose events hold the records themselves,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sqlalchemy
@@ -26,6 +26,7 @@ from autosurgeon.store.tables import (
     PolicyRow,
     QuarantineRow,
     RunRow,
+    SpentRow,
     StageRow,
     TaughtRow,
 )
@@ -36,27 +37,27 @@ def _table(row: type[SQLModel]) -> Table:
 
 
 _GROW = (StageRow, BenchRow, ConfirmationRow, LookRow, AnchorRunRow, QuarantineRow, LiveRow)
-_CHANGE = (RunRow, PassRow, BegunRow, PackRow, PolicyRow, TaughtRow)
+_CHANGE = (RunRow, PassRow, BegunRow, PackRow, PolicyRow, TaughtRow, SpentRow)
 GROWING = {table.name: table for table in [_table(row) for row in _GROW]}
 """Tables whose rows are added in the order of their number, and never change."""
 CHANGING = {table.name: table for table in [_table(row) for row in _CHANGE]}
 """Tables whose rows change or go, or have no number."""
 
 
-def line_of(table: Table, values: Iterable[Any]) -> bytes:
+def line_of(table: Table, row: Mapping[str, Any]) -> bytes:
     """A row's values as the digests take them, spelled alike before and after the database had them."""
-    return row_line([_plain(column.type, value) for column, value in zip(table.columns, values, strict=True)])
+    return row_line({name: _plain(table.columns[name].type, value) for name, value in row.items()})
 
 
-def key_of(table: Table, values: Iterable[Any]) -> str:
+def key_of(table: Table, row: Mapping[str, Any]) -> str:
     """What a row is known by."""
-    keyed = zip(table.columns, values, strict=True)
-    return "/".join(str(value) for column, value in keyed if column.primary_key)
+    return "/".join(str(row[column.name]) for column in table.primary_key)
 
 
-def as_stored(table: Table) -> Any:
-    """All columns of a table as the database holds them: a 7 in a column of truths is no True."""
-    return sqlalchemy.select(*(sqlalchemy.column(column.name) for column in table.columns)).select_from(table)
+def as_stored(table: Table, columns: Iterable[str] | None = None) -> Any:
+    """Columns of a table, all if none are named, as the database holds them: a 7 in a column of truths is no True."""
+    names = table.columns.keys() if columns is None else columns
+    return sqlalchemy.select(*(sqlalchemy.column(name) for name in names)).select_from(table)
 
 
 def _plain(kind: Any, value: Any) -> Any:
@@ -88,14 +89,14 @@ class Written:
             append(session, at, KIND, subject, wrote.content)
 
     def _wrote(self) -> Wrote:
-        added: dict[str, list[list[Any]]] = {}
+        added: dict[str, list[Mapping[str, Any]]] = {}
         kept: dict[str, dict[str, str | None]] = {}
         for row, is_gone in self._rows.values():
             name = row.__tablename__
             table = GROWING.get(name, CHANGING.get(name))
             if table is None:
                 continue
-            values = [getattr(row, column.name) for column in table.columns]
+            values = {column.name: getattr(row, column.name) for column in table.columns}
             if name in GROWING:
                 added.setdefault(name, []).append(values)
             else:
@@ -104,11 +105,11 @@ class Written:
         return Wrote({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
 
 
-def _together(table: Table, rows: list[list[Any]]) -> tuple[int, str]:
+def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
     """How many rows, and their digest, in the order in which the table will be read."""
-    place = [column.primary_key for column in table.columns].index(True)
-    rows.sort(key=lambda values: values[place])
-    return len(rows), digest_lines(line_of(table, values) for values in rows)
+    (place,) = table.primary_key
+    rows.sort(key=lambda row: row[place.name])
+    return len(rows), digest_lines(line_of(table, row) for row in rows)
 
 
 MOST_KEPT = 1000
@@ -116,16 +117,21 @@ MOST_KEPT = 1000
 
 
 def tell_all(connection: Connection, at: str) -> None:
-    """Vouch for every row of a workspace from before these events, as they stand now."""
-    added: dict[str, tuple[int, str]] = {}
-    for name, table in GROWING.items():
-        rows = connection.execute(as_stored(table).order_by(*table.primary_key)).all()
-        if rows:
-            added[name] = _together(table, [list(row) for row in rows])
+    """Vouch for every row of a workspace from before these events, as they stand now, in the columns that there are."""
+    found = sqlalchemy.inspect(connection)
+    tables = set(found.get_table_names())
+
+    def rows_of(table: Table) -> list[Mapping[str, Any]]:
+        if table.name not in tables:
+            return []
+        columns = [column["name"] for column in found.get_columns(table.name)]
+        return [dict(row._mapping) for row in connection.execute(as_stored(table, columns))]
+
+    added = {name: _together(table, rows) for name, table in GROWING.items() if (rows := rows_of(table))}
     kept = [
         (name, key_of(table, row), digest_lines([line_of(table, row)]))
         for name, table in CHANGING.items()
-        for row in connection.execute(as_stored(table))
+        for row in rows_of(table)
     ]
     with Session(connection) as session:
         for start in range(0, max(len(kept), bool(added)), MOST_KEPT):

@@ -108,9 +108,10 @@ def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) ->
     told = " ".join((Page(page).text if form == "html" else page.replace("`", "").replace("|", " ")).split())
     for said in (
         "Campaign: 5 passes",
-        "1 CONFIRMED, 1 FAILED, 3 REJECTED. 15.0 s spent, 50 tokens trained on; refusals saved about 180.0 s.",
+        "1 CONFIRMED, 1 FAILED, 3 REJECTED. 15.0 s spent, 50 tokens trained on, 0 generated; GPU seconds: unknown, ",
+        "GPU energy: unknown; refusals saved about 180.0 s.",
         "Alpha spent: 0.03, left: 0.02, in 1 looks.",
-        "2 REJECTED smoke anchors-kept -2 0 2 2.0 Train the live pack",
+        "2 REJECTED smoke anchors-kept -2 0 2 2.0 unknown Train the live pack",
         "3 REJECTED proposal few-epochs -2 not run not run 3.0",
         "anchors-kept smoke 2 2 120.0",
         "b/1 2 0",

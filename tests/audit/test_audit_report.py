@@ -133,7 +133,7 @@ def test_a_pass_of_which_nothing_was_measured_claims_nothing(form: Form) -> None
     ):
         assert said in told
     assert "data:image" not in render_pass(PassReport(record=record_of(PassState.PROPOSED), proposer=""), "html")
-    assert told.count("unknown") == 6
+    assert told.count("unknown") == 6 + 4  # constraints, and what was used of the machine
 
 
 @pytest.mark.parametrize("form", FORMS)

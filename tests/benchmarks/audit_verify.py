@@ -47,9 +47,10 @@ def build(root: Path, length: int) -> None:
     with workspace.events.open("wb") as events, workspace.decisions.open("w") as decisions, connection:
         for seq in range(1, length + 1):
             if seq % 10 != 5 and seq % 2:
-                row = (seq, "pass-0001", "train", 1, "{}", None, 41.5, NOON, "e")
+                row = {"id": seq, "scope": "pass-0001", "name": "train", "attempt": 1, "output": "{}", "seconds": 41.5}
+                row |= {"at": NOON, "effect_id": "e"}
                 event = link(head, NOON, "stage", "pass-0001", STAGE)
-                connection.execute("INSERT INTO stage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                connection.execute(f"INSERT INTO stage ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
                 unsaid.append(row_line(row))
             elif seq % 10 != 5:
                 wrote = Wrote({"stage": (len(unsaid), digest_lines(unsaid))}, {})

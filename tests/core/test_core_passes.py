@@ -46,8 +46,10 @@ def test_a_live_pass_is_confirmed_or_reverted_and_nothing_else() -> None:
     assert TRANSITIONS[PassState.LIVE] == {PassState.CONFIRMED, PassState.REVERTED}
 
 
-def test_only_a_packed_pass_becomes_live() -> None:
-    assert [state for state in PassState if PassState.LIVE in TRANSITIONS[state]] == [PassState.PACKED]
+def test_only_a_packed_pass_becomes_live_at_once_or_once_it_is_deployed() -> None:
+    into_live = [state for state in PassState if PassState.LIVE in TRANSITIONS[state]]
+    assert into_live == [PassState.PACKED, PassState.ACCEPTED]
+    assert [state for state in PassState if PassState.ACCEPTED in TRANSITIONS[state]] == [PassState.PACKED]
 
 
 def test_exactly_six_states_are_final() -> None:

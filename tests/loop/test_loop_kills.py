@@ -29,6 +29,7 @@ PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES), Place()) | {
     "watch-fallen": Place(begun=2, passes=3),
     "pack-set-aside": Place("damaged"),
     "weights-in-trash": Place("gc", begun=4),
+    **dict.fromkeys(("deploy-begun", "deploy-told", "deploy-done", "deploy-failed"), Place("deploy", begun=2)),
     "ballast-released": Place("full"),
     "pause-noted": Place("full"),
 }

@@ -23,14 +23,16 @@ from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.environment import scrubbed_environment
+from autosurgeon.runner.meter import Meter
 from autosurgeon.sections import CapsuleSettings
 
 BASE = shipped("data", "lab", "base")
+METER = Meter()
 
 
 @pytest.fixture(scope="module")
 def capsules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Capsules]:
-    warm = Capsules(CapsuleSettings(), tmp_path_factory.mktemp("home"))
+    warm = Capsules(CapsuleSettings(), tmp_path_factory.mktemp("home"), meter=METER)
     warm.warm_up()
     yield warm
     warm.close()
@@ -73,11 +75,16 @@ def when_at_work(workdir: Path) -> int:
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_a_capsule_comes_back_with_a_typed_result(tmp_path: Path, capsules: Capsules, warm: bool) -> None:
-    runner = capsules if warm else Capsules(CapsuleSettings(warm=False), tmp_path)
+    runner = capsules if warm else Capsules(CapsuleSettings(warm=False), tmp_path, meter=METER)
+    METER.read()
     result = runner.run(generate_job(tmp_path), tmp_path / "work")
     assert isinstance(result, GenerateResult)
     assert result.count == 1
     assert json.loads((tmp_path / "work" / OUTCOME_FILE).read_text())["result"]["count"] == 1
+    used = METER.read()
+    assert used.gpu_seconds is not None
+    assert (used.gpu_seconds > 0) == (used.peak_gpu_bytes is not None)
+    assert used.peak_host_bytes is not None and used.peak_host_bytes > 50 << 20
 
 
 def test_a_missing_model_is_the_users_to_mend(tmp_path: Path, capsules: Capsules) -> None:
@@ -91,6 +98,7 @@ def test_a_capsule_killed_at_work_is_told_apart_and_the_next_one_works(tmp_path:
     with pytest.raises(CapsuleError, match="killed") as caught:
         capsules.run(endless_job(tmp_path), work)
     assert caught.value.cause == "killed"
+    assert METER.read().gpu_seconds is None
     assert not (work / OUTCOME_FILE).exists()
     assert isinstance(capsules.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
 

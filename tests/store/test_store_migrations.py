@@ -24,6 +24,7 @@ from autosurgeon.errors import WorkspaceError
 from autosurgeon.store.address import read_address
 from autosurgeon.store.schema import MIGRATIONS, revisions
 from autosurgeon.store.sqlstore import SqlStore
+from autosurgeon.store.written import CHANGING, GROWING
 
 FIXTURES = Path(__file__).with_name("fixtures")
 OLD = sorted(FIXTURES.glob("schema-*.sql"))
@@ -111,6 +112,12 @@ def test_an_old_workspace_is_upgraded_and_loses_nothing(dump: Path, path: Path) 
         assert [row[: widths[name]] for row in after[name]] == rows
         assert all(value is None for row in after[name] for value in row[widths[name] :])
     assert not any(rows for name, rows in after.items() if name not in before)
+
+
+def test_every_table_is_one_that_the_chain_vouches_for() -> None:
+    vouched = {*GROWING, *CHANGING}
+    assert vouched | {"decision", "event"} == set(SQLModel.metadata.tables)
+    assert not GROWING.keys() & CHANGING.keys()
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda dump: dump.stem)

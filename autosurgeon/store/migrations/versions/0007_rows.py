@@ -7,8 +7,8 @@ from alembic import op
 from autosurgeon.store.database import utc_now
 from autosurgeon.store.written import tell_all
 
-revision = "0006"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 
 def upgrade() -> None:

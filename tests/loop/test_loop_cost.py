@@ -1,0 +1,64 @@
+"""What a pass used of the machine: from the capsules into the store, and from there to everyone who asks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from theatre import learns_everything, small_theatre
+from typer.testing import CliRunner
+
+from autosurgeon.cli.main import app
+from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.usage import DeviceUsage
+from autosurgeon.core.value import Value
+from autosurgeon.errors import CapsuleError
+from autosurgeon.loop.surgeon import run
+
+GIB = 1 << 30
+
+
+def test_what_capsules_use_is_told_by_stage_pass_and_workspace(tmp_path: Path) -> None:
+    tries = 0
+
+    def use(job: Value) -> None:
+        nonlocal tries
+        ins.meter.see(2 * GIB)
+        if isinstance(job, TrainJob):
+            tries += 1
+            if tries == 1:
+                ins.meter.count(3.0, None)
+                raise CapsuleError("killed", "by the test")
+            ins.meter.count(7.0, DeviceUsage(device="cuda", peak_gpu_bytes=80 * GIB, energy_joules=4200.0))
+        else:
+            ins.meter.count(0.25, DeviceUsage(device="cpu"))
+
+    with small_theatre(tmp_path, learns_everything, before=use) as ins:
+        run(ins)
+        decided = {d.judgement.phase: d.cost for d in ins.store.decisions(1) if d.judgement}
+        assert decided["proposal"] is not None and decided["proposal"].gpu_seconds == 0
+        trained = decided["training"]
+        assert trained is not None
+        assert (trained.gpu_seconds, trained.peak_gpu_bytes, trained.energy_joules) == (7.0, 80 * GIB, 4200.0)
+        report = (ins.workspace.reports / "pass-0001.md").read_text()
+        line = next(line for line in report.splitlines() if line.startswith("| train "))
+        assert [cell.strip() for cell in line.split("|")][-7:-1] == [
+            "1", "0", "7.0", "2.00 GiB", "80.00 GiB", "4.2 kJ",
+        ]  # fmt: skip
+        assert '<td class="number">80.00 GiB</td>' in (ins.workspace.reports / "pass-0001.html").read_text()
+
+    def asked(*arguments: str) -> str:
+        done = CliRunner().invoke(app, [*arguments, "--workspace", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    shown = json.loads(asked("pass", "show", "1", "--json"))
+    assert shown["costs"]["train"]["gpu_seconds"] == 7.0
+    assert shown["costs"]["smoke"]["energy_joules"] is None
+    failed, done = [stage["usage"] for stage in shown["stages"] if stage["name"] == "train"]
+    assert (failed["gpu_seconds"], done["gpu_seconds"]) == (None, 7.0)
+    assert "80.00 GiB" in asked("pass", "show", "1")
+    spent = json.loads(asked("status", "--json"))["spent"]
+    assert (spent["gpu_seconds"], spent["trained_tokens"], spent["peak_host_bytes"]) == (7.0, 1, 2 * GIB)
+    assert "GPU seconds: 7.0, peak memory: 2.00 GiB" in asked("status")
+    assert "GPU energy: 4.2 kJ" in " ".join(asked("report", "campaign").split())
