@@ -107,7 +107,8 @@ def serve(file: str, alias: str, slots: int, tokens: int) -> None:
     params.n_parallel, params.n_ctx = slots, slots * tokens
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    # Threads that wait for each other at every product crawl where others want the cores.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.warmup = params.cache_prompt = False
     params.verbosity = 1
     server = xllamacpp.Server(params)

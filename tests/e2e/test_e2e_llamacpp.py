@@ -29,7 +29,7 @@ BASE = shipped("data", "lab", "base")
 TASKS = [
     task for bench in ("lab-mbpp", "lab-humaneval") for task in read_tasks(shipped("data", "lab", f"{bench}.jsonl"))
 ]
-SLICE = TASKS[::17]
+SLICE = TASKS[::22]
 MAX_NEW_TOKENS = 60
 # Of two tokens that are nearer than this, arithmetic of another order or width may choose the other.
 NEAR = {"f32": 1e-3, "bf16": 0.05}
