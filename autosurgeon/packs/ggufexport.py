@@ -129,7 +129,7 @@ def _stream(
             bits = _read(file, header.data_start, sources[tensor.source])
             bits = turned(bits, tensor.heads) if tensor.heads else bits
             try:
-                writer.write_tensor_data((bits.astype("<u4") << 16).view("<f4") if widened else bits)
+                writer.write_tensor_data(_widened(bits) if widened else bits)
             except OSError as error:
                 # NumPy says how much it could not write, and not why.
                 raise PackError("a file could not be written to its end", got=error, where=part) from error
@@ -147,12 +147,19 @@ def _read(file: Any, data_start: int, tensor: Tensor) -> NDArray[Any]:
     return bits.reshape(tensor.shape)
 
 
+def _widened(bits: NDArray[Any]) -> NDArray[Any]:
+    """FP32 of BF16: the same bits, and sixteen zeros behind them."""
+    wide = bits.astype("<u4")
+    wide <<= 16
+    return wide.view("<f4")
+
+
 def turned(rows: NDArray[Any], heads: int) -> NDArray[Any]:
     """The rows of each head with its second half laced into the first: 0, n/2, 1, n/2 + 1, ...
 
     So that llama.cpp, which for Llama turns neighbours by one angle, turns the pairs that transformers turns.
     """
-    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     import numpy
 
+    halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return numpy.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows.shape))

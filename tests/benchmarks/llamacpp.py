@@ -47,9 +47,8 @@ SHAPE: dict[str, Any] = {
     "num_key_value_heads": 2,
 }
 MEASURE = """
-import json, resource, sys, time
+import json, re, sys, time
 from pathlib import Path
-from typing import Any
 import gguf
 from autosurgeon.packs.ggufexport import export_gguf
 began = time.perf_counter()
