@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.cli.pack_export import export_pack
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,8 +71,8 @@ def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = Fal
 
 @app.command("show")
 def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show one pack: its files, where it came from, and what it won."""
-    from autosurgeon.cli.render import print_json, print_table, say
+    """Show one pack: its files, where it came from, what it won, and where it was exported to."""
+    from autosurgeon.cli.render import one_line, print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.status import tally
     from autosurgeon.packs.packstore import PackStore
@@ -80,14 +81,15 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
 
     with open_store(workspace) as store:
         name = store.find_pack(digest)
-        wins = tally(store.envelopes(name))
+        wins, exports = tally(store.envelopes(name)), store.exports(name)
     place = Workspace(workspace.resolve())
     packs, pin = PackStore(place.packs), read_pins(place.pins).get(name)
     manifest, weights = packs.manifest(name), "kept" if packs.has_weights(name) else "gone"
     if as_json:
         pinned = pin.model_dump(mode="json") if pin else None
         content = {"digest": name, "manifest": manifest.model_dump(mode="json"), "wins": wins}
-        print_json(content | {"weights": weights, "pinned": pinned})
+        told = [export.model_dump(mode="json") | {"at": at} for export, at in exports]
+        print_json(content | {"weights": weights, "pinned": pinned, "exports": told})
         return
     say(f"pack {name}")
     say(f"weights: {weights}" + (f"; pinned by {pin.by} since {pin.at}: {pin.reason}" if pin else ""))
@@ -100,6 +102,9 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
         (bench, split, cell["wins"], cell["tasks"]) for bench, splits in wins.items() for split, cell in splits.items()
     ]
     print_table("wins", ("bench", "split", "wins", "tasks"), rows)
+    if exports:
+        shown = [(at, e.out, e.sha256 and e.sha256[:16], one_line(e.error or "")) for e, at in exports]
+        print_table("exports", ("at", "file", "sha256", "error"), shown)
 
 
 @app.command("verify")
@@ -244,3 +249,6 @@ def unpin_pack(digest: DigestArgument, workspace: WorkspaceOption = Path(".")) -
         raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
     write_pins(place.pins, pins.values())
     say(f"{name[:12]} is not pinned any more")
+
+
+app.command("export")(export_pack)

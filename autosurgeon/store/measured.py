@@ -1,4 +1,4 @@
-"""What was measured: results, confirmations, how anchors fared, and the packs that they are of."""
+"""What was measured: results, confirmations, how anchors fared; and the packs that they are of, with their exports."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from sqlalchemy import Engine, bindparam
 from sqlmodel import col, select
 
 from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.export import Export
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import UserError
-from autosurgeon.store.database import snapshot
-from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, PackRow
+from autosurgeon.store.database import snapshot, transaction, utc_now
+from autosurgeon.store.events import append
+from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, EventRow, PackRow
 
+EXPORTED = "pack-exported"
+"""The kind of the event."""
 _RUNS = select(AnchorRunRow.occasion, AnchorRunRow.task_id, AnchorRunRow.tries, AnchorRunRow.passed).where(
     AnchorRunRow.task_id == bindparam("task")
 )
@@ -85,6 +89,18 @@ class Measured:
             wanted = "see `autosurgeon pack list`"
             raise UserError("a pack is named by the first digits of its digest", got=got, wanted=wanted)
         return found[0]
+
+    def record_export(self, pack: str, export: Export) -> None:
+        """Write down that a pack was exported, or was to be; the chain of events is all that keeps it."""
+        with transaction(self._engine) as session:
+            append(session, utc_now(), EXPORTED, pack, export.model_dump(mode="json"))
+
+    def exports(self, pack: str) -> list[tuple[Export, str]]:
+        """(export, when) of every export of a pack, oldest first."""
+        query = select(EventRow.payload, EventRow.at).where(EventRow.kind == EXPORTED, EventRow.subject == pack)
+        with snapshot(self._engine) as session:
+            rows = session.exec(query.order_by(col(EventRow.seq)))
+            return [(Export.model_validate_json(payload), at) for payload, at in rows]
 
     def occasions(self) -> dict[str, dict[str, bool]]:
         """What passed, by occasion and task: one entry a bench that was run, oldest first."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from mapper import compiled
 from safetensors import safe_open
 
 from autosurgeon.config import shipped
@@ -17,13 +17,7 @@ from autosurgeon.packs.packstore import PackStore
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The C++ reader, compiled here."""
-    compiler = shutil.which("g++") or shutil.which("clang++")
-    if compiler is None:
-        pytest.skip("no C++ compiler here")
-    built = tmp_path_factory.mktemp("runtime") / "map_pack"
-    source = Path(__file__).with_name("map_pack.cpp")
-    subprocess.run([compiler, "-std=c++17", "-O2", "-Wall", "-Werror", source, "-o", built], check=True)
-    return built
+    return compiled(tmp_path_factory.mktemp("runtime"))
 
 
 @pytest.fixture(scope="module")

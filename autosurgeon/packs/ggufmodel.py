@@ -1,0 +1,152 @@
+"""A checkpoint's model as llama.cpp wants it: its shape, and where each of its tensors goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autosurgeon.core.tensorfile import Header
+from autosurgeon.errors import PackError
+from autosurgeon.packs.ggufvocabulary import read_json
+
+ARCHITECTURES = ("llama", "qwen2")
+"""The `model_type`s that can be exported; llama.cpp has the same names for them."""
+_LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+_ALONE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+# What would change the arithmetic, and what it may be.
+_PLAIN: dict[str, tuple[object, ...]] = {
+    "hidden_act": ("silu",),
+    "use_sliding_window": (None, False),
+    "rope_scaling": (None,),
+    "partial_rotary_factor": (None, 1, 1.0),
+}
+
+
+class Shape(NamedTuple):
+    """What llama.cpp has to know of a model beyond its tensors."""
+
+    architecture: str
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head: int
+    """Numbers of a head."""
+    vocabulary: int
+    context: int
+    epsilon: float
+    theta: float
+    tied: bool
+    attention_biases: tuple[str, ...]
+    mlp_bias: bool
+
+
+class Placed(NamedTuple):
+    """A tensor's way into the file."""
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    heads: int
+    """How many heads' rows have to be put in another order; 0 where the rows stay."""
+
+
+def read_shape(folder: Path) -> Shape:
+    """The shape of the model in a checkpoint folder; PackError names what cannot be exported."""
+    path = folder / "config.json"
+    config = read_json(path)
+    architecture = config.get("model_type")
+    if architecture not in ARCHITECTURES:
+        raise PackError(
+            "a model of this architecture cannot be exported", got=architecture, wanted=ARCHITECTURES, where=path
+        )
+    for key, allowed in _PLAIN.items():
+        if config.get(key) not in allowed:
+            raise PackError(f"a model's {key} cannot be exported", got=config[key], wanted=allowed[0], where=path)
+    # transformers 5 writes the one table, earlier versions the number beside it.
+    rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", 10_000.0)}
+    if rope.get("rope_type", "default") != "default" or rope.get("partial_rotary_factor") not in (None, 1, 1.0):
+        raise PackError(
+            "a model's rope_parameters cannot be exported", got=rope, wanted="rope_type default", where=path
+        )
+    try:
+        return _shape(architecture, config, float(rope["rope_theta"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackError("a checkpoint's config lacks something", got=repr(error), where=path) from error
+
+
+def _shape(architecture: str, config: dict[str, Any], theta: float) -> Shape:
+    heads, qwen = int(config["num_attention_heads"]), architecture == "qwen2"
+    biased = ("q_proj", "k_proj", "v_proj") if qwen else ("q_proj", "k_proj", "v_proj", "o_proj")
+    return Shape(
+        architecture=architecture,
+        layers=int(config["num_hidden_layers"]),
+        hidden=int(config["hidden_size"]),
+        intermediate=int(config["intermediate_size"]),
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head=int(config.get("head_dim") or int(config["hidden_size"]) // heads),
+        vocabulary=int(config["vocab_size"]),
+        context=int(config["max_position_embeddings"]),
+        epsilon=float(config["rms_norm_eps"]),
+        theta=theta,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        attention_biases=biased if qwen or config.get("attention_bias") else (),
+        mlp_bias=bool(config.get("mlp_bias", False)),
+    )
+
+
+def place_tensors(shape: Shape, header: Header, where: Path) -> list[Placed]:
+    """Every tensor of the model in the file's order; PackError names one that is missing, foreign or of other shape."""
+    found = {tensor.name: tensor for tensor in header.tensors}
+    placed = list(_wanted(shape))
+    if shape.tied:
+        found.pop("lm_head.weight", None)  # whoever ties it never reads it
+    for tensor in placed:
+        one = found.pop(tensor.source, None)
+        if one is None:
+            raise PackError("a model lacks a tensor", got=f"no {tensor.source}", where=where)
+        if one.shape != tensor.shape:
+            raise PackError(f"{tensor.source} has another shape", got=one.shape, wanted=tensor.shape, where=where)
+        if one.dtype != "BF16":
+            raise PackError("a pack's weights are BF16", got=f"{one.name}: {one.dtype}", where=where)
+    if found:
+        raise PackError("a tensor of this architecture is not known", got=min(found), where=where)
+    return placed
+
+
+def _wanted(shape: Shape) -> Iterator[Placed]:
+    wide, vocabulary = shape.hidden, (shape.vocabulary, shape.hidden)
+    for source, size in (("model.embed_tokens", vocabulary), ("model.norm", (wide,)), ("lm_head", vocabulary)):
+        if source != "lm_head" or not shape.tied:
+            yield Placed(f"{_ALONE[source]}.weight", f"{source}.weight", size, 0)
+    outputs = {
+        "q_proj": (shape.heads * shape.head, wide),
+        "k_proj": (shape.kv_heads * shape.head, wide),
+        "v_proj": (shape.kv_heads * shape.head, wide),
+        "o_proj": (wide, shape.heads * shape.head),
+        "gate_proj": (shape.intermediate, wide),
+        "up_proj": (shape.intermediate, wide),
+        "down_proj": (wide, shape.intermediate),
+    }
+    # For Llama, llama.cpp turns neighbouring numbers of a head, and transformers those half a head apart.
+    turned = {"q_proj": shape.heads, "k_proj": shape.kv_heads} if shape.architecture == "llama" else {}
+    for layer in range(shape.layers):
+        for source, target in _LAYER.items():
+            last = source.rpartition(".")[2]
+            name, place = f"blk.{layer}.{target}", f"model.layers.{layer}.{source}"
+            yield Placed(f"{name}.weight", f"{place}.weight", outputs.get(last, (wide,)), turned.get(last, 0))
+            if last in shape.attention_biases or (shape.mlp_bias and source.startswith("mlp.")):
+                yield Placed(f"{name}.bias", f"{place}.bias", outputs[last][:1], turned.get(last, 0))

@@ -1,0 +1,110 @@
+"""A tokenizer as llama.cpp wants it, and which tokenizers are refused, since a prompt would fall into other tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ggufpacks import CONFIG, checkpoint
+
+from autosurgeon.errors import PackError
+from autosurgeon.packs.ggufvocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, Vocabulary, read_vocabulary
+
+ROWS = CONFIG["vocab_size"]
+QWEN2: dict[str, Any] = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {
+            "type": "Split",
+            "pattern": {
+                "Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+                " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+            },
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+    ],
+}
+BEGINS = [{"SpecialToken": {"id": "<eos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+
+
+def vocabulary(folder: Path, change: Callable[[dict[str, Any]], object], **said: Any) -> Vocabulary:
+    """What is read of the lab's tokenizer after a change of its file, and of what its config says besides."""
+    checkpoint(folder)
+    for name, make in (("tokenizer.json", change), ("tokenizer_config.json", lambda content: content.update(said))):
+        content = json.loads((folder / name).read_text())
+        make(content)
+        (folder / name).write_text(json.dumps(content))
+    return read_vocabulary(folder, ROWS)
+
+
+def unchanged(content: dict[str, Any]) -> None:
+    """Nothing."""
+
+
+def test_the_labs_tokenizer_is_told_whole(tmp_path: Path) -> None:
+    found = vocabulary(tmp_path, unchanged)
+    assert found.splitter == "gpt-2"
+    assert found.tokens[:3] == ["<pad>", "<eos>", "!"]
+    assert found.types[:3] == [CONTROL, CONTROL, NORMAL]
+    assert len(found.tokens) == len(found.types) == len(set(found.tokens)) == ROWS
+    assert (found.tokens[735], found.types[735]) == ("[PAD735]", UNUSED)
+    assert found.merges[:2] == ["Ġ Ġ", "Ġ i"]
+    assert (found.ends, found.begin, found.padding, found.adds_begin) == ([1], None, 0, False)
+
+
+def test_qwens_way_to_split_text_is_known_with_its_normal_form(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["pre_tokenizer"], content["normalizer"], content["post_processor"] = QWEN2, {"type": "NFC"}, None
+        content["added_tokens"].append({"id": 734, "content": "<tool>", "special": False})
+
+    found = vocabulary(tmp_path, change, chat_template="{{ messages }}")
+    assert (found.splitter, found.chat_template) == ("qwen2", "{{ messages }}")
+    assert (found.tokens[734], found.types[734]) == ("<tool>", USER_DEFINED)
+
+
+def test_a_token_that_is_put_before_every_text_is_told(tmp_path: Path) -> None:
+    found = vocabulary(tmp_path, lambda content: content["post_processor"].update(single=BEGINS), add_bos_token=True)
+    assert (found.begin, found.adds_begin) == (1, True)
+
+
+def test_every_token_that_ends_an_answer_is_told_the_tokenizers_own_first(tmp_path: Path) -> None:
+    vocabulary(tmp_path, unchanged)
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 1]}))
+    assert read_vocabulary(tmp_path, ROWS).ends == [1, 5]
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 6, 7]}))
+    with pytest.raises(PackError, match="too many end tokens"):
+        read_vocabulary(tmp_path, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda content: content["model"].update(type="Unigram"), "type"),
+        (lambda content: content["model"].update(byte_fallback=True), "byte_fallback"),
+        (lambda content: content["model"].update(ignore_merges=True), "ignore_merges"),
+        (lambda content: content.update(normalizer={"type": "Lowercase"}), "Lowercase"),
+        (lambda content: content["pre_tokenizer"].update(use_regex=False), "splits text"),
+        (lambda content: content["pre_tokenizer"].update(add_prefix_space=True), "splits text"),
+        (lambda content: content.update(pre_tokenizer=None), "splits text"),
+        (lambda content: content["added_tokens"][0].update(lstrip=True), "<pad>"),
+        (lambda content: content["added_tokens"][0].update(id=ROWS), "more tokens"),
+        (lambda content: content["post_processor"].update(single=[*BEGINS, BEGINS[0]]), "post_processor"),
+        (lambda content: content.pop("model"), "does not parse"),
+        (lambda content: content["model"].update(vocab=[]), "does not parse"),
+    ],
+)
+def test_a_tokenizer_that_llama_cpp_would_read_otherwise_is_refused_by_name(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+) -> None:
+    with pytest.raises(PackError, match=said):
+        vocabulary(tmp_path, change)
+
+
+def test_configs_that_disagree_on_the_first_token_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="add_bos_token"):
+        vocabulary(tmp_path, unchanged, add_bos_token=True)
