@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from program import autosurgeon
 
 from autosurgeon.cli import main
 from autosurgeon.config import shipped
@@ -19,11 +20,6 @@ from autosurgeon.store.sqlstore import SqlStore
 
 LAB = shipped("data", "lab", "base")
 BD62 = shipped("policies", "bd62.yaml")
-
-
-def autosurgeon(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autosurgeon", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
@@ -37,7 +33,9 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def run_once(workspace: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    return autosurgeon("run", "--passes", 1, "--workspace", workspace, *more)
+    """A real one, in a process of its own."""
+    command = [sys.executable, "-m", "autosurgeon", "run", "--passes", "1", "--workspace", str(workspace)]
+    return subprocess.run([*command, *map(str, more)], capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path) -> None:
