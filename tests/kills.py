@@ -142,9 +142,12 @@ class Nights:
         assert scenario in SCENARIOS
         key = (scenario, begun)
         if key not in self._templates:
-            root = self.folder / f"template-{scenario}-{begun}"
-            if begun:
+            if scenario == "story":
+                root = self.folder / f"template-{begun}"
                 self.end(root, begun)
+            else:
+                # Another scenario begins as the story does.
+                root = self.workspace(begun)
             self._prepare(root, scenario)
             self._templates[key] = root
         return self._templates[key]

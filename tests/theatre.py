@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from builders import make_task, weights_file
 from fakes import Knows, RecordingReporter, ScriptedCapsules
+from graders import lasting_grader
 
-from autosurgeon.bench.grade import Grader
+from autosurgeon.audit import render
+from autosurgeon.bench import sanity
 from autosurgeon.config import Settings, shipped
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split, Task
@@ -22,6 +26,7 @@ from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import clip
 from autosurgeon.proposer.study import Proposer
 from autosurgeon.store.sqlstore import SqlStore
@@ -80,11 +85,20 @@ def jobs_of(ins: Instruments) -> list[Value]:
     return ins.capsules.jobs
 
 
-class LastingGrader(Grader):
-    """A grader whose jails last from one grading to the next, until it is closed: hundreds of them start slowly."""
+@functools.cache
+def shipped_policy() -> Policy:
+    """The policy that the product comes with, read once."""
+    return load_policy(shipped("policies", "bd62.yaml"))
 
-    def __exit__(self, *_: object) -> None:
-        """Keep them."""
+
+@contextlib.contextmanager
+def without_pictures() -> Iterator[None]:
+    """Half of a pass's time goes into its pictures and into references graded eight at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "plot_loss", lambda *_, **__: b"")
+        patch.setattr(render, "plot_wins", lambda *_, **__: b"")
+        patch.setattr(sanity, "MOST", 1)
+        yield
 
 
 @contextlib.contextmanager
@@ -95,9 +109,13 @@ def small_theatre(
     before: Callable[[Value], None] = lambda job: None,
     passes: int = 1,
     tasks: dict[str, Task] | None = None,
+    pictures: bool = False,
     **settings: Any,
 ) -> Iterator[Instruments]:
-    """Instruments over the small world; the same root again is the same workspace, after a restart."""
+    """Instruments over the small world; the same root again is the same workspace, after a restart.
+
+    Reports have their `pictures`, and benches all their references, only where that is asked for.
+    """
     organ = root / "organ"
     if not organ.exists():
         organ.mkdir(parents=True)
@@ -111,9 +129,11 @@ def small_theatre(
         "loop": {"min_free_mib": 0, "ballast_mib": 0},
     } | settings
     configured = Settings(**content)
-    workspace, policy, tasks = Workspace(root), load_policy(shipped("policies", "bd62.yaml")), tasks or small_world()
-    store, grader = SqlStore(configured.store.url or workspace.database, create=True), LastingGrader(configured.grading)
-    try:
+    workspace, policy, tasks = Workspace(root), shipped_policy(), tasks or small_world()
+    with (
+        contextlib.closing(SqlStore(configured.store.url or workspace.database, create=True)) as store,
+        contextlib.nullcontext() if pictures else without_pictures(),
+    ):
         yield Instruments(
             settings=configured,
             workspace=workspace,
@@ -122,7 +142,7 @@ def small_theatre(
             store=store,
             packs=PackStore(workspace.packs),
             capsules=ScriptedCapsules(tasks, knows, before),
-            grader=grader,
+            grader=lasting_grader(configured.grading),
             dispatcher=Dispatcher(configured.lab.stdin_route),
             proposer=Proposer(
                 clip(configured.search, policy),
@@ -134,6 +154,3 @@ def small_theatre(
             reporter=RecordingReporter(),
             brakes=Brakes(passes=passes, poll_s=0.02),
         )
-    finally:
-        grader.close()
-        store.close()

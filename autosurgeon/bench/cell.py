@@ -9,7 +9,6 @@ import signal
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 from typing import Any, Literal, NamedTuple
 
@@ -59,14 +58,12 @@ class Cell:
 
     def __init__(self, level: Level) -> None:
         self._known: dict[str, None] = {}
-        # No sandbox keeps a program of the plain level from writing where it stands.
-        self._folder = tempfile.TemporaryDirectory(prefix="autosurgeon-cell-", ignore_cleanup_errors=True)
         link, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel, theirs = socket.socketpair()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             with link, other, theirs:
-                self._processes.append(start(level, "inmate.py", [], other.fileno(), self._folder.name))
+                self._processes.append(start(level, "inmate.py", [], other.fileno()))
                 self._processes.append(start(level, "oracle.py", [link.fileno()], theirs.fileno()))
         except BaseException:
             self.close()
@@ -123,7 +120,6 @@ class Cell:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        self._folder.cleanup()
 
 
 def spec_of(task: Task) -> dict[str, Any]:

@@ -12,6 +12,8 @@ At `bwrap` and `landlock`, root becomes nobody first, so that limits on threads 
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -20,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
@@ -31,6 +34,9 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 INSIDE = Path(__file__).with_name("inside")
 THREADS = 256
 _NOBODY = 65534
+_MIRROR = "autosurgeon-library-"
+_FRESH_S = 60
+"""Whoever makes a folder locks it within this time."""
 
 
 def interpreter() -> tuple[Path, Path]:
@@ -40,18 +46,17 @@ def interpreter() -> tuple[Path, Path]:
     return program, prefix
 
 
-def start(
-    level: Level, program: str, descriptors: Sequence[int], stdin: int, folder: str = "/"
-) -> subprocess.Popen[bytes]:
+def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) -> subprocess.Popen[bytes]:
     """Start `inside/PROGRAM` in a jail; the descriptors' numbers are its last arguments.
 
-    It dies with the thread that starts it. `folder` is where it stands, where it can see folders at all.
+    It dies with the thread that starts it, and leaves no folder of its own behind, however that ends.
     """
     command, keep = _command(level, program)
     try:
         return subprocess.Popen(
             [*command, json.dumps(_confinement(level)), *map(str, descriptors)],
-            cwd=folder,
+            # No sandbox keeps a program of the plain level from writing where it stands; there, nobody can.
+            cwd="/proc" if level == "plain" else "/",
             env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=stdin,
             stdout=subprocess.DEVNULL,
@@ -89,9 +94,7 @@ def _library() -> tuple[list[str], list[str]]:
     """
     _, prefix = interpreter()
     library = prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    mirror = Path(tempfile.mkdtemp(prefix="autosurgeon-library-"))
-    atexit.register(shutil.rmtree, mirror, ignore_errors=True)
-    mirror.chmod(0o755)
+    mirror = _lasting_folder()
     entries = [entry for entry in library.iterdir() if entry.name not in ("site-packages", "dist-packages")]
     for entry in entries:
         (mirror / entry.name).symlink_to(entry)
@@ -103,6 +106,37 @@ def _library() -> tuple[list[str], list[str]]:
         str(mirror),
         str(library),
     ]
+
+
+def _lasting_folder() -> Path:
+    """A folder for as long as this process lives; those of processes that were killed are removed.
+
+    Whoever makes one holds a lock on it, of which the kernel knows when it is over.
+    """
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{_MIRROR}*"):
+        with contextlib.suppress(OSError):
+            about = left.lstat()
+            if about.st_uid == os.geteuid() and time.time() - about.st_mtime > _FRESH_S:
+                lock = _locked(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)
+    folder = Path(tempfile.mkdtemp(prefix=_MIRROR, dir=parent))
+    _locked(folder, fcntl.LOCK_SH)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    return folder
+
+
+def _locked(folder: Path, how: int) -> int:
+    """A descriptor of the folder that holds a lock; OSError where somebody else does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _command(level: Level, program: str) -> tuple[list[str], list[int]]:

@@ -89,9 +89,10 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
         raise PolicyError(f"{what} is too large", wanted=f"at most {MAX_POLICY_BYTES} bytes", where=path)
     try:
         text = raw.decode("utf-8")
-        root = yaml.compose(text, yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        root = loader.get_single_node()
         _refuse_duplicates(root, path, set())  # before any value is made, since merges of merges would make too many
-        content = yaml.safe_load(text)
+        content = None if root is None else loader.construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else path

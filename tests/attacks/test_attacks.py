@@ -31,6 +31,8 @@ from .corpus import ATTACKS, HERE, HONEST, Program
 from .tasks import SUM_OF_SQUARES, TASKS
 
 LEVELS = ("bwrap", "landlock", "plain")
+ALONE = GradingSettings(workers=1, cpu_s=2, wall_s=4, memory_mib=256)
+"""What is quick meets none of these limits on a machine that is slow and busy; what is slow meets them for sure."""
 RIGHT = "def sum_of_squares(numbers):\n    return sum(n * n for n in numbers)\n"
 PROBE = """
 import os
@@ -68,7 +70,7 @@ def grader(request: pytest.FixtureRequest, guard: containment.Guard) -> Iterator
     level = request.param
     if level not in levels_here():
         pytest.skip(f"this machine has no {level}")
-    with Grader(GradingSettings(jail=level, workers=1, cpu_s=1, wall_s=2, memory_mib=512)) as grader:
+    with Grader(ALONE.model_copy(update={"jail": level})) as grader:
         if level != "plain":
             probe = PROBE.format(pid=os.getpid(), folder=str(HERE))
             assert alone(grader, SUM_OF_SQUARES, probe).verdict == "fail", "the jail is open: no attack is let loose"
@@ -142,7 +144,7 @@ def check_a_crowd(level: str, guard: containment.Guard, members: list[tuple[Prog
     workers = 2 * (os.cpu_count() or 1)
     # The grader of the tests before may still be open.
     others = {process.pid for process in containment.descendants()}
-    with Grader(GradingSettings(jail=level, workers=workers, cpu_s=1, wall_s=6, memory_mib=512)) as grader:
+    with Grader(GradingSettings(jail=level, workers=workers, cpu_s=2, wall_s=12, memory_mib=256)) as grader:
         grades = list(grader.stream(pair for _, pair in members))
     # On a busy machine the same work takes more time, so there an attack may meet its limit first.
     late = frozenset({Poison.TIMEOUT})
@@ -172,7 +174,7 @@ def test_a_hog_of_threads_takes_none_from_its_neighbours(level: str, guard: cont
     if level not in levels_here():
         pytest.skip(f"this machine has no {level}")
     hog, honest = named("it_holds_as_many_threads_as_it_gets"), named("sum_of_squares_in_a_thread_with_a_large_stack")
-    with Grader(GradingSettings(jail=level, workers=2, cpu_s=1, wall_s=2, memory_mib=512)) as grader:
+    with Grader(ALONE.model_copy(update={"jail": level, "workers": 2})) as grader:
         (held, *grades) = grader.stream([hog.twin(0), *(honest.twin(number) for number in range(20))])
     left = guard.findings()
     assert blame(hog, held) == ""

@@ -273,7 +273,7 @@ def test_who_waits_for_a_grade_beats_while_a_program_is_within_its_limits_and_no
 
     def hang(*_: object) -> cell.Testimony:
         began.append(time.monotonic())
-        time.sleep(1.2)
+        time.sleep(1.6)
         return cell.Testimony(None, "", 1, 1, 0.0)
 
     monkeypatch.setattr(Cell, "examine", hang)
@@ -282,4 +282,4 @@ def test_who_waits_for_a_grade_beats_while_a_program_is_within_its_limits_and_no
     with Grader(settings, lambda: beats.append(time.monotonic())) as waited_for:
         list(waited_for.stream([(make_task(), RIGHT)]))
     assert len(beats) > 3
-    assert max(beats) - began[0] < 0.8
+    assert max(beats) - began[0] < 1.4, "a second late is a busy machine, and no beat after the limit"

@@ -5,20 +5,21 @@ The corpus in tests/attacks says which attacks fail; here is what each single pr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.cell import Cell, CellError, Limits
+from autosurgeon.bench.cell import Cell, Limits
 from autosurgeon.bench.cell import Testimony as Said
-from autosurgeon.bench.jail import LEVELS, choose, levels_here
+from autosurgeon.bench.jail import LEVELS, levels_here
 from autosurgeon.core.task import Task
-from autosurgeon.errors import UserError
 
-LIMITS = Limits(cpu_s=1, wall_s=4, memory_bytes=512 << 20)
+LIMITS = Limits(cpu_s=20, wall_s=60, memory_bytes=512 << 20)
+"""What no program here needs on any machine, so that only a fault meets it."""
+BRIEF = Limits(cpu_s=0.5, wall_s=60, memory_bytes=512 << 20)
+"""For a program that would take whatever it is given."""
 ONE = [("(1,)", "1")]
 TWO = [("(1,)", "1"), ("(2,)", "2")]
 
@@ -46,9 +47,9 @@ def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> Said:
     return cell.examine(task.model_dump_json(), task, source, "split", limits)
 
 
-def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "") -> Said:
+def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "", limits: Limits = LIMITS) -> Said:
     lines = "".join(f"    {line}\n" for line in body.splitlines())
-    return ask(cell, make_task(cases=cases), f"{head}def solve(x):\n{lines}")
+    return ask(cell, make_task(cases=cases), f"{head}def solve(x):\n{lines}", limits)
 
 
 def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> Said:
@@ -105,13 +106,15 @@ def test_a_program_that_raises_has_failed_with_its_error(cell: Cell, body: str, 
     ],
 )
 def test_a_program_that_does_not_even_load_has_failed(cell: Cell, source: str, cause: str) -> None:
-    assert ask(cell, make_task(), source).cause == cause
+    limits = BRIEF if cause == "timeout" else LIMITS
+    assert ask(cell, make_task(), source, limits).cause == cause
 
 
 def test_an_infinite_loop_ends_as_a_timeout(cell: Cell) -> None:
-    said = solved(cell, "while x == 2: pass\nreturn x", TWO)
+    said = solved(cell, "while x == 2: pass\nreturn x", TWO, limits=BRIEF)
     assert (said.cause, said.detail, said.held) == ("timeout", "cpu", 1)
-    assert 0.9 < said.cpu_s < 1.5
+    # The kernel's own limit, which stands in for a server that is gone, would have come at two seconds.
+    assert 0.4 < said.cpu_s < 1.9
 
 
 def test_a_loop_that_swallows_every_exception_and_signal_ends_all_the_same(cell: Cell) -> None:
@@ -119,7 +122,7 @@ def test_a_loop_that_swallows_every_exception_and_signal_ends_all_the_same(cell:
         "import signal\nfor s in range(1, 32):\n    try: signal.signal(s, signal.SIG_IGN)\n    except OSError: pass\n"
     )
     body += "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
-    assert solved(cell, body, ONE).cause == "timeout"
+    assert solved(cell, body, ONE, limits=BRIEF).cause == "timeout"
 
 
 def test_sleeping_ends_as_a_timeout_though_it_burns_nothing(cell: Cell) -> None:
@@ -137,14 +140,26 @@ def test_closing_every_descriptor_is_no_answer(cell: Cell) -> None:
     assert solved(cell, "import os\nos.closerange(0, 99)\nreturn x", ONE).cause == "died"
 
 
-@pytest.mark.parametrize("body", ["return 'x' * (64 << 20)", "return ['x' * 99] * 400_000"])
+@pytest.mark.parametrize("body", ["return 'x' * (64 << 20)", "return bytes(64 << 20)", "return ['x' * 99] * 100_000"])
 def test_a_huge_answer_is_too_much_output(cell: Cell, body: str) -> None:
-    assert solved(cell, body, ONE).cause == "output"
+    said = solved(cell, body, ONE)
+    assert said.cause == "output"
+    assert said.cpu_s < 1.5, "it is told from its size, and not written out first"
 
 
-def test_a_program_that_prints_without_end_is_stopped(cell: Cell) -> None:
-    said = printed(cell, "while True: print('x' * (1 << 20))", ("", "x"))
-    assert said.cause in ("output", "error", "timeout")
+@pytest.mark.parametrize(
+    "line", ["print('x' * (1 << 20))", "print('x' * 999)", "try: print('x' * 999)\n    except OSError: break"]
+)
+def test_a_program_that_prints_without_end_is_stopped_at_the_first_byte_too_many(cell: Cell, line: str) -> None:
+    said = printed(cell, f"while True:\n    {line}\n", ("", "x"))
+    assert said.cause == "output"
+    assert said.cpu_s < 0.5, "a few megabytes, which take no time"
+
+
+def test_a_program_may_print_as_much_as_is_read_and_then_read_more_than_it_may_print(cell: Cell) -> None:
+    large = ("y" * (5 << 20), "y" * (4 << 20))
+    said = printed(cell, "print(input()[: 4 << 20], end='')", ("y", "y"), large)
+    assert said[:3] == (None, "", 2)
 
 
 def test_what_a_function_prints_is_not_its_answer(cell: Cell) -> None:
@@ -297,31 +312,3 @@ def test_a_bomb_of_threads_ends_with_its_candidate(sandbox: Cell) -> None:
     )
     body += "except RuntimeError: pass\nreturn n < 300"
     assert solved(sandbox, body, [("(1,)", "True")]).cause in (None, "timeout")
-
-
-def test_a_cell_whose_jail_is_gone_says_so_and_gives_no_score() -> None:
-    cell = Cell(levels_here()[0])
-    try:
-        cell._processes[0].kill()
-        cell._processes[0].wait()
-        # What bwrap started follows it at once, but not in the same instant.
-        with pytest.raises(CellError, match="ended"):
-            for _ in range(100):
-                ask(cell, make_task(), "def solve(x): return x")
-                time.sleep(0.05)
-    finally:
-        cell.close()
-
-
-def test_a_closed_cell_leaves_no_process() -> None:
-    cell = Cell(levels_here()[0])
-    assert ask(cell, make_task(), "def solve(x): return x").cause is None
-    cell.close()
-    assert all(process.poll() is not None for process in cell._processes)
-
-
-def test_a_level_that_this_machine_lacks_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autosurgeon.bench.jail.levels_here", lambda: ("plain",))
-    assert choose("auto") == "plain"
-    with pytest.raises(UserError, match="bwrap"):
-        choose("bwrap")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from program import autosurgeon
 
 RIGHT = "    return x\n"
 ROWS = [
@@ -20,11 +20,6 @@ ROWS = [
     }
     for n in range(3)
 ]
-
-
-def autosurgeon(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autosurgeon", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture

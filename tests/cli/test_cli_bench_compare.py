@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from builders import make_result
+from program import autosurgeon
 from typer.testing import CliRunner
 
 from autosurgeon.bench.results import ResultFile, ResultRow
@@ -34,8 +33,7 @@ def shown(*arguments: object, terminal: bool = False) -> str:
 
 def refused(*arguments: object) -> str:
     """The one line on standard error."""
-    command = [sys.executable, "-m", "autosurgeon", "bench", "compare", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = autosurgeon("bench", "compare", *arguments)
     assert done.returncode == 2, done.stderr
     [line] = done.stderr.splitlines()
     assert line.startswith("error: ")

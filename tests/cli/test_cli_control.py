@@ -13,12 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from program import autosurgeon
 
 PROGRAM = [sys.executable, "-m", "autosurgeon"]
-
-
-def autosurgeon(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
 
 
 def start(workspace: Path, settings: str = "") -> subprocess.Popen[str]:

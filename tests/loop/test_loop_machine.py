@@ -27,9 +27,7 @@ from loopmodel import KINDS, Kind, LoopModel
 from surroundings import World
 
 from autosurgeon import failpoints
-from autosurgeon.audit import render
 from autosurgeon.audit.verify import verify
-from autosurgeon.bench import sanity
 from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.passes import PassState, pass_scope
@@ -58,10 +56,6 @@ class LoopMachine(Driven, RuleBasedStateMachine):
                 self.patch.setattr(module, "reach", self.world.reach)
         self.patch.setattr(standstill, "free_bytes", self.world.free_bytes)
         self.patch.setattr(standstill, "time", self.world)
-        # Half of a pass's time, and no part of what is tested.
-        self.patch.setattr(render, "plot_loss", lambda *_, **__: b"")
-        self.patch.setattr(render, "plot_wins", lambda *_, **__: b"")
-        self.patch.setattr(sanity, "MOST", 1)
         self.decided, self.head, self.looks, self.torn = 0, Head(0, ""), list[Alpha](), False
         self.asked: str | None = None
 

@@ -37,7 +37,7 @@ def fools_the_gate(generation: int, task_id: str) -> bool:
 
 
 def test_a_promoted_pass_leaves_both_pages_with_what_the_store_says(tmp_path: Path) -> None:
-    with small_theatre(tmp_path, learns_everything) as ins:
+    with small_theatre(tmp_path, learns_everything, pictures=True) as ins:
         run(ins)
         report = read_pass_report(sources_of(ins), 1)
         pages = {form: (ins.workspace.reports / f"pass-0001.{form}").read_text() for form in ("md", "html")}

@@ -176,10 +176,11 @@ def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, w
 
 
 def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path: Path) -> None:
-    runner = Capsules(CapsuleSettings(wall_s=8.0), tmp_path / "home")
+    runner = Capsules(CapsuleSettings(wall_s=2), tmp_path / "home")
     try:
         with pytest.raises(CapsuleError, match="no end"):
             runner.run(endless_job(tmp_path), tmp_path / "work")
+        runner._settings = CapsuleSettings()
         assert isinstance(runner.run(generate_job(tmp_path), tmp_path / "next"), GenerateResult)
     finally:
         runner.close()

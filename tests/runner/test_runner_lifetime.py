@@ -145,10 +145,10 @@ def test_a_capsule_without_progress_is_killed_as_hung(tmp_path: Path, then: str,
 
 @pytest.mark.parametrize("alive", ["beat(workdir)", "progress.step(n)"])
 def test_a_slow_capsule_that_makes_progress_is_left_alone(tmp_path: Path, alive: str) -> None:
-    body = f"progress = Progress(workdir, 20)\nfor n in range(20):\n    time.sleep(0.2)\n    {alive}\nos._exit(7)"
+    body = f"progress = Progress(workdir, 20)\nfor n in range(20):\n    time.sleep(0.25)\n    {alive}\nos._exit(7)"
     python = interpreter(tmp_path, body)
     with pytest.raises(CapsuleError, match="exit code 7"):
-        Capsules(CapsuleSettings(warm=False, python=python, heartbeat_s=2.0), tmp_path).run(JOB, tmp_path / "work")
+        Capsules(CapsuleSettings(warm=False, python=python, heartbeat_s=4.0), tmp_path).run(JOB, tmp_path / "work")
 
 
 def test_a_thread_that_lives_on_is_no_heartbeat(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import atexit
 import errno
 import os
+import resource
 import sys
 import types
 
@@ -42,6 +43,16 @@ def threads():
     return [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
 
 
+MOST_PRINTED = cross.MAX_ANSWER_BYTES // 2
+"""In bytes: as JSON it may take twice as much."""
+
+
+def limit_files(most=None):
+    """No file may grow beyond so many bytes, or beyond what the server lets it."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
+
+
 class Function:
     """A candidate that defines a function."""
 
@@ -58,7 +69,11 @@ class Function:
             function = find(self.scope, self.entry_point)
         except (KeyError, AttributeError):
             return {"refused": "missing", "detail": "no " + self.entry_point}
-        answer = {"value": cross.encode(function(*given, **named))}
+        value = function(*given, **named)
+        # Told apart before it is written out as JSON, which takes three times the room of a text again.
+        if type(value) in (str, bytes, bytearray) and len(value) > cross.MAX_ANSWER_BYTES:
+            return {"refused": "output", "detail": "a text of " + str(len(value))}
+        answer = {"value": cross.encode(value)}
         if self.look_back:
             answer["given"] = cross.encode(given)
         return answer
@@ -74,7 +89,10 @@ class Program:
     def answer(self, call):
         os.ftruncate(self.stdin, 0)
         os.ftruncate(self.stdout, 0)
+        limit_files()
         os.pwrite(self.stdin, call["text"].encode("utf-8", "surrogatepass"), 0)
+        # Who prints without end is stopped by the first byte too many, and not when its time is up.
+        limit_files(MOST_PRINTED + 1)
         for descriptor, target in ((self.stdin, 0), (self.stdout, 1)):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.dup2(descriptor, target)
@@ -94,7 +112,7 @@ class Program:
                 stream.flush()
         # By the descriptor and not by the stream, which the program may have replaced.
         size = os.fstat(self.stdout).st_size
-        if size > cross.MAX_ANSWER_BYTES // 2:
+        if size > MOST_PRINTED:
             return {"refused": "output", "detail": str(size) + " bytes"}
         return {"value": os.pread(self.stdout, size, 0).decode("utf-8", "replace")}
 

@@ -192,12 +192,15 @@ def decode(body, depth=0):
 
 
 def _writer():
-    """JSON's own encoder, made once; `json.dumps` makes one for every call, which takes longer than to use it."""
+    """JSON's own encoder, made once; `json.dumps` makes one for every call, which takes longer than to use it.
+
+    What it writes is ASCII, in pieces that are yet to be joined.
+    """
     make = json.encoder.c_make_encoder
     if make is None:
-        return json.JSONEncoder(separators=(",", ":")).encode
+        return json.JSONEncoder(separators=(",", ":")).iterencode
     write = make(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
-    return lambda message: "".join(write(message, 0))
+    return lambda message: write(message, 0)
 
 
 _written = _writer()
@@ -206,10 +209,11 @@ _read = json.JSONDecoder().raw_decode
 
 def _frame(message, most=MAX_FRAME_BYTES):
     """A message as it crosses: its length in four bytes, then JSON."""
-    body = _written(message).encode()
-    if len(body) > most:
-        raise OverflowError(str(len(body)) + " bytes")
-    return _HEAD.pack(len(body)) + body
+    pieces = tuple(_written(message))
+    size = sum(map(len, pieces))
+    if size > most:
+        raise OverflowError(str(size) + " bytes")
+    return _HEAD.pack(size) + "".join(pieces).encode()
 
 
 def send(channel, message, most=MAX_FRAME_BYTES):
