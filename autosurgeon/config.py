@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from autosurgeon.endpoints import DeploySettings, FallbackSettings, NotifySettings, ServingSettings
 from autosurgeon.errors import UserError, nearest
 from autosurgeon.sections import (
     AnchorSettings,
@@ -20,16 +21,12 @@ from autosurgeon.sections import (
     BenchName,
     BenchSettings,
     CapsuleSettings,
-    DeploySettings,
-    FallbackSettings,
     GradingSettings,
     LabSettings,
     LoopSettings,
-    NotifySettings,
     OrganSettings,
     RetentionSettings,
     SearchSettings,
-    ServingSettings,
     StatisticsSettings,
     StoreSettings,
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from autosurgeon.sections import ServingSettings
+from autosurgeon.endpoints import ServingSettings
 
 Respond = Callable[["Handler"], None]
 """Answers one request."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from autosurgeon import sections
 from autosurgeon.cli.main import app
 from autosurgeon.config import load_settings
 from autosurgeon.core.envelope import Mode
@@ -120,8 +119,9 @@ def test_the_two_set_up_commands_are_one_line_each_and_pin_torch() -> None:
 
 
 def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
-    tree = ast.parse(Path(sections.__file__).read_text(encoding="utf-8"))
-    tables = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))]
+    files = [ROOT / "autosurgeon" / name for name in ("sections.py", "endpoints.py")]
+    nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    tables = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))]
     assert len(tables) > 5
     for section in tables:
         for field, after in zip(section.body, [*section.body[1:], None], strict=True):

@@ -18,8 +18,8 @@ import structlog
 
 from autosurgeon.audit.mask import masked_record, masking_of
 from autosurgeon.core.records import PassRecord
+from autosurgeon.endpoints import NotifySettings
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.sections import NotifySettings
 from autosurgeon.store.database import utc_now
 
 Event = Literal["pass", "paused", "deploy", "end"]

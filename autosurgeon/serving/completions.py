@@ -19,8 +19,8 @@ from autosurgeon.core.answers import Answers, Reply
 from autosurgeon.core.digest import canonical_json, digest_json, digest_text
 from autosurgeon.core.stops import ending
 from autosurgeon.core.task import Task
+from autosurgeon.endpoints import ServingSettings
 from autosurgeon.errors import AutosurgeonError, ServerError, UserError, nearest
-from autosurgeon.sections import ServingSettings
 from autosurgeon.serving.link import Link
 from autosurgeon.serving.reading import EventLines, ReplyReader
 from autosurgeon.serving.wire import Malformed, parse_models

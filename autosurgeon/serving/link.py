@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import httpx2
 from pydantic import SecretStr
 
+from autosurgeon.endpoints import ServingSettings
 from autosurgeon.errors import ServerError, UserError
-from autosurgeon.sections import ServingSettings
 
 LONGEST_WAIT_S = 60.0
 MOST_QUOTED_BYTES = 2048

@@ -14,9 +14,9 @@ from transformers import AutoTokenizer
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.capsule.generate import generate
-from autosurgeon.capsule.stops import cut
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
+from autosurgeon.core.stops import cut
 from autosurgeon.core.task import Task
 from autosurgeon.packs.ggufexport import Dtype, export_gguf
 from autosurgeon.packs.packstore import PackStore

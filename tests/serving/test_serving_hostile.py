@@ -17,8 +17,8 @@ from modelserver import IMPATIENT, Handler, event, serving, speak
 
 from autosurgeon.core.answers import Answers
 from autosurgeon.core.task import Split, Task
+from autosurgeon.endpoints import ServingSettings
 from autosurgeon.errors import ServerError, UserError
-from autosurgeon.sections import ServingSettings
 from autosurgeon.serving.completions import Decoding, Server, complete_at, served_models
 from autosurgeon.serving.link import address_of
 from autosurgeon.serving.reading import EventLines

@@ -98,7 +98,7 @@ def test_every_transaction_ends_with_what_rows_it_wrote(store: SqlStore) -> None
     assert [{table: list(rows) for table, rows in said["kept"].items()} for _, said in told] == [
         {"run": ["1"]},
         {"begun": ["s/train"]},
-        {"begun": ["s/train"]},
+        {"begun": ["s/train"], "spent": ["1"]},
         {"run": ["1"]},
     ]
     assert [told[n][1]["kept"]["begun"]["s/train"] is None for n in (1, 2)] == [False, True]
