@@ -1,125 +1,19 @@
-"""A workspace with a chain, and the ways in which somebody might change it afterwards."""
+"""The ways in which somebody might change a workspace with a chain afterwards."""
 
 from __future__ import annotations
 
-import json
 import random
 import re
-import shutil
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from builders import NOON, make_contract, make_decision, make_envelope, make_recipe
+from audited import Rows, rows_of, with_other_byte, write_rows
+from builders import NOON
+from tamperrows import tamper_rows
 
-from autosurgeon.audit.checkpoint import write_checkpoint
-from autosurgeon.audit.journal import project, project_events
-from autosurgeon.audit.verify import Verification, verify
-from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link
-from autosurgeon.core.decision import Alpha
-from autosurgeon.core.pack import Lineage, Manifest, PackedFile
-from autosurgeon.core.passes import PassState
-from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.chain import GENESIS, Head, line_of, link
 from autosurgeon.core.workspace import Workspace
-from autosurgeon.store.sqlstore import SqlStore
-from autosurgeon.store.written import CHANGING, GROWING
-
-COLUMNS = ", ".join(Event._fields)
-Rows = list[Event]
-
-
-def publish(workspace: Workspace, store: SqlStore) -> None:
-    """Bring logs and checkpoints up to date, as the loop does."""
-    head = store.head()
-    project(workspace.decisions, store.place_of, lambda place: store.each_decision(after=place))
-    project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
-    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)
-
-
-def build(root: Path, passes: int = 6) -> Workspace:
-    """Passes with rows in every table, and three decisions each, all signed."""
-    workspace = Workspace(root)
-    store = SqlStore(workspace.database, create=True)
-    run = store.begin_run(passes, None)
-    for _ in range(passes):
-        number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
-        for phase in ("proposal", "promotion"):
-            decision = make_decision(f"pass-{number:04d}-{phase}", pass_number=number, reason=f"größer als {number}")
-            store.decide(decision, state=PassState.PLANNED if phase == "proposal" else PassState.HELD)
-            publish(workspace, store)
-            if phase == "proposal":
-                measure(store, number)
-    store.end_run(run, "passes")
-    publish(workspace, store)
-    store.close()
-    return workspace
-
-
-def measure(store: SqlStore, number: int) -> None:
-    """A row at least in each of the tables."""
-    scope = f"pass-{number:04d}"
-    results = [make_envelope(f"b/{n}", passed=n % 2 == 0) for n in range(5)]
-    rows = {"dataset": {"rows": [{"task_id": f"b/{number}"}]}, "poison": [f"b/{number}"]}
-    store.commit_stage(scope, "dataset", rows, 0.5, "e")
-    store.begin_stage(scope, "bench")
-    store.commit_stage(
-        scope,
-        "bench",
-        {},
-        7,
-        "f",
-        envelopes=(scope, scope, results),
-        confirmations=(scope, {"b/0": (4, 4), "b/2": (4, 3)}),
-        pack=(Manifest(files={"a": PackedFile(sha256=scope, bytes=1)}, lineage=Lineage()), number),
-        anchor_runs=[AnchorRun(scope, "b/0", 3, 2)],
-    )
-    store.begin_stage(scope, "watch")
-    store.keep_policy(f"{number:064x}", "{}")
-    store.pay_look(number, Alpha(look=number, spent=0.03, left=0.02))
-    store.quarantine("b/0", "flaky", "ann", NOON)
-    store.decide(make_decision(f"revert-v{number}"), live_pack=f"{number:064x}")
-
-
-def check(workspace: Workspace, against: Path | None = None) -> Verification:
-    """What the audit says."""
-    store = SqlStore(workspace.database)
-    try:
-        return verify(workspace, store, against)
-    finally:
-        store.close()
-
-
-def copied(workspace: Workspace, root: Path) -> Workspace:
-    """The same workspace elsewhere."""
-    shutil.rmtree(root, ignore_errors=True)
-    shutil.copytree(workspace.root, root)
-    return Workspace(root)
-
-
-def rows_of(workspace: Workspace) -> Rows:
-    """The chain as it stands."""
-    with sqlite3.connect(workspace.database) as connection:
-        found = [Event(*row) for row in connection.execute(f"SELECT {COLUMNS} FROM event ORDER BY seq")]
-    connection.close()
-    return found
-
-
-def write_rows(workspace: Workspace, rows: Rows, *, log_too: bool) -> None:
-    """Put another chain in its place; into the log as well, by somebody who thinks of it."""
-    with sqlite3.connect(workspace.database) as connection:
-        connection.execute("DELETE FROM event")
-        connection.executemany(f"INSERT INTO event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    connection.close()
-    if log_too:
-        workspace.events.write_bytes(b"".join(map(line_of, rows)))
-
-
-def with_other_byte(text: str, rng: random.Random) -> str:
-    """One character is another."""
-    at = rng.randrange(len(text))
-    return text[:at] + rng.choice([c for c in 'ab1"{ö ' if c != text[at]]) + text[at + 1 :]
-
 
 # Each takes the chain and a number from 1 to its length, and says which entries may be named: the first bad one, or
 # where nothing but its successor gives it away, that.
@@ -305,63 +199,6 @@ def tamper_file(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]
         raw[start + at] = (raw[start + at] + other) % 256
     workspace.database.write_bytes(raw)
     return "byte in the file", {row.seq}
-
-
-def tamper_rows(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
-    """One change of a row of any other table: what was measured, made, moved or paid for."""
-    table = rng.choice([*GROWING, *CHANGING])
-    change = rng.choice(["value", "value", "delete", "insert", "swap"])
-    with sqlite3.connect(workspace.database) as connection:
-        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        rows = connection.execute(f"SELECT {', '.join(names)} FROM {table} ORDER BY rowid").fetchall()
-        keys = [column.name for column in {**GROWING, **CHANGING}[table].primary_key]
-        wrote = writers_of(workspace, table, [dict(zip(names, row, strict=True)) for row in rows])
-        n = rng.randrange(len(rows))
-        bad, where = {wrote[n]}, " AND ".join(f"{key} = ?" for key in keys)
-        values = {key: rows[n][names.index(key)] for key in keys}
-        free = [name for name in names if name not in keys]
-        if change == "delete":
-            connection.execute(f"DELETE FROM {table} WHERE {where}", tuple(values.values()))
-        elif change == "insert" or (change == "swap" and len(rows) == 1):
-            change, row = "insert", dict(zip(names, rows[n], strict=True))
-            row |= {key: f"{value}~" if isinstance(value, str) else 10**6 for key, value in values.items()}
-            for name in unique_columns(connection, table):
-                row[name] = f"{row[name]}~" if isinstance(row[name], str) else 10**6
-            marks = ", ".join("?" * len(names))
-            connection.execute(f"INSERT INTO {table} VALUES ({marks})", [row[name] for name in names])
-            bad = {len(rows_of(workspace)) + 1}
-        elif change == "value":
-            name = rng.choice(free)
-            value = rows[n][names.index(name)]
-            other = with_other_byte(value, rng) if value and isinstance(value, str) else (value or 0) + 1
-            connection.execute(f"UPDATE {table} SET {name} = ? WHERE {where}", (other, *values.values()))
-        else:
-            m = rng.choice([m for m in range(len(rows)) if m != n])
-            bad = {wrote[min(n, m)] if table in GROWING else min(wrote[n], wrote[m])}
-            name = rng.choice([f for f in free if f not in unique_columns(connection, table)])
-            pair = rows[n][names.index(name)], rows[m][names.index(name)]
-            if pair[0] == pair[1]:
-                return tamper_rows(workspace, rng)
-            for at, value in ((n, pair[1]), (m, pair[0])):
-                key = [rows[at][names.index(key)] for key in keys]
-                connection.execute(f"UPDATE {table} SET {name} = ? WHERE {where}", (value, *key))
-    connection.close()
-    return f"{change} in the table {table}", bad
-
-
-def unique_columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    indexes = [row[1] for row in connection.execute(f"PRAGMA index_list({table})") if row[2]]
-    return {row[2] for index in indexes for row in connection.execute(f"PRAGMA index_info({index})")}
-
-
-def writers_of(workspace: Workspace, table: str, rows: list[dict[str, Any]]) -> list[int]:
-    """The entry that wrote each row last."""
-    told = [(row.seq, json.loads(row.payload)) for row in rows_of(workspace) if row.kind == "rows"]
-    if table in GROWING:
-        return [seq for seq, said in told for _ in range(said["added"].get(table, [0])[0])]
-    last = {key: seq for seq, said in told for key in said["kept"].get(table, {})}
-    keys = [column.name for column in CHANGING[table].primary_key]
-    return [last["/".join(str(row[key]) for key in keys)] for row in rows]
 
 
 def tamper(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:

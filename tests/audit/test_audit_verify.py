@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import tampering
-from tampering import build, check, copied, publish, rows_of, write_rows
+from audited import build, check, copied, publish, rows_of, write_rows
 
 from autosurgeon.audit.checkpoint import checkpoint_files
 from autosurgeon.audit.signing import PUBLIC

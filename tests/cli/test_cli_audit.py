@@ -8,6 +8,7 @@ import json
 import random
 from pathlib import Path
 
+import audited
 import pytest
 import tampering
 from builders import make_decision
@@ -32,17 +33,17 @@ def refused(done: Result) -> str:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return tampering.build(tmp_path / "w", passes=2)
+    return audited.build(tmp_path / "w", passes=2)
 
 
 def test_a_whole_chain_ends_with_0(workspace: Workspace) -> None:
     done = command("verify", "-w", workspace.root)
-    assert (done.exit_code, done.stdout.split(",")[0]) == (0, f"whole: {len(tampering.rows_of(workspace))} entries")
+    assert (done.exit_code, done.stdout.split(",")[0]) == (0, f"whole: {len(audited.rows_of(workspace))} entries")
 
 
 def test_a_bad_entry_ends_with_1_and_says_where_what_got_wanted_and_what_next(workspace: Workspace) -> None:
-    rows, _ = tampering.edit(tampering.rows_of(workspace), 5, random.Random(1))
-    tampering.write_rows(workspace, rows, log_too=True)
+    rows, _ = tampering.edit(audited.rows_of(workspace), 5, random.Random(1))
+    audited.write_rows(workspace, rows, log_too=True)
     done = command("verify", "-w", workspace.root)
     assert done.exit_code == 1
     lines = done.stdout.splitlines()

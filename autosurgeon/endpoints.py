@@ -1,0 +1,86 @@
+"""The sections of the settings that name what stands outside: who is told, what serves, what is deployed to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from autosurgeon.sections import Section
+
+
+class NotifySettings(Section):
+    """Who is told of every pass that ends, every pause, and the end of the run; a JSON document for each."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments, started without a shell; reads the document from standard input. None when empty."""
+    webhook: SecretStr | None = None
+    """An http or https address that the document is posted to; none when empty. It is never printed."""
+    deadline_s: float = Field(10, gt=0, le=600)
+    """Seconds after which the command is killed and the post given up."""
+
+
+class ServingSettings(Section):
+    """Asking a server that speaks OpenAI's completions protocol."""
+
+    concurrency: int = Field(16, ge=1, le=1024)
+    """Requests at once."""
+    request_s: float = Field(120, gt=0, le=86400, allow_inf_nan=False)
+    """Seconds after which a request is given up, however much of its answer has come."""
+    retries: int = Field(5, ge=0, le=100)
+    """How often a request is tried again where the connection failed, time was up, or the answer was 429 or 5xx."""
+    retry_s: float = Field(1, ge=0, le=60, allow_inf_nan=False)
+    """Seconds before the first of these; each further one waits twice as long, 60 s at most, or as the server says."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token to the address of `--url`, and to no other; best set as AUTOSURGEON_SERVING__API_KEY."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Further fields of each request, as the server wants them: `top_k`, `repetition_penalty`, `stop`."""
+
+
+class FallbackSettings(Section):
+    """The model that stands in for the organ in modes A and C: a folder, or a server's."""
+
+    model: Path | None = None
+    """Folder of its checkpoint; it answers as `[organ]` says."""
+    url: str | None = None
+    """Address of a server, up to and with `/v1`; it is asked as `[serving]` says."""
+    served: str | None = None
+    """Name of the model among those of the server; not needed where it serves one."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token to `url`; best set as AUTOSURGEON_FALLBACK__API_KEY."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.model is not None and self.url is not None:
+            raise ValueError("a fallback is a model or a url, not both")
+        return self
+
+
+class DeploySettings(Section):
+    """The runtime that serves live, and how it is told.
+
+    In an argument, `{pack}` stands for the digest to serve, `{folder}` for its folder, `{version}` for the live version
+    and `{live}` for live.json; the environment has the same as `AUTOSURGEON_PACK`, `AUTOSURGEON_FOLDER`,
+    `AUTOSURGEON_LIVE_VERSION` and `AUTOSURGEON_LIVE_FILE`, and `promote` or `revert` as `AUTOSURGEON_ACTION`.
+    """
+
+    promote: tuple[str, ...] = ()
+    """A program and its arguments, started without a shell in the workspace, that makes the runtime serve a pack before
+    it goes live. None when empty, and then a pack goes live without a word."""
+    revert: tuple[str, ...] = ()
+    """The same for the pack that is live, after a revert and where the runtime serves another one; `promote` when
+    empty."""
+    deadline_s: float = Field(600, gt=0, le=86400)
+    """Seconds after which a command is killed with all that it started, which counts as a failure."""
+    url: str | None = Field(None, pattern=r"^https?://\S+$")
+    """The runtime's OpenAI-compatible address, up to and with `/v1`: it has to answer with the pack's digest as its
+    model. Not asked when empty."""
+    answer_s: float = Field(120, gt=0, le=86400)
+    """Seconds that it may take to answer so, after the command."""
+
+    @model_validator(mode="after")
+    def _tells_before_it_asks(self) -> Self:
+        if not self.promote and (self.revert or self.url):
+            raise ValueError("revert and url mean nothing without promote")
+        return self
