@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import NamedTuple
 import pytest
 from llamaserver import Difference, Told, ask, complete_all, difference, serving
 from transformers import AutoTokenizer
+from typer.testing import CliRunner
 
+from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
+from autosurgeon.bench.results import read_results
 from autosurgeon.capsule.generate import generate
+from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob
 from autosurgeon.core.stops import cut
@@ -88,6 +93,7 @@ def test_llama_cpp_wins_and_loses_the_tasks_that_the_pack_does_but_where_two_tok
             request = {"content": text, "add_special": True, "parse_special": True}
             assert ask(url, "/tokenize", request)["tokens"] == tokenizer(text)["input_ids"]
         told = complete_all(url, pack.digest, [task.prompt for task in SLICE], MAX_NEW_TOKENS)
+        benched = bench_served(f"{url}/v1", pack.digest, tmp_path) if dtype == "f32" else None
     assert {one.model for one in told} == {pack.digest}
     theirs = {task.task_id: cut(one.text, True) for task, one in zip(SLICE, told, strict=True)}
     parted = {one.task_id: one for one in differences(pack, theirs, told)}
@@ -96,6 +102,21 @@ def test_llama_cpp_wins_and_loses_the_tasks_that_the_pack_does_but_where_two_tok
     own, served = passed(grader, pack.answers), passed(grader, theirs)
     assert 0 < sum(own.values()) < len(SLICE)
     assert {name for name in own if own[name] != served[name]} <= parted.keys()
+    assert benched in (None, served)
+
+
+def bench_served(url: str, digest: str, folder: Path) -> dict[str, bool]:
+    """What the command line finds in mode B, by task."""
+    (folder / "autosurgeon.toml").write_text(f"[organ]\nmax_new_tokens = {MAX_NEW_TOKENS}\n", encoding="utf-8")
+    write_tasks(folder / "tasks.jsonl", SLICE)
+    words = ["bench", "run", "--format", "native", "--tasks", "tasks.jsonl", "--out", "r.jsonl", "--url", url, "--json"]
+    with contextlib.chdir(folder):
+        done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["verdict"] == "VALID"
+    assert {name for bench in run["benches"] for name in bench["reported"]} == {digest}
+    return {row.task_id: row.verdict == "pass" for row in read_results(folder / "r.jsonl")}
 
 
 def differences(pack: Pack, theirs: dict[str, str], told: list[Told]) -> list[Difference]:
