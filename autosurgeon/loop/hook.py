@@ -1,4 +1,4 @@
-"""Running a deploy hook: a command of the user's, with a deadline, whose last words are kept."""
+"""Running a hook: a command of the user's that deploys or packs, with a deadline, whose last words are kept."""
 
 from __future__ import annotations
 
