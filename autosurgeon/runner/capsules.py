@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, GenerateJob, MergeJob, Outcome, Result
+from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, CompareJob, GenerateJob, MergeJob, Outcome, Result
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
@@ -30,7 +30,7 @@ MAX_OUTCOME_BYTES = 1 << 20
 class Capsules:
     """Runs capsules one at a time; close it to end the warm process that they are forked from.
 
-    A warm capsule that generated stays for the next job of that verb, and is gone before one of another begins.
+    A warm capsule that generated or compared stays for the next job but a training, and is gone before one begins.
     """
 
     def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat, meter: Meter | None = None) -> None:
@@ -69,9 +69,12 @@ class Capsules:
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        may_stay = isinstance(job, GenerateJob) and self._settings.warm and self._settings.resident_s > 0
+        # What trains wants the whole card, and is alone.
+        may_stay = isinstance(job, GenerateJob | CompareJob | MergeJob) and self._settings.resident_s > 0
+        may_stay = may_stay and self._settings.warm
         if not (may_stay and self._someone_stays()):
             self._end_staying()
+            may_stay = may_stay and not isinstance(job, MergeJob)  # for which no GPU is asked for
             if not isinstance(job, MergeJob) or job.merge_base == "dequantized":  # a plain merge needs no GPU
                 self._gpus.take()
                 self._gpus.wait_until_back()

@@ -15,7 +15,7 @@ import pytest
 from misbehaving import interpreter, is_running, still_running
 from test_runner_gpu import A, FakeSmi, smi  # noqa: F401  (a fixture)
 
-from autosurgeon.core.jobs import PROGRESS_FILE, GenerateJob, GenerateResult, MergeJob, PretrainJob
+from autosurgeon.core.jobs import PROGRESS_FILE, CompareJob, GenerateJob, GenerateResult, MergeJob, PretrainJob
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children
 from autosurgeon.runner.capsules import Capsules
@@ -42,6 +42,8 @@ if what == 9: Progress(workdir, 1).step(1)
 return GenerateResult(completions="", count=os.getpid(), tokens=0, fingerprint="")
 """
 MERGE = MergeJob(base=Path("m"), adapter=Path("a"))
+COMPARE = CompareJob(a=Path("m"), b=Path("m"), rows=Path("r"), batch_rows=1, max_tokens=1)
+TRAIN = PretrainJob(rows=Path("r"), vocabulary=1, hidden=1, layers=1, heads=1, batch_rows=1, lr=1, seed=0)
 
 
 def job(what: int = 0) -> GenerateJob:
@@ -107,13 +109,26 @@ def test_one_that_leaves_a_process_behind_is_ended_with_it_and_its_result_stands
     assert runner.pid() != first
 
 
-def test_it_is_gone_before_a_job_of_another_verb_begins(tmp_path: Path, runner: Runner) -> None:
+def test_it_is_gone_before_a_training_begins(tmp_path: Path, runner: Runner) -> None:
     first = runner.pid()
-    other = runner.capsules.run(MERGE, tmp_path / "merge")
+    other = runner.capsules.run(TRAIN, tmp_path / "train")
     assert isinstance(other, GenerateResult)
     assert not is_running(first)
     assert not is_running(other.count)
     assert len({first, other.count, runner.pid()}) == 3
+
+
+def test_it_merges_and_compares_too_but_a_merge_alone_leaves_nobody(tmp_path: Path, runner: Runner) -> None:
+    def pid(job: MergeJob | CompareJob) -> int:
+        result = runner.capsules.run(job, tmp_path / "other")
+        assert isinstance(result, GenerateResult)
+        return result.count
+
+    alone = pid(MERGE)
+    assert not is_running(alone)
+    first = pid(COMPARE)
+    assert first != alone
+    assert pid(MERGE) == pid(COMPARE) == runner.pid() == first
 
 
 def test_one_that_waited_too_long_or_was_killed_meanwhile_is_replaced_without_a_word(tmp_path: Path) -> None:
@@ -147,9 +162,8 @@ def test_the_gpu_that_it_holds_is_not_waited_for_by_its_own_jobs_and_is_by_other
         first = runner.pid()
         smi.show({A: 9000})
         assert runner.pid() == first
-        train = PretrainJob(rows=Path("r"), vocabulary=1, hidden=1, layers=1, heads=1, batch_rows=1, lr=1, seed=0)
         with pytest.raises(CapsuleError, match="not free after 0 s"):
-            runner.capsules.run(train, tmp_path / "train")
+            runner.capsules.run(TRAIN, tmp_path / "train")
         assert not is_running(first)
         with pytest.raises(CapsuleError, match="not free after 0 s"):
             runner.pid()
