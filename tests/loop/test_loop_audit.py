@@ -28,6 +28,7 @@ def test_a_run_leaves_a_whole_chain_whose_checkpoints_are_copied(tmp_path: Path)
         "decision",
         "look-paid",
         "policy-kept",
+        "rows",
     }
     assert {path.name for path in copies.iterdir()} == {*signed, "public.json"}
     assert max(int(name[:8]) for name in signed) == found.size
