@@ -39,7 +39,10 @@ def tamper_rows(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]
         elif change == "value":
             name = rng.choice(free)
             value = rows[n][names.index(name)]
-            other = with_other_byte(value, rng) if value and isinstance(value, str) else (value or 0) + 1
+            if name in unique_columns(connection, table):  # SQL refuses what another row has
+                other: object = f"{value}~" if isinstance(value, str) else 10**6
+            else:
+                other = with_other_byte(value, rng) if value and isinstance(value, str) else (value or 0) + 1
             connection.execute(f"UPDATE {table} SET {name} = ? WHERE {where}", (other, *values.values()))
         else:
             m = rng.choice([m for m in range(len(rows)) if m != n])
