@@ -112,7 +112,7 @@ def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
 
 
 def _print(report: ModeReport, out: Path) -> None:
-    from autosurgeon.cli.bench import remarks
+    from autosurgeon.cli.bench_scores import remarks
     from autosurgeon.cli.render import one_line, print_table, say
     from autosurgeon.loop.benchrun import report_beside
 
