@@ -13,6 +13,8 @@ from autosurgeon.store.sqlstore import SqlStore
 MOST_WIDENINGS = 3
 """How often the search is widened at most; an eighth to the eightfold of a span is everywhere that makes sense."""
 
+TIMES = ("not yet", "once", "twice", "three times")
+
 
 def moved(state: PassState, climb: float | None) -> bool | None:
     """Whether a pass was a step ahead; None where it says nothing, since the world failed or it is not over."""
@@ -53,4 +55,4 @@ def plateau_line(told: dict[str, Any]) -> str | None:
     if not told["reached"]:
         return None
     line = f"plateau: {told['flat']} passes in a row without a promotion and without a higher climb on dev"
-    return line + (f"; the search is widened {told['widened']} times" if told["widened"] else "")
+    return line + (f"; the search is widened {TIMES[told['widened']]}" if told["widened"] else "")
