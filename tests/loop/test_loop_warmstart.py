@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from program import autosurgeon
 from theatre import first_half, small_theatre
 
 from autosurgeon.core.workspace import Workspace
@@ -22,9 +23,9 @@ def learns_nothing(generation: int, task_id: str) -> bool:
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace in which three passes came to nothing."""
+    """A workspace in which two passes came to nothing."""
     root = tmp_path_factory.mktemp("other")
-    with small_theatre(root, learns_nothing, passes=3) as ins:
+    with small_theatre(root, learns_nothing, passes=2) as ins:
         run(ins)
     return root
 
@@ -41,11 +42,11 @@ def test_passes_of_another_workspace_are_told_once_and_are_no_passes_of_this_one
         assert kept_elsewhere(ins.store, ins.settings.search) is None
         run(ins)
         told = told_elsewhere(ins)
-        assert [record.number for record in told] == [1, 2, 3]
+        assert [record.number for record in told] == [1, 2]
         assert all(record.feedback is not None for record in told)
         (record,) = ins.store.passes()
         assert record.number == 1
-        assert "and 3 of other workspaces" in read_pass_report(sources_of(ins), 1).proposer
+        assert "and 2 of other workspaces" in read_pass_report(sources_of(ins), 1).proposer
     assert files_of(other) == before
     with small_theatre(tmp_path / "cold", learns_nothing) as cold:
         run(cold)
@@ -64,6 +65,28 @@ def test_what_was_told_stays_whatever_becomes_of_the_other_workspace(tmp_path: P
             run(more)
         assert told_elsewhere(ins) == told
         assert len(told) == 1
+
+
+def test_a_workspace_that_a_loop_has_open_can_be_told_of_too(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    with (
+        small_theatre(other, learns_nothing, passes=1) as busy,
+        small_theatre(tmp_path / "here", learns_nothing, search={"warm_start": [other]}) as ins,
+    ):
+        run(busy)
+        assert Workspace(other).database.with_name("autosurgeon.db-wal").exists()
+        assert [record.number for record in told_elsewhere(ins)] == [1]
+
+
+def test_a_run_with_a_workspace_that_is_none_ends_in_a_line_with_exit_code_2(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "autosurgeon.toml").write_text('[search]\nwarm_start = ["../nowhere"]\n', encoding="utf-8")
+    done = autosurgeon("run", "-w", here, "--passes", 1)
+    assert done.returncode == 2
+    assert "there is no workspace here" in done.stderr
+    assert "nowhere" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_workspace_of_another_organ_is_refused_by_name(tmp_path: Path, other: Path) -> None:
