@@ -102,6 +102,7 @@ PATHS = (
     ("organ", "model"),
     ("benches", "*", "tasks"),
     ("benches", "*", "quarantine"),
+    ("search", "warm_start"),
     ("audit", "checkpoint_copy"),
 )
 """Settings that are paths: in a config file they are relative to its folder, wherever the program is started."""
@@ -139,6 +140,8 @@ def _anchor(content: Any, path: tuple[str, ...], folder: Path) -> None:
             _anchor(content.get(name), tuple(rest), folder)
         elif isinstance(content.get(name), str):
             content[name] = str(folder / content[name])
+        elif isinstance(content.get(name), list):
+            content[name] = [str(folder / one) if isinstance(one, str) else one for one in content[name]]
 
 
 def _explain(error: ValidationError, file: Path | None) -> UserError:

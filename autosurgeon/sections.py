@@ -118,6 +118,11 @@ class SearchSettings(Section):
     remembered_best: int = Field(25, ge=0)
     """The passes with the highest climbs on dev, of which it is told whenever they were; its sampler takes at most 25
     for good ones."""
+    refused_distance: float = Field(0.25, ge=0, allow_inf_nan=False)
+    """Distance under which a recipe is too near to one that was refused on the same packs, and is drawn again; 1 is a
+    doubling of rate, rank or alpha ratio, an epoch, or the whole of a share. 0 asks only the sampler."""
+    warm_start: tuple[Path, ...] = ()
+    """Other workspaces of the same organ, of whose passes the proposer is told as well."""
 
     @model_validator(mode="after")
     def _learns_in_the_end(self) -> Self:
@@ -212,6 +217,11 @@ class LoopSettings(Section):
     """FAILED passes in a row after which the run ends."""
     passes_without_gain: int | None = Field(None, ge=1)
     """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
+    on_plateau: Literal["end", "widen", "none"] = "none"
+    """What a plateau does: end the run, widen the search, or nothing but be named by `status` and the run."""
+    plateau_passes: int = Field(20, ge=1)
+    """Passes in a row without a promotion and without a higher climb on dev that are a plateau; those that the world
+    failed do not count."""
     gpu_hours: float | None = Field(None, gt=0)
     """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
     tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""

@@ -52,11 +52,13 @@ def test_a_file_sets_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
 def test_paths_of_a_file_begin_at_its_folder_wherever_the_program_is_started(tmp_path: Path) -> None:
     text = 'policy = "p.yaml"\n[organ]\nmodel = "m"\n[audit]\ncheckpoint_copy = "/c"\n'
     text += '[benches.mine]\ntasks = "t.jsonl"\nquarantine = "q.json"\n'
+    text += '[search]\nwarm_start = ["../other", "/elsewhere"]\n'
     settings = load_settings(written(tmp_path, text))
     assert (settings.policy, settings.organ.model) == (tmp_path / "p.yaml", tmp_path / "m")
     assert settings.audit.checkpoint_copy == Path("/c")
     assert settings.benches["mine"].tasks == tmp_path / "t.jsonl"
     assert settings.benches["mine"].quarantine == tmp_path / "q.json"
+    assert settings.search.warm_start == (tmp_path / "../other", Path("/elsewhere"))
 
 
 def test_the_environment_stands_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

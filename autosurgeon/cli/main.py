@@ -26,6 +26,7 @@ from autosurgeon.cli import (
     run,
     service,
     status,
+    study,
 )
 from autosurgeon.errors import AutosurgeonError
 from autosurgeon.failpoints import VARIABLE, arm
@@ -45,6 +46,7 @@ app.command("stop")(control.stop)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("report")(report.report)
+app.command("study")(study.study)
 app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")
 app.add_typer(anchors.app, name="anchors")

@@ -24,6 +24,7 @@ ENDINGS = {
     "hours": "the hours asked for are over",
     "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
     "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
+    "plateau": "a plateau: too many passes without a promotion and without a higher climb on dev (loop.plateau_passes)",
     "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
     "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
     "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
@@ -105,6 +106,7 @@ def _loop(ins: Instruments) -> None:
 
 
 def _summary(ins: Instruments) -> list[str]:
+    from autosurgeon.loop.plateau import plateau_line, read_plateau
     from autosurgeon.loop.status import read_status
 
     status: dict[str, Any] = read_status(ins.store)
@@ -117,7 +119,8 @@ def _summary(ins: Instruments) -> list[str]:
             continue
         base = wins["base"][bench]["all"]["wins"]
         lines.append(f"{bench}: {base} -> {splits['all']['wins']} of {splits['all']['tasks']} won")
-    return lines
+    flat = plateau_line(read_plateau(ins.store, ins.settings.loop))
+    return [*lines, flat] if flat else lines
 
 
 def _replay(ins: Instruments) -> None:

@@ -12,11 +12,13 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.plateau import plateau_line, read_plateau
     from autosurgeon.loop.status import read_activity, read_status
-    from autosurgeon.wiring import open_store
+    from autosurgeon.wiring import open_store, settings_of
 
     with open_store(workspace) as store:
         found = read_status(store) | read_activity(Workspace(workspace.resolve()))
+        found["plateau"] = read_plateau(store, settings_of(workspace).loop)
     if as_json:
         print_json(found)
         return
@@ -37,6 +39,8 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
         limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
         say(f"last run: {', '.join(limits)}; {_ending(budget, found['loop'])}")
+    if flat := plateau_line(found["plateau"]):
+        say(flat)
     for line in _waiting(found):
         say(line)
     if found["wins"]["live"]:

@@ -17,6 +17,9 @@ class Feedback(Value):
 
     value: float | None = None
     violations: dict[str, float] = Field(default_factory=dict)
+    """By rule, in parts of its bound where that is above one."""
+    spent_share: float | None = None
+    """Of a refused pass, the tokens that it took as a share of a whole pass's; None where that is not known."""
     failed: bool = False
     """The world failed; the recipe is not to blame."""
 

@@ -1,4 +1,4 @@
-"""What ends a run: a person, a budget, too many failures in a row, or too many passes that gained nothing."""
+"""What ends a run: a person, a budget, too many failures in a row, passes that gained nothing, or a plateau."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from autosurgeon.core.passes import PassState
+from autosurgeon.loop.plateau import moved
 from autosurgeon.sections import LoopSettings
 
 CAPSULE_STAGES = frozenset(
@@ -34,6 +35,7 @@ class Brakes:
     capsule_s: float = 0.0
     _failures: int = 0
     _gainless: int = 0
+    _flat: int = 0
 
     def check(self) -> None:
         """Raise StoppedError once a person asked to stop."""
@@ -45,10 +47,12 @@ class Brakes:
         if name.partition("-")[0] in CAPSULE_STAGES:
             self.capsule_s += seconds
 
-    def count_pass(self, state: PassState) -> None:
-        """Note how a pass ended."""
+    def count_pass(self, state: PassState, climb: float | None = None) -> None:
+        """Note how a pass ended, and how far it climbed on dev."""
         self._failures = self._failures + 1 if state == PassState.FAILED else 0
         self._gainless = 0 if state == PassState.CONFIRMED else self._gainless + 1
+        ahead = moved(state, climb)
+        self._flat = 0 if ahead else self._flat + (ahead is False)
 
     def end_reason(self, passes_done: int, loop: LoopSettings) -> str | None:
         """Why no further pass begins, or None while one may; what went wrong counts before what was used up."""
@@ -58,6 +62,7 @@ class Brakes:
         used: tuple[tuple[str, float, float | None], ...] = (
             ("failures", self._failures, loop.failures_in_a_row),
             ("without_gain", self._gainless, self.without_gain or loop.passes_without_gain),
+            ("plateau", self._flat, loop.plateau_passes if loop.on_plateau == "end" else None),
             ("passes", passes_done, self.passes),
             ("hours", spent_h, self.hours),
             ("gpu_hours", self.capsule_s / 3600, loop.gpu_hours if self.gpu_hours is None else self.gpu_hours),

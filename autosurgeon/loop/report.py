@@ -28,6 +28,7 @@ from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import exclusions, pass_scope
+from autosurgeon.loop.warmstart import kept_elsewhere
 from autosurgeon.packs.files import write_whole
 from autosurgeon.sections import MaskKind, SearchSettings
 from autosurgeon.store.sqlstore import SqlStore
@@ -127,7 +128,8 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
         return "The recipe was given: the sampler itself proposes fresh failures only."
     newest, best = sources.search.remembered_newest, sources.search.remembered_best
     earlier, count = sources.store.remembered_passes(newest, best, before=record.number), record.number - 1
-    if not earlier:
+    others = len(kept_elsewhere(sources.store, sources.search) or [])
+    if not earlier and not others:
         return "It was the first pass, with nothing known yet, so the recipe is a careful one."
     told = [other.feedback for other in earlier if other.feedback is not None]
     failed = sum(feedback.failed for feedback in told)
@@ -135,6 +137,7 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
     broken = sum(bool(feedback.violations) for feedback in told)
     some = "" if len(earlier) == count else f"{len(earlier)} of "
     passes = f"{some}{count} earlier {'pass' if count == 1 else 'passes'}"
+    passes += f" and {others} of other workspaces" if others else ""
     return (
         f"The sampler proposed it, knowing {passes}: {valued} with a value on dev, {broken} with broken rules, "
         f"{failed} that the world failed."

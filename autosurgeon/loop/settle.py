@@ -15,6 +15,7 @@ from autosurgeon.core.records import Feedback
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.deploy import restore
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.refusal import feedback_of
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.database import utc_now
 
@@ -74,15 +75,6 @@ def _checkpoint(ins: Instruments, head: Head) -> None:
         ins.reporter.say(told)
 
 
-def violations(judgement: Judgement) -> dict[str, float]:
-    """What a refusal tells the proposer: each binding rule that objects, and by how much; holds are no violation."""
-    return {
-        rule.rule_id: -rule.margin if rule.margin is not None and rule.margin < 0 else 1.0
-        for rule in judgement.broken(mode="enforce")
-        if rule.otherwise in ("reject", "revert")
-    }
-
-
 def settle(
     ins: Instruments,
     number: int,
@@ -117,7 +109,7 @@ def settle(
         state = PassState.REJECTED if judgement.verdict == Verdict.REJECT else PassState.HELD
         action = "stop"
     told = climb is not None or not accepted
-    feedback = Feedback(value=climb, violations=violations(judgement)) if told else None
+    feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if told else None
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback
         feedback = feedback.model_copy(update={"value": known.value if known else None})
@@ -139,3 +131,9 @@ def settle(
         pack=pack,
     )
     return state
+
+
+def _training_of(ins: Instruments, number: int) -> Judgement | None:
+    """What the policy said of a pass's training, if it was asked before."""
+    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
+    return next((judgement for judgement in judged if judgement.phase == "training"), None)

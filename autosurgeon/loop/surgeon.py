@@ -16,12 +16,14 @@ from autosurgeon.loop.deploy import restore
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
+from autosurgeon.loop.propose import propose_next
 from autosurgeon.loop.report import sources_of, write_missing_report, write_pass_report
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
 from autosurgeon.loop.surgery import Surgery
 from autosurgeon.loop.taskbook import refuse_changed_tasks
+from autosurgeon.loop.warmstart import told_elsewhere
 from autosurgeon.policy.schema import Policy
 
 
@@ -66,6 +68,7 @@ def open_theatre(ins: Instruments) -> None:
     get_ready(ins)
     refuse_other_organ(ins)
     refuse_changed_tasks(ins)
+    told_elsewhere(ins)
     ins.packs.sweep()
     reach("theatre-swept")
     # Before live.json is written, which must not name a damaged pack.
@@ -86,7 +89,7 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
         despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
         reach("pass-counted")
         done += 1
-        ins.brakes.count_pass(ended.state)
+        ins.brakes.count_pass(ended.state, ended.feedback.value if ended.feedback else None)
         notify(ins, "pass", ended)
         # The runtime may have ended or been replaced during a pass, and what failed to tell it may be mended by now.
         despite_full_disk(ins, lambda: restore(ins))
@@ -121,12 +124,6 @@ def _open_pass(ins: Instruments) -> PassRecord | None:
     write_pass_report(sources_of(ins), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
     return None
-
-
-def propose_next(ins: Instruments) -> Recipe:
-    """The next recipe, from what is stored and from nothing else; of a long history the proposer is told a part."""
-    search = ins.settings.search
-    return ins.proposer.propose(ins.store.remembered_passes(search.remembered_newest, search.remembered_best))
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:

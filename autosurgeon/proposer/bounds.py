@@ -19,6 +19,27 @@ class Bounds(NamedTuple):
     spans: dict[str, Span]
 
 
+def widen(search: SearchSettings, times: int, reference_lr: float) -> SearchSettings:
+    """The search with each span reaching so many doublings further at both ends, as far as a recipe can go at all.
+
+    Epochs gain one at a time, and shares no more than all of it. What the policy forbids is for `clip` to take away.
+    """
+    factor = 2.0**times
+    most = {"poison_share": 1, "anchor_share": 4, "epochs": 100, "lr_ratio": 0.5 / reference_lr}
+    most |= {"rank": 1024, "alpha_ratio": 64}
+    least = {"epochs": 1.0, "rank": 1.0}
+    wider = {}
+    for name in SPANS:
+        span: Span = getattr(search, name)
+        low, high = span.low / factor, span.high * factor
+        if name == "epochs":
+            low, high = span.low - times, span.high + times
+        low, high = max(low, least.get(name, 0)), min(high, most[name])
+        # What the settings name stays in it, even where it is odd.
+        wider[name] = Span(low=min(low, span.low), high=max(high, span.high))
+    return search.model_copy(update=wider)
+
+
 def clip(search: SearchSettings, policy: Policy) -> Bounds:
     """The space in which no proposal rule that binds can refuse a recipe's own facts.
 

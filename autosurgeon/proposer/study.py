@@ -7,18 +7,22 @@ well it would have done, only that it may not be. A failure of the world says no
 
 from __future__ import annotations
 
+import copy
 import math
+import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
+from optuna.trial import Trial, TrialState
 
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.recipe import Quantization, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.proposer.bounds import Bounds
-from autosurgeon.sections import SearchSettings, Span
+from autosurgeon.proposer.near import nearest
+from autosurgeon.proposer.trials import ends, trial_of
+from autosurgeon.sections import SearchSettings
 
 # A first pass that the incident's lessons would call careful: all fresh failures, as many anchors, one reading.
 CAREFUL: dict[str, float] = {
@@ -29,6 +33,20 @@ CAREFUL: dict[str, float] = {
     "rank": 8,
     "alpha_ratio": 2.0,
 }
+
+MOST_DRAWS = 10
+"""Recipes drawn for one proposal, where each is near one that was refused."""
+NEAR = "near-a-refused-recipe"
+"""The constraint by which the sampler is told so."""
+
+
+class Proposal(NamedTuple):
+    """A recipe to try, and how it was come by."""
+
+    recipe: Recipe
+    draws: int
+    distance: float
+    """To the nearest refused recipe; infinite where there is none."""
 
 
 class Proposer:
@@ -42,24 +60,65 @@ class Proposer:
         self._seed = seed
         self._reference_lr = reference_lr
         self._quantization = quantization
+        self._wanders = False
+
+    def within(self, bounds: Bounds) -> Proposer:
+        """A proposer of other bounds that draws every second pass at random: what a sampler does in a rut."""
+        other = copy.copy(self)
+        other._bounds, other._wanders = bounds, True
+        return other
 
     def propose(self, history: Sequence[PassRecord]) -> Recipe:
-        """The next recipe: the same for the same history, seed and bounds.
+        """The next recipe, where nothing was refused; see `draw`."""
+        return self.draw(history).recipe
+
+    def draw(
+        self,
+        history: Sequence[PassRecord],
+        refused: Sequence[Recipe] = (),
+        elsewhere: Sequence[PassRecord] = (),
+    ) -> Proposal:
+        """The next recipe: the same for the same arguments, seed and bounds.
+
+        One that is a near-duplicate of a refused recipe is told to the sampler as refused and drawn again; after
+        MOST_DRAWS of them the one farthest from all refused is taken, which `distance` then says.
 
         Args:
             history: the passes to learn from, oldest first; the newest is the last one before the pass that is asked
                 for, however many of the older ones are left out.
+            refused: recipes that would be refused again.
+            elsewhere: passes of other workspaces, to learn from as well.
 
         """
         number = history[-1].number + 1 if history else 1
         seed = int(digest_text(f"{self._seed}:{number}")[:8], 16)
+        study = self._study(history, elsewhere, seed, number)
+        drawn: list[tuple[float, Recipe]] = []
+        while len(drawn) < MOST_DRAWS:
+            trial = study.ask()
+            recipe = self._recipe(trial, seed)
+            drawn.append((nearest(recipe, refused), recipe))
+            too_near = self._search.refused_distance - drawn[-1][0]
+            if too_near <= 0:
+                return Proposal(recipe, len(drawn), drawn[-1][0])
+            trial.set_constraint(NEAR, too_near)
+            study.tell(trial, state=TrialState.PRUNED)
+        farthest, recipe = max(drawn, key=lambda one: one[0])
+        return Proposal(recipe, len(drawn), farthest)
+
+    def _study(
+        self, history: Sequence[PassRecord], elsewhere: Sequence[PassRecord], seed: int, number: int
+    ) -> optuna.Study:
+        """What is known, as a study that lives as long as one proposal."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=self._search.random_passes)
+        at_random = sys.maxsize if self._wanders and number % 2 else self._search.random_passes
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=at_random)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials([self._told(record) for record in history if record.feedback is not None])
-        if not history:
+        told = [record for record in (*elsewhere, *history) if record.feedback is not None]
+        study.add_trials([trial_of(record, self._bounds, self._reference_lr) for record in told])
+        if not history and not elsewhere:
             study.enqueue_trial(self._careful())
-        return self._recipe(study.ask(), seed)
+        return study
 
     def _careful(self) -> dict[str, float | str]:
         clipped: dict[str, float | str] = {"parent": self._bounds.parents[0]}
@@ -73,11 +132,11 @@ class Proposer:
     def _recipe(self, trial: Trial, seed: int) -> Recipe:
         spans = self._bounds.spans
         parent = trial.suggest_categorical("parent", self._bounds.parents)
-        chosen = {name: trial.suggest_float(name, *_ends(spans[name])) for name in ("poison_share", "anchor_share")}
-        low, high = _ends(spans["epochs"])
+        chosen = {name: trial.suggest_float(name, *ends(spans[name])) for name in ("poison_share", "anchor_share")}
+        low, high = ends(spans["epochs"])
         epochs = trial.suggest_int("epochs", math.ceil(low), math.floor(high))
-        lr_ratio = trial.suggest_float("lr_ratio", *_ends(spans["lr_ratio"]), log=True)
-        low, high = _ends(spans["rank"])
+        lr_ratio = trial.suggest_float("lr_ratio", *ends(spans["lr_ratio"]), log=True)
+        low, high = ends(spans["rank"])
         exponent = trial.suggest_int("rank_exponent", math.ceil(math.log2(low)), math.floor(math.log2(high)))
         return Recipe(
             parent="base" if parent == "base" else "live",
@@ -86,7 +145,7 @@ class Proposer:
             epochs=epochs,
             lr=self._rate(lr_ratio),
             rank=2**exponent,
-            alpha_ratio=trial.suggest_float("alpha_ratio", *_ends(spans["alpha_ratio"])),
+            alpha_ratio=trial.suggest_float("alpha_ratio", *ends(spans["alpha_ratio"])),
             quantization=self._quantization,
             seed=seed,
         )
@@ -99,47 +158,3 @@ class Proposer:
         while lr / self._reference_lr < span.low:
             lr = math.nextafter(lr, math.inf)
         return lr
-
-    def _told(self, record: PassRecord) -> FrozenTrial:
-        """A past pass as a trial. Its distributions are today's, widened to hold what was tried then."""
-        recipe, feedback = record.recipe, record.feedback
-        assert feedback is not None  # passes without are left out
-        values: dict[str, float] = {
-            "poison_share": recipe.poison_share,
-            "anchor_share": recipe.anchor_share,
-            "lr_ratio": recipe.lr / self._reference_lr,
-            "alpha_ratio": recipe.alpha_ratio,
-        }
-        distributions: dict[str, BaseDistribution] = {
-            "parent": CategoricalDistribution(tuple(dict.fromkeys((*self._bounds.parents, recipe.parent)))),
-            "epochs": _whole(self._bounds.spans["epochs"].low, self._bounds.spans["epochs"].high, recipe.epochs),
-            "rank_exponent": _whole(
-                math.log2(self._bounds.spans["rank"].low),
-                math.log2(self._bounds.spans["rank"].high),
-                round(math.log2(recipe.rank)),
-            ),
-        }
-        for name, value in values.items():
-            low, high = _ends(self._bounds.spans[name])
-            distributions[name] = FloatDistribution(min(low, value), max(high, value), log=name == "lr_ratio")
-        state = TrialState.PRUNED if feedback.value is None else TrialState.COMPLETE
-        return create_trial(
-            state=TrialState.FAIL if feedback.failed else state,
-            value=None if feedback.failed else feedback.value,
-            params={
-                **values,
-                "parent": recipe.parent,
-                "epochs": recipe.epochs,
-                "rank_exponent": round(math.log2(recipe.rank)),
-            },
-            distributions=distributions,
-            constraints=dict(feedback.violations),
-        )
-
-
-def _ends(span: Span) -> tuple[float, float]:
-    return span.low, span.high
-
-
-def _whole(low: float, high: float, value: int) -> IntDistribution:
-    return IntDistribution(min(math.ceil(low), value), max(math.floor(high), value))

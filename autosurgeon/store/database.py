@@ -37,12 +37,13 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def open_database(where: Path | str, *, create: bool) -> Engine:
+def open_database(where: Path | str, *, create: bool, look_only: bool = False) -> Engine:
     """The engine of a workspace's database, at today's schema.
 
     Args:
         where: a SQLite file, or the URL of a PostgreSQL database.
         create: make the tables where there are none.
+        look_only: write nothing, neither now nor later; an older schema is refused.
 
     Raises:
         WorkspaceError: there is none and `create` is false, it cannot be reached, is no database, holds something
@@ -53,7 +54,7 @@ def open_database(where: Path | str, *, create: bool) -> Engine:
     path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
     if path is not None and not create and not path.is_file():
         raise _nothing_here(path.parent.parent)
-    engine = postgres_engine(url) if path is None else sqlite_engine(url)
+    engine = postgres_engine(url) if path is None else looking_engine(path) if look_only else sqlite_engine(url)
     event.listen(engine, "begin", _begin)
     try:
         found = _look(engine, path)
@@ -61,6 +62,13 @@ def open_database(where: Path | str, *, create: bool) -> Engine:
             raise _nothing_here(path.parent.parent if path else public_name(url))
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+        if not found.up_to_date and look_only:
+            raise WorkspaceError(
+                "a workspace that is only looked at is of an older schema",
+                got=f"schema {found.revision}",
+                wanted="`autosurgeon status` run on it once, which brings it up to date",
+                where=public_name(url),
+            )
         if not found.up_to_date:
             with _writing(engine).begin() as connection:
                 bring_up_to_date(connection, public_name(url))

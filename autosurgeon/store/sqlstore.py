@@ -45,9 +45,12 @@ from autosurgeon.store.taught import Taught, teach
 class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Chained):
     """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
-    def __init__(self, where: Path | str, *, create: bool = False) -> None:
-        """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used."""
-        self._engine: Engine = open_database(where, create=create)
+    def __init__(self, where: Path | str, *, create: bool = False, look_only: bool = False) -> None:
+        """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used.
+
+        With `look_only` nothing is written, not even what an older schema lacks or SQLite's files beside its own.
+        """
+        self._engine: Engine = open_database(where, create=create, look_only=look_only)
 
     def close(self) -> None:
         """Let go of the database."""

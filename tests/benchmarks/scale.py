@@ -67,7 +67,7 @@ def now() -> Took:
 
 def propose(ins: Instruments) -> Took:
     """The next recipe from what is stored."""
-    from autosurgeon.loop.surgeon import propose_next
+    from autosurgeon.loop.propose import propose_next
 
     began = now()
     propose_next(ins)

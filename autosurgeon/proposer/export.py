@@ -1,0 +1,74 @@
+"""The passes as an Optuna storage, which optuna-dashboard and other programs of its kind open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+from autosurgeon.core.records import PassRecord
+from autosurgeon.errors import UserError
+from autosurgeon.proposer.review import holding
+from autosurgeon.proposer.trials import trial_of
+from autosurgeon.sections import SearchSettings
+
+SQLITE = "sqlite:///"
+
+
+def export(target: str, name: str, records: Sequence[PassRecord], search: SearchSettings, reference_lr: float) -> int:
+    """Write the passes that the proposer is told of into a new storage; how many they were.
+
+    Args:
+        target: `sqlite:///FILE` for a database, any other path for a journal; the file is made here.
+        name: the study's.
+        records: the passes, oldest first.
+        search: the search in force.
+        reference_lr: the rate that ratios are of.
+
+    Raises:
+        UserError: there is such a file already, or it cannot be written.
+
+    """
+    if "://" in target and not target.startswith(SQLITE):
+        raise UserError(
+            "a study is exported into a file", got=target.partition(":")[0], wanted=f"{SQLITE}FILE, or a journal's path"
+        )
+    path = Path(target.removeprefix(SQLITE))
+    try:
+        path.touch(exist_ok=False)
+    except OSError as error:
+        raise UserError("a study cannot be exported", got=error.strerror, wanted="a new file", where=path) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage: BaseStorage = (
+        RDBStorage(f"{SQLITE}{path}") if target.startswith(SQLITE) else JournalStorage(JournalFileBackend(str(path)))
+    )
+    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    bounds = holding(search, records, reference_lr)
+    told = [
+        _dated(record, trial_of(record, bounds, reference_lr, **_attributes(record)))
+        for record in records
+        if record.feedback is not None
+    ]
+    study.add_trials(told)
+    return len(told)
+
+
+def _attributes(record: PassRecord) -> dict[str, object]:
+    refused = sorted(record.feedback.violations) if record.feedback else []
+    return {"pass": record.number, "state": record.state.value, "refused_by": ", ".join(refused)}
+
+
+def _dated(record: PassRecord, trial: FrozenTrial) -> FrozenTrial:
+    """The trial at the pass's own times; Optuna's have no zone."""
+    trial.datetime_start = _local(record.started_at)
+    trial.datetime_complete = _local(record.ended_at or record.started_at)
+    return trial
+
+
+def _local(moment: str) -> datetime:
+    return datetime.fromisoformat(moment).astimezone().replace(tzinfo=None)
