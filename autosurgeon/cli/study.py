@@ -71,7 +71,8 @@ def _print(found: Review) -> None:
     ranges = [(one.name, one.promoted, one.not_refused, one.refused) for one in found.region]
     print_table("where passes were", ("parameter", "promoted", "not refused", "refused"), ranges)
     objections = [(one.rule, one.passes, f"{one.largest:.3g}") for one in found.objections]
-    print_table("what refused", ("rule", "passes", "largest size"), objections)
+    if objections:
+        print_table("what refused", ("rule", "passes", "largest size"), objections)
     history = [
         (
             tried.number,
