@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,8 @@ def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
     width = 0.8 / len(found)
     for number, (name, tallies) in enumerate(found.items()):
         colour, label = f"C{number}", name.replace("$", r"\$").lstrip("_")
-        at = list(zip(*(tally.wins for tally in tallies), strict=True))
+        # A campaign that ended early stays where it was.
+        at = list(_columns([tally.wins for tally in tallies], max(len(t.wins) for t in tallies)))
         wins.fill_between(
             range(len(at)), [min(each) for each in at], [max(each) for each in at], color=colour, alpha=0.15
         )
@@ -76,6 +77,10 @@ def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:
         raise UserError("the plot cannot be written", got=error.strerror, where=path) from error
+
+
+def _columns(rows: Sequence[Sequence[int]], length: int) -> Iterator[list[int]]:
+    return ([row[min(at, len(row) - 1)] for row in rows] for at in range(length))
 
 
 FAULTS = {"false_accepts": "false\naccepts", "losses": "confirmed\nwins lost", "missed": "better,\nnot accepted"}

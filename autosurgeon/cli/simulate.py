@@ -66,7 +66,7 @@ def simulate(
         return
     from autosurgeon.wiring import organ_at_hand, settings_of
 
-    files: list[Path | None] = [*(policy or [None])]
+    files: list[Path | None] = list(policy) if policy else [None]
     given = [organ_at_hand(settings_of(workspace, config, seed=seed, policy=file)) for file in files]
     wanted = [
         Wanted(settings.model_copy(update={"seed": settings.seed + number}), workspace, passes, flaky, overrides)
@@ -203,6 +203,7 @@ COLUMNS = (
 
 def _tell(found: dict[Path, list[Tally]], seconds: float, flaky: float, *, as_json: bool) -> None:
     from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.run import ENDINGS
 
     passes = sum(tally.passes for told in found.values() for tally in told)
     rate = 60 * passes / seconds
@@ -214,8 +215,12 @@ def _tell(found: dict[Path, list[Tally]], seconds: float, flaky: float, *, as_js
         print_json({"flaky": flaky, "passes_per_minute": round(rate, 1), "policies": told})
         return
     count = len(next(iter(found.values())))
-    title = f"{count} campaigns of {passes // count // len(found)} passes, means; {flaky:.0%} of the tasks are coins"
+    title = f"{count} campaigns a policy, means of each; {flaky:.0%} of the tasks are coins"
     print_table(title, COLUMNS, [(file.stem, *_means(tallies)) for file, tallies in found.items()])
+    for file, tallies in found.items():
+        early = [tally for tally in tallies if tally.ended != "passes"]
+        if early:
+            say(f"{file.stem}: {len(early)} of {count} campaigns ended early: {ENDINGS[early[0].ended]}")
     say(f"{passes} passes in {seconds:.1f} s, {rate:,.0f} a minute")
 
 

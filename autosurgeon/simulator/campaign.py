@@ -22,6 +22,8 @@ class Tally(Value):
     """What became of one campaign, by the truth; wins are of tasks that are never trained on, coins left out."""
 
     seed: int
+    ended: str
+    """Why: `passes`, or what ended it before."""
     passes: int
     trained: int
     """Candidates that came to be."""
@@ -71,11 +73,10 @@ def run_campaign(ins: Instruments, traits: Mapping[str, Trait]) -> Tally:
         traits: of every task.
 
     """
-    run(ins)
-    return _tally(ins, traits)
+    return _tally(ins, traits, run(ins))
 
 
-def _tally(ins: Instruments, traits: Mapping[str, Trait]) -> Tally:
+def _tally(ins: Instruments, traits: Mapping[str, Trait], ended: str) -> Tally:
     records = ins.store.passes()
     base = ins.store.base_pack()
     assert base is not None  # the loop has begun
@@ -94,6 +95,7 @@ def _tally(ins: Instruments, traits: Mapping[str, Trait]) -> Tally:
     first = next((number for number in accepted if truths[number].after > truths[number].before), None)
     return Tally(
         seed=ins.settings.seed,
+        ended=ended,
         passes=len(records),
         trained=len(truths),
         accepted=len(accepted),

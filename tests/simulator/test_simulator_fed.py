@@ -33,7 +33,7 @@ def test_every_decision_of_a_night_with_every_end_comes_out_as_it_was(tmp_path: 
         if isinstance(job, TrainJob) and next(failures, False):
             raise CapsuleError("killed", "by the story")
 
-    with small_theatre(tmp_path, knows, before=dies_once, passes=6, tasks=story_tasks()) as ins:
+    with small_theatre(tmp_path, knows, before=dies_once, passes=4, tasks=story_tasks()) as ins:
         run(ins)
         states = [record.state for record in ins.store.passes()]
         assert {PassState.REJECTED, PassState.HELD, PassState.REVERTED, PassState.CONFIRMED} <= set(states)
