@@ -165,7 +165,12 @@ def _run_all(wanted: Sequence[Wanted], workers: int) -> list[Tally]:
                 ended, waiting = wait(waiting, LOOK_S, FIRST_COMPLETED)
                 if any(future.exception() for future in ended):
                     pool.shutdown(cancel_futures=True)
+                    break
                 tell(shared.value, total)
+            # The first error there is, and not the word that what came after it was cancelled.
+            for future in futures:
+                if future.done() and not future.cancelled():
+                    future.result()
             return [future.result() for future in futures]
 
 

@@ -70,16 +70,24 @@ def test_a_policy_that_would_let_anything_through_is_shut_by_its_self_test_and_t
     assert done.stdout.splitlines()[-1].startswith("3 passes in ")
 
 
-LOOSE = """
-anchor-wins-kept no-anchor-lost live-anchors-hold fair-exchange no-bench-worse real-gain no-bench-under-base
-gate-not-worse-by-chance losing-beyond-doubt gain-is-no-luck
-""".split()
+LOOSE = [
+    "anchor-wins-kept",
+    "no-anchor-lost",
+    "live-anchors-hold",
+    "fair-exchange",
+    "no-bench-worse",
+    "real-gain",
+    "no-bench-under-base",
+    "gate-not-worse-by-chance",
+    "losing-beyond-doubt",
+    "gain-is-no-luck",
+]
 
 
 def test_what_cannot_be_simulated_ends_with_2_and_a_line(home: Path, tmp_path: Path) -> None:
     nothing = program.autosurgeon("simulate", "--fed-by", tmp_path)
     assert (nothing.returncode, "there is no workspace here" in nothing.stderr) == (2, True)
-    unknown = program.autosurgeon("simulate", "-w", home, "--policy", tmp_path / "none.yaml")
+    unknown = program.autosurgeon("simulate", "-w", home, "-m", 3, "--workers", 2, "--policy", tmp_path / "none.yaml")
     assert (unknown.returncode, unknown.stderr.startswith("error: ")) == (2, True)
     assert program.autosurgeon("simulate", "--fed-by", home, "--policy", "a", "--policy", "b").returncode == 2
     assert program.autosurgeon("simulate", "--flaky", 2).returncode == 2
