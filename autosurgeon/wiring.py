@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,14 @@ from autosurgeon.policy.findings import find
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.params import Overrides
 from autosurgeon.policy.schema import Policy
-from autosurgeon.proposer.bounds import clip
+from autosurgeon.proposer.bounds import Bounds, clip
 from autosurgeon.proposer.study import Proposer
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.meter import Meter
+from autosurgeon.simulator.capsules import MindedCapsules, Modelless
+from autosurgeon.simulator.theatre import simulated_settings
+from autosurgeon.simulator.told import TellingGrader
+from autosurgeon.simulator.weights import write_checkpoint
 from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -201,17 +205,72 @@ def operating_theatre(
             packs=PackStore(workspace.packs, beat),
             capsules=capsules,
             grader=grader,
-            # A person's organ answers whatever it is asked; only the lab's runtime has a route that leaks.
-            dispatcher=Dispatcher("organ" if settings.benches else settings.lab.stdin_route),
-            proposer=Proposer(
-                bounds,
-                settings.search,
-                seed=settings.seed,
-                reference_lr=settings.organ.reference_lr,
-                quantization=Quantization(settings.organ.quantization),
-            ),
+            dispatcher=_dispatcher(settings),
+            proposer=_proposer(settings, bounds),
             reporter=reporter,
             brakes=brakes,
             beat=beat,
             meter=meter,
+        )
+
+
+def _dispatcher(settings: Settings) -> Dispatcher:
+    """A person's organ answers whatever it is asked; only the lab's runtime has a route that leaks."""
+    return Dispatcher("organ" if settings.benches else settings.lab.stdin_route)
+
+
+def _proposer(settings: Settings, bounds: Bounds) -> Proposer:
+    return Proposer(
+        bounds,
+        settings.search,
+        seed=settings.seed,
+        reference_lr=settings.organ.reference_lr,
+        quantization=Quantization(settings.organ.quantization),
+    )
+
+
+@contextlib.contextmanager
+def simulated_theatre(
+    root: Path,
+    settings: Settings,
+    model: Modelless,
+    tasks: Mapping[str, Task],
+    reporter: Reporter,
+    brakes: Brakes,
+    params: Overrides | None = None,
+) -> Iterator[Instruments]:
+    """Everything that a run needs in an empty folder, with a mind where the capsules have a model; no reports.
+
+    Args:
+        root: where to work.
+        settings: of the run that is simulated.
+        model: what stands for the organ.
+        tasks: by id.
+        reporter: told of the passes.
+        brakes: what ends the run.
+        params: parameters of the policy.
+
+    """
+    workspace = Workspace(root.resolve())
+    policy = load_policy(settings.policy_file, params)
+    refuse_contradictions(policy, settings.policy_file)
+    bounds = clip(settings.search, policy)
+    settings = simulated_settings(settings, root / "organ")
+    write_checkpoint(settings.organ_folder, model.base, model.adapted)
+    check_base(settings.organ_folder)
+    with contextlib.closing(SqlStore(workspace.database, create=True)) as store:
+        yield Instruments(
+            settings=settings,
+            workspace=workspace,
+            policy=policy,
+            tasks=tasks,
+            store=store,
+            packs=PackStore(workspace.packs),
+            capsules=MindedCapsules(model.mind, workspace.stage("scope", "stage").parent.parent),
+            grader=TellingGrader(settings.grading),
+            dispatcher=_dispatcher(settings),
+            proposer=_proposer(settings, bounds),
+            reporter=reporter,
+            brakes=brakes,
+            reports=False,
         )

@@ -25,6 +25,7 @@ from autosurgeon.cli import (
     report,
     run,
     service,
+    simulate,
     status,
     study,
 )
@@ -46,6 +47,7 @@ app.command("stop")(control.stop)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("report")(report.report)
+app.command("simulate")(simulate.simulate)
 app.command("study")(study.study)
 app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autosurgeon.errors import UserError
 
 if TYPE_CHECKING:
-    from autosurgeon.audit.simulate import Tally
+    from autosurgeon.audit.simulate import Tally as Threshold
+    from autosurgeon.simulator.campaign import Tally
 
 COLOURS = {
     "accept": "tab:green",
@@ -22,7 +23,7 @@ COLOURS = {
 NAMES = {"untold": "cannot be replayed", "flips": "flips against what was decided"}
 
 
-def draw_tallies(path: Path, title: str, tallies: Sequence[Tally]) -> None:
+def draw_tallies(path: Path, title: str, tallies: Sequence[Threshold]) -> None:
     """Counts of verdicts over the values of a threshold; UserError where the file cannot be written."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # draws without a display
     from matplotlib.figure import Figure
@@ -45,3 +46,41 @@ def draw_tallies(path: Path, title: str, tallies: Sequence[Tally]) -> None:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:
         raise UserError("the plot cannot be written", got=error.strerror, where=path) from error
+
+
+def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
+    """By policy the true held-out wins over passes, mean and range, beside what went wrong in a campaign on average."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    wins, faults = figure.subplots(1, 2, width_ratios=(3, 2))
+    width = 0.8 / len(found)
+    for number, (name, tallies) in enumerate(found.items()):
+        colour, label = f"C{number}", name.replace("$", r"\$").lstrip("_")
+        # A campaign that ended early stays where it was.
+        at = list(_columns([tally.wins for tally in tallies], max(len(t.wins) for t in tallies)))
+        wins.fill_between(
+            range(len(at)), [min(each) for each in at], [max(each) for each in at], color=colour, alpha=0.15
+        )
+        wins.plot([sum(each) / len(each) for each in at], color=colour, label=label)
+        means = [sum(getattr(tally, fault) for tally in tallies) / len(tallies) for fault in FAULTS]
+        places = [place + (number - (len(found) - 1) / 2) * width for place in range(len(FAULTS))]
+        faults.bar(places, means, width, color=colour, label=label)
+    wins.set_xlabel("passes")
+    wins.set_ylabel("held-out tasks that live truly wins")
+    wins.legend()
+    faults.set_xticks(range(len(FAULTS)), list(FAULTS.values()))
+    faults.set_ylabel("a campaign")
+    try:
+        figure.savefig(path, format="png", dpi=120)
+    except OSError as error:
+        raise UserError("the plot cannot be written", got=error.strerror, where=path) from error
+
+
+def _columns(rows: Sequence[Sequence[int]], length: int) -> Iterator[list[int]]:
+    return ([row[min(at, len(row) - 1)] for row in rows] for at in range(length))
+
+
+FAULTS = {"false_accepts": "false\naccepts", "losses": "confirmed\nwins lost", "missed": "better,\nnot accepted"}

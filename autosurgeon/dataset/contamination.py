@@ -13,6 +13,7 @@ The first three name a *twin*, which must stop a pass; the last two name what is
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -115,6 +116,7 @@ class HeldOut:
         self._by_prompt: dict[str, list[str]] = defaultdict(list)
         self._by_cluster: dict[str, list[str]] = defaultdict(list)
         self._overlap, self._programs, self._prompts = Overlap(), Neighbours(), Neighbours()
+        self._known: dict[tuple[str, str, str | None], dict[Layer, dict[str, float]]] = {}
         for task in tasks:
             self._add(task)
 
@@ -152,7 +154,13 @@ class HeldOut:
         return twins, near - twins
 
     def _found(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
-        """By layer, every task that it names, with the similarity."""
+        """By layer, every task that it names, with the similarity; looked for once, since rows come again each pass."""
+        key = (row.prompt, row.completion, cluster)
+        if key not in self._known:
+            self._known[key] = self._looked_for(row, cluster)
+        return self._known[key]
+
+    def _looked_for(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
         text = _text(row.prompt, row.prompt, row.completion, held_out=False)
         alike = self._programs.near(text.program_shingles, SIMILARITY)
         for name, similarity in self._prompts.near(text.prompt_shingles, SIMILARITY).items():
@@ -164,6 +172,12 @@ class HeldOut:
             "10-gram": self._overlap.found_in(text.grams, GRAM_SHARE),
             "minhash": alike,
         }
+
+
+@functools.lru_cache(maxsize=1)
+def _index(tasks: tuple[Task, ...]) -> HeldOut:
+    """The index of some tasks, kept: the passes of a run hold their rows against the same ones."""
+    return HeldOut(tasks)
 
 
 def _nearest(found: dict[str, float]) -> dict[str, float]:
@@ -180,5 +194,5 @@ def find_hits(rows: Sequence[Row], clusters: Mapping[str, str], held_out: Iterab
         held_out: the tasks of every split but surgery, of every bench.
 
     """
-    index = HeldOut(held_out)
+    index = _index(tuple(held_out))
     return tuple(hit for row in rows for hit in index.hits(row, clusters.get(row.task_id)))

@@ -38,3 +38,5 @@ class Instruments:
     beat: Beat = no_beat
     meter: Meter = field(default_factory=Meter)
     """Of what the capsules use; a stage begins and ends with reading it."""
+    reports: bool = True
+    """Whether a pass ends with its report; nobody reads those of a simulation."""

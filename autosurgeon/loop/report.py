@@ -48,6 +48,8 @@ class Sources(NamedTuple):
     search: SearchSettings
     mask: tuple[MaskKind, ...] = ()
     """What is masked in every report, `audit.mask` of the settings."""
+    wanted: bool = True
+    """Whether a loop writes them."""
 
     @property
     def masking(self) -> Masking:
@@ -57,7 +59,7 @@ class Sources(NamedTuple):
 
 def sources_of(ins: Instruments) -> Sources:
     """Those of a loop at work."""
-    return Sources(ins.store, ins.workspace, ins.tasks, ins.settings.search, ins.settings.audit.mask)
+    return Sources(ins.store, ins.workspace, ins.tasks, ins.settings.search, ins.settings.audit.mask, ins.reports)
 
 
 FORMS: tuple[Literal["md", "html"], ...] = ("md", "html")
@@ -68,6 +70,8 @@ def write_pass_report(sources: Sources, number: int) -> None:
 
     A disk that fails or is full is told as everywhere: OSError.
     """
+    if not sources.wanted:
+        return
     try:
         report, folder = read_pass_report(sources, number), sources.workspace.reports
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,239 @@
+"""`autosurgeon simulate`: campaigns of the loop on a synthetic learner, or a real loop's decisions made once more."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, JsonOption, SetOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.config import Settings
+    from autosurgeon.policy.params import Overrides
+    from autosurgeon.simulator.campaign import Tally
+
+MEMORY_DISK = Path("/dev/shm")
+"""Where a flush costs nothing; the loop flushes here as everywhere."""
+USUAL_PASSES, USUAL_CAMPAIGNS = 30, 10
+LOOK_S = 0.2
+
+
+def simulate(
+    policy: Annotated[
+        list[Path] | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty; again to compare.")
+    ] = None,
+    passes: Annotated[int, typer.Option("--passes", "-n", min=1, help="Passes of a campaign.")] = USUAL_PASSES,
+    campaigns: Annotated[int, typer.Option("--campaigns", "-m", min=1, help="Campaigns.")] = USUAL_CAMPAIGNS,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the first campaign; setting `seed` when empty.")
+    ] = None,
+    flaky: Annotated[float, typer.Option("--flaky", min=0, max=1, help="Share of tasks that are coins.")] = 0.25,
+    params: SetOption = None,
+    workspace: WorkspaceOption = Path("."),
+    config: ConfigOption = None,
+    fed_by: Annotated[
+        Path | None,
+        typer.Option("--fed-by", help="A workspace: run its loop again on the task results that it recorded."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes; one a core when empty, 1 for this one alone.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the campaigns into this PNG file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the loop with everything real but the model, and tell what a policy lets through and what it costs.
+
+    The learner's law is known, so the truth of each decision is too. Settings and benches are the workspace's; nothing
+    is written there. With --fed-by, no learner: exit code 1 where a decision comes out otherwise than it was recorded.
+    """
+    from autosurgeon.policy.params import parse_assignments
+
+    overrides = parse_assignments(params or ())
+    if fed_by is not None:
+        from autosurgeon.cli.simulate_fed import repeat
+
+        repeat(fed_by, config, seed, policy or [], overrides, as_json=as_json)
+        return
+    from autosurgeon.wiring import organ_at_hand, settings_of
+
+    files: list[Path | None] = list(policy) if policy else [None]
+    given = [organ_at_hand(settings_of(workspace, config, seed=seed, policy=file)) for file in files]
+    wanted = [
+        Wanted(settings.model_copy(update={"seed": settings.seed + number}), workspace, passes, flaky, overrides)
+        for settings in given
+        for number in range(campaigns)
+    ]
+    began = time.monotonic()
+    tallies = _run_all(wanted, workers or min(len(wanted), os.cpu_count() or 1))
+    seconds = time.monotonic() - began
+    found = {
+        settings.policy_file: tallies[number * campaigns : (number + 1) * campaigns]
+        for number, settings in enumerate(given)
+    }
+    if plot is not None:
+        from autosurgeon.cli.plot import draw_campaigns
+
+        draw_campaigns(plot, {file.stem: told for file, told in found.items()})
+    _tell(found, seconds, flaky, as_json=as_json)
+
+
+class Wanted(NamedTuple):
+    """A campaign to run, as it goes to another process."""
+
+    settings: Settings
+    workspace: Path
+    passes: int
+    flaky: float
+    params: Overrides
+
+
+def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
+    """Run one campaign in a folder of its own."""
+    from autosurgeon.core.shapes import lora_parameters_of
+    from autosurgeon.loop.brakes import Brakes
+    from autosurgeon.simulator.campaign import run_campaign
+    from autosurgeon.simulator.capsules import Modelless
+    from autosurgeon.simulator.law import draw_traits
+    from autosurgeon.simulator.learner import Learner
+    from autosurgeon.simulator.theatre import QuietReporter
+    from autosurgeon.wiring import simulated_theatre, tasks_in
+
+    settings = wanted.settings
+    tasks = tasks_in(wanted.workspace, settings)
+    traits = draw_traits(tasks, settings.seed, wanted.flaky)
+    learner = Learner(traits, settings.seed, settings.organ.reference_lr)
+    model = Modelless(learner, learner.base, lora_parameters_of(settings.organ_folder, 1))
+    brakes, reporter = Brakes(passes=wanted.passes), QuietReporter(on_pass)
+    with (
+        quiet_log(),
+        scratch() as root,
+        simulated_theatre(root, settings, model, tasks, reporter, brakes, wanted.params) as ins,
+    ):
+        return run_campaign(ins, traits)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for as long as a run lasts, in memory where the system has such a place."""
+    home = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="autosurgeon-", dir=home) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def quiet_log() -> Iterator[None]:
+    """A block in which the loop logs nothing."""
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
+
+
+def _run_all(wanted: Sequence[Wanted], workers: int) -> list[Tally]:
+    from autosurgeon.cli.view import counting
+
+    total = sum(one.passes for one in wanted)
+    done = 0
+    with counting("passes") as tell:
+        if workers == 1:
+
+            def count() -> None:
+                nonlocal done
+                done += 1
+                tell(done, total)
+
+            return [campaign(one, count) for one in wanted]
+        context = get_context("spawn")
+        shared: Any = context.Value("q", 0)
+        with ProcessPoolExecutor(workers, context, _share, (shared,)) as pool:
+            futures = [pool.submit(_in_worker, one) for one in wanted]
+            waiting = set(futures)
+            while waiting:
+                ended, waiting = wait(waiting, LOOK_S, FIRST_COMPLETED)
+                if any(future.exception() for future in ended):
+                    pool.shutdown(cancel_futures=True)
+                    break
+                tell(shared.value, total)
+            # The first error there is, and not the word that what came after it was cancelled.
+            for future in futures:
+                if future.done() and not future.cancelled():
+                    future.result()
+            return [future.result() for future in futures]
+
+
+_shared: Any = None
+
+
+def _share(counter: Any) -> None:
+    global _shared
+    _shared = counter
+
+
+def _in_worker(wanted: Wanted) -> Tally:
+    def count() -> None:
+        with _shared.get_lock():
+            _shared.value += 1
+
+    return campaign(wanted, count)
+
+
+COLUMNS = (
+    "policy",
+    "accepted",
+    "false",
+    "wins lost",
+    "lost at end",
+    "reverted",
+    "better",
+    "missed",
+    "first gain",
+    "tokens to it",
+    "never",
+    "held-out wins",
+)
+
+
+def _tell(found: dict[Path, list[Tally]], seconds: float, flaky: float, *, as_json: bool) -> None:
+    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.run import ENDINGS
+
+    passes = sum(tally.passes for told in found.values() for tally in told)
+    rate = 60 * passes / seconds
+    if as_json:
+        told = [
+            {"policy": str(file), "campaigns": [tally.model_dump(mode="json") for tally in tallies]}
+            for file, tallies in found.items()
+        ]
+        print_json({"flaky": flaky, "passes_per_minute": round(rate, 1), "policies": told})
+        return
+    count = len(next(iter(found.values())))
+    title = f"{count} campaigns a policy, means of each; {flaky:.0%} of the tasks are coins"
+    print_table(title, COLUMNS, [(file.stem, *_means(tallies)) for file, tallies in found.items()])
+    for file, tallies in found.items():
+        early = [tally for tally in tallies if tally.ended != "passes"]
+        if early:
+            say(f"{file.stem}: {len(early)} of {count} campaigns ended early: {ENDINGS[early[0].ended]}")
+    say(f"{passes} passes in {seconds:.1f} s, {rate:,.0f} a minute")
+
+
+def _means(tallies: Sequence[Tally]) -> list[str]:
+    names = ("accepted", "false_accepts", "losses", "lost_at_end", "reverted", "better", "missed")
+    means = [f"{sum(getattr(tally, name) for tally in tallies) / len(tallies):.2f}" for name in names]
+    gained = [tally for tally in tallies if tally.first_gain is not None]
+    first = f"{sum(tally.first_gain or 0 for tally in gained) / len(gained):.1f}" if gained else ""
+    tokens = f"{sum(tally.tokens_to_gain or 0 for tally in gained) / len(gained):,.0f}" if gained else ""
+    wins = [sum(tally.wins[at] for tally in tallies) / len(tallies) for at in (0, -1)]
+    return [*means, first, tokens, str(len(tallies) - len(gained)), f"{wins[0]:.1f} -> {wins[1]:.1f}"]

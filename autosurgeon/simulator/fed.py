@@ -1,0 +1,151 @@
+"""A mind that is fed: it finds in each stage what a real loop found there, as that loop's memory has it.
+
+A state is the digest of a recorded pack. What the memory keeps only as counts is put in the one order that its stage
+can have come by: a task that was tried three times and passed once failed twice before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from autosurgeon.bench.grade import Tier
+from autosurgeon.bench.impossible import MARK
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.jobs import CompareResult, GenerateJob, TrainJob, TrainResult
+from autosurgeon.core.passes import number_of
+from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.value import Value
+from autosurgeon.errors import UserError, WorldError
+from autosurgeon.simulator.capsules import ADAPTER, Place
+from autosurgeon.simulator.told import FAILS, PASSES, Told
+from autosurgeon.simulator.weights import read_checkpoint
+from autosurgeon.store.sqlstore import SqlStore
+
+OLD_RUNS = 1 << 30
+
+
+class UnrecordedError(UserError):
+    """The loop asks for what the recorded one never did: the two have parted."""
+
+
+class Fed:
+    """The mind of a recorded loop."""
+
+    def __init__(self, store: SqlStore, tasks: Iterable[str]) -> None:
+        """Read what a memory holds; it stays open for as long as the mind is asked."""
+        self._store = store
+        base = store.base_pack()
+        if base is None:
+            raise UserError("this workspace has measured nothing yet", wanted="one on which `autosurgeon run` was run")
+        self._base = base
+        self._runs: dict[tuple[str, str], AnchorRun] = {
+            (run.occasion, run.task_id): run
+            for runs in store.last_anchor_runs(tasks, OLD_RUNS).values()
+            for run in runs
+        }
+        self._failed = Counter[tuple[str, str]]()
+
+    @property
+    def base(self) -> bytes:
+        """The state of the organ."""
+        return self._base.encode()
+
+    def begin(self, place: Place, job: Value) -> None:
+        """Fail as often as the recorded stage did, in its words."""
+        scope = place.scope
+        if number_of(scope) is None and isinstance(job, GenerateJob):  # packs had other digests there
+            scope = f"pack-{_pack(read_checkpoint(job.model)[0])[:12]}"
+        errors = [told.error for told in self._store.stages(scope) if told.name == place.stage and told.error]
+        count = self._failed[scope, place.stage]
+        if count < len(errors):
+            self._failed[scope, place.stage] += 1
+            raise WorldError(errors[count])
+        if errors and self._store.stage_output(scope, place.stage) is None:
+            raise WorldError(errors[-1])
+
+    def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
+        """The recorded result; the state is the pack that was made of it, or its own where none was."""
+        result = TrainResult.model_validate(self._output(place.scope, "train")["result"])
+        merged = self._store.stage_output(place.scope, "merge") or {}
+        pack = merged.get("pack", f"{place.scope}-adapter")
+        return pack.encode().ljust(len(self.base)), result.model_copy(update={"adapter": ADAPTER})
+
+    def _output(self, scope: str, stage: str) -> dict[str, Any]:
+        output = self._store.stage_output(scope, stage)
+        if output is None:
+            raise UnrecordedError("the recorded loop did not come so far", got=f"stage {stage} of {scope}")
+        return output
+
+    def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
+        """The recorded comparison: of the stage's one, or of the base that the folder names."""
+        output = self._output(place.scope, place.stage)
+        found = output["result"] if "result" in output else output["results"][place.below[0].removeprefix("compare-")]
+        return CompareResult.model_validate(found)
+
+    def fingerprint(self, place: Place, state: bytes) -> str:
+        """Of the recorded answers, or else of the base's."""
+        for pack in (_pack(state), self._base):
+            for envelope in self._store.envelopes(pack, self._occasion(place, pack)).values():
+                return envelope.cond.fingerprint
+        return next(iter(self._store.envelopes(self._base).values())).cond.fingerprint
+
+    def _occasion(self, place: Place, pack: str) -> str:
+        scope = place.scope if number_of(place.scope) is not None else f"pack-{pack[:12]}"
+        return f"{scope}/{place.stage}"
+
+    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
+        """What the recorded pack answered on that occasion."""
+        pack = _pack(state)
+        if place.stage.partition("-")[0] == "confirm":
+            return self._samples(place, job, pack, tasks)
+        tries = [int(part.removeprefix("retry-")) for part in place.below if part.startswith("retry-")]
+        if tries:
+            return {task_id: [self._retried(place, task_id, tries[0])] for task_id in tasks}
+        if place.stage == "smoke":
+            return {task_id: [self._retried(place, task_id, 0)] for task_id in tasks}
+        known = self._store.envelopes(pack, self._occasion(place, pack))
+        cheated = (self._store.stage_output(place.scope, place.stage) or {}).get("impossible", {}).get("passed", ())
+        missing = [task_id for task_id in tasks if task_id not in known]
+        if missing:
+            raise UnrecordedError(
+                "the recorded pack never ran a task", got=missing[0], where=self._occasion(place, pack)
+            )
+        return {task_id: [_told(known[task_id], cheats=task_id + MARK in cheated)] for task_id in tasks}
+
+    def _retried(self, place: Place, task_id: str, attempt: int) -> Told:
+        """The try of that number, 0 for the first."""
+        occasion = f"{place.scope}-adapter" if place.stage == "smoke" else f"{place.scope}/{place.stage}"
+        run = self._runs.get((occasion, task_id))
+        if run is None:
+            raise UnrecordedError("the recorded loop never tried an anchor", got=task_id, where=occasion)
+        return PASSES if run.passed and run.tries == attempt + 1 else FAILS
+
+    def _samples(self, place: Place, job: GenerateJob, pack: str, tasks: Sequence[str]) -> dict[str, list[Told]]:
+        """As many as were counted; of live in a trial it was only kept whether one of them passed."""
+        counts = self._store.confirmations(pack)
+        of_trial = number_of(place.scope) is not None
+        passed: dict[str, int] = {}
+        for task_id in tasks:
+            if of_trial and pack != self._candidate(place.scope):
+                sure = task_id in self._output(place.scope, place.stage)["confirmed"]
+                passed[task_id] = 0 if sure else 1
+            elif task_id in counts:
+                passed[task_id] = counts[task_id][1]
+            else:
+                raise UnrecordedError("the recorded loop never sampled a task", got=task_id, where=pack[:12])
+        return {task_id: [PASSES] * passed[task_id] + [FAILS] * (job.samples - passed[task_id]) for task_id in tasks}
+
+    def _candidate(self, scope: str) -> str:
+        pack: str = self._output(scope, "merge")["pack"]
+        return pack
+
+
+def _pack(state: bytes) -> str:
+    return state.decode().strip()
+
+
+def _told(envelope: Envelope, *, cheats: bool) -> Told:
+    tier: Tier = "shared" if envelope.tier == "shared" else "split"
+    return Told(poison=envelope.poison, food=envelope.food, tier=tier, cheats=cheats)

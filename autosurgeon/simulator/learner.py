@@ -1,0 +1,128 @@
+"""The synthetic learner as a mind for capsules: what the law says, found out the way a loop finds it out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.jobs import CompareResult, GenerateJob, TrainJob, TrainResult
+from autosurgeon.core.value import Value
+from autosurgeon.simulator.capsules import ADAPTER, TOKENS, Place
+from autosurgeon.simulator.law import (
+    EDGE,
+    Dose,
+    Trait,
+    pack_margins,
+    sample_chance,
+    trained,
+    unpack_margins,
+)
+from autosurgeon.simulator.told import FAILS, PASSES, Told
+
+FIRST_LOSS = 0.45
+QUARTERS = 4
+"""How often in an epoch a training looks at its stop rules."""
+
+
+class Learner:
+    """The mind whose state is a margin for each task, in the order of the traits."""
+
+    def __init__(self, traits: Mapping[str, Trait], seed: int, reference_lr: float) -> None:
+        """Learn by the law; `seed` is of every noise and coin."""
+        self._traits = traits
+        self._order = {task_id: number for number, task_id in enumerate(traits)}
+        self._seed = seed
+        self._reference_lr = reference_lr
+
+    @property
+    def base(self) -> bytes:
+        """The state of the organ."""
+        return pack_margins([trait.margin for trait in self._traits.values()])
+
+    def begin(self, place: Place, job: Value) -> None:
+        """Nothing fails here."""
+
+    def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
+        """By the law; training ends where a stop rule speaks."""
+        dose, stopped_by = self._stopped(job)
+        anchors = sum(row["why"] != "poison" for row in rows)
+        noise = random.Random(f"training:{self._seed}:{job.seed}:{digest_text(state.hex())}")
+        margins = trained(self._traits, unpack_margins(state), {row["task_id"] for row in rows}, anchors, dose, noise)
+        loss = FIRST_LOSS * dose.loss_fraction
+        steps = max(1, round(len(rows) * dose.epochs / job.batch_rows))
+        result = TrainResult(
+            adapter=ADAPTER,
+            rows=len(rows),
+            steps=steps,
+            epochs=dose.epochs,
+            tokens=round(TOKENS * len(rows) * dose.epochs),
+            trainable_parameters=job.rank,
+            loss=loss,
+            first_epoch_loss=FIRST_LOSS,
+            loss_fraction=dose.loss_fraction,
+            gradient_norm=1.0,
+            stopped_by=stopped_by,
+            kl_poison=0.03 * dose.total,
+            anchor_loss_before=0.3,
+            anchor_loss_after=0.3 + 0.01 * dose.total,
+        )
+        return pack_margins(margins), result
+
+    def _stopped(self, job: TrainJob) -> tuple[Dose, str | None]:
+        """The dose that was given, and the rule that ended it early."""
+        ratio = job.lr / self._reference_lr
+        for quarter in range(1, QUARTERS * job.epochs + 1):
+            dose = Dose(ratio, quarter / QUARTERS, job.rank, job.alpha_ratio)
+            facts = {
+                "training.loss": FIRST_LOSS * dose.loss_fraction,
+                "training.loss_fraction": dose.loss_fraction,
+            }
+            for rule in job.stop_rules:
+                if facts.get(rule.fact, rule.at_least) < rule.at_least:
+                    return dose, rule.rule_id
+        return dose, None
+
+    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
+        """Greedy answers follow from weights and batch; samples are drawn."""
+        margins = unpack_margins(state)
+        batch = digest_text(f"{self._seed}:{job.temperature}:{job.seed}:{state.hex()}:{','.join(tasks)}")
+        return {
+            task_id: [
+                PASSES if self._passes(task_id, margins, job, f"{batch}:{task_id}:{sample}") else FAILS
+                for sample in range(job.samples)
+            ]
+            for task_id in tasks
+        }
+
+    def _passes(self, task_id: str, margins: Sequence[float], job: GenerateJob, key: str) -> bool:
+        trait, margin = self._traits[task_id], margins[self._order[task_id]]
+        if job.temperature == 0 and not trait.coin and abs(margin) > EDGE:
+            return margin > 0
+        drawn = random.Random(key).random()
+        if job.temperature == 0 and not trait.coin:
+            return margin > EDGE * (2 * drawn - 1)
+        return drawn < sample_chance(trait, margin, job.temperature)
+
+    def fingerprint(self, place: Place, state: bytes) -> str:
+        """One for all: nothing changes under the learner."""
+        return "simulated"
+
+    def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
+        """A merge is faithful; other models differ by how far their margins are apart."""
+        before, after = unpack_margins(a), unpack_margins(b)
+        apart = sum(abs(x - y) for x, y in zip(before, after, strict=True)) / max(1, len(before))
+        return CompareResult(
+            rows=1,
+            tokens=TOKENS,
+            kl=0.02 * apart,
+            largest_kl=0.02 * apart,
+            flips=0,
+            flipped_rows=0,
+            loss_a=0.3,
+            loss_b=0.3,
+            missing_tensors=(),
+            foreign_tensors=(),
+            reshaped_tensors=(),
+        )

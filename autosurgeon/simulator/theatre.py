@@ -1,0 +1,67 @@
+"""What a simulated run is set up with: settings that reach nothing outside, and a quiet reporter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from autosurgeon.config import Settings
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
+from autosurgeon.endpoints import DeploySettings, NotifySettings
+from autosurgeon.sections import AuditSettings, StoreSettings
+
+NEVER = 1 << 30
+
+
+def simulated_settings(settings: Settings, organ: Path) -> Settings:
+    """Settings whose policy, search, statistics and anchors stay, and by which no one is told and nothing ends a run.
+
+    Args:
+        settings: of the run that is simulated.
+        organ: the folder of the checkpoint that stands for the organ's.
+
+    """
+    brakes = {"failures_in_a_row": NEVER, "passes_without_gain": None, "gpu_hours": None}
+    room = {"min_free_mib": 0, "ballast_mib": 0}
+    return settings.model_copy(
+        update={
+            "organ": settings.organ.model_copy(update={"model": organ, "hub": None, "revision": None}),
+            "loop": settings.loop.model_copy(update=brakes | room),
+            "notify": NotifySettings(),
+            "deploy": DeploySettings(),
+            "store": StoreSettings(),
+            "audit": AuditSettings(),
+        }
+    )
+
+
+class QuietReporter:
+    """A reporter that says when a pass has ended, and nothing else."""
+
+    def __init__(self, on_pass: Callable[[], None] = lambda: None) -> None:
+        """Call `on_pass` after each pass."""
+        self._on_pass = on_pass
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def pass_started(self, number: int, recipe: Recipe) -> None:
+        """Nothing."""
+
+    def stage_started(self, scope: str, name: str) -> None:
+        """Nothing."""
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Nothing."""
+
+    def stage_ended(self, seconds: float) -> None:
+        """Nothing."""
+
+    def decided(self, decision: Decision) -> None:
+        """Nothing."""
+
+    def pass_ended(self, record: PassRecord) -> None:
+        """A pass is over."""
+        self._on_pass()
