@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
+from builders import NOON
 from sqlalchemy import create_engine, text
 
 from autosurgeon.store.address import read_address
 from autosurgeon.store.schema import MIGRATIONS
+from autosurgeon.store.written import tell_all
 
 Place = Path | str
 """What SqlStore takes: a SQLite file, or a PostgreSQL URL."""
@@ -148,3 +150,11 @@ def empty_database(url: str) -> None:
     run_sql(url, f"SELECT pg_terminate_backend(pid) {OTHERS}")
     run_sql(url, "DROP SCHEMA public CASCADE")
     run_sql(url, "CREATE SCHEMA public")
+
+
+def vouch_for_all(path: Path) -> None:
+    """Let the chain vouch for rows that were written past the store, as an upgrade does."""
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        tell_all(connection, NOON)
+    engine.dispose()

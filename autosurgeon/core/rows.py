@@ -46,7 +46,13 @@ def row_line(values: Mapping[str, Any]) -> bytes:
 
 def digest_lines(lines: Iterable[bytes]) -> str:
     """SHA-256 over rows, one after the other."""
-    digest = hashlib.sha256()
+    return count_lines(lines)[1]
+
+
+def count_lines(lines: Iterable[bytes]) -> tuple[int, str]:
+    """How many rows, and `digest_lines` of them."""
+    count, digest = 0, hashlib.sha256()
     for line in lines:
         digest.update(line)
-    return digest.hexdigest()
+        count += 1
+    return count, digest.hexdigest()

@@ -18,9 +18,10 @@ def distance(one: Recipe, other: Recipe) -> float:
     if (one.parent, one.mix, one.quantization) != (other.parent, other.mix, other.quantization):
         return math.inf
     return math.hypot(
-        math.log2(one.lr / other.lr),
-        math.log2(one.rank / other.rank),
-        math.log2(one.alpha_ratio / other.alpha_ratio),
+        # Differences of logarithms and not logarithms of quotients, which round otherwise when the two change places.
+        math.log2(one.lr) - math.log2(other.lr),
+        math.log2(one.rank) - math.log2(other.rank),
+        math.log2(one.alpha_ratio) - math.log2(other.alpha_ratio),
         one.epochs - other.epochs,
         one.poison_share - other.poison_share,
         one.anchor_share - other.anchor_share,

@@ -5,14 +5,14 @@ Every table is covered but `decision`, whose events hold the records themselves,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import Boolean, Connection, Float, Integer, Table, event
 from sqlmodel import Session, SQLModel
 
-from autosurgeon.core.rows import KIND, Wrote, digest_lines, row_line
+from autosurgeon.core.rows import KIND, Wrote, count_lines, digest_lines, row_line
 from autosurgeon.store.events import append
 from autosurgeon.store.tables import (
     AnchorRunRow,
@@ -109,9 +109,10 @@ def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
     """How many rows, and their digest, in the order in which the table will be read."""
     (place,) = table.primary_key
     rows.sort(key=lambda row: row[place.name])
-    return len(rows), digest_lines(line_of(table, row) for row in rows)
+    return count_lines(line_of(table, row) for row in rows)
 
 
+PART = 500
 MOST_KEPT = 1000
 """Rows in one event, where a workspace from before these events has thousands."""
 
@@ -121,18 +122,20 @@ def tell_all(connection: Connection, at: str) -> None:
     found = sqlalchemy.inspect(connection)
     tables = set(found.get_table_names())
 
-    def rows_of(table: Table) -> list[Mapping[str, Any]]:
-        if table.name not in tables:
-            return []
-        columns = [column["name"] for column in found.get_columns(table.name)]
-        return [dict(row._mapping) for row in connection.execute(as_stored(table, columns))]
+    def lines_of(table: Table) -> Iterator[tuple[str, bytes]]:
+        """(key, line) of each row, a part at a time: a long history has millions."""
+        if table.name in tables:
+            columns = [column["name"] for column in found.get_columns(table.name)]
+            query = as_stored(table, columns).order_by(*(sqlalchemy.column(key.name) for key in table.primary_key))
+            for row in connection.execute(query.execution_options(yield_per=PART)).mappings():
+                yield key_of(table, dict(row)), line_of(table, dict(row))
 
-    added = {name: _together(table, rows) for name, table in GROWING.items() if (rows := rows_of(table))}
-    kept = [
-        (name, key_of(table, row), digest_lines([line_of(table, row)]))
-        for name, table in CHANGING.items()
-        for row in rows_of(table)
-    ]
+    added = {}
+    for name, table in GROWING.items():
+        counted = count_lines(line for _, line in lines_of(table))
+        if counted[0]:
+            added[name] = counted
+    kept = [(name, key, digest_lines([line])) for name, table in CHANGING.items() for key, line in lines_of(table)]
     with Session(connection) as session:
         for start in range(0, max(len(kept), bool(added)), MOST_KEPT):
             part: dict[str, dict[str, str | None]] = {}

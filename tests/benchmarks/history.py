@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from builders import NOON, make_envelope, make_policy, make_recipe, make_rule, weights_file
+from databases import vouch_for_all
 
 from autosurgeon.audit.checkpoint import write_checkpoint
+from autosurgeon.audit.journal import project_events
 from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.decision import PHASES, Decision, Evidence
 from autosurgeon.core.digest import canonical_json, digest_text
@@ -141,10 +143,10 @@ class History:
             for task_id, poison in rows_of(scope, output):
                 self.taught.setdefault(task_id, poison)
 
-    def decision(self, number: int | None, phase: str, action: str, decision_id: str, texts: Texts) -> None:
-        row = {"decision_id": decision_id, "pass_number": number, "phase": phase, "verdict": "ACCEPT"}
-        refused = {"verdict": "REJECT"} if action in ("stop", "revert") else {}
-        self.rows["decision"].append(row | refused | {"action": action, "record": texts.record, "at": NOON})
+    def decision(self, number: int | None, action: str, decision_id: str, texts: Texts) -> None:
+        judged = json.loads(texts.record)["judgement"] or {"phase": None, "verdict": None}
+        row = {"decision_id": decision_id, "pass_number": number, "action": action, "record": texts.record, "at": NOON}
+        self.rows["decision"].append(row | {name: judged[name] for name in ("phase", "verdict")})
         self.decided.append(texts.line + "\n")
         self.event("decision", decision_id, texts.payload)
 
@@ -211,7 +213,7 @@ def begin(history: History) -> None:
     ).model_copy(update={"live_version": 1, "pack": base})
     told = record.record()
     texts = Texts(json.dumps(told), payload_text(told), canonical_json(told))
-    history.decision(None, "baseline", "baseline", "base-import", texts)
+    history.decision(None, "baseline", "base-import", texts)
     history.go_live(base, "base-import")
     history.results(base, "base/bench", list(history.tasks.values()), 0.4)
 
@@ -274,7 +276,7 @@ def one_pass(history: History, number: int, count: int) -> None:
             action, target = "revert", before
         decision_id = f"{scope}-{phase}"
         texts = history.texts[phase, action].of(number, history.version + 1, target)
-        history.decision(number, phase, action, decision_id, texts)
+        history.decision(number, action, decision_id, texts)
         if action in ("promote", "revert"):
             history.go_live(target, decision_id)
     feedback = None if is_open else feedback_of(number, gate, state).model_dump_json()
@@ -325,4 +327,9 @@ def write_history(root: Path, tasks: dict[str, Task], count: int) -> None:
     history.flush(connection)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-    write_checkpoint(workspace.checkpoints, workspace.keys, history.head, NOON)
+    vouch_for_all(workspace.database)
+    store = SqlStore(workspace.database)
+    head = store.head()
+    project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
+    store.close()
+    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)

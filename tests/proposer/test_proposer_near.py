@@ -48,6 +48,11 @@ def test_the_distance_is_a_metric_that_does_not_look_at_seeds(one: Recipe, other
     assert distance(one, other) <= detour or distance(one, other) == pytest.approx(detour)
 
 
+def test_two_recipes_are_as_far_apart_from_either_side_to_the_last_bit() -> None:
+    one, other = make_recipe(lr=0.0078125), make_recipe(lr=0.005859375)
+    assert distance(one, other) == distance(other, one)
+
+
 @pytest.mark.parametrize(
     ("changes", "far"),
     [

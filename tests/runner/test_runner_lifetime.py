@@ -204,6 +204,15 @@ def test_who_does_not_die_costs_the_keeper_and_the_next_stage_begins_with_a_fres
     runner.close()
 
 
+def held_by(pid: int) -> list[str]:
+    """What a process has open; it may close some of it while we look."""
+    held = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            held.append(os.readlink(entry))
+    return held
+
+
 def test_only_the_loop_holds_the_other_end_of_the_death_pipe(tmp_path: Path) -> None:
     body = OFFSPRING + SLEEPS
     runner = Capsules(CapsuleSettings(python=interpreter(tmp_path, body), wall_s=600), tmp_path / "home")
@@ -215,13 +224,12 @@ def test_only_the_loop_holds_the_other_end_of_the_death_pipe(tmp_path: Path) -> 
     work = threading.Thread(target=at_work)
     work.start()
     pids = written_pids(tmp_path / "work" / "pids", 4)
-    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert runner._keeper is not None
     pipe = os.readlink(f"/proc/{runner._keeper.pid}/fd/0")
-    for pid in [*pids, stranger.pid]:
-        held = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-        assert pipe not in held
-    stranger.communicate(b"\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        for pid in [*pids, stranger.pid]:
+            assert pipe not in held_by(pid)
+        stranger.communicate(b"\n")
     os.kill(pids[-1], signal.SIGKILL)
     for pid in pids:
         if is_running(pid):
