@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from autosurgeon.endpoints import DeploySettings, FallbackSettings, NotifySettings, ServingSettings
 from autosurgeon.errors import UserError, nearest
+from autosurgeon.levers import LeverSettings
 from autosurgeon.sections import (
     AnchorSettings,
     AuditSettings,
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     """Seed of the whole run; each pass derives its own from it."""
     organ: OrganSettings = OrganSettings()
     search: SearchSettings = SearchSettings()
+    levers: LeverSettings = LeverSettings()
     anchors: AnchorSettings = AnchorSettings()
     statistics: StatisticsSettings = StatisticsSettings()
     capsule: CapsuleSettings = CapsuleSettings()

@@ -71,6 +71,12 @@ class TrainJob(Value):
     """Processes that share the rows of each step, on a GPU each where there are GPUs."""
     state: TrainingState | None = None
     """Nothing is kept where it is empty."""
+    checkpoints_per_epoch: int = Field(0, ge=0)
+    """Adapters that are saved on the way, evenly over each epoch; the one at the end is the result and none of them."""
+    kl_weight: float = 0.0
+    """Weight of KL(parent || tuned) on the rows whose `why` is `anchor`, beside the cross-entropy."""
+    measure_every_epochs: float = 0.25
+    """How often `training.kl` and `training.anchor_loss_rise` are measured, where a stop rule names one."""
 
 
 class GenerateJob(Value):
@@ -134,6 +140,16 @@ Job = TrainJob | GenerateJob | MergeJob | CompareJob | PretrainJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="verb")])
 
 
+class Checkpoint(Value):
+    """An adapter that was saved on the way."""
+
+    adapter: str
+    """Folder, relative to the job's."""
+    epochs: float
+    loss: float | None
+    """Of the window of steps before it."""
+
+
 class TrainResult(Value):
     """What a training run measured; losses are mean cross-entropy in nats per learned token.
 
@@ -167,6 +183,8 @@ class TrainResult(Value):
     """The parent's on the probe."""
     anchor_loss_after: float | None = None
     """The tuned model's on the same rows."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Oldest first; without the adapter at the end."""
 
 
 class GenerateResult(Value):

@@ -36,7 +36,7 @@ def code_digest() -> str:
 def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -> Contract:
     """What a pass that begins now is begun under."""
     sections: dict[str, Any] = {"seed": settings.seed}
-    for name in ("organ", "anchors", "statistics", "grading", "lab"):
+    for name in ("organ", "levers", "anchors", "statistics", "grading", "lab"):
         content = getattr(settings, name).model_dump(mode="json", exclude=UNUSED_BY_STAGES.get(name))
         sections[name] = content
     sections["benches"] = {name: bench.cpu_s for name, bench in settings.benches.items()}

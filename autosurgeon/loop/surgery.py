@@ -246,6 +246,9 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
         rslora=organ.rslora,
         seed=recipe.seed,
         stop_rules=stop_rules,
+        checkpoints_per_epoch=ins.settings.levers.checkpoints_per_epoch,
+        kl_weight=ins.settings.levers.kl_weight,
+        measure_every_epochs=ins.settings.levers.measure_every_epochs,
     )
 
 

@@ -15,15 +15,16 @@ from collections import defaultdict
 from functools import lru_cache
 from math import pi
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from builders import NOON, make_envelope, make_policy, make_recipe, make_rule, weights_file
+from builders import NOON, make_envelope, make_recipe, weights_file
 from databases import vouch_for_all
+from historytexts import PACK, Texts, template
 
 from autosurgeon.audit.checkpoint import write_checkpoint
 from autosurgeon.audit.journal import project_events
 from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
-from autosurgeon.core.decision import PHASES, Decision, Evidence
+from autosurgeon.core.decision import PHASES, Decision
 from autosurgeon.core.digest import canonical_json, digest_text
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import pass_scope
@@ -33,7 +34,6 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.packs.checkpoint import organ_digest, stage_checkpoint
 from autosurgeon.packs.packstore import PackStore
-from autosurgeon.policy.judge import judge
 from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.taught import rows_of
 
@@ -46,50 +46,10 @@ STAGES = {
     "promotion": ("bench", "confirm", "distance"),
     "watch": ("watch",),
 }
-PASS, VERSION, PACK = 4242424242, 5353535353, "PACK-HERE"
-"""What stands in a template where a decision's own numbers go."""
 MOST_CLIMBS = 40
 """Dev tasks that there are to climb: no campaign of the lab has more."""
 ROUTES = Dispatcher("planner")
 assert set(GATES) <= set(PHASES)
-
-
-class Texts(NamedTuple):
-    """A decision as the three places hold it."""
-
-    record: str
-    payload: str
-    line: str
-
-    def of(self, number: int, version: int, pack: str) -> Texts:
-        """The texts of one pass."""
-        changes = ((pass_scope(PASS), pass_scope(number)), (str(PASS), str(number)), (str(VERSION), str(version)))
-        found = []
-        for text in self:
-            for before, after in (*changes, (PACK, pack)):
-                text = text.replace(before, after)
-            found.append(text)
-        return Texts(*found)
-
-
-def template(phase: Any, action: Any, *, moves_live: bool = False) -> Texts:
-    """A decision of a phase, judged by one rule on a few facts."""
-    refused = action in ("stop", "revert")
-    fact = "watch.canary_lost" if phase == "watch" else "recipe.epochs"
-    told = {"at_most": 1 if refused else 2, "otherwise": "revert" if phase == "watch" else "reject"}
-    policy = make_policy(make_rule("rule", fact, phase=phase, **told))
-    evidence: Evidence = {fact: 2} | {f"{phase}.fact_{n}": n / 7 for n in range(9)}
-    record = Decision(
-        decision_id=f"{pass_scope(PASS)}-{phase}",
-        pass_number=PASS,
-        judgement=judge(policy, phase, evidence),
-        action=action,
-        reason="as the rule says",
-        pack=PACK if moves_live else None,
-        live_version=VERSION if moves_live else None,
-        at=NOON,
-    ).record()
-    return Texts(json.dumps(record), payload_text(record), canonical_json(record))
 
 
 def envelope_text(task: Task, won: bool) -> str:
