@@ -221,6 +221,6 @@ def test_each_part_of_a_contract_that_changes_is_named() -> None:
 def test_settings_of_a_contract_are_the_ones_that_results_follow_from() -> None:
     with_policy = Policy.model_validate({"schema": "autosurgeon.policy/1", "name": "p", "rules": []})
     one = contract_of(Settings(), with_policy, {})
-    assert set(one.settings) == {"seed", "organ", "anchors", "statistics", "grading", "lab", "benches"}
+    assert set(one.settings) == {"seed", "organ", "levers", "anchors", "statistics", "grading", "lab", "benches"}
     assert one == contract_of(Settings(grading={"workers": 3}), with_policy, {})
     assert one != contract_of(Settings(grading={"cpu_s": 3}), with_policy, {})
