@@ -70,4 +70,4 @@ class CheckpointFolder:
         if self._root == self._workdir:
             return
         for name in map(checkpoint_name, range(1, count + 1)):
-            shutil.copytree(self._root / name, self._workdir / name)
+            shutil.copytree(self._root / name, self._workdir / name, dirs_exist_ok=True)
