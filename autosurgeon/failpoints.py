@@ -58,6 +58,7 @@ FAILPOINTS: dict[str, str] = {
     "pause-noted": "a pause is written down",
     "capsule-started": "a capsule runs, and nobody watches it yet",
     "capsule-ended": "a capsule is gone, and its outcome was not read",
+    "training-checkpoint-saved": "an adapter is saved on the way, and no state names it",
     "training-state-staged": "training's tensors are on the disk, and nothing names them",
     "training-state-written": "training's state is on the disk, and the one before it too",
 }

@@ -16,6 +16,8 @@ class TokenRow(NamedTuple):
 
     ids: list[int]
     prompt_tokens: int
+    is_anchor: bool = False
+    """Whether the model is held near its parent there, where a job has a `kl_weight`."""
 
 
 def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) -> list[TokenRow]:
@@ -44,6 +46,11 @@ def batches_by_length(rows: list[TokenRow], batch_rows: int, rng: random.Random)
 def learned_tokens(row: TokenRow) -> int:
     """How many of its tokens are learned: those of the completion but a very first one, which nothing precedes."""
     return max(0, len(row.ids) - max(1, row.prompt_tokens))
+
+
+def anchor_tokens(row: TokenRow) -> int:
+    """How many of its tokens are learned by an anchor row; 0 for any other."""
+    return learned_tokens(row) if row.is_anchor else 0
 
 
 def shares_of(rows: Sequence[TokenRow], count: int) -> list[list[TokenRow]]:

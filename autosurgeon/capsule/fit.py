@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import random
+from fractions import Fraction
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from autosurgeon.capsule.batches import TokenRow, batches_by_length, learned_tokens
+from autosurgeon.capsule.adapters import CheckpointFolder, checkpoint_name
+from autosurgeon.capsule.batches import TokenRow, batches_by_length
 from autosurgeon.capsule.lora import train_adapters_fast
 from autosurgeon.capsule.meter import LossMeter
 from autosurgeon.capsule.optimizer import make_optimizer
+from autosurgeon.capsule.parent import ParentGauge
 from autosurgeon.capsule.ranks import Ranks
 from autosurgeon.capsule.resume import Learner, Reached, TrainingFolder
 from autosurgeon.capsule.step import Stepper
 from autosurgeon.capsule.workdir import Progress
-from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.jobs import Checkpoint, TrainJob
+from autosurgeon.failpoints import reach
 
 WARM_UP_STEPS = 3
 MAX_GRADIENT_NORM = 1.0
@@ -30,6 +35,15 @@ class Fit(NamedTuple):
     tokens: int
     largest_norm: float
     stopped_by: str | None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Adapters that were saved on the way, oldest first."""
+
+
+def marks(steps_per_epoch: int, epochs: int, every_epochs: Fraction) -> list[int]:
+    """The steps after which another such part of an epoch is read, in order; the very last step is none of them."""
+    every = max(every_epochs, Fraction(1, steps_per_epoch))  # a step cannot be parted
+    found = {math.ceil(number * every * steps_per_epoch) for number in range(1, int(epochs / every) + 1)}
+    return sorted(found - {steps_per_epoch * epochs})
 
 
 def _rate(job: TrainJob, step: int, steps: int) -> float:
@@ -46,8 +60,10 @@ def _reading_order(job: TrainJob, rows: list[TokenRow]) -> list[list[TokenRow]]:
 class _Training:
     """A model in training, one step after another."""
 
-    def __init__(self, job: TrainJob, model: Any, rows: list[TokenRow], ranks: Ranks) -> None:
-        self._job, self._ranks = job, ranks
+    def __init__(
+        self, job: TrainJob, model: Any, rows: list[TokenRow], ranks: Ranks, gauge: ParentGauge, workdir: Path
+    ) -> None:
+        self._job, self._model, self._ranks, self._gauge = job, model, ranks, gauge
         self._order = _reading_order(job, rows)
         named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._weights = list(named.values())
@@ -57,11 +73,27 @@ class _Training:
         if model.device.type == "cuda":
             train_adapters_fast(model)
         lengths = [len(row.ids) for row in rows]
-        steps_per_epoch = len(self._order) // job.epochs
-        step_tokens = sum(lengths) / steps_per_epoch / ranks.size
-        self._stepper = Stepper(model, pack_tokens=job.pack_tokens, step_tokens=step_tokens, longest=max(lengths))
-        self._meter, self._losses, self._largest_norm = LossMeter(steps_per_epoch), list[float](), 0.0
+        self._epoch_steps = len(self._order) // job.epochs
+        self._stepper = Stepper(
+            model,
+            pack_tokens=job.pack_tokens,
+            step_tokens=sum(lengths) / self._epoch_steps / ranks.size,
+            longest=max(lengths),
+            kl_weight=job.kl_weight,
+        )
+        self._meter, self._losses, self._largest_norm = LossMeter(self._epoch_steps), list[float](), 0.0
         self._folder = None if job.state is None else TrainingFolder(job, model.device)
+        self._plan_looks(workdir)
+
+    def _plan_looks(self, workdir: Path) -> None:
+        """After which steps the model is held against its parent, and after which it is saved."""
+        job, steps = self._job, self._epoch_steps
+        every = Fraction(job.measure_every_epochs).limit_denominator(1000)
+        self._gauge_after = frozenset(marks(steps, job.epochs, every) if job.gauged else ())
+        per_epoch = job.checkpoints_per_epoch
+        self._save_after = frozenset(marks(steps, job.epochs, Fraction(1, per_epoch)) if per_epoch else ())
+        self._checkpoints, self._saved = list[Checkpoint](), list[str]()
+        self._checkpoint_folder = CheckpointFolder(workdir if job.state is None else job.state.folder, workdir)
 
     def go_on(self, progress: Progress | None) -> Fit:
         """Take the steps that are left."""
@@ -72,15 +104,17 @@ class _Training:
         tokens = sum(len(row.ids) for batch in self._order[:done] for row in batch)
         packs = self._stepper.prepare(self._ranks.share(self._order[done])) if done < steps else []
         for step, batch in enumerate(self._order[done:], start=done):
-            found = self._stepper.backward(packs, sum(map(learned_tokens, batch)))
+            found = self._stepper.backward(packs, batch)
             packs = self._stepper.prepare(self._ranks.share(self._order[step + 1])) if step + 1 < steps else []
             norm, loss = self._step(found, _rate(self._job, step, steps))
             tokens += sum(len(row.ids) for row in batch)
             if progress is not None:
                 progress.step(step + 1, force=True, loss=round(loss, 5), gradient_norm=round(norm, 4), tokens=tokens)
-            stopped_by = self._meter.broken_rule(self._job.stop_rules)
+            measured = self._gauge.facts() if step + 1 in self._gauge_after else {}
+            stopped_by = self._meter.broken_rule(self._job.stop_rules, measured)
             if stopped_by is not None or self._meter.loss is None:
                 return self._fit(tokens, stopped_by)
+            self._save()
             self._keep()
         return self._fit(tokens, None)
 
@@ -97,10 +131,27 @@ class _Training:
         return norm, loss
 
     def _take_up(self, reached: Reached) -> None:
-        self._losses, self._largest_norm = list(reached.losses), reached.largest_norm
-        for loss in self._losses:
+        self._largest_norm, self._saved = reached.largest_norm, list(reached.saved)
+        for loss in reached.losses:
+            self._losses.append(loss)
             self._meter.add(loss)
+            self._note_checkpoint()
         self._stepper.use(reached.pack_tokens, checkpointed=reached.checkpointed)
+
+    def _note_checkpoint(self) -> bool:
+        """Whether an adapter is saved after this step."""
+        step = len(self._losses)
+        if step not in self._save_after:
+            return False
+        name = checkpoint_name(len(self._checkpoints) + 1)
+        self._checkpoints.append(Checkpoint(adapter=name, epochs=step / self._epoch_steps, loss=self._meter.loss))
+        return True
+
+    def _save(self) -> None:
+        """Save the adapter where it is time to, before a state says that it is there."""
+        if self._note_checkpoint() and self._ranks.rank == 0:
+            self._saved.append(self._checkpoint_folder.save(self._model, len(self._checkpoints)))
+            reach("training-checkpoint-saved")
 
     def _keep(self) -> None:
         """Write the state down where it is time to; one rank does, since all have the same."""
@@ -110,14 +161,26 @@ class _Training:
                 largest_norm=self._largest_norm,
                 pack_tokens=self._stepper.pack_tokens,
                 checkpointed=self._stepper.checkpointed,
+                saved=tuple(self._saved),
             )
             self._folder.write(self._learner, reached)
 
     def _fit(self, tokens: int, stopped_by: str | None) -> Fit:
-        return Fit(self._meter, len(self._losses), tokens, self._largest_norm, stopped_by)
+        if self._ranks.rank == 0:
+            self._checkpoint_folder.deliver(len(self._checkpoints))
+        steps, norm = len(self._losses), self._largest_norm
+        return Fit(self._meter, steps, tokens, norm, stopped_by, tuple(self._checkpoints))
 
 
-def fit(job: TrainJob, model: Any, rows: list[TokenRow], progress: Progress | None, ranks: Ranks) -> Fit:
+def fit(
+    job: TrainJob,
+    model: Any,
+    rows: list[TokenRow],
+    progress: Progress | None,
+    ranks: Ranks,
+    gauge: ParentGauge,
+    workdir: Path,
+) -> Fit:
     """Train the adapter in place until the rows are read, a stop rule speaks or the loss is no number.
 
     Args:
@@ -126,6 +189,8 @@ def fit(job: TrainJob, model: Any, rows: list[TokenRow], progress: Progress | No
         rows: that are learned.
         progress: told of every step.
         ranks: who shares the rows of a step with this process.
+        gauge: what holds the model against its parent, where a stop rule asks for it.
+        workdir: where adapters that are saved on the way are to be found at the end.
 
     """
-    return _Training(job, model, rows, ranks).go_on(progress)
+    return _Training(job, model, rows, ranks, gauge, workdir).go_on(progress)

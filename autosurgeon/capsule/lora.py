@@ -54,6 +54,9 @@ def _weight(layer: Any, dtype: torch.dtype) -> torch.Tensor:
 
 def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
     flat = x.reshape(-1, x.shape[-1])
+    if module.disable_adapters:  # the parent's: the same product as below, so that both differ by the adapter alone
+        plain = linear(flat, _weight(module.base_layer, x.dtype), module.base_layer.bias)
+        return plain.view(*x.shape[:-1], -1)
     a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
     out: torch.Tensor = _AdaptedLinear.apply(flat, a, b, module.base_layer, module.scaling["default"])  # type: ignore[no-untyped-call]
     return out.view(*x.shape[:-1], -1)
@@ -79,7 +82,7 @@ def train_adapters_fast(model: Any) -> None:
 
 
 def stop_training_fast(model: Any) -> None:
-    """Let the layers be peft's own again, which know how to be disabled."""
+    """Let the layers be peft's own again."""
     for module in model.modules():
         if isinstance(module, LoraLayer) or type(module).__name__.endswith("RMSNorm"):
             module.__dict__.pop("forward", None)

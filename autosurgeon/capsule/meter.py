@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 
 from autosurgeon.capsule.divergence import finite
 from autosurgeon.core.jobs import StopRule
@@ -50,11 +51,11 @@ class LossMeter:
         loss, first = self.loss, self.first_epoch_loss
         return None if loss is None or not first else loss / first
 
-    def broken_rule(self, rules: tuple[StopRule, ...]) -> str | None:
-        """The first rule whose bound is passed."""
-        facts = {"training.loss": self.loss, "training.loss_fraction": self.loss_fraction}
+    def broken_rule(self, rules: tuple[StopRule, ...], measured: Mapping[str, float | None]) -> str | None:
+        """The first rule whose bound is passed, by the losses or by what else was measured after this step."""
+        facts = {"training.loss": self.loss, "training.loss_fraction": self.loss_fraction, **measured}
         for rule in rules:
-            observed = facts[rule.fact]
-            if observed is not None and observed < rule.at_least:
+            observed = facts.get(rule.fact)
+            if observed is not None and rule.is_past(observed):
                 return rule.rule_id
         return None

@@ -1,7 +1,8 @@
 """Training's whole state on the disk, so that a training that was killed goes on from there to the very same end.
 
 Tensors are in a safetensors file, everything else in `state.json`, which names that file with its digest. Each is
-written beside itself, flushed and renamed, `state.json` last: what it says is whole or not there at all.
+written beside itself, flushed and renamed, `state.json` last: what it says is whole or not there at all. Adapters that
+were saved on the way stand beside it, in folders of their own, and `state.json` has their digests.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from autosurgeon.capsule.adapters import adapter_digest, checkpoint_name
 from autosurgeon.capsule.optimizer import optimizer_state, restore_optimizer
-from autosurgeon.capsule.workdir import write_whole
+from autosurgeon.capsule.workdir import flush, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.value import Value
@@ -39,6 +41,8 @@ class Reached(Value):
     pack_tokens: int
     checkpointed: bool
     """Whether activations are made twice, for want of memory."""
+    saved: tuple[str, ...] = ()
+    """Digests of the adapters that were saved on the way, beside the state, oldest first."""
 
     @property
     def step(self) -> int:
@@ -120,6 +124,9 @@ class TrainingFolder:
             raise _UnusableError("its tensors are damaged")
         tensors: dict[str, torch.Tensor] = safetensors.torch.load(raw)
         shapes = {name: value.shape for name, value in tensors.items() if name.startswith(WEIGHT)}
+        for number, digest in enumerate(kept.reached.saved, start=1):
+            if adapter_digest(self._folder / checkpoint_name(number)) != digest:
+                raise _UnusableError("an adapter that it saved on the way is damaged")
         if shapes != {f"{WEIGHT}{name}": weight.shape for name, weight in learner.weights.items()}:
             raise _UnusableError("it is of other weights")
         return kept.reached, tensors
@@ -143,10 +150,10 @@ class TrainingFolder:
         kept = _Kept(**content, sha256=hashlib.sha256(raw).hexdigest(), digest="")
         kept = kept.model_copy(update={"digest": _digest(kept)})
         write_whole(self._folder / STATE_FILE, kept.model_dump_json() + "\n")
-        _flush_folder(self._folder)
+        flush(self._folder)
         reach("training-state-written")
         for file in self._folder.iterdir():
-            if file.name not in (name, STATE_FILE):
+            if file.is_file() and file.name not in (name, STATE_FILE):
                 file.unlink()
         self._written = time.monotonic()
 
@@ -160,6 +167,8 @@ def _identity(job: TrainJob, device: torch.device) -> str:
     assert job.state is not None
     content: dict[str, Any] = job.model_dump(mode="json", exclude={"base", "rows", "probe", "state"})
     content |= {"effect": job.state.effect, "rows": hashlib.sha256(job.rows.read_bytes()).hexdigest()}
+    if job.probe is not None and job.gauged:  # where a stop rule looks at it, the end hangs on it
+        content["probe"] = hashlib.sha256(job.probe.read_bytes()).hexdigest()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return digest_json(content | {"torch": torch.__version__, "device": where})
 
@@ -171,11 +180,3 @@ def _write_bytes(path: Path, raw: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     staged.rename(path)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from autosurgeon.capsule.batches import TokenRow
+from autosurgeon.capsule.batches import TokenRow, anchor_tokens, learned_tokens
 from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.graph import GraphedPass
-from autosurgeon.capsule.loss import linear_cross_entropy
+from autosurgeon.capsule.loss import linear_cross_entropy, linear_divergence
 from autosurgeon.capsule.packing import (
     Bounds,
     Layout,
@@ -30,23 +30,27 @@ class Stepper:
     """Gradients of a model with an adapter, whatever fits of a step at a time.
 
     A step that runs out of memory is done again in packs of half the size; with a row a pack, activations are made
-    twice instead of kept. The sum is the same, in another order. On a GPU a pack's passes are replayed from a graph.
+    twice instead of kept. The sum is the same, in another order. On a GPU a pack's passes are replayed from a graph,
+    but for a pack with anchor rows where the model is held to its parent on these: its passes are launched one by one.
 
     Args:
         model: a causal model with an adapter on top.
         pack_tokens: tokens of a pack at most, unless a row is longer.
         step_tokens: tokens that a step has on average.
         longest: tokens of the longest row.
+        kl_weight: of the divergence from the parent on anchor rows, in the gradient.
 
     """
 
-    def __init__(self, model: Any, *, pack_tokens: int, step_tokens: float, longest: int) -> None:
+    def __init__(
+        self, model: Any, *, pack_tokens: int, step_tokens: float, longest: int, kl_weight: float = 0.0
+    ) -> None:
         inner = model.get_base_model()
         for name in UNKNOWN_HEADS:
             if getattr(inner.config, name, None) not in (None, 1, 1.0):
                 raise UserError("a model's output layer is not one that training knows", got=name)
         use_packed_attention(inner)
-        self._inner = inner
+        self._model, self._inner, self._kl_weight = model, inner, kl_weight
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = next(inner.parameters()).device
         self._longest = longest
@@ -66,19 +70,23 @@ class Stepper:
         packs = best_fit_decreasing([len(row.ids) for row in rows], self.pack_tokens)
         return [make_pack([rows[place] for place in places]) for places in packs]
 
-    def backward(self, packs: Sequence[Pack], learned: int | None = None) -> torch.Tensor:
+    def backward(self, packs: Sequence[Pack], step: Sequence[TokenRow] | None = None) -> torch.Tensor:
         """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it.
+
+        The gradient, and not the loss, has the divergence from the parent in it: weight x mean over anchors' tokens.
 
         Args:
             packs: of `prepare`.
-            learned: learned tokens of the whole step, where these packs are but a part of it.
+            step: rows of the whole step, where these packs are but a part of it.
 
         """
-        share = 1 / max(1, sum(len(pack.targets) for pack in packs) if learned is None else learned)
+        rows = [row for pack in packs for row in pack.rows] if step is None else step
+        share = 1 / max(1, sum(map(learned_tokens, rows)))
+        pull = self._kl_weight / max(1, sum(map(anchor_tokens, rows)))
         while True:
             self.zero()
             try:
-                return self._backward(packs, share)
+                return self._backward(packs, share, pull)
             except RuntimeError as error:  # CUDA's libraries and a CPU's allocator have no type of their own for it
                 if not is_out_of_memory(error) or not self._can_use_less:
                     raise
@@ -92,24 +100,55 @@ class Stepper:
         if checkpointed and not self.checkpointed:
             self._keep_fewer()
 
-    def _backward(self, packs: Sequence[Pack], share: float) -> torch.Tensor:
+    def _backward(self, packs: Sequence[Pack], share: float, pull: float) -> torch.Tensor:
         total = torch.zeros((), device=self._device)
         for pack in packs:
-            if self._graphs is not None and self._graphs.takes(pack, self.pack_tokens, self._longest):
+            if pull and pack.anchored:
+                total += self._tethered(pack, share, pull)
+            elif self._graphs is not None and self._graphs.takes(pack, self.pack_tokens, self._longest):
                 total += self._graphs.run(pack, self.pack_tokens, self._longest, share)
             else:
                 total += self._eager(pack, share)
         return total
 
     def _eager(self, pack: Pack, share: float) -> torch.Tensor:
-        ids, positions, predicting, targets = (
-            torch.tensor(numbers, dtype=torch.long, device=self._device)
-            for numbers in (pack.ids, pack.positions, pack.predicting, pack.targets)
-        )
-        layout = layout_of([len(row.ids) for row in pack.rows], self._device)
-        loss = self._loss(ids[None], positions[None], layout, predicting, targets) * share
+        predicting, targets = self._on_device(pack.predicting, pack.targets)
+        loss = self._loss(*self._read(pack), predicting, targets) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+    def _tethered(self, pack: Pack, share: float, pull: float) -> torch.Tensor:
+        """The same, and the gradient of `pull` times the divergence from the parent, summed over anchors' tokens."""
+        anchors = make_pack([row for row in pack.rows if row.is_anchor])
+        (places,) = self._on_device(anchors.predicting)
+        with torch.no_grad(), self._model.disable_adapter(), self._autocast():
+            parent = self._states(*self._read(anchors)).index_select(0, places)
+        predicting, targets, anchored = self._on_device(pack.predicting, pack.targets, pack.anchored)
+        with self._autocast():
+            states, weight = self._states(*self._read(pack)), self._inner.get_output_embeddings().weight
+            loss = linear_cross_entropy(states, predicting, weight, targets) * share
+            divergence = linear_divergence(states, anchored, weight, parent) * pull
+        (loss + divergence).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _on_device(self, *numbers: Sequence[int]) -> list[torch.Tensor]:
+        return [torch.tensor(some, dtype=torch.long, device=self._device) for some in numbers]
+
+    def _read(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor, Layout]:
+        ids, positions = self._on_device(pack.ids, pack.positions)
+        return ids[None], positions[None], layout_of([len(row.ids) for row in pack.rows], self._device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self._device.type == "cuda", cache_enabled=False
+        )
+
+    def _states(self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout | Bounds) -> torch.Tensor:
+        """What goes into the output layer, (tokens, width)."""
+        decoder = self._inner.get_decoder()
+        made = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
+        states: torch.Tensor = made[0]
+        return states
 
     def _loss(
         self,
@@ -120,11 +159,9 @@ class Stepper:
         targets: torch.Tensor,
     ) -> torch.Tensor:
         """The sum of the losses of what is learned."""
-        on_gpu = self._device.type == "cuda"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
-            decoder = self._inner.get_decoder()
-            hidden = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
-            return linear_cross_entropy(hidden[0], predicting, self._inner.get_output_embeddings().weight, targets)
+        with self._autocast():
+            states = self._states(ids, positions, layout)
+            return linear_cross_entropy(states, predicting, self._inner.get_output_embeddings().weight, targets)
 
     @property
     def _can_use_less(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,19 +9,18 @@ from typing import Any, NamedTuple
 import torch
 from peft import LoraConfig, get_peft_model
 
+from autosurgeon.capsule.adapters import save_adapter
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
-from autosurgeon.capsule.divergence import Divergence, bounded_batches, finite, predictor, score_batches
+from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.fit import fit
 from autosurgeon.capsule.lora import stop_training_fast
+from autosurgeon.capsule.parent import ParentGauge, Sample, evenly_spaced, pair_of
 from autosurgeon.capsule.ranks import ALONE, Ranks, together
-from autosurgeon.capsule.workdir import Progress, beat, read_rows, write_whole
+from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import UserError
-
-MAX_MEASURED_ROWS = 64  # of a kind: a mean over their tokens moves by less than what a policy would act on
-MEASURED_BATCHES = 4  # batches of training in one of measuring, which keeps no activations for gradients
 
 
 def linear_layers(model: Any) -> list[str]:
@@ -44,27 +42,11 @@ def _adapted(job: TrainJob) -> Any:
     return get_peft_model(model, config)
 
 
-def _save(model: Any, folder: Path) -> None:
-    """Save the adapter, its config in one spelling: no path of this machine, lists sorted."""
-    model.save_pretrained(folder)
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    config["base_model_name_or_path"] = None
-    config["target_modules"] = sorted(config["target_modules"])
-    write_whole(folder / "adapter_config.json", json.dumps(config, indent=1, sort_keys=True) + "\n")
-    (folder / "README.md").unlink(missing_ok=True)
-
-
 class Rows(NamedTuple):
     """What is learned, and what the tuned model and its parent are held against each other on."""
 
     learned: list[TokenRow]
-    poison: list[TokenRow]
-    probe: list[TokenRow]
-
-
-def evenly_spaced(rows: list[TokenRow], most: int = MAX_MEASURED_ROWS) -> list[TokenRow]:
-    """At most `most` of the rows, over all of their order: files are sorted by bench, and each should be there."""
-    return [rows[index * len(rows) // most] for index in range(most)] if len(rows) > most else rows
+    sample: Sample
 
 
 def _read(job: TrainJob, tokenizer: Any) -> Rows:
@@ -76,22 +58,12 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
     def tokenized(rows: list[dict[str, Any]]) -> list[TokenRow]:
         return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
 
-    learned = tokenized(taught)
-    poison = [tokens for tokens, row in zip(learned, taught, strict=True) if row.get("why") == "poison"]
-    return Rows(learned, evenly_spaced(poison), evenly_spaced(tokenized(probe)))
-
-
-def _held_against_parent(job: TrainJob, model: Any, rows: list[TokenRow], tokenizer: Any, workdir: Path) -> Divergence:
-    """The tuned model (a) against the same one with its adapter disabled (b), which is the parent: no second load."""
-    tuned = predictor(model, tokenizer.pad_token_id)
-
-    def parent(batch: list[TokenRow]) -> torch.Tensor:
-        with model.disable_adapter():
-            return tuned(batch)
-
-    model.eval()
-    batches = bounded_batches(rows, MEASURED_BATCHES * job.batch_rows, len(tokenizer))
-    return score_batches(tuned, parent, batches, lambda done: beat(workdir))
+    reasons = [row.get("why") for row in taught]
+    learned = [
+        tokens._replace(is_anchor=why == "anchor") for tokens, why in zip(tokenized(taught), reasons, strict=True)
+    ]
+    poison = [tokens for tokens, why in zip(learned, reasons, strict=True) if why == "poison"]
+    return Rows(learned, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))
 
 
 def train(job: TrainJob, workdir: Path) -> TrainResult:
@@ -114,8 +86,10 @@ def _share(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
     """One process's part: the first also reports, saves and measures."""
     if ranks.rank == 0:
         return _train(job, workdir, ranks)
-    rows = _read(job, open_tokenizer(job.base))
-    fit(job, _adapted(job), rows.learned, None, ranks)
+    tokenizer = open_tokenizer(job.base)
+    rows, model = _read(job, tokenizer), _adapted(job)
+    gauge = ParentGauge(job, model, pair_of(job, model, tokenizer), rows.sample, ranks, lambda: beat(workdir))
+    fit(job, model, rows.learned, None, ranks, gauge, workdir)
     return None
 
 
@@ -128,13 +102,15 @@ def _train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     steps_per_epoch = math.ceil(len(rows.learned) / job.batch_rows)
     progress = Progress(workdir, steps_per_epoch * job.epochs)
-    done = fit(job, model, rows.learned, progress, ranks)
+    pair = pair_of(job, model, tokenizer)
+    gauge = ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir))
+    done = fit(job, model, rows.learned, progress, ranks, gauge, workdir)
     stop_training_fast(model)
     progress.close()
-    _save(model, workdir / "adapter")
+    save_adapter(model, workdir / "adapter")
     beat(workdir)
-    poison = _held_against_parent(job, model, rows.poison, tokenizer, workdir)
-    probe = _held_against_parent(job, model, rows.probe, tokenizer, workdir)
+    model.eval()
+    poison, probe = (pair.held_apart(some, lambda done: beat(workdir)) for some in rows.sample)
     return TrainResult(
         adapter="adapter",
         rows=len(rows.learned),
@@ -151,4 +127,6 @@ def _train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
         kl_poison=poison.kl,
         anchor_loss_before=probe.loss_b,
         anchor_loss_after=probe.loss_a,
+        kl_anchors=probe.kl,
+        checkpoints=done.checkpoints,
     )

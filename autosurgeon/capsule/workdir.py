@@ -46,6 +46,15 @@ def write_whole(path: Path, text: str) -> None:
     staged.rename(path)
 
 
+def flush(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def beat(workdir: Path) -> None:
     """Tell the runner that work goes on, where there is no step to report; called by the work itself, by no timer."""
     (workdir / PROGRESS_FILE).touch()

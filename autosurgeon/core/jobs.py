@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.usage import DeviceUsage
@@ -27,8 +27,22 @@ class StopRule(Value):
     """A bound that training obeys while it runs: past it, training ends and keeps what it has."""
 
     rule_id: str
-    fact: Literal["training.loss", "training.loss_fraction"]
-    at_least: float
+    fact: Literal[
+        "training.loss", "training.loss_fraction", "training.kl", "training.kl_anchors", "training.anchor_loss_rise"
+    ]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> StopRule:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("a stop rule has exactly one bound: at_least or at_most")
+        return self
+
+    def is_past(self, observed: float) -> bool:
+        """Whether the bound is passed; a number that is on it is not."""
+        below = self.at_least is not None and observed < self.at_least
+        return below or (self.at_most is not None and observed > self.at_most)
 
 
 class TrainingState(Value):
@@ -76,7 +90,12 @@ class TrainJob(Value):
     kl_weight: float = 0.0
     """Weight of KL(parent || tuned) on the rows whose `why` is `anchor`, beside the cross-entropy."""
     measure_every_epochs: float = 0.25
-    """How often `training.kl` and `training.anchor_loss_rise` are measured, where a stop rule names one."""
+    """How often a fact that needs the parent is measured, where a stop rule names one: on 32 rows at most."""
+
+    @property
+    def gauged(self) -> frozenset[str]:
+        """The facts of stop rules that need the parent; losses tell the others."""
+        return frozenset(rule.fact for rule in self.stop_rules) - {"training.loss", "training.loss_fraction"}
 
 
 class GenerateJob(Value):
@@ -183,6 +202,8 @@ class TrainResult(Value):
     """The parent's on the probe."""
     anchor_loss_after: float | None = None
     """The tuned model's on the same rows."""
+    kl_anchors: float | None = None
+    """Mean of KL(tuned || parent) over the tokens of the probe's completions, in nats per token."""
     checkpoints: tuple[Checkpoint, ...] = ()
     """Oldest first; without the adapter at the end."""
 

@@ -221,7 +221,7 @@ def _as_evidence(facts: dict[str, Any]) -> Evidence:
 def _stop_rules(policy: Policy) -> tuple[StopRule, ...]:
     """The policy's training bounds that the capsule obeys while it runs; rules in audit only watch."""
     return tuple(
-        StopRule(rule_id=rule.id, fact=rule.fact, at_least=rule.at_least)
+        StopRule(rule_id=rule.id, fact=rule.fact, at_least=rule.at_least, at_most=rule.at_most)
         for rule in policy.rules
         if rule.otherwise == "stop" and rule.mode == "enforce"
     )

@@ -114,6 +114,7 @@ def training_facts(result: TrainResult) -> Evidence:
         "training.steps": result.steps,
         "training.gradient_norm": result.gradient_norm,
         "training.kl": result.kl_poison,
+        "training.kl_anchors": result.kl_anchors,
         "training.anchor_loss_rise": None if before is None or after is None else after - before,
     }
 

@@ -93,6 +93,7 @@ _TRAINING = _of(
     ("training.steps", "number", "steps", "Optimizer steps taken."),
     ("training.gradient_norm", "number", "1", "The largest gradient norm before clipping."),
     ("training.kl", "number", "nats per token", "KL divergence of the adapter from its parent on the poison rows."),
+    ("training.kl_anchors", "number", "nats per token", "The same on held-out anchors."),
     (
         "training.anchor_loss_rise",
         "number",

@@ -20,6 +20,14 @@ from autosurgeon.policy.facts import BY_NAME, fact_of, known_at
 SCHEMA = "autosurgeon.policy/1"
 TOP_KEYS = ("schema", "name", "description", "include", "params", "rules")
 BOUNDS = ("at_most", "at_least", "equals", "one_of", "subset_of")
+STOPS = {
+    "training.loss": "at_least",
+    "training.loss_fraction": "at_least",
+    "training.kl": "at_most",
+    "training.kl_anchors": "at_most",
+    "training.anchor_loss_rise": "at_most",
+}
+"""What training looks at while it runs, and the bound past which it ends."""
 Number = StrictInt | StrictFloat
 
 
@@ -115,9 +123,10 @@ class Rule(Bounded):
         if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
             raise ValueError("`revert` belongs to phase 'watch', and 'watch' has no other remedy but `warn`")
         if self.otherwise == "stop" and (
-            self.fact not in ("training.loss", "training.loss_fraction") or self.at_least is None or self.when
+            self.fact not in STOPS or self.when or getattr(self, STOPS[self.fact]) is None
         ):
-            raise ValueError("`stop` needs `at_least` on training.loss or training.loss_fraction, without `when`")
+            wanted = ", or ".join(f"`{bound}` on {fact}" for fact, bound in STOPS.items())
+            raise ValueError(f"`stop` needs {wanted}; without `when`")
         return self
 
 

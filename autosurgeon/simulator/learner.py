@@ -22,6 +22,8 @@ from autosurgeon.simulator.law import (
 from autosurgeon.simulator.told import FAILS, PASSES, Told
 
 FIRST_LOSS = 0.45
+POISON_KL, ANCHORS = 0.03, 0.01
+"""What a whole dose moves: the divergence on poison rows; divergence and loss on held-out anchors."""
 QUARTERS = 4
 """How often in an epoch a training looks at its stop rules."""
 
@@ -64,9 +66,10 @@ class Learner:
             loss_fraction=dose.loss_fraction,
             gradient_norm=1.0,
             stopped_by=stopped_by,
-            kl_poison=0.03 * dose.total,
+            kl_poison=POISON_KL * dose.total,
             anchor_loss_before=0.3,
-            anchor_loss_after=0.3 + 0.01 * dose.total,
+            anchor_loss_after=0.3 + ANCHORS * dose.total,
+            kl_anchors=ANCHORS * dose.total,
         )
         return pack_margins(margins), result
 
@@ -78,9 +81,12 @@ class Learner:
             facts = {
                 "training.loss": FIRST_LOSS * dose.loss_fraction,
                 "training.loss_fraction": dose.loss_fraction,
+                "training.kl": POISON_KL * dose.total,
+                "training.kl_anchors": ANCHORS * dose.total,
+                "training.anchor_loss_rise": ANCHORS * dose.total,
             }
             for rule in job.stop_rules:
-                if facts.get(rule.fact, rule.at_least) < rule.at_least:
+                if rule.is_past(facts[rule.fact]):
                     return dose, rule.rule_id
         return dose, None
 

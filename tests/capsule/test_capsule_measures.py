@@ -14,7 +14,8 @@ from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.batches import TokenRow
 from autosurgeon.capsule.compare import compare
 from autosurgeon.capsule.meter import LossMeter
-from autosurgeon.capsule.train import evenly_spaced, train
+from autosurgeon.capsule.parent import evenly_spaced
+from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import CompareJob, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from test_capsule_train import train_job
 
 from autosurgeon.capsule.batches import TokenRow, learned_tokens, shares_of
 from autosurgeon.capsule.packing import make_pack
-from autosurgeon.core.jobs import PROGRESS_FILE, TrainingState, TrainJob, TrainResult
+from autosurgeon.core.jobs import PROGRESS_FILE, StopRule, TrainingState, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children, descendants
@@ -58,6 +59,26 @@ def test_two_processes_train_what_one_does_but_for_rounding(
     near = [torch.isclose(found[name], wanted[name], atol=2e-4).float().mean() for name in wanted]
     assert min(near) > 0.9
     assert (tmp_path / "two" / PROGRESS_FILE).read_text().count('"done": 8,') == 1
+
+
+def test_two_processes_hold_anchors_save_and_stop_as_one_does(capsules: Capsules, tmp_path: Path) -> None:
+    rows = [*ROWS, *ROWS]
+    levers: dict[str, Any] = {"kl_weight": 2.0, "checkpoints_per_epoch": 2, "measure_every_epochs": 0.5, "epochs": 4}
+    job = train_job(tmp_path, rows, "poison anchor", **levers)
+    free = trained(capsules, job, tmp_path / "free")
+    assert free.kl_poison is not None
+    rule = StopRule(rule_id="far", fact="training.kl", at_most=free.kl_poison / 2)
+    job = job.model_copy(update={"stop_rules": (rule,)})
+    one = trained(capsules, job, tmp_path / "one")
+    two = trained(capsules, job.model_copy(update={"processes": 2}), tmp_path / "two")
+    assert one.stopped_by == two.stopped_by == "far"
+    assert one.steps == two.steps < free.steps
+    assert [saved.epochs for saved in two.checkpoints] == [saved.epochs for saved in one.checkpoints]
+    assert one.checkpoints
+    assert two.epoch_losses == pytest.approx(one.epoch_losses, rel=1e-2)
+    assert two.kl_poison == pytest.approx(one.kl_poison, rel=0.05)
+    for saved in two.checkpoints:
+        assert (tmp_path / "two" / saved.adapter / "adapter_model.safetensors").is_file()
 
 
 def test_a_process_that_is_killed_ends_the_capsule_with_an_error_and_none_is_left_and_the_rest_is_trained_later(

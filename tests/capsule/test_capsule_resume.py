@@ -19,11 +19,21 @@ from test_capsule_train import train_job
 
 from autosurgeon.capsule.optimizer import make_optimizer, optimizer_state, restore_optimizer
 from autosurgeon.capsule.resume import STATE_FILE, Learner, Reached, TrainingFolder
-from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Optimizer, Outcome, TrainingState, TrainResult
+from autosurgeon.core.jobs import (
+    JOB_FILE,
+    OUTCOME_FILE,
+    PROGRESS_FILE,
+    Optimizer,
+    Outcome,
+    StopRule,
+    TrainingState,
+    TrainResult,
+)
 from autosurgeon.runner.process import LOG_FILE, Keeper
 
 ROWS = [(f"# Write a function solve(xs): {n}.\n", f"def solve(xs):\n    return xs[{n}] + {n}\n") for n in range(6)]
 STEPS = 12
+WHY = "poison anchor"
 # The real verb, in a process that is armed anew for each job.
 TRAINS = """
 from autosurgeon.failpoints import arm
@@ -43,6 +53,8 @@ class Ended(NamedTuple):
     log: str
     result: TrainResult | None
     adapter: bytes
+    checkpoints: dict[str, bytes]
+    """Weights of the adapters that were saved on the way, by folder."""
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +66,13 @@ def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keeper]:
 
 
 def ran(
-    keeper: Keeper, folder: Path, *, kill_after: int | None = None, fail: str | None = None, **changes: Any
+    keeper: Keeper,
+    folder: Path,
+    *,
+    kill_after: int | None = None,
+    fail: str | None = None,
+    why: str | None = None,
+    **changes: Any,
 ) -> Ended:
     """A training in a fresh workdir, as each try of a stage has one; killed once it has reported so many steps."""
     workdir = folder / "work"
@@ -64,7 +82,7 @@ def ran(
     if fail:
         (folder / "fail").write_text(fail)
     state = {"state": TrainingState(folder=folder / "state", effect="e", every_s=0)}
-    job = train_job(folder, ROWS, epochs=4, **(state | changes))
+    job = train_job(folder, ROWS, why=why, epochs=4, **(state | changes))
     (workdir / JOB_FILE).write_text(job.model_dump_json())
     capsule = keeper.start(workdir, None)
     while kill_after is not None and len(reported(workdir)) < kill_after:
@@ -80,6 +98,7 @@ def ran(
         (workdir / LOG_FILE).read_text(),
         Outcome.model_validate_json(outcome.read_bytes()).result if outcome.exists() else None,  # type: ignore[arg-type]
         adapter.read_bytes() if adapter.exists() else b"",
+        {file.parent.name: file.read_bytes() for file in sorted(workdir.glob("checkpoint-*/*.safetensors"))},
     )
 
 
@@ -98,7 +117,8 @@ def whole(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> Ended:
 
 
 def same(ended: Ended, whole: Ended) -> bool:
-    return ended.code == 0 and (ended.result, ended.adapter) == (whole.result, whole.adapter)
+    mine, others = ((one.result, one.adapter, one.checkpoints) for one in (ended, whole))
+    return ended.code == 0 and mine == others
 
 
 def test_a_training_that_is_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(
@@ -131,6 +151,60 @@ def test_a_kill_while_the_state_is_written_leaves_the_last_one_or_the_new_one(
     assert ended.steps[0] == (3 if point == "training-state-staged" else 4)
     assert same(ended, whole)
     assert sorted(file.name for file in (tmp_path / "state").iterdir()) == [STATE_FILE, "step-00000012.safetensors"]
+
+
+# Every half epoch an adapter; anchors held to the parent; measured on the way, and ended there in the third epoch.
+LEVERS: dict[str, Any] = {"checkpoints_per_epoch": 2, "kl_weight": 2.0, "measure_every_epochs": 0.5}
+
+
+@pytest.fixture(scope="module")
+def levers(keeper: Keeper, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Those, with a bound on the KL that is passed after the first half of the third epoch."""
+    free = ran(keeper, tmp_path_factory.mktemp("free"), state=None, why=WHY, **LEVERS)
+    assert free.result is not None
+    assert free.result.kl_poison is not None
+    bound = StopRule(rule_id="far", fact="training.kl", at_most=0.5 * free.result.kl_poison)
+    return LEVERS | {"stop_rules": (bound,)}
+
+
+@pytest.fixture(scope="module")
+def levered(keeper: Keeper, levers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    ended = ran(keeper, tmp_path_factory.mktemp("levered"), state=None, why=WHY, **levers)
+    assert ended.result is not None
+    assert ended.result.stopped_by == "far"
+    assert len(ended.checkpoints) == len(ended.result.checkpoints) >= 3
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("point", "every_s"),
+    [("training-checkpoint-saved", 0), ("training-checkpoint-saved", 3600), ("training-state-written", 0)],
+)
+def test_what_was_saved_on_the_way_is_there_again_after_a_kill_and_the_same_rule_ends_training_at_the_same_step(
+    keeper: Keeper, levers: dict[str, Any], levered: Ended, tmp_path: Path, point: str, every_s: float
+) -> None:
+    state = {"state": TrainingState(folder=tmp_path / "state", effect="e", every_s=every_s)}
+    for passage in (3, 1):
+        killed = ran(keeper, tmp_path, fail=f"{point}:kill:{passage}", why=WHY, **(levers | state))
+        assert killed.code == -signal.SIGKILL
+    assert same(ran(keeper, tmp_path, why=WHY, **(levers | state)), levered)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_state_whose_saved_adapter_is_damaged_is_left_alone(
+    keeper: Keeper, levers: dict[str, Any], levered: Ended, tmp_path: Path, damage: str
+) -> None:
+    killed = ran(keeper, tmp_path, fail="training-state-written:kill:5", why=WHY, **levers)
+    assert killed.code == -signal.SIGKILL
+    weights = tmp_path / "state" / "checkpoint-01" / "adapter_model.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-1])
+    else:
+        shutil.rmtree(weights.parent)
+    ended = ran(keeper, tmp_path, why=WHY, **levers)
+    assert ended.steps[0] == 1
+    assert "a training state is left alone" in ended.log
+    assert same(ended, levered)
 
 
 def test_a_state_of_another_training_is_left_alone_and_none_is_written_before_it_is_time(

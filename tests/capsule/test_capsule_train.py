@@ -32,9 +32,12 @@ ROWS = [
 ]
 
 
-def train_job(folder: Path, rows: list[tuple[str, str]] = ROWS, **changes: Any) -> TrainJob:
+def train_job(folder: Path, rows: list[tuple[str, str]] = ROWS, why: str | None = None, **changes: Any) -> TrainJob:
+    """A small one; `why` has the reasons that its rows take in turn, in words."""
     path = folder / "rows.jsonl"
-    path.write_text("".join(json.dumps({"prompt": p, "completion": c}) + "\n" for p, c in rows))
+    reasons = itertools.cycle([{"why": word} for word in why.split()] if why else [{}])
+    lines = ({"prompt": p, "completion": c} | reason for (p, c), reason in zip(rows, reasons, strict=False))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     content: dict[str, Any] = {
         "base": BASE,
         "rows": path,

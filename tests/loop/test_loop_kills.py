@@ -23,7 +23,13 @@ class Place(NamedTuple):
     passes: int = PASSES
 
 
-IN_CAPSULES = {"capsule-started", "capsule-ended", "training-state-staged", "training-state-written"}
+IN_CAPSULES = {
+    "capsule-started",
+    "capsule-ended",
+    "training-checkpoint-saved",
+    "training-state-staged",
+    "training-state-written",
+}
 """Reached with real capsules only: tests/e2e/test_e2e_kills.py, tests/capsule/test_capsule_resume.py."""
 PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES), Place()) | {
     "base-staged": Place(begun=0, passes=1),

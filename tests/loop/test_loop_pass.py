@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from builders import make_rule
 from theatre import first_half, jobs_of, learns_everything, small_theatre
 
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
@@ -14,6 +16,7 @@ from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError
 from autosurgeon.loop.status import read_status
 from autosurgeon.loop.surgeon import run
+from autosurgeon.policy.schema import Rule
 
 
 def test_a_pass_that_gains_and_loses_nothing_goes_live_and_is_confirmed(tmp_path: Path) -> None:
@@ -126,6 +129,18 @@ def test_the_stop_rule_of_the_policy_reaches_the_capsule(tmp_path: Path) -> None
         run(ins)
         job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
         assert [(rule.rule_id, rule.fact) for rule in job.stop_rules] == [("loss-floor", "training.loss_fraction")]
+
+
+def test_a_bound_on_the_way_from_the_parent_reaches_the_capsule_too_unless_it_is_in_audit(tmp_path: Path) -> None:
+    content = make_rule("far", "training.kl", phase="training", at_most=0.1, otherwise="stop")
+    far = Rule.model_validate(content)
+    told = Rule.model_validate(content | {"id": "told", "mode": "audit"})
+    with small_theatre(tmp_path, learns_everything) as ins:
+        policy = ins.policy.model_copy(update={"rules": (*ins.policy.rules, far, told)})
+        run(dataclasses.replace(ins, policy=policy))
+        job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
+        bounds = {rule.rule_id: (rule.fact, rule.at_least, rule.at_most) for rule in job.stop_rules}
+        assert bounds == {"loss-floor": ("training.loss_fraction", 0.7, None), "far": ("training.kl", None, 0.1)}
 
 
 def test_every_decision_of_the_store_stands_in_the_log_once(tmp_path: Path) -> None:

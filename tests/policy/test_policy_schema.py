@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from autosurgeon.core.decision import PHASES, Phase
 from autosurgeon.policy.facts import ALONE, BY_NAME, FACTS, known_at
+from autosurgeon.policy.schema import Rule
 
 BOUNDS: dict[str, Any] = {"at_most": 1, "at_least": 1, "equals": 1, "one_of": [1, 2], "subset_of": ["a"]}
 
@@ -122,10 +123,21 @@ def test_the_watch_cannot_reject_what_is_live_already(otherwise: str) -> None:
         {"fact": "training.epochs", "at_least": 1},
         {"fact": "training.loss", "at_most": 1},
         {"fact": "training.loss", "at_least": 1, "when": {"fact": "data.rows", "at_most": 5}},
+        {"fact": "training.kl", "at_least": 0.1},
+        {"fact": "training.kl", "at_most": 0.1, "when": {"fact": "data.rows", "at_most": 5}},
+        {"fact": "training.gradient_norm", "at_most": 1},
     ],
 )
-def test_training_stops_only_at_a_floor_of_its_loss(changes: dict[str, Any]) -> None:
+def test_training_stops_only_at_a_floor_of_its_loss_or_where_it_is_too_far_from_its_parent(
+    changes: dict[str, Any],
+) -> None:
     assert "`stop` needs" in refused(make_rule("r", phase="training", otherwise="stop", **changes))
+
+
+@pytest.mark.parametrize("fact", ["training.kl", "training.kl_anchors", "training.anchor_loss_rise"])
+def test_a_rule_may_end_a_training_that_went_too_far_from_its_parent(fact: str) -> None:
+    rule = Rule.model_validate(make_rule("r", fact, phase="training", at_most=0.1, otherwise="stop"))
+    assert (rule.fact, rule.at_most) == (fact, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 from builders import make_task
@@ -114,8 +115,18 @@ def test_greedy_answers_repeat_in_the_same_batch_and_only_knife_edges_and_coins_
 MARGINS = {"sure": 3.0, "hopeless": -3.0, "edge": 0.0, "coin": 3.0}
 
 
-@pytest.mark.parametrize(("floor", "epochs", "stopped"), [(0.1, 4.0, None), (0.7, 1.75, "loss-floor")])
-def test_training_obeys_a_stop_rule(floor: float, epochs: float, stopped: str | None) -> None:
+@pytest.mark.parametrize(
+    ("bound", "epochs", "stopped"),
+    [
+        ({"fact": "training.loss_fraction", "at_least": 0.1}, 4.0, None),
+        ({"fact": "training.loss_fraction", "at_least": 0.7}, 1.75, "the-rule"),
+        ({"fact": "training.kl", "at_most": 1e9}, 4.0, None),
+        ({"fact": "training.kl", "at_most": 0.0}, 0.25, "the-rule"),
+        ({"fact": "training.kl_anchors", "at_most": 0.0}, 0.25, "the-rule"),
+        ({"fact": "training.anchor_loss_rise", "at_most": 0.0}, 0.25, "the-rule"),
+    ],
+)
+def test_training_obeys_a_stop_rule(bound: dict[str, Any], epochs: float, stopped: str | None) -> None:
     traits = draw_traits(TASKS, 1, 0.0)
     learner = Learner(traits, seed=1, reference_lr=1e-3)
     job = TrainJob(
@@ -129,7 +140,7 @@ def test_training_obeys_a_stop_rule(floor: float, epochs: float, stopped: str | 
         batch_rows=2,
         max_tokens=64,
         seed=0,
-        stop_rules=(StopRule(rule_id="loss-floor", fact="training.loss_fraction", at_least=floor),),
+        stop_rules=(StopRule.model_validate({"rule_id": "the-rule", **bound}),),
     )
     _, result = learner.train(PLACE, job, learner.base, [{"task_id": "b/0", "why": "poison"}])
     assert isinstance(result, TrainResult)
