@@ -16,6 +16,8 @@ class TokenRow(NamedTuple):
 
     ids: list[int]
     prompt_tokens: int
+    weight: float = 1.0
+    """Of its tokens in the loss of a training."""
 
 
 def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) -> list[TokenRow]:

@@ -93,15 +93,18 @@ class Pack(NamedTuple):
     """The places whose next token is learned."""
     targets: list[int]
     """Those tokens."""
+    scales: list[float]
+    """The weight of each in the loss: that of its row."""
 
 
 def make_pack(rows: Sequence[TokenRow]) -> Pack:
     """A pack of rows; what is learned of each is its completion."""
-    pack = Pack(rows, [], [], [], [])
+    pack = Pack(rows, [], [], [], [], [])
     for row in rows:
         start, first = len(pack.ids), max(1, row.prompt_tokens)
         pack.predicting.extend(range(start + first - 1, start + len(row.ids) - 1))
         pack.targets.extend(row.ids[first:])
+        pack.scales.extend([row.weight] * len(row.ids[first:]))
         pack.ids.extend(row.ids)
         pack.positions.extend(range(len(row.ids)))
     return pack

@@ -69,6 +69,8 @@ class Stepper:
     def backward(self, packs: Sequence[Pack], learned: int | None = None) -> torch.Tensor:
         """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it.
 
+        Rows' weights scale the sum and not the count: a step of light rows is a small step, whatever it stands beside.
+
         Args:
             packs: of `prepare`.
             learned: learned tokens of the whole step, where these packs are but a part of it.
@@ -107,7 +109,8 @@ class Stepper:
             for numbers in (pack.ids, pack.positions, pack.predicting, pack.targets)
         )
         layout = layout_of([len(row.ids) for row in pack.rows], self._device)
-        loss = self._loss(ids[None], positions[None], layout, predicting, targets) * share
+        scales = torch.tensor(pack.scales, dtype=torch.float32, device=self._device)
+        loss = self._loss(ids[None], positions[None], layout, predicting, targets, scales) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -118,13 +121,15 @@ class Stepper:
         layout: Layout | Bounds,
         predicting: torch.Tensor,
         targets: torch.Tensor,
+        scales: torch.Tensor,
     ) -> torch.Tensor:
-        """The sum of the losses of what is learned."""
+        """The sum of the losses of what is learned, each times its row's weight."""
         on_gpu = self._device.type == "cuda"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=on_gpu, cache_enabled=False):
             decoder = self._inner.get_decoder()
             hidden = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
-            return linear_cross_entropy(hidden[0], predicting, self._inner.get_output_embeddings().weight, targets)
+            head = self._inner.get_output_embeddings().weight
+            return linear_cross_entropy(hidden[0], predicting, head, targets, scales)
 
     @property
     def _can_use_less(self) -> bool:

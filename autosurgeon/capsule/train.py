@@ -76,7 +76,8 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
     def tokenized(rows: list[dict[str, Any]]) -> list[TokenRow]:
         return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
 
-    learned = tokenized(taught)
+    weights = [float(row.get("weight", 1.0)) for row in taught]
+    learned = [row._replace(weight=weight) for row, weight in zip(tokenized(taught), weights, strict=True)]
     poison = [tokens for tokens, row in zip(learned, taught, strict=True) if row.get("why") == "poison"]
     return Rows(learned, evenly_spaced(poison), evenly_spaced(tokenized(probe)))
 
