@@ -15,24 +15,17 @@ Losses = Mapping[str, Sequence[int]]
 """By anchor, the number of the pass for each occasion on which a candidate of it lost the anchor."""
 
 
-def most_lost(losses: Losses, wins: Collection[str]) -> list[str]:
-    """The lost anchors, that of the most passes first.
-
-    Of equals that of the most occasions, then the one lost last, then one that may be a row itself.
-    """
-
-    def rank(task_id: str) -> tuple[int, int, int, bool, str]:
-        lost = losses[task_id]
-        return -len(set(lost)), -len(lost), -max(lost), task_id not in wins, task_id
-
-    return sorted(losses, key=rank)
+def most_lost(losses: Losses) -> list[str]:
+    """The lost anchors, that of the most passes first; of equals that of the most occasions, then the last lost."""
+    return sorted(losses, key=lambda task: (-len(set(losses[task])), -len(losses[task]), -max(losses[task]), task))
 
 
 def contrast_first(losses: Losses, wins: Collection[str], groups: Mapping[str, Groups], seed: int) -> tuple[str, ...]:
-    """The anchors that shall be rows first.
+    """The anchors that shall be rows first: those that were lost, and after them what stands in for the others.
 
     A lost anchor that may be no row (of another split, hidden, or failed by the parent) has stand-ins: others of its
-    family, those first that share more of its groups; one for each pass that lost it.
+    family, those first that share more of its groups; one for each pass that lost it. They come last since it is tried
+    in every smoke, and a row is not: its losses would soon outnumber those of what they drove out.
 
     Args:
         losses: of every split, hidden ones too; each with a loss at least.
@@ -41,17 +34,14 @@ def contrast_first(losses: Losses, wins: Collection[str], groups: Mapping[str, G
         seed: of the draw among stand-ins that are equally near.
 
     """
-    rng = random.Random(f"contrast:{seed}")
-    drawn = rng.sample(sorted(wins), len(wins))
-    chosen: dict[str, None] = {}
-    for task_id in most_lost(losses, wins):
-        if task_id in wins:
-            chosen[task_id] = None
-            continue
-        # Those that were lost themselves have their own turn.
-        near = {t: _shared(groups[task_id], groups[t]) for t in drawn if t not in chosen and t not in losses}
-        nearest = sorted((t for t in near if near[t]), key=lambda t: -near[t])
-        chosen |= dict.fromkeys(nearest[: len(set(losses[task_id]))])
+    order = most_lost(losses)
+    chosen = dict.fromkeys(task_id for task_id in order if task_id in wins)
+    drawn = random.Random(f"contrast:{seed}").sample(sorted(wins), len(wins))
+    for task_id in order:
+        if task_id not in wins:
+            near = {t: _shared(groups[task_id], groups[t]) for t in drawn if t not in chosen}
+            nearest = sorted((t for t in near if near[t]), key=lambda t: -near[t])
+            chosen |= dict.fromkeys(nearest[: len(set(losses[task_id]))])
     return tuple(chosen)
 
 

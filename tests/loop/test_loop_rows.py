@@ -115,26 +115,22 @@ def test_losses_are_counted_by_pass_on_every_occasion_of_it_and_only_of_those_as
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_a_pass_from_base_is_taught_again_all_that_made_live(tmp_path: Path, share: float) -> None:
     of_base = search(poison_share=share, anchor_share=0.5) | {"parents": ["base"]}
-    with small_theatre(tmp_path, learns_everything, tasks=wide_tasks(), passes=3, search=of_base) as ins:
+    with small_theatre(tmp_path, learns_everything, tasks=wide_tasks(), passes=2, search=of_base) as ins:
         run(ins)
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
-        taught = rows_of(ins, 1, "poison")
-        for number in (2, 3):
-            record = ins.store.get_pass(number)
-            assert record.parent != record.live_before
-            rows, contrast = rows_of(ins, number, "poison"), rows_of(ins, number, "anchor")
-            anchors, hidden = (set(noted(ins, number, "anchors")[name]) for name in ("anchors", "hidden"))
-            assert taught <= rows
-            assert not hidden & (rows | contrast)
-            assert hidden & FAILED or share == 1  # live wins some that base fails and that were never rows
-            assert rows <= FAILED
-            assert rows == FAILED - hidden or share < 1
-            assert contrast <= anchors - FAILED
-            assert not rows_of(ins, number, "mastered")
-            probe = (ins.workspace.stage(pass_scope(number), "dataset") / "probe.jsonl").read_text()
-            prompts = [json.dumps(ins.tasks[task_id].prompt) for task_id in rows | contrast]
-            assert not any(prompt in probe for prompt in prompts)
-            taught = rows
+        record, taught = ins.store.get_pass(2), rows_of(ins, 1, "poison")
+        assert record.parent != record.live_before
+        rows, contrast = rows_of(ins, 2, "poison"), rows_of(ins, 2, "anchor")
+        anchors, hidden = (set(noted(ins, 2, "anchors")[name]) for name in ("anchors", "hidden"))
+        assert taught <= rows <= FAILED - hidden
+        assert len(taught) == share * len(FAILED)
+        assert len(rows) == len(taught) + round(share * len(FAILED - taught - hidden))
+        assert hidden & FAILED or share == 1  # live wins some that base fails and that were never rows
+        assert contrast
+        assert contrast <= anchors - FAILED - hidden
+        assert not rows_of(ins, 2, "mastered")
+        probe = (ins.workspace.stage(pass_scope(2), "dataset") / "probe.jsonl").read_text()
+        assert not any(json.dumps(ins.tasks[task_id].prompt) in probe for task_id in rows | contrast)
 
 
 def test_the_tail_waits_and_families_share_the_loss_where_the_levers_say_so(tmp_path: Path) -> None:
