@@ -68,6 +68,9 @@ class Focus(NamedTuple):
     """How evenly the families of failures share the loss."""
 
 
+NO_FOCUS = Focus()
+
+
 def build_dataset(
     recipe: Recipe,
     tasks: Mapping[str, Task],
@@ -77,7 +80,7 @@ def build_dataset(
     history: Collection[str],
     *,
     won_since: Collection[str] = (),
-    focus: Focus = Focus(),  # noqa: B008 (it is frozen)
+    focus: Focus = NO_FOCUS,
 ) -> Dataset:
     """Choose the rows of a pass.
 
@@ -98,9 +101,7 @@ def build_dataset(
     """
     _refuse_held_out(tasks.values())
     rng = random.Random(f"rows:{recipe.seed}")
-    usable = {
-        task_id for task_id, task in tasks.items() if task.reference and task.bench in targets and task_id in parent
-    }
+    usable = {name for name, task in tasks.items() if task.reference and task.bench in targets and name in parent}
     failures = {task_id for task_id in usable if not parent[task_id].passed}
     kept = failures & set(history) & set(won_since)
     won = {task_id for task_id in tasks if task_id in parent and parent[task_id].passed}
@@ -113,13 +114,7 @@ def build_dataset(
     if recipe.mix == Mix.UNION:
         poison |= near & set(history)
         mastered = usable & set(history) - failures - contrast
-    why: dict[str, Why] = {
-        **dict.fromkeys(poison, "poison"),
-        **dict.fromkeys(contrast, "anchor"),
-        **dict.fromkeys(mastered, "mastered"),
-    }
-    weights = family_weights(sorted(poison), focus.groups, focus.family_weight)
-    rows = tuple(_row(tasks[task_id], why[task_id], weights.get(task_id, 1.0)) for task_id in sorted(why))
+    rows = _rows(tasks, {"poison": poison, "anchor": contrast, "mastered": mastered}, focus)
     return Dataset(rows=rows, left_out=len(failures - kept - near))
 
 
@@ -144,6 +139,13 @@ def _refuse_held_out(tasks: Iterable[Task]) -> None:
 def _part(count: int, share: float) -> int:
     """How many a share of so many is: at least one where there is any and the share is above zero."""
     return min(count, max(1, round(share * count))) if share > 0 else 0
+
+
+def _rows(tasks: Mapping[str, Task], chosen: Mapping[Why, Collection[str]], focus: Focus) -> tuple[Row, ...]:
+    """The rows of what was chosen, by the tasks' names."""
+    why: dict[str, Why] = {task_id: reason for reason, ids in chosen.items() for task_id in ids}
+    weights = family_weights(sorted(chosen["poison"]), focus.groups, focus.family_weight)
+    return tuple(_row(tasks[task_id], why[task_id], weights.get(task_id, 1.0)) for task_id in sorted(why))
 
 
 def _row(task: Task, why: Why, weight: float) -> Row:

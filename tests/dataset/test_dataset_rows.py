@@ -194,13 +194,7 @@ def test_the_file_holds_one_row_a_line_with_its_provenance() -> None:
     assert set(lines[0]) == {"prompt", "completion", "task_id", "bench", "split", "why"}
 
 
-FOCUSES = st.fixed_dictionaries(
-    {
-        "near_only": st.booleans(),
-        "family_weight": st.sampled_from([0.0, 0.5, 1.0]),
-        "losses": st.just({}) | st.just({"b/0": [1], "b/3": [2, 2], "c/1": [1, 2], "d/2": [2]}),
-    }
-)
+FOCUSES = st.fixed_dictionaries({"near_only": st.booleans(), "family_weight": st.sampled_from([0.0, 0.5, 1.0])})
 
 
 def losses_in(world: World) -> dict[str, list[int]]:
@@ -229,6 +223,7 @@ def test_lost_anchors_are_rows_before_any_other() -> None:
 def test_the_levers_leave_something_to_learn_wherever_there_was(
     w: World, mix: str, share: float, focus: dict[str, Any]
 ) -> None:
+    focus = focus | {"losses": losses_in(w)}
     plain, pulled = (w.rows(mix=mix, poison_share=share, focus=f) for f in ({}, focus))
     poison, others = ([row for row in d.rows if row.why == "poison"] for d in (pulled, plain))
     assert bool(poison) == bool(others)
