@@ -31,9 +31,9 @@ class LeverSettings(Section):
     measure_every_epochs: float = Field(0.25, gt=0, le=1)
     """How often a training is held against its parent, where a stop rule of the policy asks for it."""
     active_anchors: bool = False
-    """Whether anchors that earlier candidates lost are the first to become contrast rows of a pass."""
+    """Whether anchors that earlier candidates lost, or stand-ins for them, are the first contrast rows of a pass."""
     curriculum: Literal["none", "near"] = "none"
-    """Which failures may be rows: all, or with `near` those of families of which something is won, until all are."""
+    """Which failures may be rows: all, or with `near` those in whose neighbourhood something is won, until all are."""
     family_weight: float = Field(0, ge=0, le=1)
     """How evenly the families of failures share the loss: 0 counts each row alike, 1 each family."""
     racing: bool = False

@@ -18,6 +18,8 @@ class TokenRow(NamedTuple):
     prompt_tokens: int
     is_anchor: bool = False
     """Whether the model is held near its parent there, where a job has a `kl_weight`."""
+    weight: float = 1.0
+    """Of its tokens in the loss of a training."""
 
 
 def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) -> list[TokenRow]:

@@ -18,7 +18,7 @@ MOST_ROWS = 1 << 9
 EIGHTHS = 8
 """A recording is of so many eighths of the pack as learned tokens: predicting one costs more than reading it."""
 
-Loss = Callable[[torch.Tensor, torch.Tensor, Bounds, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, torch.Tensor, Bounds, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class _Buffers(NamedTuple):
@@ -29,6 +29,7 @@ class _Buffers(NamedTuple):
     bounds: Bounds
     predicting: torch.Tensor
     targets: torch.Tensor
+    scales: torch.Tensor
     share: torch.Tensor
     loss: torch.Tensor
 
@@ -37,7 +38,7 @@ class GraphedPass:
     """Adds a pack's gradient to the weights' `grad`, eagerly at first and by a recording from the second time on.
 
     Args:
-        loss: (ids, positions, bounds, predicting, targets) to the sum of losses.
+        loss: (ids, positions, bounds, predicting, targets, scales) to the sum of losses.
         device: a GPU.
 
     """
@@ -98,6 +99,7 @@ class GraphedPass:
             bounds,
             zeros(learned),
             zeros(learned),
+            zeros(learned, dtype=real),
             zeros(dtype=real),
             zeros(dtype=real),
         )
@@ -112,7 +114,7 @@ class GraphedPass:
         ends += [tokens] * (MOST_ROWS + 1 - len(ends))
         rest, unlearned = tokens - len(pack.ids), learned - len(pack.targets)
 
-        def put(buffer: torch.Tensor, numbers: list[int]) -> None:
+        def put(buffer: torch.Tensor, numbers: list[int] | list[float]) -> None:
             # Pinned, so that the copy waits for its turn on the GPU and not the host for the copy.
             buffer.copy_(torch.tensor(numbers, dtype=buffer.dtype).view(buffer.shape).pin_memory(), non_blocking=True)
 
@@ -122,11 +124,12 @@ class GraphedPass:
         # Places of their own, since their gradients of nothing are added one after the other where they meet.
         put(buffers.predicting, pack.predicting + list(range(unlearned)))
         put(buffers.targets, pack.targets + [-1] * unlearned)
+        put(buffers.scales, pack.scales + [0.0] * unlearned)
         buffers.share.fill_(share)
 
     def _pass(self, buffers: _Buffers) -> None:
-        ids, positions, bounds, predicting, targets, share, loss = buffers
-        found = self._loss(ids, positions, bounds, predicting, targets) * share
+        ids, positions, bounds, predicting, targets, scales, share, loss = buffers
+        found = self._loss(ids, positions, bounds, predicting, targets, scales) * share
         found.backward()  # type: ignore[no-untyped-call]
         loss.copy_(found.detach())
 

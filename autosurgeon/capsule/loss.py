@@ -18,16 +18,21 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+        ctx: Any,
+        states: torch.Tensor,
+        places: torch.Tensor,
+        weight: torch.Tensor,
+        targets: torch.Tensor,
+        scales: torch.Tensor,
     ) -> torch.Tensor:
-        """The loss in FP32 of states (tokens, width) at places (n,), weight (vocabulary, width) and targets (n,)."""
+        """The loss in FP32 of states (tokens, width), weight (vocabulary, width), and (n,) each of the others."""
         hidden = states.index_select(0, places)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden)
         step = max(1, CHUNK_LOGITS // weight.shape[0])
         for start in range(0, len(targets), step):
             part, target = slice(start, start + step), targets[start : start + step, None]
-            counted, wanted = (target >= 0).float(), target.clamp(min=0)
+            counted, wanted = (target >= 0) * scales[part, None], target.clamp(min=0)
             surprise = (hidden[part] @ weight.T).log_softmax(-1, dtype=torch.float32)
             total -= (surprise.gather(-1, wanted) * counted).sum()
             # In place from here on: softmax, minus one at the target, is the gradient by the logits.
@@ -40,17 +45,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: torch.Tensor) -> Any:
         """The gradient by the states; the others have none."""
-        return _by_states(ctx, outer), None, None, None
+        return _by_states(ctx, outer), None, None, None, None
 
 
 def linear_cross_entropy(
-    states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+    states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor
 ) -> torch.Tensor:
-    """Sum of the cross-entropies at those places, in nats, FP32; `weight` gets no gradient.
+    """Sum of the cross-entropies at those places, each times its scale, in nats, FP32; `weight` gets no gradient.
 
     A place that stands twice is counted twice; one whose target is negative counts nothing.
     """
-    loss: torch.Tensor = _LinearCrossEntropy.apply(states, places, weight, targets)  # type: ignore[no-untyped-call]
+    found = _LinearCrossEntropy.apply(states, places, weight, targets, scales)  # type: ignore[no-untyped-call]
+    loss: torch.Tensor = found
     return loss
 
 

@@ -95,17 +95,20 @@ class Pack(NamedTuple):
     """Those tokens."""
     anchored: list[int]
     """The places of `predicting` that are of anchor rows."""
+    scales: list[float]
+    """The weight of each in the loss: that of its row."""
 
 
 def make_pack(rows: Sequence[TokenRow]) -> Pack:
     """A pack of rows; what is learned of each is its completion."""
-    pack = Pack(rows, [], [], [], [], [])
+    pack = Pack(rows, [], [], [], [], [], [])
     for row in rows:
         start, first = len(pack.ids), max(1, row.prompt_tokens)
         predicting = range(start + first - 1, start + len(row.ids) - 1)
         pack.predicting.extend(predicting)
         pack.anchored.extend(predicting if row.is_anchor else ())
         pack.targets.extend(row.ids[first:])
+        pack.scales.extend([row.weight] * len(row.ids[first:]))
         pack.ids.extend(row.ids)
         pack.positions.extend(range(len(row.ids)))
     return pack

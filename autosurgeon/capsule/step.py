@@ -74,6 +74,7 @@ class Stepper:
         """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it.
 
         The gradient, and not the loss, has the divergence from the parent in it: weight x mean over anchors' tokens.
+        Rows' weights scale the sum and not the count: a step of light rows is a small step, whatever it stands beside.
 
         Args:
             packs: of `prepare`.
@@ -113,7 +114,7 @@ class Stepper:
 
     def _eager(self, pack: Pack, share: float) -> torch.Tensor:
         predicting, targets = self._on_device(pack.predicting, pack.targets)
-        loss = self._loss(*self._read(pack), predicting, targets) * share
+        loss = self._loss(*self._read(pack), predicting, targets, self._scales(pack)) * share
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -126,13 +127,16 @@ class Stepper:
         predicting, targets, anchored = self._on_device(pack.predicting, pack.targets, pack.anchored)
         with self._autocast():
             states, weight = self._states(*self._read(pack)), self._inner.get_output_embeddings().weight
-            loss = linear_cross_entropy(states, predicting, weight, targets) * share
+            loss = linear_cross_entropy(states, predicting, weight, targets, self._scales(pack)) * share
             divergence = linear_divergence(states, anchored, weight, parent) * pull
         (loss + divergence).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def _on_device(self, *numbers: Sequence[int]) -> list[torch.Tensor]:
         return [torch.tensor(some, dtype=torch.long, device=self._device) for some in numbers]
+
+    def _scales(self, pack: Pack) -> torch.Tensor:
+        return torch.tensor(pack.scales, dtype=torch.float32, device=self._device)
 
     def _read(self, pack: Pack) -> tuple[torch.Tensor, torch.Tensor, Layout]:
         ids, positions = self._on_device(pack.ids, pack.positions)
@@ -157,11 +161,13 @@ class Stepper:
         layout: Layout | Bounds,
         predicting: torch.Tensor,
         targets: torch.Tensor,
+        scales: torch.Tensor,
     ) -> torch.Tensor:
-        """The sum of the losses of what is learned."""
+        """The sum of the losses of what is learned, each times its row's weight."""
         with self._autocast():
             states = self._states(ids, positions, layout)
-            return linear_cross_entropy(states, predicting, self._inner.get_output_embeddings().weight, targets)
+            head = self._inner.get_output_embeddings().weight
+            return linear_cross_entropy(states, predicting, head, targets, scales)
 
     @property
     def _can_use_less(self) -> bool:

@@ -59,8 +59,10 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
         return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
 
     reasons = [row.get("why") for row in taught]
+    weights = [float(row.get("weight", 1.0)) for row in taught]
     learned = [
-        tokens._replace(is_anchor=why == "anchor") for tokens, why in zip(tokenized(taught), reasons, strict=True)
+        tokens._replace(is_anchor=why == "anchor", weight=weight)
+        for tokens, why, weight in zip(tokenized(taught), reasons, weights, strict=True)
     ]
     poison = [tokens for tokens, why in zip(learned, reasons, strict=True) if why == "poison"]
     return Rows(learned, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))

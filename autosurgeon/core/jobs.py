@@ -62,7 +62,9 @@ class TrainJob(Value):
     verb: Literal["train"] = "train"
     base: Path
     rows: Path
-    """JSONL with `prompt`, `completion` and `why`: rows whose `why` is `poison` are what `kl_poison` is measured on."""
+    """JSONL with `prompt`, `completion` and `why`: rows whose `why` is `poison` are what `kl_poison` is measured on.
+
+    A row's `weight`, where it has one, multiplies its tokens' losses; where it has none, it weighs 1."""
     epochs: int
     lr: float
     rank: int
@@ -170,7 +172,7 @@ class Checkpoint(Value):
 
 
 class TrainResult(Value):
-    """What a training run measured; losses are mean cross-entropy in nats per learned token.
+    """What a training run measured; losses are mean cross-entropy in nats per learned token, as rows weigh.
 
     What needs the parent is measured at the end, teacher-forced, with the adapter in place and with it disabled, on at
     most 64 rows of a kind, evenly spaced over their order. None where there is no such row or a number is not finite.

@@ -68,3 +68,9 @@ def number_of(scope: str) -> int | None:
     """The pass that a scope is of; None for any other scope."""
     found = re.fullmatch(r"pass-(\d{4,})", scope)
     return int(found[1]) if found else None
+
+
+def number_in(occasion: str) -> int | None:
+    """The pass that an occasion is of, whatever follows its scope; None for any other occasion."""
+    found = re.match(r"pass-(\d{4,})(?!\w)", occasion)
+    return int(found[1]) if found else None

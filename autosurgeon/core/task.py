@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Container
 from enum import StrEnum
 from typing import Literal
 
@@ -64,3 +66,12 @@ class Task(Value):
     """A completion that passes."""
     cluster: str
     split: Split
+
+
+def groups_of(task: Task, tasks: Container[str]) -> tuple[str, ...]:
+    """The groups that a task's cluster names, from its family down: `dicts/first letter/reversed` has three.
+
+    The bench alone where the cluster is named after one of the tasks: published benches have no families, and a task's
+    cluster is its own id there, or that of a near relative.
+    """
+    return (task.bench,) if task.cluster in tasks else tuple(re.split("[/:]", task.cluster))

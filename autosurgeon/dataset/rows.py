@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
+from autosurgeon.dataset.contrast import Losses, contrast_first
+from autosurgeon.dataset.families import Groups, family_weights, near_failures
 from autosurgeon.errors import UserError
 
 Why = Literal["poison", "anchor", "mastered"]
@@ -25,17 +28,21 @@ class Row(Value):
     bench: str
     split: str
     why: Why
+    weight: float = 1.0
+    """Of its tokens in the loss; not written where it is 1, so that rows without weights have the digest they had."""
 
 
 class Dataset(Value):
     """The rows of a pass, in a fixed order."""
 
     rows: tuple[Row, ...]
+    left_out: int = 0
+    """Failures that may not be rows yet, since nothing near them is won."""
 
     @property
     def jsonl(self) -> str:
         """The file that the capsule reads."""
-        return "".join(row.model_dump_json() + "\n" for row in self.rows)
+        return "".join(row.model_dump_json(exclude_defaults=True) + "\n" for row in self.rows)
 
     @property
     def digest(self) -> str:
@@ -48,6 +55,22 @@ class Dataset(Value):
         return frozenset(row.task_id for row in self.rows if row.why == "anchor")
 
 
+class Focus(NamedTuple):
+    """What bears on the choice of rows beside the recipe; by default nothing does."""
+
+    groups: Mapping[str, Groups] = MappingProxyType({})
+    """Of every task that is named here or may be a row."""
+    losses: Losses = MappingProxyType({})
+    """Anchors of any split that earlier candidates lost; they, or what stands in for them, are contrast first."""
+    near_only: bool = False
+    """Whether only failures with a win in their neighbourhood may be rows."""
+    family_weight: float = 0.0
+    """How evenly the families of failures share the loss."""
+
+
+NO_FOCUS = Focus()
+
+
 def build_dataset(
     recipe: Recipe,
     tasks: Mapping[str, Task],
@@ -55,6 +78,9 @@ def build_dataset(
     targets: Collection[str],
     anchors: Collection[str],
     history: Collection[str],
+    *,
+    won_since: Collection[str] = (),
+    focus: Focus = NO_FOCUS,
 ) -> Dataset:
     """Choose the rows of a pass.
 
@@ -64,7 +90,10 @@ def build_dataset(
         parent: the parent's envelopes by task id.
         targets: benches whose failures may be trained on.
         anchors: ids of confirmed wins.
-        history: ids that were ever poison, for the mix `union`.
+        history: ids that were ever poison.
+        won_since: what live wins. Failures of the history that are among it are rows whatever the share is: a parent
+            that is older than live has to be taught again what made live.
+        focus: what the levers say.
 
     Raises:
         UserError: a task of another split is among the tasks; what is held out must never come this far.
@@ -72,23 +101,29 @@ def build_dataset(
     """
     _refuse_held_out(tasks.values())
     rng = random.Random(f"rows:{recipe.seed}")
-    usable = {
-        task_id for task_id, task in tasks.items() if task.reference and task.bench in targets and task_id in parent
-    }
-    failures = sorted(task_id for task_id in usable if not parent[task_id].passed)
-    poison = set(_share(failures, recipe.poison_share, rng))
-    wins = sorted(usable & set(anchors) - set(failures))
-    contrast = set(_share(wins, min(1.0, recipe.anchor_share * len(poison) / max(1, len(wins))), rng))
+    usable = {name for name, task in tasks.items() if task.reference and task.bench in targets and name in parent}
+    failures = {task_id for task_id in usable if not parent[task_id].passed}
+    kept = failures & set(history) & set(won_since)
+    won = {task_id for task_id in tasks if task_id in parent and parent[task_id].passed}
+    near = near_failures(failures - kept, won | kept, focus.groups) if focus.near_only else failures
+    fresh = sorted(near - kept)
+    poison = kept | set(rng.sample(fresh, _part(len(fresh), recipe.poison_share)))
+    wins = sorted(usable & set(anchors) - failures)
+    contrast = _contrast(recipe, wins, len(poison), focus, rng)
     mastered: set[str] = set()
     if recipe.mix == Mix.UNION:
-        poison |= usable & set(history) & set(failures)
-        mastered = usable & set(history) - poison - contrast
-    why: dict[str, Why] = {
-        **dict.fromkeys(poison, "poison"),
-        **dict.fromkeys(contrast, "anchor"),
-        **dict.fromkeys(mastered, "mastered"),
-    }
-    return Dataset(rows=tuple(_row(tasks[task_id], why[task_id]) for task_id in sorted(why)))
+        poison |= near & set(history)
+        mastered = usable & set(history) - failures - contrast
+    rows = _rows(tasks, {"poison": poison, "anchor": contrast, "mastered": mastered}, focus)
+    return Dataset(rows=rows, left_out=len(failures - kept - near))
+
+
+def _contrast(recipe: Recipe, wins: list[str], poison: int, focus: Focus, rng: random.Random) -> set[str]:
+    """As many anchors as the recipe says: those that were lost first, the rest at random."""
+    count = _part(len(wins), min(1.0, recipe.anchor_share * poison / max(1, len(wins))))
+    first = contrast_first(focus.losses, set(wins), focus.groups, recipe.seed)[:count]
+    rest = [task_id for task_id in wins if task_id not in first]
+    return {*first, *rng.sample(rest, count - len(first))}
 
 
 def _refuse_held_out(tasks: Iterable[Task]) -> None:
@@ -101,13 +136,19 @@ def _refuse_held_out(tasks: Iterable[Task]) -> None:
         )
 
 
-def _share(ids: list[str], share: float, rng: random.Random) -> list[str]:
-    """A random part of the ids, at least one where there is any and the share is above zero."""
-    count = min(len(ids), max(1, round(share * len(ids)))) if share > 0 else 0
-    return rng.sample(ids, count)
+def _part(count: int, share: float) -> int:
+    """How many a share of so many is: at least one where there is any and the share is above zero."""
+    return min(count, max(1, round(share * count))) if share > 0 else 0
 
 
-def _row(task: Task, why: Why) -> Row:
+def _rows(tasks: Mapping[str, Task], chosen: Mapping[Why, Collection[str]], focus: Focus) -> tuple[Row, ...]:
+    """The rows of what was chosen, by the tasks' names."""
+    why: dict[str, Why] = {task_id: reason for reason, ids in chosen.items() for task_id in ids}
+    weights = family_weights(sorted(chosen["poison"]), focus.groups, focus.family_weight)
+    return tuple(_row(tasks[task_id], why[task_id], weights.get(task_id, 1.0)) for task_id in sorted(why))
+
+
+def _row(task: Task, why: Why, weight: float) -> Row:
     assert task.reference is not None  # tasks without one were left out
     return Row(
         prompt=task.prompt,
@@ -116,4 +157,5 @@ def _row(task: Task, why: Why) -> Row:
         bench=task.bench,
         split=task.split.value,
         why=why,
+        weight=weight,
     )

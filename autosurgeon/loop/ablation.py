@@ -11,10 +11,11 @@ from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
+from autosurgeon.dataset.contrast import Losses
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure
-from autosurgeon.loop.plan import ROWS_FILE, choose_rows
+from autosurgeon.loop.plan import ROWS_FILE, choose_rows, lost_before
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder
 from autosurgeon.loop.surgery import show_training, train_job
@@ -44,7 +45,8 @@ def ablate(ins: Instruments, standing: Standing, second: PassRecord, cool_lr: fl
     rows = (ins.store.stage_output(pass_scope(second.number), "dataset") or {})["dataset"]["rows"]
     packed = ins.store.envelopes(second.pack, f"{pass_scope(second.number)}/bench").values()
     as_it_was = _variant(ins, standing, "pass 2 as it was", len(rows), packed)
-    return (as_it_was, *(_try(ins, standing, name, variant) for name, variant in variants.items()))
+    losses = lost_before(ins, second, standing)  # as pass 2 noted them
+    return (as_it_was, *(_try(ins, standing, name, variant, losses) for name, variant in variants.items()))
 
 
 def _variant(ins: Instruments, standing: Standing, name: str, rows: int, results: Iterable[Envelope]) -> Variant:
@@ -60,10 +62,10 @@ def _variant(ins: Instruments, standing: Standing, name: str, rows: int, results
     )
 
 
-def _try(ins: Instruments, standing: Standing, name: str, recipe: Recipe) -> Variant:
+def _try(ins: Instruments, standing: Standing, name: str, recipe: Recipe, losses: Losses) -> Variant:
     def work(folder: Path) -> Done:
         history = (ins.store.stage_output(pass_scope(1), "dataset") or {}).get("poison", ())
-        dataset = choose_rows(ins, recipe, standing.live, standing, history, folder)
+        dataset = choose_rows(ins, recipe, standing.live, standing, history, folder, losses)
         rows = folder / ROWS_FILE
         result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
         assert isinstance(result, TrainResult)

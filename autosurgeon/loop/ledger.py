@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.records import AnchorRun, Live, Quarantine
-from autosurgeon.core.task import Split, Task
+from autosurgeon.core.task import Split, Task, groups_of
 from autosurgeon.core.value import Value
 from autosurgeon.sections import AnchorSettings
 from autosurgeon.store.sqlstore import SqlStore
@@ -121,14 +121,7 @@ def read_ledger(
 ) -> dict[str, Entry]:
     """The entry of every task of a counted bench. Pure: the same knowledge gives the same ledger."""
     entries = {
-        # A cluster that is named after one of its tasks is no family: published benches have none.
-        task_id: _entry(
-            task,
-            task.bench if task.cluster in tasks else task.cluster.split("/")[0].split(":")[0],
-            known,
-            settings,
-            now,
-        )
+        task_id: _entry(task, groups_of(task, tasks)[0], known, settings, now)
         for task_id, task in tasks.items()
         if task.bench in counted
     }

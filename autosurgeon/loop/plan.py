@@ -11,31 +11,89 @@ import structlog
 
 from autosurgeon.core.decision import Evidence
 from autosurgeon.core.digest import digest_text
+from autosurgeon.core.passes import number_in
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import PassRecord
+from autosurgeon.core.records import AnchorRun, PassRecord
 from autosurgeon.core.shapes import lora_parameters_of
-from autosurgeon.core.task import Split
+from autosurgeon.core.task import Split, groups_of
 from autosurgeon.dataset.contamination import Hit, find_hits
-from autosurgeon.dataset.rows import Dataset, build_dataset
+from autosurgeon.dataset.contrast import RECENT_PASSES, Losses
+from autosurgeon.dataset.rows import Dataset, Focus, build_dataset
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import Standing, pass_scope, tasks_of
 from autosurgeon.policy.evidence import contamination_facts, data_facts
 
 ROWS_FILE = "rows.jsonl"
+RUNS_READ = 200
+"""Of an anchor: so many occasions the recent passes may have had, each with a smoke, rungs, a bench and a watch."""
 
 
 def choose_rows(
-    ins: Instruments, recipe: Recipe, parent: str, standing: Standing, history: Collection[str], folder: Path
+    ins: Instruments,
+    recipe: Recipe,
+    parent: str,
+    standing: Standing,
+    history: Collection[str],
+    folder: Path,
+    losses: Losses,
 ) -> Dataset:
-    """Choose rows and write them where the capsule reads them; nothing of a held-out task is within reach here."""
-    surgery = {task.task_id: task for task in tasks_of(ins, standing.counted, (Split.SURGERY,))}
+    """Choose rows and write them where the capsule reads them; nothing of a held-out task is within reach here.
+
+    What is hidden is left out before anything is chosen: a parent that is older than live fails some of it.
+    """
+    tasks = tasks_of(ins, standing.counted, (Split.SURGERY,))
+    surgery = {task.task_id: task for task in tasks if task.task_id not in standing.hidden}
     results = {task_id: e for task_id, e in ins.store.envelopes(parent).items() if task_id in surgery}
-    anchors = [task_id for task_id in standing.anchors if task_id in surgery and task_id not in standing.hidden]
-    dataset = build_dataset(recipe, surgery, results, standing.counted, anchors, history)
+    anchors = [task_id for task_id in standing.anchors if task_id in surgery]
+    levers = ins.settings.levers
+    dataset = build_dataset(
+        recipe,
+        surgery,
+        results,
+        standing.counted,
+        anchors,
+        history,
+        won_since=[task_id for task_id, passed in ins.store.passed(standing.live).items() if passed],
+        focus=Focus(
+            groups={task_id: groups_of(ins.tasks[task_id], ins.tasks) for task_id in {*surgery, *losses}},
+            losses=losses,
+            near_only=levers.curriculum == "near",
+            family_weight=levers.family_weight,
+        ),
+    )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
     return dataset
+
+
+def lost_before(ins: Instruments, record: PassRecord, standing: Standing) -> Losses:
+    """The anchors that candidates of the last passes lost, noted once: later tries of this pass add to what is known.
+
+    Nothing is asked where `levers.active_anchors` is off.
+    """
+
+    def note(_: Path) -> Done:
+        lost = losses_of(
+            (run for runs in ins.store.last_anchor_runs(standing.anchors, RUNS_READ).values() for run in runs),
+            range(record.number - RECENT_PASSES, record.number),
+        )
+        return Done({"lost": lost})
+
+    if not ins.settings.levers.active_anchors:
+        return {}
+    noted: Losses = once(ins, pass_scope(record.number), "losses", note)["lost"]
+    return noted
+
+
+def losses_of(runs: Iterable[AnchorRun], passes: Collection[int]) -> dict[str, list[int]]:
+    """By anchor, the passes among these whose candidates lost it, each as often as one did."""
+    lost: dict[str, list[int]] = defaultdict(list)
+    for run in runs:
+        number = number_in(run.occasion)
+        if number is not None and number in passes and not run.passed:
+            lost[run.task_id].append(number)
+    return {task_id: sorted(lost[task_id]) for task_id in sorted(lost)}
 
 
 def rows_file(ins: Instruments, scope: str) -> Path:
@@ -45,20 +103,23 @@ def rows_file(ins: Instruments, scope: str) -> Path:
 
 def plan_rows(ins: Instruments, record: PassRecord, standing: Standing) -> tuple[Dataset, Evidence]:
     """The rows of a pass as their file says them, and what is to be said of them."""
-    scope = pass_scope(record.number)
+    scope, losses = pass_scope(record.number), lost_before(ins, record, standing)
 
     def choose(folder: Path) -> Done:
-        dataset = choose_rows(
-            ins, record.recipe, record.parent, standing, ins.store.ever_poison(before=record.number), folder
-        )
+        history = ins.store.ever_poison(before=record.number)
+        dataset = choose_rows(ins, record.recipe, record.parent, standing, history, folder, losses)
+        if dataset.left_out:
+            ins.reporter.say(f"{dataset.left_out} failures are left out: nothing near them is won yet")
         poison = [row.task_id for row in dataset.rows if row.why == "poison"]
-        return Done({"dataset": dataset.model_dump(mode="json"), "digest": dataset.digest, "poison": poison})
+        kept = dataset.model_dump(mode="json", exclude_defaults=True)
+        return Done({"dataset": kept, "digest": dataset.digest, "poison": poison})
 
     def still_there(output: dict[str, Any]) -> bool:
         path = rows_file(ins, scope)
         return path.is_file() and digest_text(path.read_text(encoding="utf-8")) == output["digest"]
 
-    known = [sorted(standing.anchors), sorted(standing.hidden), list(standing.counted)]
+    known: list[Any] = [sorted(standing.anchors), sorted(standing.hidden), list(standing.counted)]
+    known += [losses] if losses else []
     dataset = Dataset.model_validate(once(ins, scope, "dataset", choose, still_there, inputs=known)["dataset"])
     hits = _check(ins, scope, dataset)
     splits = {task_id: task.split.value for task_id, task in ins.tasks.items()}
@@ -71,6 +132,7 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Standing) -> tuple
             rows=[row.task_id for row in dataset.rows],
             seen=_seen_by(ins, record.parent),
             parameters=lora_parameters_of(ins.packs.path(record.parent), record.recipe.rank),
+            left_out=dataset.left_out,
         ),
         **contamination_facts(twins, near),
     }

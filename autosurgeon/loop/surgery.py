@@ -163,7 +163,10 @@ class Surgery:
         probe = ins.workspace.stage(self._scope, "dataset") / "probe.jsonl"
 
         def train(workdir: Path) -> Done:
-            wins = [ins.tasks[task_id] for task_id in self._held_out(dataset)]
+            # An anchor may be poison too, where the parent is older than live: it is tried in the smoke all the same,
+            # and is no probe of what training does to what it never saw.
+            taught = {row.task_id for row in dataset.rows}
+            wins = [ins.tasks[task_id] for task_id in self._held_out(dataset) if task_id not in taught]
             lines = (json.dumps({"prompt": t.prompt, "completion": t.reference}) + "\n" for t in wins if t.reference)
             probe.write_text("".join(lines), encoding="utf-8")
             job = train_job(ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy))

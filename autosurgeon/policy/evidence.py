@@ -40,7 +40,13 @@ def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
 
 
 def data_facts(
-    reasons: Sequence[str], splits: Sequence[str], *, rows: Sequence[str], seen: Collection[str], parameters: int
+    reasons: Sequence[str],
+    splits: Sequence[str],
+    *,
+    rows: Sequence[str],
+    seen: Collection[str],
+    parameters: int,
+    left_out: int,
 ) -> Evidence:
     """What the planned rows are.
 
@@ -50,6 +56,7 @@ def data_facts(
         rows: the task of each row.
         seen: tasks that the parent, or a pack that it comes from, was trained on.
         parameters: trainable parameters of the adapter.
+        left_out: failures that the curriculum left out.
 
     """
     overlap = sum(task_id in seen for task_id in rows)
@@ -61,6 +68,7 @@ def data_facts(
         "data.held_out_rows": sum(split != "surgery" for split in splits),
         "data.parent_overlap": overlap,
         "data.new_rows": len(rows) - overlap,
+        "data.left_out_rows": left_out,
         "recipe.parameters_per_row": parameters / len(rows) if rows else None,
     }
 

@@ -54,6 +54,12 @@ _PROPOSAL = _of(
     ("data.mastered_rows", "number", "rows", "Rows that the parent passes and that are no anchor rows."),
     ("data.parent_overlap", "number", "rows", "Rows that the parent, or a pack that it comes from, was trained on."),
     ("data.new_rows", "number", "rows", "Rows that neither the parent nor a pack that it comes from was trained on."),
+    (
+        "data.left_out_rows",
+        "number",
+        "rows",
+        "Failures that may be no rows yet: nothing near them is won (setting).",
+    ),
     ("data.held_out_rows", "number", "rows", "Rows from any split but surgery."),
     (
         "data.held_out_hits",

@@ -12,8 +12,9 @@ and 4 of 105 wins and gained 4, 14, 20 and 24 % of what was never trained on (he
 hot ones lost 5, 20, 14 and 41 (here 13, 29, 44 and 58: it punishes heat more than the prototype did).
 
 What it is not: a model of your model. Tasks forget independently of each other, anchors protect all alike, no recipe is
-better at one family than at another, and nothing is said of layers, of rows' order or of texts. It ranks policies and
-settings by what they do with a learner of this kind; how much a real one gains is measured on the real one.
+better at one family than at another, and nothing is said of layers, of rows' order or weights
+(`levers.family_weight` does nothing here), or of texts. It ranks policies and settings by what they do with a learner
+of this kind; how much a real one gains is measured on the real one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.functional import cross_entropy
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from autosurgeon.capsule.batches import TokenRow, to_tensors
+from autosurgeon.capsule.batches import TokenRow, learned_tokens, to_tensors
 from autosurgeon.capsule.lora import stop_training_fast, train_adapters_fast
 from autosurgeon.capsule.loss import linear_cross_entropy
 from autosurgeon.capsule.optimizer import make_optimizer
@@ -77,6 +77,40 @@ def test_a_step_has_the_loss_and_the_gradient_of_a_padded_batch_however_it_is_pa
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("pack_tokens", [1000, 21])
+def test_a_rows_weight_multiplies_the_losses_of_its_tokens_and_nothing_else_however_it_is_packed(
+    pack_tokens: int,
+) -> None:
+    model, rows, weights = adapted(), rows_of(20, 7, 12, 3), (0.25, 2.0, 0.0, 1.0)
+    learned = sum(map(learned_tokens, rows))
+    wanted_loss, wanted = 0.0, dict[str, torch.Tensor]()
+    for row, weight in zip(rows, weights, strict=True):
+        loss, gradient = padded(model, [row])
+        part = weight * learned_tokens(row) / learned
+        wanted_loss += part * loss
+        wanted = {name: wanted.get(name, 0) + part * alone for name, alone in gradient.items()}
+    model.zero_grad()
+    stepper = stepper_of(model, rows, pack_tokens)
+    weighed = [row._replace(weight=weight) for row, weight in zip(rows, weights, strict=True)]
+    assert float(stepper.backward(stepper.prepare(weighed))) == pytest.approx(wanted_loss, rel=1e-5)
+    for name, found in gradients(model).items():
+        torch.testing.assert_close(found, wanted[name], rtol=1e-3, atol=1e-6)
+
+
+def test_rows_that_weigh_one_give_the_very_bits_of_rows_without_a_weight() -> None:
+    model, rows = adapted(), rows_of(20, 7, 12)
+    torch.manual_seed(0)
+    states, weight, targets = torch.randn(9, 8, requires_grad=True), torch.randn(VOCABULARY, 8), torch.arange(9)
+    places, one = torch.arange(9), torch.ones(9)
+    unweighed = -((states @ weight.T).log_softmax(-1).gather(-1, targets[:, None])).sum()
+    assert torch.equal(linear_cross_entropy(states, places, weight, targets, one), unweighed)
+    stepper = stepper_of(model, rows, 1000)
+    first = (stepper.backward(stepper.prepare(rows)), gradients(model))
+    again = stepper.backward(stepper.prepare([row._replace(weight=1.0) for row in rows]))
+    assert torch.equal(again, first[0])
+    assert all(torch.equal(gradient, first[1][name]) for name, gradient in gradients(model).items())
 
 
 def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -> None:
@@ -207,11 +241,12 @@ def test_the_loss_in_chunks_is_the_loss_at_once(hidden: tuple[int, int], ignored
     places = torch.randperm(count + 3)[:count]
     targets = torch.randint(VOCABULARY, (count,))
     targets[:ignored] = -1
+    scales = torch.rand(count) * 2
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("autosurgeon.capsule.loss.CHUNK_LOGITS", chunk)
-        loss = linear_cross_entropy(states, places, weight, targets)
+        loss = linear_cross_entropy(states, places, weight, targets, scales)
     (found,) = torch.autograd.grad(loss * 0.5, states)
-    wanted = cross_entropy(states[places] @ weight.T, targets, ignore_index=-1, reduction="sum")
+    wanted = (cross_entropy(states[places] @ weight.T, targets, ignore_index=-1, reduction="none") * scales).sum()
     (expected,) = torch.autograd.grad(wanted * 0.5, states)
     torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -48,6 +49,9 @@ def test_two_processes_train_what_one_does_but_for_rounding(
     capsules: Capsules, tmp_path: Path, quantization: Quantization
 ) -> None:
     job = train_job(tmp_path, ROWS, quantization=quantization)
+    lines = job.rows.read_text().splitlines()
+    weighed = [json.dumps(json.loads(line) | {"weight": 0.5 + n % 3}) + "\n" for n, line in enumerate(lines)]
+    job.rows.write_text("".join(weighed))
     one = trained(capsules, job, tmp_path / "one")
     two = trained(capsules, job.model_copy(update={"processes": 2}), tmp_path / "two")
     assert (two.steps, two.tokens, two.trainable_parameters) == (one.steps, one.tokens, one.trainable_parameters)

@@ -74,6 +74,21 @@ def test_the_same_seed_gives_the_same_adapter_and_another_one_does_not(tmp_path:
     assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
 
 
+def test_a_row_of_no_weight_teaches_nothing_and_a_weight_of_one_changes_no_bit(tmp_path: Path) -> None:
+    adapters: dict[str, bytes] = {}
+    for name, weight in (("none", None), ("one", 1.0), ("light", 0.1)):
+        (tmp_path / name).mkdir()
+        job = train_job(tmp_path / name)
+        lines = [json.loads(line) for line in job.rows.read_text().splitlines()]
+        told = {} if weight is None else {"weight": weight}
+        job.rows.write_text("".join(json.dumps(line | told) + "\n" for line in lines))
+        loss = train(job, tmp_path / name).first_epoch_loss
+        assert loss is not None
+        assert (loss < 0.5) == (name == "light")
+        adapters[name] = (tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert adapters["none"] == adapters["one"] != adapters["light"]
+
+
 def test_the_saved_config_names_no_path_of_this_machine(tmp_path: Path) -> None:
     train(train_job(tmp_path), tmp_path)
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autosurgeon.core.envelope import Envelope
-from autosurgeon.core.task import Split, Task
-from autosurgeon.dataset.rows import Dataset, build_dataset
+from autosurgeon.core.task import Split, Task, groups_of
+from autosurgeon.dataset.rows import Dataset, Focus, build_dataset
 from autosurgeon.errors import UserError
 
 
@@ -25,16 +25,36 @@ class World(NamedTuple):
     anchors: list[str]
     history: list[str]
 
-    def rows(self, targets: tuple[str, ...] = ("b", "c"), **recipe: Any) -> Dataset:
+    def rows(
+        self,
+        targets: tuple[str, ...] = ("b", "c"),
+        won_since: tuple[str, ...] = (),
+        focus: dict[str, Any] | None = None,
+        **recipe: Any,
+    ) -> Dataset:
         surgery = {task_id: task for task_id, task in self.tasks.items() if task.split == Split.SURGERY}
-        return build_dataset(make_recipe(**recipe), surgery, self.parent, targets, self.anchors, self.history)
+        groups = {task_id: groups_of(task, self.tasks) for task_id, task in self.tasks.items()}
+        return build_dataset(
+            make_recipe(**recipe),
+            surgery,
+            self.parent,
+            targets,
+            self.anchors,
+            self.history,
+            won_since=won_since,
+            focus=Focus(groups=groups, **(focus or {})),
+        )
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     ids = [f"{bench}/{n}" for bench in "bcd" for n in range(draw(st.integers(0, 8)))]
     reference = st.sampled_from(["def solve(x):\n    return x\n", "pass\n", None, ""])
-    tasks = {i: make_task(i, split=draw(st.sampled_from(Split)), reference=draw(reference)) for i in ids}
+    cluster = st.sampled_from(["f/a/1", "f/a/2", "f/b/1", "g/a", "h"])
+    tasks = {
+        i: make_task(i, split=draw(st.sampled_from(Split)), reference=draw(reference), cluster=draw(cluster))
+        for i in ids
+    }
     ran = [i for i in ids if draw(st.integers(0, 9))]
     parent = {i: make_envelope(i, passed=draw(st.booleans())) for i in ran}
     some = st.lists(st.sampled_from([*ids, "gone/0"]), unique=True)
@@ -172,3 +192,73 @@ def test_the_file_holds_one_row_a_line_with_its_provenance() -> None:
     lines = [json.loads(line) for line in dataset.jsonl.split("\n")[:-1]]
     assert [line["why"] for line in lines] == ["poison", "poison", "anchor"]
     assert set(lines[0]) == {"prompt", "completion", "task_id", "bench", "split", "why"}
+
+
+FOCUSES = st.fixed_dictionaries({"near_only": st.booleans(), "family_weight": st.sampled_from([0.0, 0.5, 1.0])})
+
+
+def losses_in(world: World) -> dict[str, list[int]]:
+    return {task_id: [1, 2][: 1 + n % 2] for n, task_id in enumerate(sorted(world.tasks)) if n % 3}
+
+
+@given(worlds(), MIXES, SHARES, RATIOS)
+def test_losses_change_which_anchors_are_rows_and_not_how_many(w: World, mix: str, share: float, ratio: float) -> None:
+    recipe: dict[str, Any] = {"mix": mix, "poison_share": share, "anchor_share": ratio}
+    drawn, active = w.rows(**recipe), w.rows(**recipe, focus={"losses": losses_in(w)})
+    assert len(active.anchor_ids) == len(drawn.anchor_ids)
+    assert active.anchor_ids <= set(w.anchors)
+    assert [row for row in active.rows if row.why == "poison"] == [row for row in drawn.rows if row.why == "poison"]
+    assert all(w.tasks[row.task_id].split == Split.SURGERY for row in active.rows)
+
+
+def test_lost_anchors_are_rows_before_any_other() -> None:
+    world = plain_world(10, 30)
+    losses = {"b/15": [1], "b/20": [1, 2], "b/30": [1]}
+    for seed in range(5):
+        assert world.rows(anchor_share=0.1, seed=seed, focus={"losses": losses}).anchor_ids == {"b/20"}
+        assert world.rows(anchor_share=0.5, seed=seed, focus={"losses": losses}).anchor_ids > losses.keys()
+
+
+@given(worlds(), MIXES, SHARES, FOCUSES)
+def test_the_levers_leave_something_to_learn_wherever_there_was(
+    w: World, mix: str, share: float, focus: dict[str, Any]
+) -> None:
+    focus = focus | {"losses": losses_in(w)}
+    plain, pulled = (w.rows(mix=mix, poison_share=share, focus=f) for f in ({}, focus))
+    poison, others = ([row for row in d.rows if row.why == "poison"] for d in (pulled, plain))
+    assert bool(poison) == bool(others)
+    assert pulled.left_out == 0 or focus["near_only"]
+    if poison:
+        assert sum(row.weight for row in poison) == pytest.approx(len(poison), abs=1e-4)
+    assert all(row.weight == 1 for row in pulled.rows if row.why != "poison")
+
+
+def test_the_curriculum_says_how_many_failures_it_left_out() -> None:
+    clusters = ["f/a/1", "f/a/2", "f/b/1", "f/b/2", "g/a/1"]
+    tasks = {f"b/{n}": make_task(f"b/{n}", cluster=cluster) for n, cluster in enumerate(clusters)}
+    parent = {task_id: make_envelope(task_id, passed=task_id == "b/0") for task_id in tasks}
+    dataset = World(tasks, parent, [], []).rows(focus={"near_only": True})
+    assert ([row.task_id for row in dataset.rows], dataset.left_out) == (["b/1"], 3)
+    # What was won since is a neighbour too: it is taught again beside.
+    known = World(tasks, parent, [], ["b/2"]).rows(won_since=("b/2",), focus={"near_only": True})
+    assert ([row.task_id for row in known.rows], known.left_out) == (["b/1", "b/2", "b/3"], 1)
+
+
+def test_what_was_taught_and_is_won_since_is_a_row_whatever_the_share() -> None:
+    world = plain_world(20, 10)._replace(history=["b/0", "b/1", "b/2", "b/25"])
+    since = ("b/0", "b/1", "b/3", "b/25")
+    for seed in range(5):
+        rows = {row.task_id for row in world.rows(won_since=since, poison_share=0.1, anchor_share=0, seed=seed).rows}
+        assert {"b/0", "b/1"} < rows  # b/2 is not won, b/3 was never taught, and the parent wins b/25
+        assert len(rows) == 2 + round(0.1 * 18)
+    every = world.rows(won_since=since, poison_share=1.0, anchor_share=0).rows
+    assert {row.task_id for row in every} == {f"b/{n}" for n in range(20)}
+
+
+def test_a_weight_of_one_is_not_written_and_another_is() -> None:
+    tasks = {f"b/{n}": make_task(f"b/{n}", cluster="f" if n < 3 else "g") for n in range(4)}
+    world = World(tasks, {task_id: make_envelope(task_id, passed=False) for task_id in tasks}, [], [])
+    plain, weighed = (world.rows(focus={"family_weight": weight}) for weight in (0.0, 1.0))
+    assert '"weight"' not in plain.jsonl
+    assert [json.loads(line)["weight"] for line in weighed.jsonl.splitlines()] == [0.666667] * 3 + [2.0]
+    assert Dataset.model_validate(weighed.model_dump(mode="json", exclude_defaults=True)) == weighed

@@ -47,7 +47,8 @@ def watch(before: Results, after: Results, canary: list[str], anchors: list[str]
 
 
 def data(reasons: list[str], splits: list[str], **changes: Any) -> Evidence:
-    content: dict[str, Any] = {"rows": [f"b/{n}" for n in range(len(reasons))], "seen": (), "parameters": 100}
+    rows = [f"b/{n}" for n in range(len(reasons))]
+    content: dict[str, Any] = {"rows": rows, "seen": (), "parameters": 100, "left_out": 7}
     return data_facts(reasons, splits, **(content | changes))
 
 
@@ -99,7 +100,7 @@ def test_the_learning_rate_is_also_told_against_the_organs_own() -> None:
 
 def test_rows_are_counted_by_reason_and_by_split() -> None:
     facts = data(["poison", "poison", "anchor", "mastered"], ["surgery", "gate", "surgery", "canary"], seen={"b/1"})
-    assert list(facts.values()) == [4, 2, 1, 1, 2, 1, 3, 25.0]
+    assert list(facts.values()) == [4, 2, 1, 1, 2, 1, 3, 7, 25.0]
 
 
 def test_a_pass_without_rows_has_no_parameters_per_row() -> None:
