@@ -32,13 +32,22 @@ def rungs_tried(store: SqlStore, number: int) -> int:
     return sum(not rung.skipped for rung in rungs_of(store, number))
 
 
+def smoke_stage_of(store: SqlStore, number: int) -> str:
+    """The stage in which a pass's anchors were run on what is its adapter now."""
+    rungs = enumerate(rungs_of(store, number), start=1)
+    return next((stage_of(place) for place, rung in rungs if rung.held), "smoke")
+
+
 def adapter_of(store: SqlStore, workspace: Workspace, number: int) -> Path | None:
     """The folder of a pass's adapter: of the rung that held, or else as it was trained; None where nothing was."""
     for rung in rungs_of(store, number):
         if rung.held:
             return folder_of(workspace, number, rung)
     trained = store.stage_output(pass_scope(number), "train")
-    return trained and workspace.stage(pass_scope(number), "train") / trained["result"]["adapter"]
+    if trained is None:
+        return None
+    folder: str = trained["result"]["adapter"]
+    return workspace.stage(pass_scope(number), "train") / folder
 
 
 def folder_of(workspace: Workspace, number: int, rung: RungTried) -> Path:

@@ -16,6 +16,7 @@ from autosurgeon.core.decision import Evidence
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult, TrainResult
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import PassRecord, RungTried
+from autosurgeon.errors import WorldError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.merging import ADAPTER_FILE
 from autosurgeon.loop.rungs import adapter_of, folder_of, stage_of
@@ -107,6 +108,9 @@ def _climb(
 
     def climb(folder: Path) -> Done:
         variant, skipped = _variant(ins, record, rung, adapter, folder)
+        smoked = ins.store.stage_output(scope, stage)
+        if smoked is not None:
+            return _made_again(smoked, variant)
         if variant is None:
             ins.reporter.say(f"{stage}, {rung.name}: skipped: {skipped}")
             return Done({"tried": RungTried(rung=rung.name, skipped=skipped).model_dump(mode="json")})
@@ -120,13 +124,21 @@ def _climb(
             lost=tuple(lost),
         )
         ins.reporter.say(f"{stage}, {rung.name}: {len(lost)} anchors lost of {tried.smoked} smoked")
-        return done._replace(output={**done.output, "tried": tried.model_dump(mode="json")})
+        told = {"tried": tried.model_dump(mode="json"), "sha256": hash_file(variant / ADAPTER_FILE)}
+        return done._replace(output={**done.output, **told})
 
     def still_there(output: dict[str, Any]) -> bool:
         tried = RungTried.model_validate(output["tried"])
         return not tried.held or (folder_of(ins.workspace, record.number, tried) / ADAPTER_FILE).is_file()
 
     return once(ins, scope, stage, climb, still_there, inputs={**inputs, "rung": rung.name})
+
+
+def _made_again(smoked: dict[str, Any], variant: Path | None) -> Done:
+    """What the smoke said of a variant whose files were lost since; WorldError unless they are the same again."""
+    if variant is None or hash_file(variant / ADAPTER_FILE) != smoked["sha256"]:
+        raise WorldError("an adapter that was salvaged is gone, and came out otherwise when made again")
+    return Done(smoked)
 
 
 def _variant(ins: Instruments, record: PassRecord, rung: _Rung, adapter: Path, folder: Path) -> tuple[Path | None, str]:
