@@ -85,9 +85,7 @@ def show_pass(
         [(c.name, c.cost.trained_tokens, c.cost.generated_tokens, *c.cost.words.values()) for c in costs],
     )
     if rungs:
-        tries = [
-            (r.rung, r.smoked, ", ".join(r.lost), r.skipped or ("taken" if r.held else "lost too many")) for r in rungs
-        ]
+        tries = [(rung.rung, rung.smoked, ", ".join(rung.lost), rung.outcome) for rung in rungs]
         print_table("salvage", ("rung", "anchors smoked", "lost", "what came of it"), tries)
     rows = [
         (

@@ -116,6 +116,13 @@ class RungTried(Value):
     lost: tuple[str, ...] = ()
     """Those of them that it fails, each retry too."""
 
+    @property
+    def outcome(self) -> str:
+        """What came of it, in words."""
+        if self.skipped:
+            return f"skipped: {self.skipped}"
+        return "taken as the pass's adapter" if self.held else "given up"
+
 
 class AnchorRun(NamedTuple):
     """One anchor on one occasion: tries with the same weights, and how many passed."""

@@ -54,8 +54,8 @@ def spent_by(looks: Iterable[tuple[int, float]]) -> float:
     """What looks of a budget without a plan spent together, with those that lie between them.
 
     Args:
-        looks: number and alpha of each, by number. One that follows on no other used up those before it: whoever chooses
-            among several candidates has looked once for each.
+        looks: number and alpha of each, by number. Numbers that are left out were used up by the look after them:
+            whoever chooses among several candidates has looked once for each.
 
     """
     total, last = 0.0, 0

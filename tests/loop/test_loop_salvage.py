@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from math import pi
 from pathlib import Path
@@ -13,12 +14,15 @@ import pytest
 from builders import make_recipe
 from fakes import ScriptedCapsules
 from theatre import first_half, jobs_of, learns_everything, small_theatre
+from typer.testing import CliRunner
 
 from autosurgeon.audit.verify import verify
+from autosurgeon.cli.main import app
 from autosurgeon.core.jobs import Checkpoint, GenerateJob, MergeJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.report import read_campaign_report, sources_of
 from autosurgeon.loop.rungs import rungs_of
 from autosurgeon.loop.standing import take_stock
 from autosurgeon.loop.surgeon import begin_pass, finish_pass, run
@@ -84,6 +88,25 @@ def test_a_candidate_that_loses_an_anchor_and_keeps_it_at_half_its_scale_goes_li
             ("scale:0.8", ("b/gate-2",), False),
             ("scale:0.5", (), True),
         ]
+
+
+def test_the_report_and_pass_show_say_which_rungs_were_tried_what_each_lost_and_which_was_taken(tmp_path: Path) -> None:
+    levers = {"salvage": ["average:1", "scale:0.8", "scale:0.5"]}
+    with small_theatre(tmp_path, loses_an_anchor_unless(51), levers=levers) as ins:
+        run(climbing(ins))
+        page = (ins.workspace.reports / "pass-0001.md").read_text()
+        html = (ins.workspace.reports / "pass-0001.html").read_text()
+        campaign = read_campaign_report(sources_of(ins))
+    assert campaign.alpha_spent == pytest.approx(price(1) + price(2) + price(3))
+    assert "As it was trained, the adapter lost 1 anchors" in page
+    assert re.search(r"\| `scale:0\.8` \| \d+ \| b/gate-2 \| given up \|", page.replace("\\", ""))
+    assert re.search(r"\| `scale:0\.5` \| \d+ \| none \| taken as the pass's adapter \|", page)
+    assert "skipped: no adapter of this parent went live and stayed" in html
+    shown = CliRunner().invoke(app, ["pass", "show", "1", "--workspace", str(tmp_path)], env={"COLUMNS": "250"})
+    assert "taken as the pass's adapter" in shown.output
+    told = json.loads(CliRunner().invoke(app, ["pass", "show", "1", "-w", str(tmp_path), "--json"]).output)
+    assert [rung["held"] for rung in told["salvage"]] == [False, False, True]
+    assert {"salvage-1", "salvage-2", "salvage-3"} <= told["costs"].keys()
 
 
 def test_where_no_rung_holds_the_pass_is_refused_for_what_the_adapter_lost_as_it_was_trained(tmp_path: Path) -> None:
