@@ -32,6 +32,11 @@ def rungs_tried(store: SqlStore, number: int) -> int:
     return sum(not rung.skipped for rung in rungs_of(store, number))
 
 
+def rung_of(store: SqlStore, number: int) -> str | None:
+    """The rung that made a pass's adapter; None where it is as it was trained."""
+    return next((rung.rung for rung in rungs_of(store, number) if rung.held), None)
+
+
 def smoke_stage_of(store: SqlStore, number: int) -> str:
     """The stage in which a pass's anchors were run on what is its adapter now."""
     rungs = enumerate(rungs_of(store, number), start=1)

@@ -77,6 +77,7 @@ def test_a_candidate_that_loses_an_anchor_and_keeps_it_at_half_its_scale_goes_li
         }
         assert (facts["smoke.lost"], facts["training.loss"]) == (0, 0.5)
         assert record.pack is not None
+        assert ins.packs.verify(record.pack).lineage.salvage == "scale:0.5"
         assert (ins.packs.path(record.pack) / "model.safetensors").read_bytes()[-2:] == (51).to_bytes(2, "little")
         # One training; each variant smoked on an occasion of its own, on the anchors that were no rows.
         assert sum(isinstance(job, TrainJob) for job in jobs_of(ins)) == 1
