@@ -15,6 +15,8 @@ from autosurgeon.core.jobs import (
     GenerateResult,
     MergeJob,
     MergeResult,
+    ReshapeJob,
+    ReshapeResult,
     Result,
     TrainJob,
     TrainResult,
@@ -85,6 +87,8 @@ class ScriptedCapsules:
     tasks: dict[str, Task]
     knows: Knows
     before: Callable[[Value], None] = lambda job: None
+    reshaped: Callable[[int, ReshapeJob], int] = lambda generation, job: generation
+    """The generation that a reshaped adapter is; where it is the same one, nothing was changed."""
     trained: int = 0
     compared: CompareResult = NEAR_TWINS
     jobs: list[Value] = field(default_factory=list)
@@ -103,6 +107,8 @@ class ScriptedCapsules:
             return self._train(job, workdir)
         if isinstance(job, MergeJob):
             return self._merge(job, workdir)
+        if isinstance(job, ReshapeJob):
+            return self._reshape(job, workdir)
         if isinstance(job, CompareJob):
             return self.compared
         assert isinstance(job, GenerateJob)
@@ -129,6 +135,13 @@ class ScriptedCapsules:
             anchor_loss_before=0.3,
             anchor_loss_after=0.31,
         )
+
+    def _reshape(self, job: ReshapeJob, workdir: Path) -> ReshapeResult:
+        before = int((job.adapters[0] / "adapter_model.safetensors").read_text())
+        after = self.reshaped(before, job)
+        (workdir / "adapter").mkdir(exist_ok=True)
+        (workdir / "adapter" / "adapter_model.safetensors").write_text(str(after))
+        return ReshapeResult(adapter="adapter", pairs=1, changed=int(before != after))
 
     def _merge(self, job: MergeJob, workdir: Path) -> MergeResult:
         folder = workdir / "model"

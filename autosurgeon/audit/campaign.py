@@ -10,6 +10,7 @@ from autosurgeon.audit.report import LiveWins, deciding_rule, flips_of, recipe_w
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.value import Value
+from autosurgeon.stats.budget import spent_by
 
 MOST_FLIPPING = 20
 
@@ -83,8 +84,8 @@ class CampaignReport(Value):
 
     @property
     def alpha_spent(self) -> float:
-        """On false promotions, over all looks."""
-        return sum(look.spent for look in self.looks)
+        """On false promotions, over all looks; those too that a pass of several candidates used up before its own."""
+        return spent_by((look.look, look.spent) for look in self.looks)
 
 
 def tell_campaign(

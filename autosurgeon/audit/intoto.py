@@ -115,11 +115,12 @@ def _provenance(known: Known) -> Predicate | LeftOut:
         left_out.append("the pass: the memory names none")
     else:
         metadata |= {"invocationId": pass_scope(record.number), "startedOn": _second(record.started_at)}
-    merged_into: Json = {} if lineage.merge_base is None else {"mergeBase": lineage.merge_base}
+    told = {"mergeBase": lineage.merge_base, "salvage": lineage.salvage}
+    how_merged: Json = {name: value for name, value in told.items() if value is not None}
     content: Json = {
         "buildDefinition": {
             "buildType": f"{NAMES}:pass:v1",
-            "externalParameters": {"recipe": lineage.recipe.model_dump(mode="json")} | merged_into,
+            "externalParameters": {"recipe": lineage.recipe.model_dump(mode="json")} | how_merged,
             "resolvedDependencies": dependencies,
         },
         "runDetails": {"builder": builder, "metadata": metadata},

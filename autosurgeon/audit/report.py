@@ -17,7 +17,7 @@ from autosurgeon.core.decision import Alpha, Cost, Decision, Evidence, FactValue
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Mix, Recipe
-from autosurgeon.core.records import PassRecord
+from autosurgeon.core.records import PassRecord, RungTried
 from autosurgeon.core.value import Value
 from autosurgeon.policy.judge import verdict_of
 
@@ -134,6 +134,8 @@ class PassReport(Value):
     cost: Cost = Cost()
     """What all its stages took together."""
     training: TrainResult | None = None
+    rungs: tuple[RungTried, ...] = ()
+    """Variants of the adapter that were tried since it lost anchors, in their order."""
     steps: tuple[tuple[int, float], ...] = ()
     """(step, loss), as the capsule reported them."""
     flips: tuple[FlipStory, ...] = ()

@@ -46,6 +46,10 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
         from autosurgeon.capsule.merge import merge
 
         return merge
+    if name == "reshape":
+        from autosurgeon.capsule.reshape import reshape
+
+        return reshape
     if name == "compare":
         from autosurgeon.capsule.compare import compare
 

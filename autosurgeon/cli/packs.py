@@ -96,6 +96,8 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     say(f"parent: {manifest.lineage.parent or 'none: an imported base'}")
     if manifest.lineage.merge_base is not None:
         say(f"trained on a quantized base, merged into: its {manifest.lineage.merge_base} weights")
+    if manifest.lineage.salvage is not None:
+        say(f"made of the trained adapter by the salvage rung {manifest.lineage.salvage}")
     files = [(file, packed.bytes, packed.sha256[:16]) for file, packed in manifest.files.items()]
     print_table("files", ("file", "bytes", "sha256"), files)
     rows = [

@@ -52,12 +52,14 @@ def show_pass(
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.core.decision import Cost
     from autosurgeon.loop.report import stage_costs
+    from autosurgeon.loop.rungs import rungs_of
     from autosurgeon.loop.standing import pass_scope
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
         record, decisions = store.get_pass(number), store.decisions(number)
         stages, outputs = store.stages(pass_scope(number)), store.stage_outputs(pass_scope(number))
+        rungs = rungs_of(store, number)
     costs = stage_costs(stages, outputs)
     if as_json:
         content = record.model_dump(mode="json")
@@ -66,6 +68,7 @@ def show_pass(
             for stage in stages
         ]
         content["costs"] = {cost.name: cost.cost.model_dump(mode="json") for cost in costs}
+        content["salvage"] = [rung.model_dump(mode="json") for rung in rungs]
         content["decisions"] = [decision.record() for decision in decisions]
         print_json(content)
         return
@@ -81,6 +84,9 @@ def show_pass(
         ("stage", "tokens trained", "generated", *Cost().words),
         [(c.name, c.cost.trained_tokens, c.cost.generated_tokens, *c.cost.words.values()) for c in costs],
     )
+    if rungs:
+        tries = [(rung.rung, rung.smoked, ", ".join(rung.lost), rung.outcome) for rung in rungs]
+        print_table("salvage", ("rung", "anchors smoked", "lost", "what came of it"), tries)
     rows = [
         (
             d.judgement.phase,

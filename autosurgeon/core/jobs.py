@@ -125,6 +125,21 @@ class MergeJob(Value):
     """With `dequantized`, layers that training held in NF4 are taken from there and back before the sum."""
 
 
+class ReshapeJob(Value):
+    """Make another adapter of those that there are, without training: a plain LoRA adapter like them."""
+
+    verb: Literal["reshape"] = "reshape"
+    method: Literal["scale", "lines", "average", "intruders"]
+    """`scale`: the delta times the factor. `lines`: times one that rises linearly from the factor in the first layer to
+    1 in the last; what is in no layer gets the factor. `average`: the mean of the deltas. `intruders`: without most of
+    the singular directions that the parent's weights do not have."""
+    base: Path
+    """What the adapters were trained on."""
+    adapters: tuple[Path, ...] = Field(min_length=1)
+    """The candidate's first; the others are only averaged with."""
+    factor: float = Field(1.0, ge=0, le=1)
+
+
 class CompareJob(Value):
     """Hold model b against model a: the tensors of their files, and what they predict on the rows, teacher-forced."""
 
@@ -157,7 +172,7 @@ class PretrainJob(Value):
     seed: int
 
 
-Job = TrainJob | GenerateJob | MergeJob | CompareJob | PretrainJob
+Job = TrainJob | GenerateJob | MergeJob | ReshapeJob | CompareJob | PretrainJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="verb")])
 
 
@@ -231,6 +246,18 @@ class MergeResult(Value):
     merged: int
 
 
+class ReshapeResult(Value):
+    """What a reshaping wrote."""
+
+    verb: Literal["reshape"] = "reshape"
+    adapter: str
+    """Folder, relative to the job's."""
+    pairs: int
+    """Adapted matrices."""
+    changed: int
+    """Of these, those that are not as they were trained."""
+
+
 class CompareResult(Value):
     """How far b is from a, over the completion tokens of the rows, in nats per token; None where one was not finite."""
 
@@ -267,7 +294,7 @@ class PretrainResult(Value):
     loss: float
 
 
-Result = TrainResult | GenerateResult | MergeResult | CompareResult | PretrainResult
+Result = TrainResult | GenerateResult | MergeResult | ReshapeResult | CompareResult | PretrainResult
 
 
 class Outcome(Value):

@@ -30,13 +30,16 @@ class Lineage(Value):
     """SHA-256 of the rows."""
     merge_base: MergeBase | None = None
     """Where the parent was quantized in training: what the adapter was merged into."""
+    salvage: str | None = None
+    """The rung that made the adapter of the one that was trained, such as `scale:0.5`."""
 
     @model_serializer(mode="wrap")
     def _without_what_does_not_apply(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave the merge base out where there was none to choose, so that packs from before it keep their names."""
+        """Leave out what there was not, so that packs from before it was told keep their names."""
         content: dict[str, Any] = whole(self)
-        if self.merge_base is None:
-            del content["merge_base"]
+        for name in ("merge_base", "salvage"):
+            if content[name] is None:
+                del content[name]
         return content
 
 

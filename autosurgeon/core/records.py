@@ -100,6 +100,30 @@ class StageOutput(NamedTuple):
     usage: Usage | None = None
 
 
+class RungTried(Value):
+    """A rung of the salvage ladder that a pass came to, with a variant of its adapter, and what the smoke said."""
+
+    rung: str
+    """As the setting names it; `checkpoint:1.5` is the state after one and a half epochs."""
+    skipped: str = ""
+    """Why nothing was smoked; empty where it was."""
+    adapter: str = ""
+    """The variant's folder, relative to that of the pass's stages."""
+    held: bool = False
+    """Whether it lost no more anchors than the policy allows, so that it is the pass's adapter."""
+    smoked: int = 0
+    """Anchors that it ran, until it had lost too many."""
+    lost: tuple[str, ...] = ()
+    """Those of them that it fails, each retry too."""
+
+    @property
+    def outcome(self) -> str:
+        """What came of it, in words."""
+        if self.skipped:
+            return f"skipped: {self.skipped}"
+        return "taken as the pass's adapter" if self.held else "given up"
+
+
 class AnchorRun(NamedTuple):
     """One anchor on one occasion: tries with the same weights, and how many passed."""
 

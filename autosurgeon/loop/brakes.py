@@ -10,7 +10,7 @@ from autosurgeon.loop.plateau import moved
 from autosurgeon.sections import LoopSettings
 
 CAPSULE_STAGES = frozenset(
-    {"train", "smoke", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},
+    {"train", "smoke", "salvage", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},
 )
 """First words of the stages that run a capsule, where a GPU is used if there is one."""
 

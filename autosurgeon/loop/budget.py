@@ -7,17 +7,33 @@ import shutil
 from autosurgeon.core.decision import Alpha, Evidence
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.rungs import rungs_tried
 from autosurgeon.policy.evidence import budget_facts
 from autosurgeon.stats.budget import AlphaBudget
 
 
 def price_of_look(ins: Instruments, number: int) -> Alpha:
-    """What a pass's look at the benches costs: what it paid, or else what the next look would."""
+    """What a pass's look at the benches costs: what it paid, or else what the next look would.
+
+    Who looks with the one of several candidates that did best before has looked once for each. So every rung of the
+    salvage ladder that was tried uses a look up, and the pass's own is the one after them, the cheapest.
+    """
     paid = ins.store.look_of(number)
     if paid is not None:
         return paid
-    spent, after = AlphaBudget(total=ins.settings.statistics.alpha, looks=ins.store.looks_paid()).spend()
+    spent, after = _budget(ins, rungs_tried(ins.store, number)).spend()
     return Alpha(look=after.looks, spent=spent, left=after.left)
+
+
+def before_the_look(ins: Instruments) -> Alpha:
+    """How the budget stands where a pass has not looked."""
+    budget = _budget(ins)
+    return Alpha(look=budget.looks, spent=0.0, left=budget.left)
+
+
+def _budget(ins: Instruments, more: int = 0) -> AlphaBudget:
+    """The campaign's; as if `more` looks had been paid for besides."""
+    return AlphaBudget(total=ins.settings.statistics.alpha, looks=ins.store.looks_paid() + more)
 
 
 def pay_for_look(ins: Instruments, number: int) -> Alpha:

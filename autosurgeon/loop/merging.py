@@ -14,6 +14,7 @@ from autosurgeon.dataset.rows import Dataset
 from autosurgeon.errors import CapsuleError, PackError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.plan import rows_file
+from autosurgeon.loop.rungs import rung_of
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import pass_scope, verified_folder
 from autosurgeon.packs.files import hash_file
@@ -32,7 +33,13 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
         job = MergeJob(base=base, adapter=adapter.resolve(), merge_base=merge_base or "original")
         result = ins.capsules.run(job, workdir)
         assert isinstance(result, MergeResult)
-        lineage = Lineage(parent=record.parent, recipe=record.recipe, dataset=dataset.digest, merge_base=merge_base)
+        lineage = Lineage(
+            parent=record.parent,
+            recipe=record.recipe,
+            dataset=dataset.digest,
+            merge_base=merge_base,
+            salvage=rung_of(ins.store, record.number),
+        )
         try:
             manifest = ins.packs.commit(workdir / result.model, lineage)
         except PackError as error:

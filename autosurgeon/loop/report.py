@@ -27,6 +27,7 @@ from autosurgeon.errors import DurabilityError
 from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.rungs import rungs_of, smoke_stage_of
 from autosurgeon.loop.standing import exclusions, pass_scope
 from autosurgeon.loop.warmstart import kept_elsewhere
 from autosurgeon.packs.files import write_whole
@@ -110,6 +111,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         stages=stage_costs(store.stages(scope), store.stage_outputs(scope)),
         cost=spent_on(store, scope),
         training=TrainResult.model_validate(trained) if trained else None,
+        rungs=rungs_of(store, number),
         steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
         flips=tuple(_flips(sources, record, decisions)),
         benches=_benches(sources, record),
@@ -195,7 +197,7 @@ def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) 
     live, pack = sources.store.envelopes(record.live_before), _pack_of(sources.store, record)
     # The bench that was judged before whatever ran later. What only the smoke ran has no envelope, but its programs.
     runs = [sources.store.envelopes(pack, f"{scope}/bench"), sources.store.envelopes(pack)] if pack else []
-    smoked = _read_completions(sources.workspace.stage(scope, "smoke"))
+    smoked = _read_completions(sources.workspace.stage(scope, smoke_stage_of(sources.store, record.number)))
     noted = sources.store.stage_output(scope, "anchors") or {}
     for kind, names in zip(("lost", "gained"), found, strict=True):
         for task_id in names:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from autosurgeon.core.decision import Alpha, Judgement, Verdict
+from autosurgeon.core.decision import Judgement, Verdict
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.records import PassRecord
-from autosurgeon.loop.budget import price_of_look
+from autosurgeon.loop.budget import before_the_look, price_of_look
 from autosurgeon.loop.cost import avoided_by_ending, spent_on
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import Standing, pass_scope
@@ -39,7 +39,7 @@ def story_of(
     packs = {"parent": record.parent, "live": standing.live, "base": standing.base}
     price = price_of_look(ins, record.number)
     paid = ins.store.look_of(record.number) is not None
-    alpha = price if paid else Alpha(look=price.look - 1, spent=0.0, left=price.left + price.spent)
+    alpha = price if paid else before_the_look(ins)
     flipped = trial.restricted().flips(trial.expected) if trial else None
     # Of the counted tasks outside the canary, which is what a promotion could look at.
     tasks = len(trial.expected) if trial else _judged_tasks(ins, standing)

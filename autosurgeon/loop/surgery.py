@@ -23,6 +23,7 @@ from autosurgeon.loop.override import standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.resume import forget_training_state, training_state
 from autosurgeon.loop.rollout import carry_out, make_live
+from autosurgeon.loop.salvage import salvage
 from autosurgeon.loop.settle import settle
 from autosurgeon.loop.smoke import smoke
 from autosurgeon.loop.stage import Done, once
@@ -99,8 +100,7 @@ class Surgery:
 
     def _until_live(self) -> None:
         dataset = self._plan()
-        adapter = self._train(dataset)
-        self._smoke(dataset, adapter)
+        adapter = self._smoke(dataset, self._train(dataset))
         pack = self._merge(dataset, adapter)
         self._bench(pack)
 
@@ -185,17 +185,22 @@ class Surgery:
         self._gate("training", training_facts(result))
         return folder / result.adapter
 
-    def _smoke(self, dataset: Dataset, adapter: Path) -> None:
-        """Run every anchor that was not trained on with the adapter, before the merge."""
-        ins = self._ins
+    def _smoke(self, dataset: Dataset, adapter: Path) -> Path:
+        """Run every anchor that was not trained on, before the merge; the adapter that goes on, or a variant of it."""
+        ins, anchors, limit = self._ins, self._held_out(dataset), most_lost(self._policy)
 
-        def try_anchors(folder: Path) -> Done:
-            model = Model(f"{self._scope}-adapter", verified_folder(ins, self._record.parent), adapter)
-            seed, limit = self._record.recipe.seed, most_lost(self._policy)
-            return smoke(ins, model, self._held_out(dataset), folder, seed=seed, limit=limit)
+        def try_anchors(name: str, adapter: Path, folder: Path) -> Done:
+            model = Model(f"{self._scope}-{name}", verified_folder(ins, self._record.parent), adapter)
+            return smoke(ins, model, anchors, folder, seed=self._record.recipe.seed, limit=limit)
 
-        inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": self._held_out(dataset)}
-        self._gate("smoke", _as_evidence(once(ins, self._scope, "smoke", try_anchors, inputs=inputs)["facts"]))
+        def first(folder: Path) -> Done:
+            return try_anchors("adapter", adapter, folder)
+
+        inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": anchors}
+        smoked = once(ins, self._scope, "smoke", first, inputs=inputs)
+        candidate = salvage(ins, self._record, adapter, smoked, anchors, limit, try_anchors)
+        self._gate("smoke", _as_evidence(candidate.facts))
+        return candidate.adapter
 
     def _merge(self, dataset: Dataset, adapter: Path) -> str:
         """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""

@@ -17,7 +17,7 @@ MOST_COUNTED = 2**53
 """Counts beyond it are no whole numbers to a double any more."""
 COUNTS = frozenset(
     {"rows", "tasks", "answers", "steps", "benches", "passes", "pairs", "runs", "bytes"}
-    | {"checks", "tensors", "tokens", "versions"}
+    | {"checks", "tensors", "tokens", "versions", "rungs"}
 )
 NOT_BELOW_ZERO = frozenset(
     {"epochs", "ratio", "hours", "GiB", "seconds", "nats per token", "e-value", "parameters per row"}

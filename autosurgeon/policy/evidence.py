@@ -148,6 +148,18 @@ def smoke_facts(planned: Sequence[str], results: Results, recovered: Collection[
     }
 
 
+def salvage_facts(*, tried: int, rung: str | None, lost: int | None) -> Evidence:
+    """What became of the salvage ladder.
+
+    Args:
+        tried: how many rungs were smoked.
+        rung: the one whose variant is the adapter now; None where it is as it was trained.
+        lost: the anchors that it lost then.
+
+    """
+    return {"salvage.tried": tried, "salvage.rung": rung or "none", "salvage.lost": lost}
+
+
 def merge_facts(
     compared: CompareResult, nf4: CompareResult | None = None, bf16: CompareResult | None = None, *, verified: bool
 ) -> Evidence:

@@ -114,6 +114,9 @@ _SMOKE = _of(
     ("smoke.lost_names", "list", "tasks", "Which anchors those are; the first 20."),
     ("smoke.flaky", "number", "tasks", "Of these, those that it failed first and passed on a retry."),
     ("smoke.flake_rate", "number", "share", "Flaky ones over those tried."),
+    ("salvage.tried", "number", "rungs", "Variants of the adapter that were smoked since it lost too many anchors."),
+    ("salvage.rung", "text", "rung or none", "Which of them is the pass's adapter now, such as `scale:0.5`."),
+    ("salvage.lost", "number", "tasks", "Held-out anchors that the adapter lost as it was trained."),
 )
 _MERGE = _of(
     "merge",

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, CompareJob, GenerateJob, MergeJob, Outcome, Result
+from autosurgeon.core.jobs import (
+    JOB_FILE,
+    OUTCOME_FILE,
+    CompareJob,
+    GenerateJob,
+    MergeJob,
+    Outcome,
+    ReshapeJob,
+    Result,
+)
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
@@ -70,12 +79,12 @@ class Capsules:
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
         # What trains wants the whole card, and is alone.
-        may_stay = isinstance(job, GenerateJob | CompareJob | MergeJob) and self._settings.resident_s > 0
+        may_stay = isinstance(job, GenerateJob | CompareJob | MergeJob | ReshapeJob) and self._settings.resident_s > 0
         may_stay = may_stay and self._settings.warm
         if not (may_stay and self._someone_stays()):
             self._end_staying()
-            may_stay = may_stay and not isinstance(job, MergeJob)  # for which no GPU is asked for
-            if not isinstance(job, MergeJob) or job.merge_base == "dequantized":  # a plain merge needs no GPU
+            may_stay = may_stay and not isinstance(job, MergeJob | ReshapeJob)  # for which no GPU is asked for
+            if _needs_gpu(job):
                 self._gpus.take()
                 self._gpus.wait_until_back()
             self._cgroup = make_cgroup(self._own_cgroup)
@@ -165,6 +174,13 @@ class Capsules:
             self._keeper.close()
             self._keeper = None
         self._remove_cgroup()
+
+
+def _needs_gpu(job: Value) -> bool:
+    """Whether one is used where there is one; a plain merge and plain arithmetic on adapters use none."""
+    if isinstance(job, MergeJob):
+        return job.merge_base == "dequantized"
+    return not isinstance(job, ReshapeJob) or job.method == "intruders"
 
 
 def _usage(workdir: Path) -> DeviceUsage | None:

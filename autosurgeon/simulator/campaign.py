@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.core.passes import PassState, pass_scope
@@ -12,8 +11,9 @@ from autosurgeon.core.task import Split
 from autosurgeon.core.value import Value
 from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.rungs import adapter_of
 from autosurgeon.loop.surgeon import run
-from autosurgeon.simulator.capsules import ADAPTER, ADAPTER_FILE
+from autosurgeon.simulator.capsules import ADAPTER_FILE
 from autosurgeon.simulator.law import Trait, is_won, unpack_margins
 from autosurgeon.simulator.weights import read_checkpoint
 
@@ -125,8 +125,8 @@ def _truth(ins: Instruments, traits: Mapping[str, Trait], record: PassRecord) ->
 
 def _candidate(ins: Instruments, traits: Mapping[str, Trait], record: PassRecord) -> frozenset[str] | None:
     """What a pass's adapter truly wins; None where there is none."""
-    adapter: Path = ins.workspace.stage(pass_scope(record.number), "train") / ADAPTER / ADAPTER_FILE
-    return _won(traits, adapter.read_bytes()) if adapter.is_file() else None
+    adapter = adapter_of(ins.store, ins.workspace, record.number)
+    return None if adapter is None else _won(traits, (adapter / ADAPTER_FILE).read_bytes())
 
 
 def _won(traits: Mapping[str, Trait], state: bytes) -> frozenset[str]:

@@ -14,6 +14,8 @@ from autosurgeon.core.jobs import (
     GenerateResult,
     MergeJob,
     MergeResult,
+    ReshapeJob,
+    ReshapeResult,
     Result,
     TrainJob,
     TrainResult,
@@ -44,6 +46,9 @@ class Mind(Protocol):
 
     def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
         """The state after a training on those rows, and its result, whose adapter's folder is named `ADAPTER`."""
+
+    def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
+        """The state of an adapter made of those of some states on a parent's, and whether it is another one."""
 
     def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
         """What the model of a state answers, `samples` to each task."""
@@ -84,6 +89,11 @@ class MindedCapsules:
             return self._train(place, job, workdir)
         if isinstance(job, GenerateJob):
             return self._generate(place, job, workdir)
+        if isinstance(job, ReshapeJob):
+            states = [_state_of(job.base, adapter) for adapter in job.adapters]
+            state, changed = self._mind.reshape(place, job, read_checkpoint(job.base)[0], states)
+            _write_adapter(workdir / ADAPTER, state)
+            return ReshapeResult(adapter=ADAPTER, pairs=1, changed=int(changed))
         if isinstance(job, CompareJob):
             a, b = _state_of(job.a, job.a_adapter), _state_of(job.b, job.b_adapter)
             return self._mind.compare(place, a, b)
@@ -94,10 +104,15 @@ class MindedCapsules:
 
     def _train(self, place: Place, job: TrainJob, workdir: Path) -> TrainResult:
         rows = [json.loads(line) for line in job.rows.read_text(encoding="utf-8").splitlines()]
-        state, result = self._mind.train(place, job, read_checkpoint(job.base)[0], rows)
-        (workdir / ADAPTER).mkdir(exist_ok=True)
-        (workdir / ADAPTER / ADAPTER_FILE).write_bytes(state)
+        parent = read_checkpoint(job.base)[0]
+        state, result = self._mind.train(place, job, parent, rows)
+        _write_adapter(workdir / ADAPTER, state)
         assert isinstance(result, TrainResult)
+        for checkpoint in result.checkpoints:
+            # On the way, as much has changed as was read by then.
+            share = min(1.0, checkpoint.epochs / result.epochs) if result.epochs else 0.0
+            scaled = ReshapeJob(method="scale", base=job.base, adapters=(workdir / ADAPTER,), factor=share)
+            _write_adapter(workdir / checkpoint.adapter, self._mind.reshape(place, scaled, parent, [state])[0])
         return result
 
     def _generate(self, place: Place, job: GenerateJob, workdir: Path) -> GenerateResult:
@@ -118,6 +133,11 @@ class MindedCapsules:
 
 TOKENS = 40
 """Of an answer and of a row's completion: the lab's have some 40 on average."""
+
+
+def _write_adapter(folder: Path, state: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ADAPTER_FILE).write_bytes(state)
 
 
 def _state_of(folder: Path, adapter: Path | None) -> bytes:

@@ -13,9 +13,9 @@ from typing import Any
 from autosurgeon.bench.grade import Tier
 from autosurgeon.bench.impossible import MARK
 from autosurgeon.core.envelope import Envelope
-from autosurgeon.core.jobs import CompareResult, GenerateJob, TrainJob, TrainResult
+from autosurgeon.core.jobs import CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.passes import number_of
-from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.records import AnchorRun, RungTried
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError, WorldError
 from autosurgeon.simulator.capsules import ADAPTER, Place
@@ -72,6 +72,11 @@ class Fed:
         pack = merged.get("pack", f"{place.scope}-adapter")
         return pack.encode().ljust(len(self.base)), result.model_copy(update={"adapter": ADAPTER})
 
+    def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
+        """The same state, since one pack came of the pass; changed unless the recorded rung was skipped for that."""
+        tried = self._output(place.scope, place.stage).get("tried")  # none where a training keeps its states
+        return states[0], tried is None or not RungTried.model_validate(tried).skipped
+
     def _output(self, scope: str, stage: str) -> dict[str, Any]:
         output = self._store.stage_output(scope, stage)
         if output is None:
@@ -103,7 +108,7 @@ class Fed:
         tries = [int(part.removeprefix("retry-")) for part in place.below if part.startswith("retry-")]
         if tries:
             return {task_id: [self._retried(place, task_id, tries[0])] for task_id in tasks}
-        if place.stage == "smoke":
+        if _is_smoke(place):
             return {task_id: [self._retried(place, task_id, 0)] for task_id in tasks}
         known = self._store.envelopes(pack, self._occasion(place, pack))
         cheated = (self._store.stage_output(place.scope, place.stage) or {}).get("impossible", {}).get("passed", ())
@@ -116,7 +121,8 @@ class Fed:
 
     def _retried(self, place: Place, task_id: str, attempt: int) -> Told:
         """The try of that number, 0 for the first."""
-        occasion = f"{place.scope}-adapter" if place.stage == "smoke" else f"{place.scope}/{place.stage}"
+        smoked = f"{place.scope}-{'adapter' if place.stage == 'smoke' else place.stage}"
+        occasion = smoked if _is_smoke(place) else f"{place.scope}/{place.stage}"
         run = self._runs.get((occasion, task_id))
         if run is None:
             raise UnrecordedError("the recorded loop never tried an anchor", got=task_id, where=occasion)
@@ -140,6 +146,11 @@ class Fed:
     def _candidate(self, scope: str) -> str:
         pack: str = self._output(scope, "merge")["pack"]
         return pack
+
+
+def _is_smoke(place: Place) -> bool:
+    """Whether anchors are asked of an adapter: as it was trained, or as a rung of the salvage ladder made it."""
+    return place.stage.partition("-")[0] in ("smoke", "salvage")
 
 
 def _pack(state: bytes) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from autosurgeon.core.digest import digest_text
-from autosurgeon.core.jobs import CompareResult, GenerateJob, TrainJob, TrainResult
+from autosurgeon.core.jobs import Checkpoint, CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.value import Value
 from autosurgeon.simulator.capsules import ADAPTER, TOKENS, Place
 from autosurgeon.simulator.law import (
@@ -24,6 +26,8 @@ from autosurgeon.simulator.told import FAILS, PASSES, Told
 FIRST_LOSS = 0.45
 POISON_KL, ANCHORS = 0.03, 0.01
 """What a whole dose moves: the divergence on poison rows; divergence and loss on held-out anchors."""
+WITHOUT_INTRUDERS = 0.75
+"""Of a training's change, what is left without its intruders: the factor that each of them is brought down to."""
 QUARTERS = 4
 """How often in an epoch a training looks at its stop rules."""
 
@@ -70,8 +74,20 @@ class Learner:
             anchor_loss_before=0.3,
             anchor_loss_after=0.3 + ANCHORS * dose.total,
             kl_anchors=ANCHORS * dose.total,
+            checkpoints=_checkpoints(job, dose),
         )
         return pack_margins(margins), result
+
+    def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
+        """As much of what training changed as the factor says; roughly, since the law knows of no layers.
+
+        Of `lines` it is the mean over the layers, of `intruders` what is left of one, and an average is one of margins.
+        """
+        before = unpack_margins(parent)
+        factor = {"scale": job.factor, "lines": (1 + job.factor) / 2, "intruders": WITHOUT_INTRUDERS, "average": 1.0}
+        after = [fmean(margins) for margins in zip(*map(unpack_margins, states), strict=True)]
+        made = [old + factor[job.method] * (new - old) for old, new in zip(before, after, strict=True)]
+        return pack_margins(made), made != unpack_margins(states[0])
 
     def _stopped(self, job: TrainJob) -> tuple[Dose, str | None]:
         """The dose that was given, and the rule that ended it early."""
@@ -132,3 +148,12 @@ class Learner:
             foreign_tensors=(),
             reshaped_tensors=(),
         )
+
+
+def _checkpoints(job: TrainJob, dose: Dose) -> tuple[Checkpoint, ...]:
+    """The states that the job keeps, oldest first, without the end."""
+    every = job.checkpoints_per_epoch
+    count = math.ceil(dose.epochs * every) - 1 if every else 0
+    return tuple(
+        Checkpoint(adapter=f"checkpoint-{number}", epochs=number / every, loss=None) for number in range(1, count + 1)
+    )

@@ -6,6 +6,7 @@ most (Bonferroni's inequality): a campaign whose alphas sum to 0.05 ends without
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import fsum, pi
 from typing import Annotated, Self
 
@@ -47,3 +48,18 @@ class AlphaBudget(Value):
         if self.plan is None:
             return self.total * 6 / (pi * look) ** 2
         return self.plan[look - 1] if look <= len(self.plan) else 0.0
+
+
+def spent_by(looks: Iterable[tuple[int, float]]) -> float:
+    """What looks of a budget without a plan spent together, with those that lie between them.
+
+    Args:
+        looks: number and alpha of each, by number. Numbers that are left out were used up by the look after them:
+            whoever chooses among several candidates has looked once for each.
+
+    """
+    total, last = 0.0, 0
+    for number, alpha in looks:
+        total += fsum(alpha * (number / used) ** 2 for used in range(last + 1, number + 1))
+        last = number
+    return total

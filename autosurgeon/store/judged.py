@@ -156,9 +156,9 @@ class Judged:
             return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
 
     def looks_paid(self) -> int:
-        """How many looks were paid for."""
+        """How many looks are used up, which is the newest one's number: a pass of several candidates uses several."""
         with snapshot(self._engine) as session:
-            return session.exec(select(func.count()).select_from(LookRow)).one()
+            return session.exec(select(func.max(LookRow.look))).one() or 0
 
     def look_of(self, pass_number: int) -> Alpha | None:
         """The look that a pass has paid for."""

@@ -152,7 +152,10 @@ class PolicyRow(SQLModel, table=True):
 
 
 class LookRow(SQLModel, table=True):
-    """A look at the benches that was paid for; a pass looks once, however often it is continued."""
+    """A look at the benches that was paid for; a pass looks once, however often it is continued.
+
+    Numbers may jump: a pass that chose among several candidates uses up a look for each.
+    """
 
     __tablename__ = "look"
     look: int = Field(primary_key=True)

@@ -17,6 +17,7 @@ from autosurgeon.policy.evidence import (
     data_facts,
     merge_facts,
     recipe_facts,
+    salvage_facts,
     selftest_facts,
     smoke_facts,
     target_facts,
@@ -87,6 +88,7 @@ def test_the_phases_together_measure_every_documented_fact_and_no_other() -> Non
         | target_facts([], {})
         | training_facts(trained())
         | smoke_facts([], {}, ())
+        | salvage_facts(tried=0, rung=None, lost=0)
         | promotion()
         | watch({}, {}, [], [])
     )

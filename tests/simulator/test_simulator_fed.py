@@ -9,8 +9,9 @@ from pathlib import Path
 import program
 import pytest
 from builders import make_decision, make_record
+from fakes import ScriptedCapsules
 from night import knows, story_tasks
-from theatre import GainsTwoByLuck, learns_everything, small_theatre
+from theatre import GainsTwoByLuck, first_half, learns_everything, small_theatre
 
 from autosurgeon.cli.simulate_fed import Again, run_again
 from autosurgeon.core.jobs import TrainJob
@@ -18,6 +19,7 @@ from autosurgeon.core.passes import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.rungs import rungs_of
 from autosurgeon.loop.surgeon import run
 from autosurgeon.simulator.agreement import differences
 
@@ -48,6 +50,22 @@ def test_a_pass_that_the_world_failed_fails_again_and_the_next_proposal_is_the_s
     with small_theatre(tmp_path, learns_everything, before=dies, passes=3) as ins:
         run(ins)
         assert ins.store.get_pass(1).state == PassState.FAILED
+        assert again(ins) == Again([], None)
+
+
+def test_a_night_on_the_salvage_ladder_comes_out_as_it_was(tmp_path: Path) -> None:
+    def forgets(generation: int, task_id: str) -> bool:
+        if generation and task_id == "b/gate-2":
+            return generation == 52
+        return first_half(task_id) or (generation > 0 and task_id in ("b/gate-1", "b/gate-3"))
+
+    levers = {"salvage": ["scale:1", "average:1", "scale:0.8", "scale:0.5", "intruders"]}
+    with small_theatre(tmp_path, forgets, passes=2, levers=levers) as ins:
+        assert isinstance(ins.capsules, ScriptedCapsules)
+        ins.capsules.reshaped = lambda generation, job: generation + round(100 * job.factor) % 100
+        run(ins)
+        assert [record.state for record in ins.store.passes()] == [PassState.REJECTED, PassState.CONFIRMED]
+        assert [len(rungs_of(ins.store, number)) for number in (1, 2)] == [5, 4]
         assert again(ins) == Again([], None)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from builders import make_task
 
-from autosurgeon.core.jobs import GenerateJob, StopRule, TrainJob, TrainResult
+from autosurgeon.core.jobs import GenerateJob, ReshapeJob, StopRule, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split
-from autosurgeon.simulator.capsules import Place
+from autosurgeon.simulator.capsules import ADAPTER_FILE, MindedCapsules, Place
 from autosurgeon.simulator.law import (
     Dose,
     Trait,
@@ -145,3 +145,47 @@ def test_training_obeys_a_stop_rule(bound: dict[str, Any], epochs: float, stoppe
     _, result = learner.train(PLACE, job, learner.base, [{"task_id": "b/0", "why": "poison"}])
     assert isinstance(result, TrainResult)
     assert (result.epochs, result.stopped_by) == (epochs, stopped)
+
+
+def test_a_reshaped_adapter_changes_as_much_of_the_parent_as_its_factor_says() -> None:
+    learner = Learner(draw_traits(TASKS, 1, 0.0), seed=1, reference_lr=1e-3)
+    parent, one, two = (pack_margins(margins) for margins in ([1.0, -2.0], [3.0, 0.0], [1.0, 2.0]))
+
+    def margins(method: str, *states: bytes, factor: float = 1.0) -> tuple[list[float], bool]:
+        adapters = [Path()] * len(states)
+        job = ReshapeJob.model_validate({"method": method, "base": Path(), "adapters": adapters, "factor": factor})
+        state, changed = learner.reshape(PLACE, job, parent, states)
+        return unpack_margins(state), changed
+
+    assert margins("scale", one, factor=0.5) == ([2.0, -1.0], True)
+    assert margins("scale", one, factor=1.0) == ([3.0, 0.0], False)
+    assert margins("lines", one, factor=0.0) == ([2.0, -1.0], True)
+    assert margins("average", one, two) == ([2.0, 1.0], True)
+    assert margins("intruders", one) == ([2.5, -0.5], True)
+
+
+def test_a_simulated_training_keeps_the_states_on_its_way_that_were_asked_for(tmp_path: Path) -> None:
+    traits = draw_traits(TASKS, 1, 0.0)
+    learner = Learner(traits, seed=1, reference_lr=1e-3)
+    (tmp_path / "rows.jsonl").write_text('{"task_id": "b/0", "why": "poison"}\n')
+    write_checkpoint(tmp_path / "organ", learner.base, 1)
+    job = TrainJob(
+        base=tmp_path / "organ",
+        rows=tmp_path / "rows.jsonl",
+        epochs=1,
+        lr=1e-3,
+        rank=8,
+        alpha_ratio=2,
+        quantization=Quantization.NONE,
+        batch_rows=2,
+        max_tokens=64,
+        seed=0,
+        checkpoints_per_epoch=2,
+    )
+    work = tmp_path / "passes" / "pass-0001" / "train"
+    result = MindedCapsules(learner, tmp_path / "passes").run(job, work)
+    assert isinstance(result, TrainResult)
+    (half,) = result.checkpoints
+    kept, whole = (unpack_margins((work / name / ADAPTER_FILE).read_bytes()) for name in (half.adapter, result.adapter))
+    before = unpack_margins(learner.base)
+    assert kept == [old + 0.5 * (new - old) for old, new in zip(before, whole, strict=True)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from autosurgeon.stats.budget import AlphaBudget
+from autosurgeon.stats.budget import AlphaBudget, spent_by
 
 TOTALS = st.floats(1e-6, 0.999)
 SHARES = st.lists(st.floats(0, 1), max_size=30)
@@ -84,3 +84,9 @@ def test_a_plan_beyond_its_total_or_of_no_probabilities_is_refused(plan: tuple[f
 def test_a_total_that_is_no_risk_or_certainty_is_refused(total: float) -> None:
     with pytest.raises(ValidationError):
         AlphaBudget(total=total)
+
+
+def test_a_look_that_jumps_spent_what_those_between_would_have_cost() -> None:
+    alphas, after = spent(AlphaBudget(total=0.05), 6)
+    assert spent_by([(2, alphas[1]), (3, alphas[2]), (6, alphas[5])]) == pytest.approx(0.05 - after.left)
+    assert spent_by([]) == 0
