@@ -19,7 +19,6 @@ from autosurgeon.policy.rules import LARGEST, check, check_clause, facts_of
 from autosurgeon.policy.schema import Bounded, Rule
 from autosurgeon.stats.paired import p_luck
 
-
 ANYTIME = "gate.e_regression"
 """The one fact of a promotion that is made for being looked at after every task."""
 

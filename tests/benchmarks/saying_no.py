@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--set", action="append", default=[], help="a lever of the rows with racing: name=value")
     options = parser.parse_args()
-    levers: dict[str, object] = {"racing": True} | {name: float(value) for name, _, value in (pair.partition("=") for pair in options.set)}
+    levers: dict[str, object] = {"racing": True}
+    levers |= {name: float(value) for name, _, value in (pair.partition("=") for pair in options.set)}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         quiet = PlainReporter(Console(quiet=True))
