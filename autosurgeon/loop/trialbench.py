@@ -72,6 +72,7 @@ class TrialBench:
         return self._racing and self._refused.otherwise == "hold" and all(task.split == Split.DEV for task in batch)
 
     def _measure(self, model: Model, batch: Sequence[Task], folder: Path) -> None:
+        lost = len(self._trial.anchors_lost)
         measured = measure(self._ins, model, batch, folder)
         self._envelopes += measured.envelopes
         self._tokens += measured.tokens
@@ -79,7 +80,7 @@ class TrialBench:
         if self._racing:
             anchors = {task: e for task, e in measured.results.items() if task in self._trial.anchors}
             most = most_lost(self._policy, "anchors.lost")
-            left = None if most is None else most - len(self._trial.anchors_lost)
+            left = None if most is None else most - lost
             failed = [task for task, envelope in anchors.items() if not envelope.passed]
             self._take(anchors, retry_enough(self._ins, model, failed, folder, left))
 
