@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,20 @@ def test_an_adapter_that_forgot_everything_is_refused_after_eight_answers_and_th
         output = output_of(ins, "smoke")
         assert output["lost"] == output["order"][:1]
         assert len(output["order"]) > 20
+
+
+def test_anchors_that_pass_when_they_are_tried_again_are_all_tried_again(tmp_path: Path) -> None:
+    asked: Counter[str] = Counter()
+
+    def flickers(generation: int, task_id: str) -> bool:
+        asked[task_id] += generation > 0
+        return learns_everything(generation, task_id) and asked[task_id] != 1
+
+    with small_theatre(tmp_path, flickers, tasks=wide_world(), levers=RACING) as ins:
+        run(ins)
+        facts = evidence_of(ins, "smoke")
+        assert (facts["smoke.lost"], facts["smoke.flaky"]) == (0, facts["smoke.tried"])
+        assert facts["smoke.tried"] == len(output_of(ins, "smoke")["order"]) > 8
 
 
 def test_the_anchor_that_the_last_candidate_lost_is_the_first_of_the_next_smoke(tmp_path: Path) -> None:
