@@ -19,8 +19,8 @@ FIRST_BATCH = 8
 T = TypeVar("T")
 
 
-class Frailty(NamedTuple):
-    """What is known of one anchor, the larger the frailer; what stands first counts first."""
+class Fragility(NamedTuple):
+    """What is known of one anchor, the larger the more fragile; what stands first counts first."""
 
     losses: float = 0.0
     """How often the weights of an earlier candidate failed it, in every try that there was: a share."""
@@ -32,10 +32,10 @@ class Frailty(NamedTuple):
     """Whether live wins little of its family."""
 
 
-def frailty_of(
+def fragility_of(
     runs: Sequence[AnchorRun] = (), samples: tuple[int, int] = (0, 0), family: tuple[int, int] = (0, 0)
-) -> Frailty:
-    """The frailty of an anchor.
+) -> Fragility:
+    """The fragility of an anchor.
 
     Args:
         runs: how it fared as an anchor.
@@ -44,7 +44,7 @@ def frailty_of(
 
     """
     (taken, passed), (tasks, won) = samples, family
-    return Frailty(
+    return Fragility(
         losses=sum(not run.passed for run in runs) / (len(runs) + PRIOR_RUNS),
         flakes=sum(run.is_flaky for run in runs) / (len(runs) + PRIOR_RUNS),
         doubt=(taken - passed) / taken if taken else 0.0,
@@ -52,10 +52,10 @@ def frailty_of(
     )
 
 
-def frailest_first(anchors: Collection[str], known: Mapping[str, Frailty], seed: int) -> list[str]:
-    """The anchors, the frailest first; those alike, as most are of which nothing is known, in the seed's order."""
+def fragile_first(anchors: Collection[str], known: Mapping[str, Fragility], seed: int) -> list[str]:
+    """The anchors, the most fragile first; those alike, as most are of which nothing is known, in the seed's order."""
     order = in_any_order(anchors, seed)
-    return sorted(order, key=lambda task: known.get(task, Frailty()), reverse=True)
+    return sorted(order, key=lambda task: known.get(task, Fragility()), reverse=True)
 
 
 def in_any_order(anchors: Collection[str], seed: int) -> list[str]:
@@ -77,7 +77,7 @@ def growing(order: Sequence[str], most: int) -> list[list[str]]:
     return batches
 
 
-def read_frailty(ins: Instruments, anchors: Collection[str]) -> dict[str, Frailty]:
+def read_fragility(ins: Instruments, anchors: Collection[str]) -> dict[str, Fragility]:
     """What the store knows of anchors of the live pack."""
     live = ins.store.live()
     if live is None:
@@ -88,7 +88,7 @@ def read_frailty(ins: Instruments, anchors: Collection[str]) -> dict[str, Frailt
     wins = Counter(_family(ins.tasks[task]) for task, passed in won.items() if passed and task in ins.tasks)
     families = {task: _family(ins.tasks[task]) for task in anchors}
     return {
-        task: frailty_of(runs.get(task, ()), samples.get(task, (0, 0)), (tasks[family], wins[family]))
+        task: fragility_of(runs.get(task, ()), samples.get(task, (0, 0)), (tasks[family], wins[family]))
         for task, family in families.items()
     }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.loop.complete import Model
-from autosurgeon.loop.fragility import even, frailest_first, growing, in_any_order, read_frailty
+from autosurgeon.loop.fragility import even, fragile_first, growing, in_any_order, read_fragility
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import Retried, measure, retry, retry_enough
 from autosurgeon.loop.stage import Done
@@ -20,7 +20,7 @@ def smoke(
 ) -> Done:
     """Run the anchors a batch at a time, until more are lost than the policy allows.
 
-    By chance, or with `levers.racing` the frailest first and in batches that grow, so that a bad adapter is refused
+    By chance, or with `levers.racing` the most fragile first and in batches that grow, so that a bad adapter is refused
     after a few answers. A batch of another size is other arithmetic, which may fail a win that stands on the edge of a
     knife; so may any batch, and that is what the retries are for.
 
@@ -63,7 +63,7 @@ def _planned(ins: Instruments, anchors: Sequence[str], seed: int) -> tuple[list[
     if not ins.settings.levers.racing:
         order = in_any_order(anchors, seed)
         return order, even(order, size)
-    order = frailest_first(anchors, read_frailty(ins, anchors), seed)
+    order = fragile_first(anchors, read_fragility(ins, anchors), seed)
     return order, growing(order, size)
 
 
