@@ -58,6 +58,16 @@ def small_world() -> dict[str, Task]:
     return tasks
 
 
+def wide_world(gate: int = 40) -> dict[str, Task]:
+    """The small world with a larger gate."""
+    tasks = small_world()
+    for number in range(10, 10 + gate):
+        task_id = f"b/gate-{number}"
+        reference = f"def solve(x):\n    return x * {number} // {number}\n"
+        tasks[task_id] = make_task(task_id, split=Split.GATE, prompt=f"# gate {number}\n", reference=reference)
+    return tasks
+
+
 def first_half(task_id: str) -> bool:
     """What the base of the small world solves: the even-numbered tasks."""
     return int(task_id[-1]) % 2 == 0

@@ -62,6 +62,8 @@ class Retried(NamedTuple):
     passed: dict[str, int]
     tries: dict[str, int]
     tokens: int
+    undecided: frozenset[str] = frozenset()
+    """Those that were not tried again, since enough others were lost by then."""
 
     @property
     def recovered(self) -> frozenset[str]:
@@ -86,6 +88,25 @@ def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -
             tries[task_id] += 1
             passed[task_id] += envelope.passed
     return Retried(passed, tries, tokens)
+
+
+def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: Path, most: float | None) -> Retried:
+    """Retry until more than `most` have failed each retry; of what was not tried again nobody says that it is lost.
+
+    In groups, the first of which could do it alone, and each of the others twice as large: where much is lost the first
+    few tell, and where much is flaky few jobs are begun.
+    """
+    if most is None:
+        return retry(ins, model, failed, folder)
+    passed, tries, tokens, lost = dict[str, int](), dict[str, int](), 0, 0
+    size = max(1, int(most) + 1)
+    while len(tries) < len(failed) and lost <= most:
+        group = failed[len(tries) : len(tries) + size]
+        retried = retry(ins, model, group, folder / f"from-{len(tries)}")
+        passed, tries, tokens = passed | retried.passed, tries | retried.tries, tokens + retried.tokens
+        lost += len(group) - len(retried.recovered)
+        size *= 2
+    return Retried(passed, tries, tokens, frozenset(failed) - tries.keys())
 
 
 def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import PLANNER, REPAIR
 from autosurgeon.loop.complete import Model, Sampling
+from autosurgeon.loop.fragility import even
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.ledger import Entry, read_known, read_ledger
 from autosurgeon.loop.measure import measure
@@ -182,15 +183,20 @@ def exclusions(results: Mapping[str, Envelope]) -> dict[str, str]:
 def bench_batches(ins: Instruments, tasks: Sequence[Task]) -> list[list[Task]]:
     """The order in which tasks are run, cut where the loop looks at the gate: fixed by the seed before any result.
 
-    The gate's tasks come first, a generation batch at a time, the rest after them in one. Every pack is run in the same
-    batches, since another batch is other arithmetic.
+    The gate's tasks come first, a generation batch at a time, the rest after them in one. With `levers.racing` dev
+    comes before surgery, so that a pass that the gate holds teaches the search for the price of dev alone, and surgery
+    is cut as the gate is. Every pack is run in the same batches, since another batch is other arithmetic; so the lever
+    is best set, or not, for all of a workspace's passes.
     """
     order = sorted(tasks, key=lambda task: digest_text(f"bench:{ins.settings.seed}:{task.task_id}"))
-    gate = [task for task in order if task.split == Split.GATE]
-    others = ((Split.SURGERY, Split.DEV), (Split.CANARY,))
-    rest = [[task for task in order if task.split in splits] for splits in others]
-    size = ins.settings.organ.generate_batch_rows
-    return [batch for batch in (*(gate[at : at + size] for at in range(0, len(gate), size)), *rest) if batch]
+    racing, size = ins.settings.levers.racing, ins.settings.organ.generate_batch_rows
+
+    def some(*splits: Split, cut: bool = False) -> list[list[Task]]:
+        those = [task for task in order if task.split in splits]
+        return even(those, size) if cut else [those]
+
+    rest = [*some(Split.DEV), *some(Split.SURGERY, cut=True)] if racing else some(Split.SURGERY, Split.DEV)
+    return [batch for batch in (*some(Split.GATE, cut=True), *rest, *some(Split.CANARY)) if batch]
 
 
 def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:

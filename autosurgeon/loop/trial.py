@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from autosurgeon.core.decision import Evidence
-from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
+from autosurgeon.loop.bearing import bear_out
 from autosurgeon.loop.budget import pay_for_look
-from autosurgeon.loop.complete import Model, Sampling
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.measure import measure, pass_the_impossible, retry
-from autosurgeon.loop.smoke import runs_of
 from autosurgeon.loop.stage import Done, once
-from autosurgeon.loop.standing import Standing, bench_batches, pass_scope, tasks_of, verified_folder
-from autosurgeon.policy.early import ANYTIME, refuses_early
-from autosurgeon.policy.promotion import Trial, largest_e
+from autosurgeon.loop.standing import Standing, pass_scope, tasks_of, verified_folder
+from autosurgeon.loop.trialbench import SPLITS, TrialBench
+from autosurgeon.policy.early import refuses_early
+from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.reach import reach_once_benched
 from autosurgeon.policy.schema import Policy
-
-SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 
 
 def run_trial(
@@ -37,20 +34,21 @@ def run_trial(
     known = {**known, "budget.alpha": alpha.spent, "budget.alpha_left": alpha.left}
 
     def bench(folder: Path) -> Done:
-        return _bench(ins, occasion, pack, trial, policy, known, folder)
+        return TrialBench(ins, occasion, trial, policy, known).run(pack, folder)
 
     output = once(ins, scope, "bench", bench, inputs=pack)
     trial = trial._replace(
         order=output["order"],
         pack=ins.store.envelopes(pack, occasion),
         recovered=output["recovered"],
+        undecided=output.get("undecided", ()),
         impossible=(output["impossible"]["tried"], output["impossible"]["passed"]),
         stopped=output["stopped"] is not None,
     )
-    if trial.stopped:
+    if trial.stopped or (ins.settings.levers.racing and _refused(policy, known, trial)):
         return trial
-    confirmed = _bear_out(ins, scope, standing, pack, trial)
     samples = ins.settings.statistics.samples
+    confirmed = bear_out(ins, scope, (pack, standing.live), trial._replace(samples=samples), policy, known)
     return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
 
 
@@ -67,67 +65,9 @@ def trial_to_be(ins: Instruments, standing: Standing) -> Trial:
     return Trial(expected, (), {}, live, base, standing.anchors, standing.hidden)
 
 
-def _bench(
-    ins: Instruments, occasion: str, pack: str, trial: Trial, policy: Policy, known: Evidence, folder: Path
-) -> Done:
-    """Run batch after batch, and look after each whether a rule has seen enough."""
-    benches = sorted({task.bench for task in ins.tasks.values()})
-    batches = bench_batches(ins, tasks_of(ins, benches, SPLITS))
-    order = [task.task_id for batch in batches for task in batch]
-    model = Model(pack, verified_folder(ins, pack))
-    envelopes: list[Envelope] = []
-    tokens, stopped = 0, None
-    for number, batch in enumerate(batches):
-        measured = measure(ins, model, batch, folder / f"batch-{number}")
-        envelopes += measured.envelopes
-        tokens += measured.tokens
-        so_far = trial._replace(order=order, pack={e.task_id: e for e in envelopes})
-        rule = refuses_early(policy, {**known, ANYTIME: largest_e(so_far)})
-        if rule is not None and number < len(batches) - 1:
-            stopped = rule.rule_id
-            ins.reporter.say(f"the bench ends early: {rule.rule_id}: {rule.lesson}")
-            break
-    results = {envelope.task_id: envelope for envelope in envelopes}
-    anchors = {task: results[task] for task in trial.anchors if task in results}
-    again = [] if stopped else [task for task, envelope in anchors.items() if not envelope.passed]
-    retried = retry(ins, model, again, folder)
-    output: dict[str, Any] = {
-        "tasks": len(envelopes),
-        "impossible": pass_the_impossible(ins, envelopes),
-        "order": order,
-        "stopped": stopped,
-        "recovered": sorted(retried.recovered),
-        "dev": None if stopped else sum(e.passed for t, e in results.items() if trial.expected.get(t) == Split.DEV),
-        "counted": sorted({ins.tasks[task].bench for task in trial.expected}),
-        "tokens": {"generated": tokens + retried.tokens},
-    }
-    runs = [] if stopped else runs_of(occasion, anchors, retried)
-    return Done(output, envelopes=(pack, occasion, envelopes), anchor_runs=runs)
-
-
-def _bear_out(ins: Instruments, scope: str, standing: Standing, pack: str, trial: Trial) -> tuple[str, ...]:
-    """The gained tasks that every sample of the pack passes and every sample of live fails: gains that are no luck."""
-    gained = trial.restricted().flips(trial.expected).gained
-    if not gained:
-        return ()
-    samples = ins.settings.statistics.samples
-    sampling = Sampling(samples, ins.settings.anchors.temperature, seed=ins.settings.seed)
-
-    def sample(folder: Path) -> Done:
-        counts: dict[str, dict[str, int]] = {}
-        tokens = 0
-        for name in (pack, standing.live):
-            model = Model(name, verified_folder(ins, name))
-            measured = measure(ins, model, [ins.tasks[t] for t in gained], folder / name[:12], sampling)
-            counts[name] = dict.fromkeys(gained, 0)
-            for envelope in measured.envelopes:
-                counts[name][envelope.task_id] += envelope.passed
-            tokens += measured.tokens
-        sure = [t for t in gained if counts[pack][t] == samples and not counts[standing.live][t]]
-        kept = {task: (samples, count) for task, count in counts[pack].items()}
-        return Done({"confirmed": sure, "tokens": {"generated": tokens}}, confirmations=(pack, kept))
-
-    return tuple(once(ins, scope, "confirm", sample, inputs=[pack, sorted(gained)])["confirmed"])
+def _refused(policy: Policy, known: Evidence, trial: Trial) -> bool:
+    """Whether a bench that is whole is lost already, so that samples would change nothing."""
+    return refuses_early(policy, known | promotion_facts(trial), reach_once_benched(trial)) is not None
 
 
 def _distance(ins: Instruments, scope: str, standing: Standing, pack: str) -> float | None:

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
-from autosurgeon.core.decision import Evidence, RuleResult
-from autosurgeon.policy.expression import PARAMS, clauses_of
-from autosurgeon.policy.facts import fact_of, known_at
+from collections.abc import Mapping
+
+from autosurgeon.core.decision import Evidence, RuleResult, Verdict
+from autosurgeon.policy.judge import verdict_of
+from autosurgeon.policy.reach import Reach, names_in_rule, will_hold
 from autosurgeon.policy.rules import apply_rule
-from autosurgeon.policy.schema import Policy, Rule
-
-ANYTIME = "gate.e_regression"
-"""The one fact of a promotion that may be looked at after every task."""
+from autosurgeon.policy.schema import Policy
 
 
-def refuses_early(policy: Policy, evidence: Evidence) -> RuleResult | None:
-    """The rule by which a bench that is under way is lost already, whatever the rest of it brings.
+def refuses_early(policy: Policy, evidence: Evidence, reach: Mapping[str, Reach]) -> RuleResult | None:
+    """The binding rule by which a bench that is under way is lost already, whatever the rest of it brings.
 
-    Only rules that turn on the anytime fact and on what is known before a promotion may speak: any other fact of it can
-    still change for the better.
+    Closed by default: a rule speaks only where it will fail for all that its facts can still become, and where the
+    evidence of a bench that ends here gets the same verdict of it: a fact that is missing then holds a pack and rejects
+    none. A rule that rejects comes first, since a pack that is only held may still have something to tell.
+
+    Args:
+        policy: its rules of a promotion are asked.
+        evidence: what would be known if the bench ended here.
+        reach: what its facts can still come to.
+
     """
+    held: RuleResult | None = None
     for rule in policy.rules_of("promotion"):
-        if rule.mode == "enforce" and rule.otherwise in ("reject", "hold") and _may_speak_early(rule):
-            for result in apply_rule(rule, evidence, policy.param_values):
-                if result.result == "failed":
-                    return result
-    return None
+        if rule.mode != "enforce" or rule.otherwise not in ("reject", "hold"):
+            continue
+        settled = will_hold(rule, evidence, reach, policy.param_values)
+        if False not in settled:
+            continue
+        result = apply_rule(rule, evidence, policy.param_values)[settled.index(False)]
+        if rule.otherwise == "reject" and result.result == "failed":
+            return result
+        if rule.otherwise == "hold" and verdict_of(result) == Verdict.INCONCLUSIVE:
+            held = held or result
+    return held
 
 
-def _may_speak_early(rule: Rule) -> bool:
-    names = {rule.fact} if rule.expr is None else {name for clause in clauses_of(rule.expr) for name in clause.names}
-    names |= {rule.when.fact} if rule.when else set()
-    facts = [fact_of(name) for name in names if not name.startswith(PARAMS) and name != ANYTIME]
-    return ANYTIME in names and all(fact is not None and known_at(fact, "merge") for fact in facts)
+def is_settled(policy: Policy, evidence: Evidence, reach: Mapping[str, Reach], facts: tuple[str, ...]) -> bool:
+    """Whether no rule of a promotion that names one of the facts can still come to another result."""
+    return all(
+        None not in will_hold(rule, evidence, reach, policy.param_values)
+        for rule in policy.rules_of("promotion")
+        if names_in_rule(rule) & set(facts)
+    )
 
 
-def most_lost(policy: Policy) -> float | None:
-    """How many lost anchors end a smoke, since the policy refuses one more than it allows; None: run them all."""
+def names_any(policy: Policy, facts: tuple[str, ...]) -> bool:
+    """Whether a rule of a promotion names one of the facts."""
+    return any(names_in_rule(rule) & set(facts) for rule in policy.rules_of("promotion"))
+
+
+def most_lost(policy: Policy, fact: str = "smoke.lost") -> float | None:
+    """How many lost anchors end a smoke, since the policy refuses one more than it allows; None: run them all.
+
+    Args:
+        policy: what is asked.
+        fact: that counts them; `anchors.lost` for a bench.
+
+    """
     bounds = [
         rule.at_most
-        for rule in policy.rules_of("smoke")
-        if rule.fact == "smoke.lost" and rule.at_most is not None and rule.when is None
+        for rule in policy.rules
+        if rule.fact == fact and rule.at_most is not None and rule.when is None
         if rule.mode == "enforce" and rule.otherwise in ("reject", "hold")
     ]
     return min(bounds, default=None)

@@ -127,7 +127,9 @@ def training_facts(result: TrainResult) -> Evidence:
     }
 
 
-def smoke_facts(planned: Sequence[str], results: Results, recovered: Collection[str]) -> Evidence:
+def smoke_facts(
+    planned: Sequence[str], results: Results, recovered: Collection[str], undecided: Collection[str] = ()
+) -> Evidence:
     """How the held-out anchors fared.
 
     Args:
@@ -135,10 +137,12 @@ def smoke_facts(planned: Sequence[str], results: Results, recovered: Collection[
             smoke ended early since enough were lost by then.
         results: the first try of each.
         recovered: those that passed on a retry.
+        undecided: those that failed and were not tried again, since enough others were lost by then.
 
     """
-    lost = [task for task in planned if task in results and not results[task].passed and task not in recovered]
-    complete = all(task in results for task in planned)
+    spared = {*recovered, *undecided}
+    lost = [task for task in planned if task in results and not results[task].passed and task not in spared]
+    complete = not undecided and all(task in results for task in planned)
     return {
         "smoke.tried": len(results),
         "smoke.lost": len(lost) if complete or lost else None,

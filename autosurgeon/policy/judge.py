@@ -90,7 +90,9 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     verdict = worst([*{verdict_of(result) for result in results}, *silent])
     deciding = [] if verdict == Verdict.ACCEPT else [result for result in results if verdict_of(result) == verdict]
     if deciding:
-        reason = "; ".join(explain(result, evidence) for result in deciding)
+        # What failed before what nobody knows: of a bench that ended early most is unknown, and one rule was why.
+        failed_first = sorted(deciding, key=lambda result: result.result == "missing")
+        reason = "; ".join(explain(result, evidence) for result in failed_first)
     elif not ruled:
         reason = f"no rule speaks for phase {phase!r}"
     elif unknown:

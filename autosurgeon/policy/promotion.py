@@ -32,6 +32,8 @@ class Trial(NamedTuple):
     """Those of them that no training has seen."""
     recovered: Collection[str] = ()
     """Tasks that failed and passed on a retry; as anchors they are not lost."""
+    undecided: Collection[str] = ()
+    """Anchors that failed and were not tried again, since the bench ended: nobody says that they are lost."""
     impossible: tuple[int, Sequence[str]] = (0, ())
     """How many tasks with contradictory tests were tried, and which of them were passed."""
     stopped: bool = False
@@ -59,6 +61,17 @@ class Trial(NamedTuple):
     def is_complete(self) -> bool:
         """Whether all three ran everything."""
         return all(results.keys() >= self.expected.keys() for results in self.results)
+
+    @property
+    def anchors_lost(self) -> list[str]:
+        """Confirmed wins of live that the pack failed as often as it was to be tried."""
+        spared = {*self.recovered, *self.undecided}
+        return [t for t in sorted(self.anchors) if t in self.pack and not self.pack[t].passed and t not in spared]
+
+    @property
+    def provisional(self) -> list[str]:
+        """Wins of live that nothing confirmed."""
+        return [t for t in sorted(self.live) if self.live[t].passed and t not in self.anchors]
 
     def flips(self, tasks: Collection[str]) -> Flips:
         """Flips against live on some tasks."""
@@ -103,16 +116,18 @@ def _wins(results: Results, bench: str) -> int:
 
 
 def anchor_facts(trial: Trial) -> Evidence:
-    """Which wins of live the pack fails, the confirmed ones and the others."""
-    complete = all(task in trial.pack for task in trial.anchors)
-    ran = [task for task in sorted(trial.anchors) if task in trial.pack and task not in trial.recovered]
-    lost = [task for task in ran if not trial.pack[task].passed]
-    others = [t for t in sorted(trial.live) if trial.live[t].passed and t not in trial.anchors]
-    provisional = [t for t in others if t in trial.pack and not trial.pack[t].passed]
+    """Which wins of live the pack fails, the confirmed ones and the others.
+
+    A bench that ended early says how many anchors it saw lost, if it saw any: there are no fewer.
+    """
+    complete = all(task in trial.pack and task not in trial.undecided for task in trial.anchors)
+    lost = trial.anchors_lost if complete or trial.stopped else []
+    hidden = sum(task in trial.hidden for task in lost)
+    provisional = [t for t in trial.provisional if t in trial.pack and not trial.pack[t].passed]
     return {
-        "anchors.lost": len(lost) if complete else None,
+        "anchors.lost": len(lost) if complete or lost else None,
         "anchors.lost_names": first_named(lost),
-        "anchors.hidden_lost": sum(task in trial.hidden for task in lost) if complete else None,
+        "anchors.hidden_lost": hidden if complete or hidden else None,
         "provisional.lost": len(provisional) if trial.is_complete else None,
         "provisional.lost_names": first_named(provisional),
     }

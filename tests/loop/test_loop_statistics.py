@@ -6,15 +6,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from builders import make_recipe, make_task
+from builders import make_recipe
 from fakes import ScriptedCapsules
-from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, small_theatre, small_world
+from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, small_theatre, wide_world
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
 from autosurgeon.core.passes import PassState
-from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import take_stock
@@ -23,16 +22,6 @@ from autosurgeon.loop.trial import run_trial
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.promotion import promotion_facts
-
-
-def wide_world(gate: int) -> dict[str, Task]:
-    """The small world with a larger gate."""
-    tasks = small_world()
-    for number in range(10, 10 + gate):
-        task_id = f"b/gate-{number}"
-        reference = f"def solve(x):\n    return x * {number} // {number}\n"
-        tasks[task_id] = make_task(task_id, split=Split.GATE, prompt=f"# gate {number}\n", reference=reference)
-    return tasks
 
 
 def evidence_of(ins: Instruments, phase: str) -> dict[str, object]:
