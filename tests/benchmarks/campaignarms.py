@@ -103,7 +103,13 @@ def _inner(ins: Instruments) -> Proposer:
 AT_RANDOM = {"random_passes": 1 << 20, "remembered_newest": 1 << 20, "refused_distance": 0.0}
 ARMS = (
     Arm("a incident", "the incident's recipe, every pass", HERE / "unguarded.yaml", {}, OneRecipe, guarded=False),
-    Arm("b greedy", "random recipes, live where the total rises", HERE / "greedy.yaml", {"search": AT_RANDOM}, guarded=False),
+    Arm(
+        "b greedy",
+        "random recipes, live where the total rises",
+        HERE / "greedy.yaml",
+        {"search": AT_RANDOM},
+        guarded=False,
+    ),
     Arm(
         "c optuna",
         "TPE on all wins, each pass from base, the best so far is live",

@@ -197,5 +197,11 @@ def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: fr
             )
         )
     return Campaign(
-        arm=arm.name, seed=seed, flaky=flaky, gate=before[0], wins=before[1], points=tuple(points), ever_lost=len(ever_lost)
+        arm=arm.name,
+        seed=seed,
+        flaky=flaky,
+        gate=before[0],
+        wins=before[1],
+        points=tuple(points),
+        ever_lost=len(ever_lost),
     )
