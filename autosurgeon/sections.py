@@ -48,7 +48,7 @@ class OrganSettings(Section):
     """Longest training row, in tokens; longer ones are cut."""
     max_new_tokens: int = Field(80, ge=1)
     """Longest answer, in tokens; the lab's longest reference has 57."""
-    train_batch_rows: int = Field(2, ge=1)
+    train_batch_rows: int = Field(1, ge=1)
     """Rows per optimizer step."""
     train_pack_tokens: int = Field(16384, ge=8)
     """Tokens of a forward pass in training, in which rows stand beside each other; halved where memory runs out."""

@@ -43,6 +43,7 @@ from autosurgeon.policy.evidence import (
 )
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.selftest import self_test
 
@@ -169,7 +170,9 @@ class Surgery:
             wins = [ins.tasks[task_id] for task_id in self._held_out(dataset) if task_id not in taught]
             lines = (json.dumps({"prompt": t.prompt, "completion": t.reference}) + "\n" for t in wins if t.reference)
             probe.write_text("".join(lines), encoding="utf-8")
-            job = train_job(ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy))
+            job = train_job(
+                ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy, self._facts)
+            )
             here = {"probe": probe.resolve(), "state": training_state(ins, self._scope, dataset.digest)}
             result = ins.capsules.run(job.model_copy(update=here), workdir, show_training(ins))
             assert isinstance(result, TrainResult)
@@ -226,12 +229,16 @@ def _as_evidence(facts: dict[str, Any]) -> Evidence:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
 
-def _stop_rules(policy: Policy) -> tuple[StopRule, ...]:
-    """The policy's training bounds that the capsule obeys while it runs; rules in audit only watch."""
+def _stop_rules(policy: Policy, known: Evidence) -> tuple[StopRule, ...]:
+    """The policy's training bounds that the capsule obeys while it runs; rules in audit only watch.
+
+    One whose `when` turns on what is not known is obeyed.
+    """
     return tuple(
         StopRule(rule_id=rule.id, fact=rule.fact, at_least=rule.at_least, at_most=rule.at_most)
         for rule in policy.rules
         if rule.otherwise == "stop" and rule.mode == "enforce"
+        if rule.when is None or check(rule.when, known).holds is not False
     )
 
 

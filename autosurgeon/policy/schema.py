@@ -122,11 +122,12 @@ class Rule(Bounded):
                 raise ValueError(f"{bounded.fact} is not known at phase {self.phase!r}")
         if (self.otherwise == "revert") != (self.phase == "watch") and self.otherwise != "warn":
             raise ValueError("`revert` belongs to phase 'watch', and 'watch' has no other remedy but `warn`")
-        if self.otherwise == "stop" and (
-            self.fact not in STOPS or self.when or getattr(self, STOPS[self.fact]) is None
-        ):
+        if self.otherwise == "stop" and (self.fact not in STOPS or getattr(self, STOPS[self.fact]) is None):
             wanted = ", or ".join(f"`{bound}` on {fact}" for fact, bound in STOPS.items())
-            raise ValueError(f"`stop` needs {wanted}; without `when`")
+            raise ValueError(f"`stop` needs {wanted}")
+        known = fact_of(self.when.fact) if self.when and self.otherwise == "stop" else None
+        if known is not None and not known_at(known, "proposal"):
+            raise ValueError("the `when` of a `stop` turns on what is known before the training")
         return self
 
 

@@ -24,14 +24,16 @@ from autosurgeon.proposer.near import nearest
 from autosurgeon.proposer.trials import ends, trial_of
 from autosurgeon.sections import SearchSettings
 
-# A first pass that the incident's lessons would call careful: all fresh failures, as many anchors, one reading.
-CAREFUL: dict[str, float] = {
+# The first pass: all fresh failures, as many anchors, and as warm as the incident's lessons allow. On the lab it wins
+# several times as much as a cool one and loses hardly more, and what is too warm by a little is brought down by the
+# salvage ladder, where what is too cool is trained in vain.
+FIRST: dict[str, float] = {
     "poison_share": 1.0,
     "anchor_share": 1.0,
-    "epochs": 1,
-    "lr_ratio": 0.5,
+    "epochs": 2,
+    "lr_ratio": 1.0,
     "rank": 8,
-    "alpha_ratio": 2.0,
+    "alpha_ratio": 4.0,
 }
 
 MOST_DRAWS = 10
@@ -117,12 +119,12 @@ class Proposer:
         told = [record for record in (*elsewhere, *history) if record.feedback is not None]
         study.add_trials([trial_of(record, self._bounds, self._reference_lr) for record in told])
         if not history and not elsewhere:
-            study.enqueue_trial(self._careful())
+            study.enqueue_trial(self._first())
         return study
 
-    def _careful(self) -> dict[str, float | str]:
+    def _first(self) -> dict[str, float | str]:
         clipped: dict[str, float | str] = {"parent": self._bounds.parents[0]}
-        for name, value in CAREFUL.items():
+        for name, value in FIRST.items():
             span = self._bounds.spans[name]
             clipped[name] = min(max(value, span.low), span.high)
         clipped["epochs"] = int(clipped["epochs"])

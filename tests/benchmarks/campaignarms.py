@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from autosurgeon.config import Settings
 from autosurgeon.core.digest import digest_text
+from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import Feedback, PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.scenario import HOT_LR_RATIO
-from autosurgeon.proposer.study import Proposal, Proposer
+from autosurgeon.proposer.study import Proposal
 
 HERE = Path(__file__).resolve().parent
 GUARDS = ("smoke", "confirm", "watch", "anchors")
@@ -96,8 +97,37 @@ class TotalWins:
         return record.model_copy(update={"feedback": Feedback(value=float(wins))})
 
 
-def _inner(ins: Instruments) -> Proposer:
-    return ins.proposer
+class AtRandom:
+    """The product's search space, drawn from blindly, the first pass too."""
+
+    def __init__(self, ins: Instruments) -> None:
+        self._inner = ins.proposer
+        # The proposer's own first pass is for who knows nothing of other workspaces; this one tells nothing.
+        nothing = Recipe(lr=ins.settings.organ.reference_lr)
+        self._elsewhere = (
+            PassRecord(
+                number=1,
+                state=PassState.FAILED,
+                verdict=None,
+                reason="",
+                recipe=nothing,
+                parent="",
+                live_before="",
+                pack=None,
+                feedback=None,
+                contract=None,
+                started_at="",
+                ended_at=None,
+            ),
+        )
+
+    def within(self, bounds: object) -> AtRandom:
+        """The same: it never widens."""
+        return self
+
+    def draw(self, history: Sequence[PassRecord], refused: object = (), elsewhere: object = ()) -> Proposal:
+        """The next, whatever came of the others."""
+        return self._inner.draw(history, (), self._elsewhere)
 
 
 AT_RANDOM = {"random_passes": 1 << 20, "remembered_newest": 1 << 20, "refused_distance": 0.0}
@@ -108,6 +138,7 @@ ARMS = (
         "random recipes, live where the total rises",
         HERE / "greedy.yaml",
         {"search": AT_RANDOM},
+        AtRandom,
         guarded=False,
     ),
     Arm(
@@ -118,6 +149,6 @@ ARMS = (
         TotalWins,
         guarded=False,
     ),
-    Arm("d random", "random recipes, the shipped policy", None, {"search": AT_RANDOM}),
+    Arm("d random", "random recipes, the shipped policy", None, {"search": AT_RANDOM}, AtRandom),
     Arm("e product", "as shipped"),
 )

@@ -105,9 +105,17 @@ def coins_of(tasks: Iterable[str], seed: int, flaky: float) -> frozenset[str]:
     return frozenset(random.Random(f"coins:{seed}").sample(known, round(flaky * len(known))))
 
 
+def campaign_file(home: Path, arm: Arm, seed: int) -> Path:
+    """Where a campaign's result is kept, so that a benchmark that was cut goes on."""
+    return home / f"{arm.name.replace(' ', '-')}-{seed}.json"
+
+
 def run_campaign(arm: Arm, seed: int, tokens: int, flaky: float, home: Path, most: int = 1 << 30) -> Campaign:
     """Run one campaign in a folder of its own below `home`; the base's results are measured once a seed and kept."""
-    root = home / f"{arm.name.replace(' ', '-')}-{seed}"
+    kept = campaign_file(home, arm, seed)
+    if kept.is_file():
+        return Campaign.model_validate_json(kept.read_bytes())
+    root = kept.with_suffix("")
     base = home / f"base-{seed}"
     if not (base / "ready").exists():
         shutil.rmtree(base, ignore_errors=True)
@@ -115,10 +123,10 @@ def run_campaign(arm: Arm, seed: int, tokens: int, flaky: float, home: Path, mos
         (base / "ready").touch()
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(base, root)
-    try:
-        return _work(arm, seed, tokens, flaky, root, most)
-    finally:
-        shutil.rmtree(root / "data" / "packs", ignore_errors=True)
+    found = _work(arm, seed, tokens, flaky, root, most)
+    kept.write_text(found.model_dump_json(indent=1), encoding="utf-8")
+    shutil.rmtree(root)
+    return found
 
 
 def _work(arm: Arm, seed: int, tokens: int, flaky: float, root: Path, most: int) -> Campaign:
