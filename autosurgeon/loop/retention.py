@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.loop.standing import pass_scope
+from autosurgeon.core.passes import pass_scope
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.packs.pins import read_pins
 from autosurgeon.store.sqlstore import SqlStore
