@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.retention import Freed, collect
+from autosurgeon.loop.retention import Freed, collect, collect_adapters
 
 GIB = 1 << 30
 
@@ -19,14 +19,18 @@ def make_room(ins: Instruments) -> int:
     retention = ins.settings.retention
     if not retention.when_full:
         return 0
-    gone: list[Freed] = []
-    freed = collect(ins.store, ins.packs, ins.workspace.pins, retention.keep_live, removed=gone.append, dry_run=False)
+    place, gone = ins.workspace, list[Freed]()
+    collect(ins.store, ins.packs, place.pins, retention.keep_live, removed=gone.append, dry_run=False)
+    packs = len(gone)
+    gone += collect_adapters(ins.store, place.passes, place.pins, retention.keep_live, dry_run=False)
+    freed = sum(one.bytes for one in gone)
     if gone:
-        structlog.get_logger().warning("made_room", packs=[one.pack for one in gone], bytes=freed)
+        structlog.get_logger().warning("made_room", of=[one.pack for one in gone], bytes=freed)
         # Standard output may be a file on the disk that was full.
         with contextlib.suppress(OSError):
             ins.reporter.say(
-                f"the disk ran short: weights that nothing keeps are gone, {freed >> 20} MiB of {len(gone)} packs; "
+                f"the disk ran short: weights that nothing keeps are gone, {freed >> 20} MiB of {packs} packs and the "
+                f"adapters of {len(gone) - packs} passes; "
                 "`autosurgeon pack list` says which"
             )
     return freed

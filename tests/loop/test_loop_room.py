@@ -5,17 +5,21 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from builders import make_contract, make_recipe
 from fakes import RecordingReporter
 from lineage import base_of, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
 from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pack import ADAPTER_FILE
+from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.value import Value
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.retention import Freed, collect_adapters
 from autosurgeon.loop.room import GIB, disk_is_used_up, make_room, taken_bytes
 from autosurgeon.loop.standing import take_stock
 from autosurgeon.loop.surgeon import open_theatre, run
@@ -63,7 +67,10 @@ def test_too_little_free_space_takes_weights_that_nothing_keeps_before_the_run_w
         assert kept <= with_weights(ins)
         assert not ins.packs.has_weights(loose)
         assert "paused" not in said(ins)
-        assert "weights that nothing keeps are gone, 0 MiB of 1 packs; `autosurgeon pack list`" in said(ins)
+        assert (
+            "weights that nothing keeps are gone, 0 MiB of 1 packs and the adapters of 0 passes; `autosurgeon"
+            in said(ins)
+        )
 
 
 def test_a_stage_that_found_no_space_is_tried_again_at_once_where_weights_could_go(
@@ -103,6 +110,29 @@ def test_a_workspace_above_its_share_of_the_disk_ends_the_run_unless_enough_may_
         last = ins.store.last_run()
         assert last is not None
         assert (last.end_reason, last.passes_done) == ("disk", 0)
+
+
+def test_adapters_of_passes_that_are_over_go_too_and_those_of_kept_packs_and_open_passes_stay(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ADAPTER_FILE).write_bytes(bytes(9))
+    with small_theatre(tmp_path, learns_everything, passes=2, loop=QUICK) as ins:
+        assert run(ins) == "passes"
+        states = [record.state for record in ins.store.passes()]
+        assert states == [PassState.CONFIRMED, PassState.HELD]
+        adapters = [ins.workspace.stage(pass_scope(number), "train") / "adapter" for number in (1, 2, 3)]
+        for folder in adapters:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / ADAPTER_FILE).write_bytes(bytes(100))
+        (adapters[1].parent / "elsewhere").symlink_to(outside)
+        number = ins.store.begin_pass(make_recipe(), base_of(ins), base_of(ins), make_contract())
+        assert number == 3
+        told = partial(collect_adapters, ins.store, ins.workspace.passes, ins.workspace.pins, 3)
+        assert told(dry_run=True) == [Freed("pass-0002", 100)]
+        assert all((folder / ADAPTER_FILE).exists() for folder in adapters)
+        assert make_room(ins) == 100
+        assert [(folder / ADAPTER_FILE).exists() for folder in adapters] == [True, False, True]
+    assert (outside / ADAPTER_FILE).exists()
 
 
 def test_nothing_is_removed_where_a_person_wants_to_do_it(tmp_path: Path) -> None:
