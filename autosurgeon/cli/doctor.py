@@ -54,19 +54,8 @@ def doctor(
     from autosurgeon.wiring import settings_of
 
     settings = settings_of(workspace, config)
-    checks: dict[str, Callable[[], str]] = {
-        "interpreter": _interpreter,
-        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
-        "device": lambda: _device(settings.capsule.python or sys.executable),
-        "memory": lambda: _memory(settings.capsule.memory_gib),
-        "organ": lambda: _organ(settings),
-        "benches": lambda: _benches(workspace, settings),
-        "policy": lambda: _policy(settings.policy_file),
-        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
-        "capsules' end": _capsules_end,
-    }
     findings = []
-    for name, look in checks.items():
+    for name, look in _checks(workspace, settings).items():
         try:
             findings.append({"check": name, "ok": True, "found": look()})
         except (AutosurgeonError, OSError, subprocess.SubprocessError, ValueError) as error:
@@ -82,6 +71,21 @@ def doctor(
         print_table("doctor", ("check", "result", "found"), rows)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
+
+
+def _checks(workspace: Path, settings: Settings) -> dict[str, Callable[[], str]]:
+    """What is looked at, by name; each says what it found, or raises."""
+    return {
+        "interpreter": _interpreter,
+        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
+        "device": lambda: _device(settings.capsule.python or sys.executable),
+        "memory": lambda: _memory(settings.capsule.memory_gib),
+        "organ": lambda: _organ(settings),
+        "benches": lambda: _benches(workspace, settings),
+        "policy": lambda: _policy(settings.policy_file),
+        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
+        "capsules' end": _capsules_end,
+    }
 
 
 def _list_failpoints(as_json: bool) -> None:
