@@ -225,6 +225,8 @@ class LoopSettings(Section):
     gpu_hours: float | None = Field(None, gt=0)
     """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
     tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
+    disk_gib: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """GiB that the workspace may take on the disk; a run that is above them begins no pass. No limit when empty."""
     min_free_mib: int = Field(512, ge=0)
     """Free disk space under which the loop pauses before the next stage, until there is that much and the ballast."""
     ballast_mib: int = Field(16, ge=0)
@@ -236,10 +238,12 @@ class LoopSettings(Section):
 
 
 class RetentionSettings(Section):
-    """Which weights `pack gc` leaves on the disk, besides the base's, live's, pinned ones and an open pass's."""
+    """Which weights `pack gc` and a run short of disk leave, besides base, live, pinned ones and an open pass's."""
 
     keep_live: int = Field(3, ge=0)
     """How many packs that were live before stay, newest first; those that live was reverted from do not count."""
+    when_full: bool = True
+    """Whether a run that is short of disk removes what `pack gc` would before it waits for space or ends."""
 
 
 class StoreSettings(Section):

@@ -201,7 +201,8 @@ def _decision(record: dict[str, Any]) -> Any:
     judgement = record["judgement"]
     if judgement is not None:
         judgement["rules"] = [rule for rule in judgement["rules"] if rule["fact"] not in MEASURED]
-    tokens = {key: value for key, value in (record["cost"] or {}).items() if key != "seconds"}
+    # What else a cost holds is measured: seconds, memory, energy.
+    tokens = {key: value for key, value in (record["cost"] or {}).items() if key.endswith("tokens")}
     return {**_timeless(record), "tokens": tokens}
 
 

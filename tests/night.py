@@ -106,6 +106,8 @@ def lay_out(root: Path, store: str | None, scenario: str) -> None:
         "organ": {"model": f'"{organ}"'},
         "grading": {"workers": 1, "jail": '"plain"', "allow_plain_jail": "true"},
         "loop": loop,
+        # What a full disk makes a loop remove is tested in test_loop_room.py; here files are held against each other.
+        "retention": {"when_full": "false"},
     }
     if store is not None:
         sections["store"] = {"url": f'"{store}"'}

@@ -6,6 +6,7 @@ A single query is reshaped so that the heads which share a key are rows of one p
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -107,3 +108,8 @@ def use_decode_attention(model: Any) -> None:
         raise UserError("a model has layers that this engine does not know", got=sorted(kinds - {"full_attention"}))
     AttentionInterface.register(NAME, attend)
     model.config._attn_implementation = NAME
+
+
+def memory_argument(decoder: Any) -> str:
+    """The keyword by which a decoder takes its memory: transformers 5.24 has renamed it, and warns of the old name."""
+    return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"

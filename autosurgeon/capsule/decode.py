@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from autosurgeon.capsule.attention import Memory, use_decode_attention
+from autosurgeon.capsule.attention import Memory, memory_argument, use_decode_attention
 from autosurgeon.capsule.stops import DedentTokens
 from autosurgeon.core.stops import cut
 
@@ -75,6 +75,7 @@ class Engine:
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, slots, width)
         self._memory = Memory(shape, next(whole.parameters()).dtype, self._device)
+        self._remembering = {memory_argument(self._decoder): self._memory}
         self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
         self.dedents = dedents or DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
         self._look_every = LOOK_EVERY[self._device.type]
@@ -156,7 +157,7 @@ class Engine:
         self._memory.window = slice(start, start + len(prompts))
         positions = torch.arange(width, device=self._device)[None].expand(len(prompts), -1)
         hidden: torch.Tensor = self._decoder(
-            input_ids=padded.to(self._device), position_ids=positions, past_key_values=self._memory, use_cache=True
+            input_ids=padded.to(self._device), position_ids=positions, use_cache=True, **self._remembering
         ).last_hidden_state
         last = torch.tensor([len(ids) - 1 for ids in prompts], device=self._device)
         return hidden[torch.arange(len(prompts), device=self._device), last]
@@ -197,8 +198,8 @@ class Engine:
             input_ids=self._token[rows, None],
             position_ids=self._memory.lengths[rows, None],
             attention_mask=self._memory.mask(),
-            past_key_values=self._memory,
             use_cache=True,
+            **self._remembering,
         ).last_hidden_state[:, -1]
         self._memory.lengths[rows] += 1
         self._choose(hidden, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,15 +78,16 @@ def answer_and_grade(
         tempfile.TemporaryDirectory() as home,
         open_capsules(settings, Path(home)) as capsules,
         Grader(grading) as grader,
-        counting("done") as show,
+        counting("graded") as show,
     ):
+        told = Told(generated=functools.partial(show, word="answered"), graded=show)
         sources = Sources(
             organ=_organ_source(settings, capsules, organ, out) if set(modes) != {Mode.FALLBACK_ALONE} else None,
             fallback=fallback_source(settings, capsules, out.parent / f".{out.name}.fallback")
             if set(modes) != {Mode.ORGAN_ALONE}
             else None,
         )
-        return bench_modes(modes, sources, tasks, out, Sampling(*sampling), grader, Told(show, show))
+        return bench_modes(modes, sources, tasks, out, Sampling(*sampling), grader, told)
 
 
 def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Path) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,12 @@ def version(name):
         return None
 print(json.dumps({{name: version(name) for name in {STACK!r}}}))
 """
+DEVICES = """
+import json, torch
+seen = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
+found = [torch.cuda.get_device_properties(number) for number in seen]
+print(json.dumps([[one.name, one.total_memory] for one in found]))
+"""
 
 
 def doctor(
@@ -47,17 +54,8 @@ def doctor(
     from autosurgeon.wiring import settings_of
 
     settings = settings_of(workspace, config)
-    checks: dict[str, Callable[[], str]] = {
-        "interpreter": _interpreter,
-        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
-        "organ": lambda: _organ(settings),
-        "benches": lambda: _benches(workspace, settings),
-        "policy": lambda: _policy(settings.policy_file),
-        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
-        "capsules' end": _capsules_end,
-    }
     findings = []
-    for name, look in checks.items():
+    for name, look in _checks(workspace, settings).items():
         try:
             findings.append({"check": name, "ok": True, "found": look()})
         except (AutosurgeonError, OSError, subprocess.SubprocessError, ValueError) as error:
@@ -73,6 +71,21 @@ def doctor(
         print_table("doctor", ("check", "result", "found"), rows)
     if not all(finding["ok"] for finding in findings):
         raise typer.Exit(1)
+
+
+def _checks(workspace: Path, settings: Settings) -> dict[str, Callable[[], str]]:
+    """What is looked at, by name; each says what it found, or raises."""
+    return {
+        "interpreter": _interpreter,
+        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
+        "device": lambda: _device(settings.capsule.python or sys.executable),
+        "memory": lambda: _memory(settings.capsule.memory_gib),
+        "organ": lambda: _organ(settings),
+        "benches": lambda: _benches(workspace, settings),
+        "policy": lambda: _policy(settings.policy_file),
+        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
+        "capsules' end": _capsules_end,
+    }
 
 
 def _list_failpoints(as_json: bool) -> None:
@@ -100,6 +113,29 @@ def _stack(python: str) -> str:
             f"{', '.join(missing)} not installed", wanted="pip install 'autosurgeon[capsule]'", where=python
         )
     return ", ".join(f"{name} {version}" for name, version in versions.items())
+
+
+def _device(python: str) -> str:
+    """What capsules compute on; UserError where there is a GPU that this torch cannot use."""
+    from autosurgeon.errors import UserError
+
+    done = subprocess.run([python, "-c", DEVICES], capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        raise UserError("torch cannot be asked", got=(done.stderr.strip().splitlines() or [""])[-1], where=python)
+    found = json.loads(done.stdout.splitlines()[-1])
+    if found:
+        return ", ".join(f"{name}, {size / (1 << 30):.0f} GiB" for name, size in found)
+    if shutil.which("nvidia-smi"):
+        raise UserError(
+            "there is a GPU that torch cannot use", wanted="the build of torch for its driver", where=python
+        )
+    return "no GPU: capsules compute on the CPU, which suits the lab; a model of 0.5B wants a GPU"
+
+
+def _memory(limit_gib: float) -> str:
+    total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
+    told = f"{total_gib:.0f} GiB; a capsule may take {limit_gib:g} (setting capsule.memory_gib)"
+    return told if limit_gib <= total_gib else f"{told}, so the kernel would be the one to end it"
 
 
 def _organ(settings: Settings) -> str:

@@ -179,14 +179,15 @@ def collect_packs(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the weights of packs that nothing keeps; never while a loop works on the workspace.
+    """Remove the weights of packs, and adapters, that nothing keeps; never while a loop works on the workspace.
 
     Kept are live, the last packs that were live before it (setting retention.keep_live), the base, pinned packs and
-    every pack that an open pass names. Of the others the manifest stays, and all that is known of them.
+    every pack that an open pass names, with the adapters that they were merged from. Of the others the manifest stays,
+    and all that is known of them.
     """
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.retention import Freed, collect
+    from autosurgeon.loop.retention import Freed, collect, collect_adapters
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.wiring import hold_workspace, settings_of
 
@@ -201,9 +202,14 @@ def collect_packs(
     keep_live = settings_of(workspace, config).retention.keep_live
     with hold_workspace(workspace) as store:
         total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=tell, dry_run=dry_run)
+        adapters = collect_adapters(store, place.passes, place.pins, keep_live, dry_run=dry_run)
     if as_json:
-        print_json({"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total})
+        told = {"pass_adapters": [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]}
+        print_json({"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total} | told)
         return
+    if adapters:
+        size = sum(freed.bytes for freed in adapters)
+        say(f"adapters of {len(adapters)} pass{'' if len(adapters) == 1 else 'es'}: {size} bytes {word}")
     say(f"{len(gone)} pack{'' if len(gone) == 1 else 's'}, {total} bytes {word}")
 
 

@@ -23,6 +23,7 @@ ENDINGS = {
     "passes": "the passes asked for are done",
     "hours": "the hours asked for are over",
     "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
+    "disk": "the workspace takes more than its share of the disk (loop.disk_gib), and nothing more in it may go",
     "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
     "plateau": "a plateau: too many passes without a promotion and without a higher climb on dev (loop.plateau_passes)",
     "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -184,14 +185,22 @@ def reporting() -> Iterator[Reporter]:
         yield LiveReporter(progress)
 
 
+class Counted(Protocol):
+    """Is told how many of how many are done, and of what where that is not what it was made for."""
+
+    def __call__(self, done: int, total: int, word: str = ...) -> None:
+        """Show it."""
+        ...
+
+
 @contextlib.contextmanager
-def counting(word: str) -> Iterator[Callable[[int, int], None]]:
+def counting(word: str) -> Iterator[Counted]:
     """Progress of a count: a bar with rate and time left on a terminal, now and then a line on standard error else."""
     console = Console(stderr=True)
     if not console.is_terminal:
         last = time.monotonic()
 
-        def tell(done: int, total: int) -> None:
+        def tell(done: int, total: int, word: str = word) -> None:
             nonlocal last
             if time.monotonic() - last >= PLAIN_EVERY_S:
                 last = time.monotonic()
@@ -202,4 +211,8 @@ def counting(word: str) -> Iterator[Callable[[int, int], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:
         bar = progress.add_task(word, total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+        def show(done: int, total: int, word: str = word) -> None:
+            progress.update(bar, description=word, completed=done, total=total)
+
+        yield show

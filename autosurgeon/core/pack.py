@@ -12,6 +12,7 @@ from autosurgeon.core.value import Value
 
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
 
 
 class PackedFile(Value):

@@ -101,6 +101,11 @@ class Workspace(NamedTuple):
         """Reports for people."""
         return self.root / "reports"
 
+    @property
+    def passes(self) -> Path:
+        """The stages' folders, by scope."""
+        return self.root / "data" / "passes"
+
     def stage(self, scope: str, name: str) -> Path:
         """A stage's own folder; scope is `pass-0007` or a pack's name."""
-        return self.root / "data" / "passes" / scope / name
+        return self.passes / scope / name

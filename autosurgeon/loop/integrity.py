@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import Live, PassRecord
 from autosurgeon.errors import PackError
@@ -23,11 +21,10 @@ def check_packs(ins: Instruments) -> None:
         StoreError: live is damaged, and no earlier live pack is whole.
 
     """
-    history, record = ins.store.live_history(), open_pass(ins)
-    if not history:
+    live, record = ins.store.live(), open_pass(ins)
+    if live is None:
         return
-    live = history[-1]
-    named = dict.fromkeys([live.pack, *_before(ins, history), *(named_by(record) if record else ())])
+    named = dict.fromkeys([live.pack, *_before(ins), *(named_by(record) if record else ())])
     damage = {pack: cause for pack in named if (cause := damage_of(ins, pack))}
     for pack, cause in damage.items():
         ins.reporter.say(f"pack {pack[:12]} is damaged: {cause}")
@@ -70,11 +67,10 @@ def _end(ins: Instruments, record: PassRecord, live: Live, damage: dict[str, str
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
 
 
-def _before(ins: Instruments, history: Sequence[Live]) -> list[str]:
+def _before(ins: Instruments) -> list[str]:
     """The newest pack before live that a revert could go to; none where there is none, or retention removed it."""
-    reverted, live = ins.store.reverted_versions(), history[-1].pack
-    good = (v.pack for v in reversed(history) if v.pack != live and v.version not in reverted)
-    return [pack for pack in list(good)[:1] if ins.packs.has_weights(pack)]
+    pack = ins.store.good_before_live()
+    return [pack] if pack is not None and ins.packs.has_weights(pack) else []
 
 
 def _reason(live: Live, cause: str) -> str:

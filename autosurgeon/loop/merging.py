@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from autosurgeon import __version__
 from autosurgeon.core.jobs import CompareJob, CompareResult, MergeJob, MergeResult
-from autosurgeon.core.pack import Lineage
+from autosurgeon.core.pack import ADAPTER_FILE, Lineage
 from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.records import PassRecord
 from autosurgeon.dataset.rows import Dataset
@@ -19,7 +19,6 @@ from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import pass_scope, verified_folder
 from autosurgeon.packs.files import hash_file
 
-ADAPTER_FILE = "adapter_model.safetensors"
 MOST_COMPARED = 32
 """Rows on which adapter and pack are compared: a fault of the packing shows on any of them."""
 

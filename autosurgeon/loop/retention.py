@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.loop.standing import pass_scope
+from autosurgeon.core.pack import ADAPTER_FILE
+from autosurgeon.core.passes import number_of, pass_scope
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.packs.pins import read_pins
 from autosurgeon.store.sqlstore import SqlStore
@@ -16,6 +17,7 @@ class Freed(NamedTuple):
     """Weights that were removed, or would be."""
 
     pack: str
+    """Whose they were; of an adapter, the pass's scope."""
     bytes: int
 
 
@@ -74,6 +76,36 @@ def collect(
             packs.remove_weights(pack)
         removed(Freed(pack, size))
         freed += size
+    return freed
+
+
+def collect_adapters(store: SqlStore, passes: Path, pins: Path, keep_live: int, *, dry_run: bool) -> list[Freed]:
+    """Remove the adapters of passes that are over, unless what they were merged into is kept; what each pass gave back.
+
+    A pass reads its adapter again only while it is open; its losses, rows and results stay.
+
+    Args:
+        store: the memory.
+        passes: the folder of the passes' stages; the caller holds the workspace's lock.
+        pins: the file of pins.
+        keep_live: see reasons_to_keep.
+        dry_run: remove nothing.
+
+    """
+    kept = reasons_to_keep(store, read_pins(pins), keep_live)
+    needed = {number for manifest, number, _ in store.packs() if manifest.digest in kept}
+    needed |= {record.number for record in store.open_passes()}
+    freed = []
+    for folder in sorted(passes.glob("pass-*")):
+        if number_of(folder.name) in needed:
+            continue
+        # No link is followed: what a capsule left behind must not lead to files of others.
+        files = [file for file in folder.rglob(ADAPTER_FILE) if not file.is_symlink()]
+        size = sum(file.stat().st_size for file in files)
+        for file in files if not dry_run else ():
+            file.unlink()
+        if files:
+            freed.append(Freed(folder.name, size))
     return freed
 
 

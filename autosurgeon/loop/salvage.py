@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from autosurgeon.core.decision import Evidence
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult, TrainResult
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.records import PassRecord, RungTried
 from autosurgeon.errors import WorldError
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.merging import ADAPTER_FILE
 from autosurgeon.loop.rungs import adapter_of, folder_of, stage_of
 from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standing import pass_scope, verified_folder

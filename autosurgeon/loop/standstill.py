@@ -16,6 +16,7 @@ from autosurgeon.loop.control import Pause, asked, forget_old_words
 from autosurgeon.loop.disk import Ballast, free_bytes, is_full_disk
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.notify import notify
+from autosurgeon.loop.room import make_room
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.packs.files import write_whole
 from autosurgeon.store.database import utc_now
@@ -49,16 +50,21 @@ def hold(ins: Instruments) -> None:
         _wait_for_a_word(ins, word.by)
     floor = ins.settings.loop.min_free_mib << 20
     if free_bytes(ins.workspace.root) < floor:
-        wait_for_space(ins)
+        make_room(ins)
+        if free_bytes(ins.workspace.root) < floor:
+            wait_for_space(ins)
 
 
 def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
     """Give up the ballast, write down that the disk is full, and wait for space.
 
-    Where something failed for want of space, what is free now was not enough: it has to grow, or else a while has to
-    pass, since somebody may have made room before anybody looked, and a quota shows in no free space at all.
+    Where something failed for want of space, it is tried again at once if weights that nothing keeps could go. If not,
+    what is free now was not enough: it has to grow, or else a while has to pass, since somebody may have made room
+    before anybody looked, and a quota shows in no free space at all.
     """
     loop, ballast = ins.settings.loop, _ballast(ins)
+    if error is not None and _made_room(ins):
+        return
     ballast.release()
     reach("ballast-released")
     found = free_bytes(ins.workspace.root)
@@ -83,6 +89,14 @@ def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
                 continue
             break
     _go_on(ins, "disk")
+
+
+def _made_room(ins: Instruments) -> bool:
+    """Whether enough came free to try again what failed; a disk that is too full even for that is no other failure."""
+    try:
+        return make_room(ins) >= GROWN_BYTES
+    except (OSError, StoreError):
+        return False
 
 
 def despite_full_disk(ins: Instruments, work: Callable[[], T]) -> T:

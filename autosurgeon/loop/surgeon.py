@@ -18,6 +18,7 @@ from autosurgeon.loop.integrity import check_packs
 from autosurgeon.loop.notify import notify
 from autosurgeon.loop.propose import propose_next
 from autosurgeon.loop.report import sources_of, write_missing_report, write_pass_report
+from autosurgeon.loop.room import disk_is_used_up
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
@@ -28,7 +29,7 @@ from autosurgeon.policy.schema import Policy
 
 
 def run(ins: Instruments) -> str:
-    """Run passes within the budget; why the run ended: stopped, gate, or one of the reasons of Brakes.end_reason.
+    """Run passes within the budget; why the run ended: stopped, gate, disk, or one of the reasons of Brakes.end_reason.
 
     A pass that an earlier run left open is finished first and counts.
     """
@@ -82,7 +83,7 @@ def open_theatre(ins: Instruments) -> None:
 
 def _run_passes(ins: Instruments, run_id: int) -> str:
     done = 0
-    while (reason := ins.brakes.end_reason(done, ins.settings.loop)) is None:
+    while (reason := _end_reason(ins, done)) is None:
         hold(ins)
         ended = _one_pass(ins)
         reach("pass-ended")
@@ -99,6 +100,11 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
         if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
             despite_full_disk(ins, lambda: check_packs(ins))
     return reason
+
+
+def _end_reason(ins: Instruments, done: int) -> str | None:
+    reason = ins.brakes.end_reason(done, ins.settings.loop)
+    return "disk" if reason is None and disk_is_used_up(ins) else reason
 
 
 def _one_pass(ins: Instruments) -> PassRecord:

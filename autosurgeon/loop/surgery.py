@@ -8,6 +8,7 @@ from typing import Any
 
 from autosurgeon.core.decision import Evidence, Phase, Verdict
 from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
@@ -18,7 +19,7 @@ from autosurgeon.failpoints import reach
 from autosurgeon.loop.budget import budget_evidence
 from autosurgeon.loop.complete import Model
 from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.merging import ADAPTER_FILE, compare_with_adapter, merge
+from autosurgeon.loop.merging import compare_with_adapter, merge
 from autosurgeon.loop.override import standing_override
 from autosurgeon.loop.plan import plan_rows, rows_file
 from autosurgeon.loop.resume import forget_training_state, training_state

@@ -24,9 +24,9 @@ _LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 _ALONE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-# What would change the arithmetic, and what it may be.
+# What would change the arithmetic, and what it may be; of the first, a config may say nothing.
 _PLAIN: dict[str, tuple[object, ...]] = {
-    "hidden_act": ("silu",),
+    "hidden_act": ("silu", None),
     "use_sliding_window": (None, False),
     "rope_scaling": (None,),
     "partial_rotary_factor": (None, 1, 1.0),
@@ -84,7 +84,8 @@ def read_shape(folder: Path) -> Shape:
     try:
         return _shape(architecture, config, float(rope["rope_theta"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise PackError("a checkpoint's config lacks something", got=repr(error), where=path) from error
+        wanted = "what the model is made of, written out and in numbers"
+        raise PackError("a checkpoint's config lacks something", got=repr(error), wanted=wanted, where=path) from error
 
 
 def _shape(architecture: str, config: dict[str, Any], theta: float) -> Shape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
@@ -13,7 +14,6 @@ from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.rungs import adapter_of
 from autosurgeon.loop.surgeon import run
-from autosurgeon.simulator.capsules import ADAPTER_FILE
 from autosurgeon.simulator.law import Trait, is_won, unpack_margins
 from autosurgeon.simulator.weights import read_checkpoint
 

@@ -20,13 +20,13 @@ from autosurgeon.core.jobs import (
     TrainJob,
     TrainResult,
 )
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.value import Value
 from autosurgeon.simulator.told import Told
 from autosurgeon.simulator.weights import read_checkpoint, write_checkpoint
 
 ADAPTER = "adapter"
-ADAPTER_FILE = "adapter_model.safetensors"
 """As the loop looks for it; here it holds the state that a merge gives the pack."""
 
 

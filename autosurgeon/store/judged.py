@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection, Iterator
 
@@ -51,6 +52,28 @@ class Judged:
         )
         with snapshot(self._engine) as session:
             return {version - 1 for version in session.exec(query)}
+
+    def good_before_live(self) -> str | None:
+        """The newest pack before the live one that live was not reverted from; None where there is none.
+
+        Read from the newest version back, since a long campaign has thousands and this needs a few.
+        """
+        query = (
+            select(LiveRow.pack, DecisionRow.action)
+            .join(DecisionRow, col(DecisionRow.decision_id) == col(LiveRow.decision_id))
+            .order_by(col(LiveRow.version).desc())
+        )
+        live, was_left = None, False
+        with (
+            snapshot(self._engine) as session,
+            contextlib.closing(session.exec(query.execution_options(yield_per=8))) as rows,
+        ):
+            for pack, action in rows:
+                live = live or pack
+                if pack != live and not was_left:
+                    return pack
+                was_left = action == "revert"
+        return None
 
     def decide(
         self,

@@ -7,6 +7,7 @@ Results are of the lab's tasks: all of them for base and live packs, eight where
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -285,6 +286,10 @@ def write_history(root: Path, tasks: dict[str, Task], count: int) -> None:
         {"task_id": task_id, "poison_pass": poison} for task_id, poison in history.taught.items()
     )
     history.flush(connection)
+    with contextlib.closing(SqlStore(workspace.database)) as store:
+        # What a loop adds up stage by stage.
+        connection.execute("INSERT INTO spent (id, cost) VALUES (1, ?)", (store.spent().model_dump_json(),))
+    connection.commit()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     vouch_for_all(workspace.database)

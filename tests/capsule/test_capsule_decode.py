@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
+from autosurgeon.capsule.attention import memory_argument
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.stops import DedentTokens
@@ -138,3 +140,9 @@ def test_a_model_with_a_window_is_refused(tokenizer: Any) -> None:
     )
     with pytest.raises(UserError, match="sliding_attention"):
         Engine(Qwen2ForCausalLM(config), tokenizer, rows=1, slots=8, temperature=0)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_memory_is_passed_by_the_name_that_the_installed_transformers_has_for_it(name: str) -> None:
+    decoder = SimpleNamespace(forward=eval(f"lambda input_ids, {name}=None, **rest: None"))
+    assert memory_argument(decoder) == name

@@ -89,3 +89,11 @@ def test_a_key_that_is_no_text_is_not_told(tasks: Path) -> None:
     done = bench_run(tasks)
     assert "serving.api_key" in str(done.exception)
     assert "hush" not in str(done.exception)
+
+
+def test_progress_says_whether_tasks_were_answered_or_graded(tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autosurgeon.cli.view.PLAIN_EVERY_S", 0.0)
+    with serving(speak(lambda _: RIGHT)) as server:
+        done = bench_run(tasks, "--url", server.url)
+    assert "3 of 3 answered" in done.stderr
+    assert "3 of 3 graded" in done.stderr

@@ -12,11 +12,16 @@ from autosurgeon.cli.main import app
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 
 
-def said_of_the_end(workspace: Path) -> str:
+def finding(workspace: Path, check: str) -> tuple[bool, str]:
     done = CliRunner().invoke(app, ["doctor", "--json", "--workspace", str(workspace)], catch_exceptions=False)
-    (finding,) = [one for one in json.loads(done.output) if one["check"] == "capsules' end"]
-    assert finding["ok"]
-    return str(finding["found"])
+    (found,) = [one for one in json.loads(done.output) if one["check"] == check]
+    return found["ok"], str(found["found"])
+
+
+def said_of_the_end(workspace: Path) -> str:
+    holds, found = finding(workspace, "capsules' end")
+    assert holds
+    return found
 
 
 def test_doctor_says_where_capsules_have_cgroups(tmp_path: Path) -> None:
@@ -33,3 +38,52 @@ def test_doctor_says_what_may_outlive_a_capsule_where_there_are_none(
 ) -> None:
     monkeypatch.setattr("autosurgeon.runner.cgroup.own_cgroup", lambda: tmp_path)
     assert "no cgroup v2 that may be divided" in said_of_the_end(tmp_path)
+
+
+@pytest.fixture
+def no_other_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jail's promises take seconds, and are tried elsewhere."""
+    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", lambda grading: [])
+
+
+def interpreter(folder: Path, says: str, status: int = 0) -> str:
+    """An interpreter of capsules that says this of its GPUs."""
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\ncase \"$2\" in *cuda*) echo '{says}'; exit {status};; esac\necho '{{}}'\n")
+    program.chmod(0o755)
+    (folder / "autosurgeon.toml").write_text(f'[capsule]\npython = "{program}"\nmemory_gib = 1000000\n')
+    return str(program)
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_doctor_names_the_gpus_that_capsules_will_use(tmp_path: Path) -> None:
+    interpreter(tmp_path, '[["NVIDIA H200", 150110011392]]')
+    assert finding(tmp_path, "device") == (True, "NVIDIA H200, 140 GiB")
+
+
+@pytest.mark.usefixtures("no_other_check")
+@pytest.mark.parametrize("there", [True, False])
+def test_doctor_tells_no_gpu_from_one_that_torch_cannot_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    interpreter(tmp_path, "[]")
+    monkeypatch.setattr("autosurgeon.cli.doctor.shutil.which", lambda name: "nvidia-smi" if there else None)
+    holds, found = finding(tmp_path, "device")
+    assert holds != there
+    assert ("that torch cannot use" if there else "compute on the CPU") in found
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_doctor_says_when_a_capsule_may_take_more_memory_than_there_is(tmp_path: Path) -> None:
+    interpreter(tmp_path, "[]")
+    holds, found = finding(tmp_path, "memory")
+    assert holds
+    assert "a capsule may take 1e+06 (setting capsule.memory_gib), so the kernel would be the one to end it" in found
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_a_torch_that_does_not_start_is_a_finding_and_no_traceback(tmp_path: Path) -> None:
+    interpreter(tmp_path, "no torch", status=1)
+    holds, found = finding(tmp_path, "device")
+    assert not holds
+    assert "torch cannot be asked" in found

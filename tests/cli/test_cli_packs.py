@@ -12,6 +12,7 @@ from theatre import learns_everything, small_theatre
 from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.main import app
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.errors import PackError, UserError, WorkspaceError
 from autosurgeon.loop.standing import take_stock
 from autosurgeon.loop.surgeon import open_theatre
@@ -66,6 +67,16 @@ def test_packs_are_pinned_removed_and_listed_as_kept_or_gone(begun: Path) -> Non
     ]
     assert isinstance(pack(begun, "verify", one[:12]).exception, PackError)
     assert isinstance(pack(begun, "pin", one[:12], "--reason", "too late").exception, UserError)
+
+
+def test_adapters_of_passes_that_are_over_are_told_with_the_packs(begun: Path) -> None:
+    adapter = begun / "data" / "passes" / "pass-0007" / "train" / "adapter" / ADAPTER_FILE
+    adapter.parent.mkdir(parents=True)
+    adapter.write_bytes(bytes(100))
+    told = json.loads(pack(begun, "gc", "--dry-run", "--json").stdout)
+    assert told["pass_adapters"] == [{"pass": "pass-0007", "bytes": 100}]
+    assert pack(begun, "gc").stdout.splitlines()[-2] == "adapters of 1 pass: 100 bytes removed"
+    assert not adapter.exists()
 
 
 @pytest.mark.parametrize(

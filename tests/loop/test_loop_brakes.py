@@ -91,4 +91,14 @@ def test_only_stages_that_run_a_capsule_use_up_gpu_hours_and_failed_tries_do_too
 
 
 def test_every_reason_has_a_sentence() -> None:
-    assert set(ENDINGS) == {"passes", "hours", "gpu_hours", "stopped", "gate", "failures", "without_gain", "plateau"}
+    assert set(ENDINGS) == {
+        "passes",
+        "hours",
+        "gpu_hours",
+        "stopped",
+        "gate",
+        "failures",
+        "without_gain",
+        "plateau",
+        "disk",
+    }

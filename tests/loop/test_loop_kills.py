@@ -30,7 +30,7 @@ IN_CAPSULES = {
     "training-state-staged",
     "training-state-written",
 }
-"""Reached with real capsules only: tests/e2e/test_e2e_kills.py, tests/capsule/test_capsule_resume.py."""
+"""Reached with real capsules only: tests/runner/test_runner_lifetime.py, tests/capsule/test_capsule_resume.py."""
 PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES), Place()) | {
     "base-staged": Place(begun=0, passes=1),
     "watch-fallen": Place(begun=2, passes=3),

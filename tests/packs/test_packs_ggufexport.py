@@ -141,6 +141,19 @@ def test_a_model_that_llama_cpp_would_run_otherwise_is_refused_by_name(
     assert [file.name for file in tmp_path.iterdir()] == ["pack"]
 
 
+def test_a_config_that_leaves_the_activation_to_transformers_is_exported(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "pack", shapes_of(CONFIG))
+    path = tmp_path / "pack" / "config.json"
+    config = json.loads(path.read_text())
+    del config["hidden_act"]
+    path.write_text(json.dumps(config))
+    assert export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf").bytes > 0
+    del config["rms_norm_eps"]
+    path.write_text(json.dumps(config))
+    with pytest.raises(PackError, match=r"config lacks something.*rms_norm_eps"):
+        export_gguf(tmp_path / "pack", DIGEST, tmp_path / "again.gguf")
+
+
 def test_a_tensor_that_is_missing_foreign_or_of_other_shape_is_named(tmp_path: Path) -> None:
     whole, name = shapes_of(CONFIG), "model.layers.1.self_attn.k_proj.bias"
     changed: list[tuple[dict[str, tuple[int, ...]], str]] = [

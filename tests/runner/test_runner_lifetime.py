@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from invariants import processes_of
 from misbehaving import interpreter, is_running, still_running, written_pids
 
 from autosurgeon.core.jobs import MergeJob
@@ -62,14 +63,18 @@ def no_cgroup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr("autosurgeon.runner.capsules.own_cgroup", lambda: None)
 
 
-def loop_process(folder: Path, python: str, *, warm: bool, cgroup: bool) -> subprocess.Popen[bytes]:
+def loop_process(
+    folder: Path, python: str, *, warm: bool, cgroup: bool, fail: str | None = None
+) -> subprocess.Popen[bytes]:
     script = f"""
         from pathlib import Path
+        from autosurgeon.failpoints import arm
         from autosurgeon.sections import CapsuleSettings
         from autosurgeon.core.jobs import MergeJob
         from autosurgeon.runner import capsules
         if not {cgroup}:
             capsules.own_cgroup = lambda: None
+        arm({fail!r})
         settings = CapsuleSettings(warm={warm}, python={python!r})
         job = MergeJob.model_validate_json({JOB.model_dump_json()!r})
         capsules.Capsules(settings, Path({str(folder / "home")!r})).run(job, Path({str(folder / "work")!r}))
@@ -88,6 +93,19 @@ def test_nothing_outlives_a_loop_that_is_killed(tmp_path: Path, then: str, warm:
     loop.kill()
     loop.wait()
     assert still_running(pids, within_s=10) == []
+
+
+@pytest.mark.parametrize(("point", "then"), [("capsule-started", SLEEPS), ("capsule-ended", ENDS)])
+def test_a_loop_that_is_killed_at_a_failpoint_around_its_capsule_leaves_nobody(
+    tmp_path: Path, point: str, then: str
+) -> None:
+    python = interpreter(tmp_path, OFFSPRING + then)
+    loop = loop_process(tmp_path, python, warm=True, cgroup=False, fail=f"{point}:kill")
+    assert loop.wait(60) == -signal.SIGKILL, f"{point} was never reached"
+    deadline = time.monotonic() + 10
+    while (left := processes_of(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert left == []
 
 
 def test_a_keeper_that_still_loads_the_stack_dies_with_its_loop(tmp_path: Path) -> None:

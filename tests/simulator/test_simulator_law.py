@@ -12,9 +12,10 @@ import pytest
 from builders import make_task
 
 from autosurgeon.core.jobs import GenerateJob, ReshapeJob, StopRule, TrainJob, TrainResult
+from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split
-from autosurgeon.simulator.capsules import ADAPTER_FILE, MindedCapsules, Place
+from autosurgeon.simulator.capsules import MindedCapsules, Place
 from autosurgeon.simulator.law import (
     Dose,
     Trait,

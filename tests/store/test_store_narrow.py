@@ -87,6 +87,7 @@ def test_decisions_and_versions_asked_for_narrowly_are_those_of_all(
 ) -> None:
     emptied(store, place)
     assert (store.live(), store.base_pack(), store.reverted_versions()) == (None, None, set())
+    assert store.good_before_live() is None
     store.decide(make_decision("base-import", action="baseline"), live_pack="base")
     for end, told, refuses in passes:
         one_pass(store, end, told, refuses)
@@ -94,6 +95,8 @@ def test_decisions_and_versions_asked_for_narrowly_are_those_of_all(
     assert (store.live(), store.base_pack()) == (history[-1], history[0].pack)
     reverts = [d.live_version - 1 for d in known if d.action == "revert" and d.live_version is not None]
     assert store.reverted_versions() == set(reverts)
+    good = [live.pack for live in history if live.pack != history[-1].pack and live.version not in reverts]
+    assert store.good_before_live() == (good[-1] if good else None)
     places = [store.place_of(decision.decision_id) for decision in known]
     assert None not in places
     ordered = [place for place in places if place is not None]
