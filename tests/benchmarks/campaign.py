@@ -3,8 +3,9 @@
     python tests/benchmarks/campaign.py [--seeds 10] [--tokens 80000] [--arms abcde] [--flaky 0.0] [--home FOLDER]
 
 Each campaign is the real loop on the lab until its tokens, trained and generated, are spent; who has no guard is not
-charged for one. Prints a table and, with `--plot FILE.png`, draws wins and losses over tokens. Each campaign's result is kept in `--home`, so that a benchmark that was
-cut goes on. With `--flaky` that share of the tasks are coins, which are left out of every count.
+charged for one. Prints a table and, with `--plot FILE.png`, draws wins and losses over tokens. Each campaign's result
+is kept in `--home`, so that a benchmark that was cut goes on. With `--flaky` that share of the tasks are coins, which
+are left out of every count.
 """
 
 from __future__ import annotations

@@ -38,9 +38,8 @@ class Arm(NamedTuple):
 
     def settings(self, seed: int) -> Settings:
         """The settings of one campaign."""
-        return Settings(**{name: dict(section) for name, section in self.changes.items()}).model_copy(
-            update={"seed": seed, "policy": self.policy}
-        )
+        changed: dict[str, Any] = {name: dict(section) for name, section in self.changes.items()}
+        return Settings.model_validate({**changed, "seed": seed, "policy": self.policy})
 
     def armed(self, ins: Instruments) -> Instruments:
         """The instruments with this arm's proposer in them."""

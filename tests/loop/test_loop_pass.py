@@ -124,11 +124,12 @@ def test_no_row_ever_comes_from_a_held_out_split(tmp_path: Path) -> None:
         assert {json.loads(row)["split"] for row in rows} == {"surgery"}
 
 
-def test_the_stop_rule_of_the_policy_reaches_the_capsule(tmp_path: Path) -> None:
-    with small_theatre(tmp_path, learns_everything) as ins:
+@pytest.mark.parametrize(("share", "reaches"), [(0.25, ["loss-floor", "narrow-and-far"]), (1.0, [])])
+def test_a_stop_rule_reaches_the_capsule_where_its_when_holds(tmp_path: Path, share: float, reaches: list[str]) -> None:
+    with small_theatre(tmp_path, learns_everything, search={"anchor_share": {"low": share, "high": share}}) as ins:
         run(ins)
         job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
-        assert [(rule.rule_id, rule.fact) for rule in job.stop_rules] == [("loss-floor", "training.loss_fraction")]
+        assert [rule.rule_id for rule in job.stop_rules] == reaches
 
 
 def test_a_bound_on_the_way_from_the_parent_reaches_the_capsule_too_unless_it_is_in_audit(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_bound_on_the_way_from_the_parent_reaches_the_capsule_too_unless_it_is
         run(dataclasses.replace(ins, policy=policy))
         job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
         bounds = {rule.rule_id: (rule.fact, rule.at_least, rule.at_most) for rule in job.stop_rules}
-        assert bounds == {"loss-floor": ("training.loss_fraction", 0.7, None), "far": ("training.kl", None, 0.1)}
+        assert bounds == {"far": ("training.kl", None, 0.1)}
 
 
 def test_every_decision_of_the_store_stands_in_the_log_once(tmp_path: Path) -> None:

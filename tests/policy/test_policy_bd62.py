@@ -100,9 +100,13 @@ def test_a_leaking_bench_is_refused_as_a_target() -> None:
 
 
 def test_the_loss_floor_stops_training_and_does_not_judge_it() -> None:
-    judgement = judged("training", training__loss=0.3, training__loss_fraction=0.3)
+    judgement = judged("training", recipe__anchor_share=0.0, training__loss=0.3, training__loss_fraction=0.3)
     assert [(rule.rule_id, rule.otherwise) for rule in judgement.broken()] == [("loss-floor", "stop")]
     assert judgement.verdict == Verdict.ACCEPT
+
+
+def test_where_anchors_are_read_too_a_falling_loss_stops_nothing() -> None:
+    assert not judged("training", recipe__anchor_share=1.0, training__loss=0.03, training__loss_fraction=0.3).broken()
 
 
 def test_a_single_lost_anchor_aborts_the_merge() -> None:

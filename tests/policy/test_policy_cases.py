@@ -62,7 +62,7 @@ def test_every_rule_of_the_default_policy_decides_a_case_of_its_own_name() -> No
     ("phase", "changes", "code", "verdict"),
     [
         ("smoke", {}, 0, "ACCEPT"),
-        ("training", {"training.loss_fraction": 0.3}, 1, "ACCEPT"),
+        ("training", {"recipe.anchor_share": 0.0, "training.loss_fraction": 0.3}, 1, "ACCEPT"),
         ("smoke", {"smoke.lost": 1}, 2, "REJECT"),
         ("watch", {"watch.canary_net": -1}, 2, "REJECT"),
         ("promotion", {"gate.net": 0}, 3, "INCONCLUSIVE"),

@@ -122,9 +122,7 @@ def test_the_watch_cannot_reject_what_is_live_already(otherwise: str) -> None:
     [
         {"fact": "training.epochs", "at_least": 1},
         {"fact": "training.loss", "at_most": 1},
-        {"fact": "training.loss", "at_least": 1, "when": {"fact": "data.rows", "at_most": 5}},
         {"fact": "training.kl", "at_least": 0.1},
-        {"fact": "training.kl", "at_most": 0.1, "when": {"fact": "data.rows", "at_most": 5}},
         {"fact": "training.gradient_norm", "at_most": 1},
     ],
 )
@@ -132,6 +130,16 @@ def test_training_stops_only_at_a_floor_of_its_loss_or_where_it_is_too_far_from_
     changes: dict[str, Any],
 ) -> None:
     assert "`stop` needs" in refused(make_rule("r", phase="training", otherwise="stop", **changes))
+
+
+def test_when_a_training_may_be_stopped_is_known_before_it() -> None:
+    few = {"when": {"fact": "data.rows", "at_most": 5}}
+    assert Rule.model_validate(
+        make_rule("r", "training.loss", phase="training", at_least=1, otherwise="stop", **few)
+    ).when
+    late = {"when": {"fact": "training.epochs", "at_most": 5}}
+    told = refused(make_rule("r", "training.loss", phase="training", at_least=1, otherwise="stop", **late))
+    assert "known before the training" in told
 
 
 @pytest.mark.parametrize("fact", ["training.kl", "training.kl_anchors", "training.anchor_loss_rise"])

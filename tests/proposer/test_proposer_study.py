@@ -107,19 +107,20 @@ def test_each_pass_and_each_run_has_a_seed_of_its_own() -> None:
     assert len(seeds) == 12
 
 
-def test_the_first_pass_is_careful() -> None:
+def test_the_first_pass_is_as_warm_as_the_incidents_lessons_allow() -> None:
     recipe = proposer().propose([])
-    assert (recipe.parent, recipe.epochs, recipe.rank, recipe.poison_share) == ("live", 1, 8, 1.0)
-    assert recipe.lr == pytest.approx(REFERENCE_LR / 2)
+    assert (recipe.parent, recipe.epochs, recipe.rank) == ("live", 2, 8)
+    assert (recipe.poison_share, recipe.anchor_share) == (1.0, 1.0)
+    assert recipe.lr == pytest.approx(REFERENCE_LR)
 
 
 @pytest.mark.parametrize(("low", "high", "rank"), [(9, 16, 16), (2, 6, 4), (3, 5, 4), (10, 40, 16), (1, 1, 1)])
-def test_the_careful_rank_is_the_nearest_power_of_two_that_may_be_tried(low: float, high: float, rank: int) -> None:
+def test_the_first_rank_is_the_nearest_power_of_two_that_may_be_tried(low: float, high: float, rank: int) -> None:
     search = SEARCH.model_copy(update={"rank": Span(low=low, high=high)})
     assert proposer(make_policy(), search).propose([]).rank == rank
 
 
-def test_the_careful_pass_reads_as_often_as_it_has_to() -> None:
+def test_the_first_pass_reads_as_often_as_it_has_to() -> None:
     search = SEARCH.model_copy(update={"epochs": Span(low=1.5, high=3)})
     assert proposer(make_policy(), search).propose([]).epochs == 2
 
@@ -165,4 +166,4 @@ def test_the_organs_quantization_is_kept() -> None:
     organ = Proposer(bounds, SEARCH, seed=0, reference_lr=1e-4, quantization=Quantization.NF4)
     recipe = organ.propose([])
     assert recipe.quantization == Quantization.NF4
-    assert recipe.lr == pytest.approx(5e-5)
+    assert recipe.lr == pytest.approx(1e-4)
