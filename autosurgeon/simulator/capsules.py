@@ -56,6 +56,9 @@ class Mind(Protocol):
     def fingerprint(self, place: Place, state: bytes) -> str:
         """Of the answers."""
 
+    def tokens(self, place: Place, state: bytes, answers: int) -> int:
+        """How many tokens so many answers have."""
+
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
         """How far the model of one state is from the other's."""
 
@@ -126,9 +129,8 @@ class MindedCapsules:
         ]
         (workdir / "completions.jsonl").write_text("".join(lines), encoding="utf-8")
         fingerprint = self._mind.fingerprint(place, state)
-        return GenerateResult(
-            completions="completions.jsonl", count=len(lines), tokens=TOKENS * len(lines), fingerprint=fingerprint
-        )
+        tokens = self._mind.tokens(place, state, len(lines))
+        return GenerateResult(completions="completions.jsonl", count=len(lines), tokens=tokens, fingerprint=fingerprint)
 
 
 TOKENS = 40

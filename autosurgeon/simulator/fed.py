@@ -46,6 +46,7 @@ class Fed:
             for run in runs
         }
         self._failed = Counter[tuple[str, str]]()
+        self._counted = set[tuple[str, str]]()
 
     @property
     def base(self) -> bytes:
@@ -55,8 +56,8 @@ class Fed:
     def begin(self, place: Place, job: Value) -> None:
         """Fail as often as the recorded stage did, in its words."""
         scope = place.scope
-        if number_of(scope) is None and isinstance(job, GenerateJob):  # packs had other digests there
-            scope = f"pack-{_pack(read_checkpoint(job.model)[0])[:12]}"
+        if isinstance(job, GenerateJob):
+            scope = _scope(place, _pack(read_checkpoint(job.model)[0]))
         errors = [told.error for told in self._store.stages(scope) if told.name == place.stage and told.error]
         count = self._failed[scope, place.stage]
         if count < len(errors):
@@ -97,8 +98,17 @@ class Fed:
         return next(iter(self._store.envelopes(self._base).values())).cond.fingerprint
 
     def _occasion(self, place: Place, pack: str) -> str:
-        scope = place.scope if number_of(place.scope) is not None else f"pack-{pack[:12]}"
-        return f"{scope}/{place.stage}"
+        return f"{_scope(place, pack)}/{place.stage}"
+
+    def tokens(self, place: Place, state: bytes, answers: int) -> int:
+        """What the recorded stage generated, told with its first answers: the memory has but their sum."""
+        scope = _scope(place, _pack(state))
+        if (scope, place.stage) in self._counted:
+            return 0
+        self._counted.add((scope, place.stage))
+        output = self._store.stage_output(scope, place.stage) or {}
+        told: int = output.get("tokens", {}).get("generated", 0)
+        return told
 
     def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
         """What the recorded pack answered on that occasion."""
@@ -146,6 +156,11 @@ class Fed:
     def _candidate(self, scope: str) -> str:
         pack: str = self._output(scope, "merge")["pack"]
         return pack
+
+
+def _scope(place: Place, pack: str) -> str:
+    """The recorded loop's scope: packs had other digests there."""
+    return place.scope if number_of(place.scope) is not None else f"pack-{pack[:12]}"
 
 
 def _is_smoke(place: Place) -> bool:

@@ -131,6 +131,10 @@ class Learner:
         """One for all: nothing changes under the learner."""
         return "simulated"
 
+    def tokens(self, place: Place, state: bytes, answers: int) -> int:
+        """As many for each."""
+        return TOKENS * answers
+
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
         """A merge is faithful; other models differ by how far their margins are apart."""
         before, after = unpack_margins(a), unpack_margins(b)

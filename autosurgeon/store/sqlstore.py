@@ -182,9 +182,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Cha
                 digest, occasion, results = envelopes
                 session.add_all(_bench_row(digest, occasion, envelope) for envelope in results)
             if confirmations is not None:
-                digest, counts = confirmations
-                for task_id, (samples, passed) in counts.items():
-                    session.add(ConfirmationRow(pack=digest, task_id=task_id, samples=samples, passed=passed))
+                _confirm(session, *confirmations)
             if pack is not None:
                 _add_pack(session, *pack)
             session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
@@ -242,6 +240,16 @@ def _bench_row(pack: str, occasion: str, envelope: Envelope) -> BenchRow:
         split=envelope.split,
         passed=envelope.passed,
         envelope=envelope.model_dump_json(),
+    )
+
+
+def _confirm(session: Session, digest: str, counts: dict[str, tuple[int, int]]) -> None:
+    """Keep how samples fared; what is known of a pack that a pass has made once more stays as it was first found."""
+    known = set(session.exec(select(ConfirmationRow.task_id).where(ConfirmationRow.pack == digest)).all())
+    session.add_all(
+        ConfirmationRow(pack=digest, task_id=task_id, samples=samples, passed=passed)
+        for task_id, (samples, passed) in counts.items()
+        if task_id not in known
     )
 
 

@@ -74,6 +74,25 @@ class OneRecipe:
         return Proposal(recipe, 1, float("inf"))
 
 
+def nothing_told(ins: Instruments) -> tuple[PassRecord, ...]:
+    """A pass of another workspace that tells nothing: who knows of one begins without the product's first recipe."""
+    record = PassRecord(
+        number=1,
+        state=PassState.FAILED,
+        verdict=None,
+        reason="",
+        recipe=Recipe(lr=ins.settings.organ.reference_lr),
+        parent="",
+        live_before="",
+        pack=None,
+        feedback=None,
+        contract=None,
+        started_at="",
+        ended_at=None,
+    )
+    return (record,)
+
+
 class TotalWins:
     """The product's proposer, told of all wins of each candidate and of nothing else, as plain tuning does."""
 
@@ -86,7 +105,7 @@ class TotalWins:
 
     def draw(self, history: Sequence[PassRecord], refused: object = (), elsewhere: object = ()) -> Proposal:
         """The next by the sampler."""
-        return self._inner.draw([self._told(record) for record in history])
+        return self._inner.draw([self._told(record) for record in history], (), nothing_told(self._ins))
 
     def _told(self, record: PassRecord) -> PassRecord:
         if record.pack is None:
@@ -101,24 +120,7 @@ class AtRandom:
 
     def __init__(self, ins: Instruments) -> None:
         self._inner = ins.proposer
-        # The proposer's own first pass is for who knows nothing of other workspaces; this one tells nothing.
-        nothing = Recipe(lr=ins.settings.organ.reference_lr)
-        self._elsewhere = (
-            PassRecord(
-                number=1,
-                state=PassState.FAILED,
-                verdict=None,
-                reason="",
-                recipe=nothing,
-                parent="",
-                live_before="",
-                pack=None,
-                feedback=None,
-                contract=None,
-                started_at="",
-                ended_at=None,
-            ),
-        )
+        self._elsewhere = nothing_told(ins)
 
     def within(self, bounds: object) -> AtRandom:
         """The same: it never widens."""

@@ -201,6 +201,7 @@ def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: fr
                 gate=len(live & gate),
                 wins=len(live),
                 lost=len(lost),
+                ever_lost=len(ever_lost),
                 false=worse,
             )
         )

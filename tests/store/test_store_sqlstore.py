@@ -164,6 +164,12 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
     assert [(m, number) for m, number, _ in store.packs()] == [(manifest("p"), 1)]
 
 
+def test_a_pack_that_is_made_a_second_time_keeps_what_its_first_samples_said(store: SqlStore) -> None:
+    store.commit_stage("s", "confirm", {}, 1.0, "e", confirmations=("p", {"b/0": (8, 8)}))
+    store.commit_stage("s2", "confirm", {}, 1.0, "e", confirmations=("p", {"b/0": (8, 7), "b/1": (8, 8)}))
+    assert store.confirmations("p") == {"b/0": (8, 8), "b/1": (8, 8)}
+
+
 def test_the_newest_result_of_a_task_is_its_record_over_all_occasions(store: SqlStore) -> None:
     first, second = make_envelope(passed=True), make_envelope(passed=False)
     store.commit_stage("s", "bench", {}, 1.0, "e", envelopes=("p", "bench", [first]))
