@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -125,7 +126,7 @@ def run_campaign(arm: Arm, seed: int, tokens: int, flaky: float, home: Path, mos
     shutil.copytree(base, root)
     found = _work(arm, seed, tokens, flaky, root, most)
     kept.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-    shutil.rmtree(root)
+    if not os.environ.get("KEEP"): shutil.rmtree(root)
     return found
 
 
@@ -201,7 +202,6 @@ def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: fr
                 gate=len(live & gate),
                 wins=len(live),
                 lost=len(lost),
-                ever_lost=len(ever_lost),
                 false=worse,
             )
         )

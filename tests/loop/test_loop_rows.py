@@ -73,7 +73,9 @@ def test_anchors_that_were_lost_are_rows_of_the_next_pass_and_leave_its_smoke(tm
 
 def test_where_the_lever_is_off_nothing_is_noted_and_rows_are_drawn(tmp_path: Path) -> None:
     few = search(anchor_share=0.25, poison_share=1)
-    with small_theatre(tmp_path, forgets, tasks=wide_tasks(), passes=2, search=few) as ins:
+    with small_theatre(
+        tmp_path, forgets, tasks=wide_tasks(), passes=2, search=few, levers={"active_anchors": False}
+    ) as ins:
         run(ins)
         assert ins.store.stage_output("pass-0002", "losses") is None
         assert len(rows_of(ins, 2, "anchor")) == 2

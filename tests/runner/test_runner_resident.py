@@ -66,7 +66,7 @@ class Runner:
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:
-    made = Runner(tmp_path, memory_gib=0.25, heartbeat_s=1.5)
+    made = Runner(tmp_path, memory_gib=0.25, heartbeat_s=5)
     yield made
     made.capsules.close()
 
