@@ -19,12 +19,12 @@ Rung = Annotated[
 class LeverSettings(Section):
     """What a pass may do so that it gains more, or is not lost whole."""
 
-    salvage: tuple[Rung, ...] = ("scale:0.8", "scale:0.65", "scale:0.5")
+    salvage: tuple[Rung, ...] = ("scale:0.8", "checkpoints", "scale:0.65", "scale:0.5", "scale:0.35")
     """What is tried, in this order, with an adapter that lost anchors in the smoke, until one loses none:
     `checkpoints`, its earlier states, the newest first; `scale:0.5`, its weights by that factor; `lines:0.3`, by a
     factor that rises from there in the first layer to 1 in the last; `average:2`, with the last two of the same parent
     that went live; `intruders`, without the singular directions that are new to the layer."""
-    checkpoints_per_epoch: int = Field(0, ge=0, le=16)
+    checkpoints_per_epoch: int = Field(2, ge=0, le=16)
     """States of a training that are kept as candidates: 2 keeps one every half epoch; 0 keeps the end alone."""
     kl_weight: float = Field(0, ge=0, allow_inf_nan=False)
     """Weight, in the loss, of the KL divergence from the parent on the anchor rows; in nats per nat."""

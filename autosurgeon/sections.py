@@ -99,17 +99,17 @@ class SearchSettings(Section):
 
     parents: tuple[Literal["base", "live"], ...] = Field(("live", "base"), min_length=1)
     """Packs that a pass may train on."""
-    poison_share: Span = Span(low=0.5, high=1.0)
+    poison_share: Span = Span(low=0.7, high=1.0)
     """Of the parent's fresh failures, how many become rows."""
-    anchor_share: Span = Span(low=0.25, high=1.0)
+    anchor_share: Span = Span(low=0.5, high=1.0)
     """Anchor rows per poison row."""
     epochs: Span = Span(low=1, high=3)
     """Readings of the rows; whole numbers."""
-    lr_ratio: Span = Span(low=0.1, high=1.5)
+    lr_ratio: Span = Span(low=0.4, high=1.5)
     """Learning rate over the organ's reference rate; searched on a log scale."""
-    rank: Span = Span(low=2, high=16)
+    rank: Span = Span(low=4, high=16)
     """LoRA rank; powers of two."""
-    alpha_ratio: Span = Span(low=1, high=4)
+    alpha_ratio: Span = Span(low=2, high=4)
     """LoRA alpha over rank."""
     random_passes: int = Field(4, ge=0)
     """Passes drawn at random before the sampler learns from history."""

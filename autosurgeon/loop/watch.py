@@ -11,6 +11,7 @@ from autosurgeon.core.task import Split
 from autosurgeon.errors import PackError, WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.complete import Model
+from autosurgeon.loop.fragility import fragile_first, read_fragility
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.measure import measure, retry
 from autosurgeon.loop.settle import decide, settle
@@ -30,6 +31,9 @@ from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
 from autosurgeon.store.database import utc_now
 
+MOST_WATCHED = 32
+"""Anchors that a watch runs again where the lever `racing` is on."""
+
 
 def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> None:
     """Confirm the live pack or revert it to the last good one, as a new live version with its own decision.
@@ -48,10 +52,11 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
     benches = sorted({task.bench for task in ins.tasks.values()})
     # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
     canaries = tasks_of(ins, benches, (Split.CANARY,))
-    anchors = [ins.tasks[task_id] for task_id in standing.anchors]
 
     def bench(folder: Path) -> Done:
         model = Model(pack, verified_folder(ins, pack))
+        # Noted, since what this run finds will be known when somebody asks again.
+        anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, standing)]
         (batch,) = bench_batches(ins, canaries) or ([],)
         looked = measure(ins, model, batch, folder / "canary")
         again = measure(ins, model, anchors, folder / "anchors")
@@ -60,13 +65,18 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         envelopes = [*looked.envelopes, *again.envelopes]
         tokens = {"generated": looked.tokens + again.tokens + retried.tokens}
         return Done(
-            {"tasks": len(envelopes), "recovered": sorted(retried.recovered), "tokens": tokens},
+            {
+                "tasks": len(envelopes),
+                "watched": [task.task_id for task in anchors],
+                "recovered": sorted(retried.recovered),
+                "tokens": tokens,
+            },
             envelopes=(pack, occasion, envelopes),
             anchor_runs=runs_of(occasion, again.results, retried),
         )
 
     try:
-        recovered = once(ins, pass_scope(number), "watch", bench, inputs=pack)["recovered"]
+        output = once(ins, pass_scope(number), "watch", bench, inputs=pack)
     except (WorldError, PackError) as error:
         # What cannot be watched must not stay: nobody would notice what it broke.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
@@ -76,8 +86,8 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         before=ins.store.envelopes(record.live_before),
         after=ins.store.envelopes(pack, occasion),
         promoted=ins.store.envelopes(pack, f"{pass_scope(number)}/bench"),
-        anchors=standing.anchors,
-        recovered=recovered,
+        anchors=output.get("watched", standing.anchors),
+        recovered=output["recovered"],
     )
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     judgement = judge(policy, "watch", evidence)
@@ -87,6 +97,18 @@ def watch(ins: Instruments, number: int, standing: Standing, policy: Policy) -> 
         reach("watch-fallen")
     story = story_of(ins, record, standing, judgement, pack=pack)
     settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None, story=story)
+
+
+def _watched(ins: Instruments, number: int, standing: Standing) -> list[str]:
+    """The anchors that are run once more: all, or with `levers.racing` the most fragile.
+
+    The bench of the promotion ran every one of them on these very bytes. So what a second run can find is what stands
+    on the edge of a knife, and a file that is another one by now, which shows on any of them.
+    """
+    if not ins.settings.levers.racing:
+        return list(standing.anchors)
+    fragility = read_fragility(ins, standing.anchors)
+    return fragile_first(standing.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
 
 
 def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None) -> Decision:

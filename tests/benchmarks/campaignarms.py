@@ -131,7 +131,16 @@ class AtRandom:
         return self._inner.draw(history, (), self._elsewhere)
 
 
-AT_RANDOM = {"random_passes": 1 << 20, "remembered_newest": 1 << 20, "refused_distance": 0.0}
+WIDE: Mapping[str, Any] = {
+    "poison_share": {"low": 0.5, "high": 1.0},
+    "anchor_share": {"low": 0.25, "high": 1.0},
+    "lr_ratio": {"low": 0.1, "high": 1.5},
+    "rank": {"low": 2, "high": 16},
+    "alpha_ratio": {"low": 1, "high": 4},
+    "refused_distance": 0.0,
+}
+"""What one would search who had not measured this lab."""
+AT_RANDOM: Mapping[str, Any] = {**WIDE, "random_passes": 1 << 20, "remembered_newest": 1 << 20}
 ARMS = (
     Arm("a incident", "the incident's recipe, every pass", HERE / "unguarded.yaml", {}, OneRecipe, guarded=False),
     Arm(
@@ -146,7 +155,7 @@ ARMS = (
         "c optuna",
         "TPE on all wins, each pass from base, the best so far is live",
         HERE / "greedy.yaml",
-        {"search": {"parents": ("base",), "refused_distance": 0.0}},
+        {"search": {**WIDE, "parents": ("base",)}},
         TotalWins,
         guarded=False,
     ),

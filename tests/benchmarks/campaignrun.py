@@ -126,7 +126,8 @@ def run_campaign(arm: Arm, seed: int, tokens: int, flaky: float, home: Path, mos
     shutil.copytree(base, root)
     found = _work(arm, seed, tokens, flaky, root, most)
     kept.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-    if not os.environ.get("KEEP"): shutil.rmtree(root)
+    if not os.environ.get("KEEP"):
+        shutil.rmtree(root)
     return found
 
 
