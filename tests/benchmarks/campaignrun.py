@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -126,8 +125,7 @@ def run_campaign(arm: Arm, seed: int, tokens: int, flaky: float, home: Path, mos
     shutil.copytree(base, root)
     found = _work(arm, seed, tokens, flaky, root, most)
     kept.write_text(found.model_dump_json(indent=1), encoding="utf-8")
-    if not os.environ.get("KEEP"):
-        shutil.rmtree(root)
+    shutil.rmtree(root)
     return found
 
 

@@ -55,7 +55,7 @@ def test_a_run_killed_while_training_goes_on_and_loses_only_that_stage(night: tu
     assert all(record["state"] in ("CONFIRMED", "REVERTED", "REJECTED", "HELD") for record in passes)
     stages = [stage["name"] for stage in read("pass", "show", 1, "-w", workspace)["stages"]]
     assert len(stages) == len(set(stages))
-    assert stages[:4] == ["anchors", "dataset", "contamination", "train"]
+    assert stages[:5] == ["anchors", "losses", "dataset", "contamination", "train"]
 
 
 def test_a_pack_is_promoted_over_the_base_and_no_counted_bench_is_worse(night: tuple[Path, str]) -> None:
