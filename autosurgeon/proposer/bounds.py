@@ -9,6 +9,7 @@ from autosurgeon.errors import UserError
 from autosurgeon.policy.schema import Policy, Rule
 from autosurgeon.sections import SearchSettings, Span
 
+AS_SHIPPED = SearchSettings()
 SPANS = ("poison_share", "anchor_share", "epochs", "lr_ratio", "rank", "alpha_ratio")
 
 
@@ -43,7 +44,8 @@ def widen(search: SearchSettings, times: int, reference_lr: float) -> SearchSett
 def clip(search: SearchSettings, policy: Policy) -> Bounds:
     """The space in which no proposal rule that binds can refuse a recipe's own facts.
 
-    A rule with a `when` is taken at its word: it might apply, so nothing past it is proposed.
+    A rule with a `when` is taken at its word: it might apply, so nothing past it is proposed. Where the shipped span
+    and the policy have nothing in common, the policy is followed; a span that somebody set is not moved.
 
     Raises:
         UserError: the policy leaves nothing of a span.
@@ -53,10 +55,13 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
     spans = {}
     for name in SPANS:
         span: Span = getattr(search, name)
-        low, high = span.low, span.high
+        least, most = 0.0, math.inf
         for rule in rules:
             if rule.fact == f"recipe.{name}":
-                low, high = _narrow(low, high, rule)
+                least, most = _narrow(least, most, rule)
+        low, high = max(span.low, least), min(span.high, most)
+        if low > high and span == getattr(AS_SHIPPED, name):
+            low, high = _follow(span, least, most)
         if low <= high:
             low, high = _to_steps(name, low, high)
         if low > high:
@@ -70,6 +75,11 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
     if not parents:
         raise UserError("the policy leaves no parent to train on", got=list(search.parents))
     return Bounds(parents, spans)
+
+
+def _follow(span: Span, least: float, most: float) -> tuple[float, float]:
+    """What a policy allows beyond a span that nobody asked for: two doublings below its bound at most, or at it."""
+    return (max(least, most / 4), most) if most < span.low else (least, min(least, most))
 
 
 def _narrow(low: float, high: float, rule: Rule) -> tuple[float, float]:

@@ -38,17 +38,39 @@ def test_a_clipped_span_lies_inside_the_search_and_the_rules(low: float, high: f
         make_rule("least", "recipe.lr_ratio", phase="proposal", at_least=low),
         make_rule("most", "recipe.lr_ratio", phase="proposal", at_most=high),
     )
-    wanted = max(low, SEARCH.lr_ratio.low), min(high, SEARCH.lr_ratio.high)
+    search = SEARCH.model_copy(update={"lr_ratio": Span(low=0.3, high=1.2)})
+    wanted = max(low, 0.3), min(high, 1.2)
     if wanted[0] > wanted[1]:
         with pytest.raises(UserError, match=r"leaves nothing of search\.lr_ratio"):
-            clip(SEARCH, policy)
+            clip(search, policy)
     else:
-        span = clip(SEARCH, policy).spans["lr_ratio"]
+        span = clip(search, policy).spans["lr_ratio"]
         assert (span.low, span.high) == wanted
 
 
 def test_a_fixed_value_leaves_one_point() -> None:
     assert clip(SEARCH, policy_of("lr_ratio", equals=0.5)).spans["lr_ratio"] == Span(low=0.5, high=0.5)
+
+
+@given(bound=st.floats(0.001, 20), upper=st.booleans())
+def test_where_the_policy_wants_what_the_shipped_span_has_not_the_policy_is_followed(bound: float, upper: bool) -> None:
+    span = clip(SEARCH, policy_of("lr_ratio", **{"at_most" if upper else "at_least": bound})).spans["lr_ratio"]
+    assert 0 < span.low <= span.high
+    assert span.high <= bound if upper else span.low >= bound
+
+
+@given(low=st.floats(1.6, 9), high=st.floats(1.6, 9))
+def test_a_policy_that_contradicts_itself_leaves_nothing_of_the_shipped_span_either(low: float, high: float) -> None:
+    policy = make_policy(
+        make_rule("least", "recipe.lr_ratio", phase="proposal", at_least=low),
+        make_rule("most", "recipe.lr_ratio", phase="proposal", at_most=high),
+    )
+    if low > high:
+        with pytest.raises(UserError, match=r"leaves nothing of search\.lr_ratio"):
+            clip(SEARCH, policy)
+    else:
+        span = clip(SEARCH, policy).spans["lr_ratio"]
+        assert low <= span.low <= span.high <= high
 
 
 @pytest.mark.parametrize("change", [{"mode": "audit"}, {"otherwise": "warn"}])
