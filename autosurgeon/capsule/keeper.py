@@ -64,6 +64,8 @@ class _Requests:
         return request
 
 
+TAKEN, DONE = b"t", b"d"
+"""What a capsule that stays says of a job."""
 Run = Callable[[Path], int]
 """Runs the job of a file; its exit code."""
 
@@ -128,6 +130,14 @@ class _Capsule:
         its_end.close()
         self.ended = os.pidfd_open(self.pid)
 
+    def takes(self, request: dict[str, Any]) -> bool:
+        """Hand a job over; whether it was taken up. One that was killed while it waited may not have ended yet."""
+        with contextlib.suppress(OSError):  # it has ended since
+            self.channel.send(json.dumps(request).encode())
+            if self.channel.fileno() in _ready(self.ended, self.channel.fileno()):
+                return self.channel.recv(1) == TAKEN
+        return False
+
     def is_done(self) -> bool:
         """Wait: whether it says that its job went well, before it ends or the loop wants something."""
         if self.channel.fileno() in _ready(0, self.ended, self.channel.fileno()):
@@ -191,14 +201,15 @@ class _Keeper:
 
     def _hand_over(self, request: dict[str, Any]) -> dict[str, Any]:
         """The same with one that stays, if its job goes well."""
-        capsule = self._staying or _Capsule(
-            request, self._answers, lambda channel: _serve_jobs(channel, self._run_jobs())
-        )
-        self._staying = None
+        capsule, self._staying = self._staying, None
+        if capsule is not None and not capsule.takes(request):
+            capsule.clear_away()
+            capsule = None
+        if capsule is None:
+            capsule = _Capsule(request, self._answers, lambda channel: _serve_jobs(channel, self._run_jobs()))
+            capsule.takes(request)
         try:
             _say(self._answers, {"pid": capsule.pid})
-            with contextlib.suppress(OSError):  # it has ended since
-                capsule.channel.send(json.dumps(request).encode())
             done = capsule.is_done()
             if done and descendants(os.getpid()) == [capsule.pid]:
                 self._staying = capsule
@@ -222,6 +233,7 @@ def _serve_jobs(channel: socket.socket, run: Run) -> int:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     while request := channel.recv(1 << 16):
         job = json.loads(request)
+        channel.send(TAKEN)
         _write_to_log(job["log"])
         if code := run(Path(job["job"])):
             return code
@@ -230,7 +242,7 @@ def _serve_jobs(channel: socket.socket, run: Run) -> int:
         os.chdir("/")
         for descriptor in (1, 2):
             os.dup2(nowhere, descriptor)
-        channel.send(b"1")
+        channel.send(DONE)
     return 0
 
 

@@ -51,6 +51,7 @@ class Keeper:
             )
         self.pid = self._process.pid
         self._ready = False
+        self._unread = b""
 
     def start(self, workdir: Path, cgroup: Path | None, stays_s: float | None = None) -> Capsule:
         """Fork a capsule for the job in `workdir`; it joins the cgroup, if one is given.
@@ -128,13 +129,17 @@ class Keeper:
 
     def answer(self, timeout_s: float) -> dict[str, Any] | None:
         """The keeper's next line; None after the time-out, CapsuleError when it has ended."""
-        stdout = self._pipe(self._process.stdout)
-        # Answers are one short line each, so a readable pipe holds a whole one.
-        if not select.select([stdout], [], [], timeout_s)[0]:
-            return None
-        line = stdout.readline()
-        if not line:
-            raise CapsuleError("crash", f"the capsules' keeper ended; see {self._log}")
+        # Not by `readline`: what it reads beyond the line is out of sight of the next `select`, and two answers may
+        # come together, as where a capsule ends as soon as it begins.
+        pipe = self._pipe(self._process.stdout).fileno()
+        while b"\n" not in self._unread:
+            if not select.select([pipe], [], [], timeout_s)[0]:
+                return None
+            chunk = os.read(pipe, 1 << 16)
+            if not chunk:
+                raise CapsuleError("crash", f"the capsules' keeper ended; see {self._log}")
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.cgroup import own_cgroup
-from autosurgeon.runner.process import LOG_FILE
+from autosurgeon.runner.process import LOG_FILE, End, Keeper
 from autosurgeon.sections import CapsuleSettings
 
 # What it does is in the job's seed; who did it is in the result's count.
@@ -99,6 +100,19 @@ def test_whatever_goes_wrong_ends_it_and_the_next_job_has_a_fresh_one(
     second = runner.pid()
     assert second != first
     assert runner.pid() == second
+
+
+def test_an_end_that_comes_together_with_the_begin_is_not_overlooked(tmp_path: Path) -> None:
+    says = 'import os, sys; sys.stdin.readline(); os.write(1, b\'{"pid": 7}\\n{"exit": 0, "left": []}\\n\'); sys.stdin.read()'
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho '{{\"ready\": true}}'\nexec {sys.executable} -c {shlex.quote(says)}\n")
+    python.chmod(0o755)
+    keeper = Keeper(str(python), tmp_path / "home", warm=False)
+    try:
+        capsule = keeper.start(tmp_path, None)
+        assert (capsule.pid, capsule.wait(10)) == (7, End(0, ()))
+    finally:
+        keeper.close()
 
 
 def test_one_that_leaves_a_process_behind_is_ended_with_it_and_its_result_stands(runner: Runner) -> None:
