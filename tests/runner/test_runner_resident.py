@@ -103,7 +103,8 @@ def test_whatever_goes_wrong_ends_it_and_the_next_job_has_a_fresh_one(
 
 
 def test_an_end_that_comes_together_with_the_begin_is_not_overlooked(tmp_path: Path) -> None:
-    says = 'import os, sys; sys.stdin.readline(); os.write(1, b\'{"pid": 7}\\n{"exit": 0, "left": []}\\n\'); sys.stdin.read()'
+    both = b'{"pid": 7}\n{"exit": 0, "left": []}\n'
+    says = f"import os, sys; sys.stdin.readline(); os.write(1, {both!r}); sys.stdin.read()"
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\necho '{{\"ready\": true}}'\nexec {sys.executable} -c {shlex.quote(says)}\n")
     python.chmod(0o755)
