@@ -7,18 +7,17 @@ The campaigns are those of `campaign.py`: same lab, same seeds, same tokens; the
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
-
-from campaign import run_all
+from campaign import arguments, run_all
 from campaignarms import ARMS, Arm
 from campaigntold import plot, tell
 
-LADDER = ("scale:0.8", "scale:0.65", "scale:0.5")
+from autosurgeon.levers import LeverSettings
+
+LADDER = LeverSettings().salvage
+SCALES = tuple(rung for rung in LADDER if rung.startswith("scale:"))
 OFF = {"salvage": (), "active_anchors": False, "racing": False}
 ALL = {
-    "salvage": ("average:1", "checkpoints", *LADDER, "lines:0.3", "intruders"),
+    "salvage": ("average:1", *LADDER, "lines:0.3", "intruders"),
     "checkpoints_per_epoch": 2,
     "kl_weight": 0.5,
     "active_anchors": True,
@@ -37,21 +36,12 @@ LEVERS = (
     _levers("no salvage", "without the ladder", salvage=()),
     _levers("no active anchors", "lost anchors are contrast by chance alone", active_anchors=False),
     _levers("no racing", "orders by chance, whole benches, eight samples of every gain", racing=False),
-    _levers(
-        "longer ladder",
-        "average with the last good adapter first, then down to 0.35",
-        salvage=("average:1", *LADDER, "scale:0.35"),
-    ),
+    _levers("scales alone", "no states of the training on the ladder", salvage=SCALES, checkpoints_per_epoch=0),
+    _levers("average first", "the last good adapter of the same parent first", salvage=("average:1", *LADDER)),
     _levers(
         "lines ladder", "LiNeS in place of one factor for all layers", salvage=("lines:0.8", "lines:0.5", "lines:0.2")
     ),
     _levers("intruders", "new singular directions cut first", salvage=("intruders", *LADDER)),
-    _levers(
-        "checkpoints",
-        "a state every half epoch, tried before the ladder",
-        salvage=("checkpoints", *LADDER),
-        checkpoints_per_epoch=2,
-    ),
     _levers("kl term", "anchors held to the parent in the loss", kl_weight=0.5),
     _levers("curriculum", "failures of families with a win first", curriculum="near"),
     _levers("family weight", "families of failures count more evenly", family_weight=0.5),
@@ -63,15 +53,8 @@ LEVERS = (
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=80_000)
+    parser = arguments(__doc__, seeds=3)
     parser.add_argument("--only", default="", help="names, with commas; the product is run all the same")
-    parser.add_argument("--flaky", type=float, default=0.0)
-    parser.add_argument("--passes", type=int, default=1 << 30, help="at most so many a campaign")
-    parser.add_argument("--home", type=Path, default=Path("campaigns"), help="where results are kept, and found again")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     wanted = {name for name in options.only.split(",") if name}
     arms = [*(arm for arm in LEVERS if not wanted or arm.name in wanted), ARMS[-1]]

@@ -26,21 +26,27 @@ from campaigntold import plot, tell
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--tokens", type=int, default=80_000)
+    parser = arguments(__doc__, seeds=10)
     parser.add_argument("--arms", default="abcde", help="their letters")
-    parser.add_argument("--flaky", type=float, default=0.0)
-    parser.add_argument("--passes", type=int, default=1 << 30, help="at most so many a campaign")
-    parser.add_argument("--home", type=Path, default=Path("campaigns"))
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     arms = [arm for arm in ARMS if arm.name[0] in options.arms]
     found = run_all(arms, options)
     tell(arms, found, options.tokens)
     if options.plot is not None:
         plot(options.plot, arms, found, options.tokens)
+
+
+def arguments(told: str | None, *, seeds: int) -> argparse.ArgumentParser:
+    """What both benchmarks of campaigns are asked with."""
+    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--tokens", type=int, default=80_000)
+    parser.add_argument("--flaky", type=float, default=0.0)
+    parser.add_argument("--passes", type=int, default=1 << 30, help="at most so many a campaign")
+    parser.add_argument("--home", type=Path, default=Path("campaigns"), help="where results are kept, and found again")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--plot", type=Path)
+    return parser
 
 
 def run_all(arms: Sequence[Arm], options: argparse.Namespace) -> list[Campaign]:
