@@ -11,6 +11,7 @@ from peft import PeftModel
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
+from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.merge import read_adapter
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import CompareJob, CompareResult
@@ -61,7 +62,10 @@ def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
     # Transformers fills a tensor that the file lacks at random: the same way each time.
     torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)
-    return (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
+    whole = (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
+    if whole.device.type == "cuda":  # as it generates, whatever this process did before
+        use_fast_layers(whole)
+    return whole
 
 
 def compare(job: CompareJob, workdir: Path) -> CompareResult:

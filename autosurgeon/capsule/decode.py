@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from autosurgeon.capsule.attention import Memory, memory_argument, use_decode_attention
+from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.stops import DedentTokens
 from autosurgeon.core.stops import cut
 
@@ -67,9 +68,9 @@ class Engine:
     ) -> None:
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
         use_decode_attention(whole)
-        self._whole, self._decoder, self._head = whole, whole.get_decoder(), whole.get_output_embeddings()
-        self._tokenizer, self._temperature, self._adapted = tokenizer, temperature, whole is not model
+        self._whole, self._tokenizer = whole, tokenizer
         self._device = next(whole.parameters()).device
+        self.turn_to(temperature, adapted=whole is not model)
         slots = self._slots_for(slots)
         config = whole.config.get_text_config(decoder=True)
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -102,6 +103,8 @@ class Engine:
         """Decode at another temperature, or with an adapter put on the model or taken off it since."""
         self._temperature, self._adapted = temperature, adapted
         self._decoder, self._head = self._whole.get_decoder(), self._whole.get_output_embeddings()
+        if self._device.type == "cuda":  # every time: an adapter's layers are the model's since they were put on
+            use_fast_layers(self._whole)
 
     @torch.inference_mode()
     def complete(

@@ -12,7 +12,7 @@ import torch
 
 from autosurgeon.capsule.adapters import CheckpointFolder, checkpoint_name
 from autosurgeon.capsule.batches import TokenRow, batches_by_length
-from autosurgeon.capsule.lora import train_adapters_fast
+from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.meter import LossMeter
 from autosurgeon.capsule.optimizer import make_optimizer
 from autosurgeon.capsule.parent import ParentGauge
@@ -71,7 +71,7 @@ class _Training:
         self._learner = Learner(named, make_optimizer(job.optimizer, self._weights, job.lr))
         model.train()
         if model.device.type == "cuda":
-            train_adapters_fast(model)
+            use_fast_layers(model)
         lengths = [len(row.ids) for row in rows]
         self._epoch_steps = len(self._order) // job.epochs
         self._stepper = Stepper(

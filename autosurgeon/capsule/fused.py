@@ -1,7 +1,8 @@
 """Parts of a layer whose products are cheap and whose trips to memory are not, as kernels of one trip each.
 
 On one H200 at half a billion parameters the gate of the MLPs and the rotation of queries and keys take a fifth of a
-training step in torch's own operations. Where Triton or a C compiler is missing, those stay, and training is slower.
+training step in torch's own operations, and more of a step of decoding. Where Triton or a C compiler is missing, those
+stay, and both are slower.
 """
 
 from __future__ import annotations
@@ -48,13 +49,17 @@ class _Rotated(torch.autograd.Function):
 
 def _rotate_both(plain: Any, query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> Any:
     """What transformers' `apply_rotary_pos_emb` gives; by `plain`, which is that, for shapes that the kernel is not."""
-    half = query.shape[-1] // 2
-    fits = query.shape[0] == 1 and cos.shape[-1] == 2 * half and half & (half - 1) == 0
+    half, rows, tokens = query.shape[-1] // 2, query.shape[0], query.shape[2]
+    fits = 1 in (rows, tokens) and cos.numel() == rows * tokens * 2 * half and half & (half - 1) == 0
     fits = fits and query.stride(-1) == key.stride(-1) == 1 and query.dtype == key.dtype == cos.dtype
     if not fits:
         return plain(query, key, cos, sin)
     cos, sin = cos.contiguous(), sin.contiguous()
-    return tuple(_Rotated.apply(given, cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
+    if rows == 1:
+        return tuple(_Rotated.apply(given, cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
+    # A token of each of many rows lies in memory as the tokens of one row do.
+    turned = (_Rotated.apply(given.transpose(0, 2), cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
+    return tuple(given.transpose(0, 2) for given in turned)
 
 
 def _mlp(module: Any, x: torch.Tensor) -> torch.Tensor:
@@ -71,7 +76,7 @@ def works(device: torch.device) -> bool:
         made = _Gated.apply(gate, up)  # type: ignore[no-untyped-call]
         return bool(torch.allclose(made.float(), silu(gate.float()) * up.float(), atol=0.05, rtol=0.02))
     except Exception as error:  # whatever a compiler may lack
-        sys.stderr.write(f"no fused kernels, so training is slower: {str(error).splitlines()[0]}\n")
+        sys.stderr.write(f"no fused kernels, so training and generation are slower: {str(error).splitlines()[0]}\n")
         return False
 
 

@@ -20,7 +20,7 @@ from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 
-ENGINE = 4
+ENGINE = 5
 """Raised when the same weights may answer otherwise; part of the fingerprint."""
 
 

@@ -1,7 +1,7 @@
 """An adapted linear layer in as few passes over memory as it takes: its product is added while the frozen one is made.
 
 Peft's own layer turns its input to FP32, and scales and adds in passes of their own; on a GPU that costs more than the
-frozen product. The numbers are the same but for rounding. For training alone: `forward` is replaced on the object.
+frozen product. The numbers are the same but for rounding. `forward` is replaced on the object.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
     return rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
 
 
-def train_adapters_fast(model: Any) -> None:
+def use_fast_layers(model: Any) -> None:
     """Give every adapted layer that forward pass, every norm torch's own kernel, and fuse what can be.
 
-    Until `stop_training_fast`.
+    Until `use_own_layers`; what is fast already stays so.
     """
     for module in model.modules():
         if isinstance(module, LoraLayer):
@@ -81,7 +81,7 @@ def train_adapters_fast(model: Any) -> None:
         fuse(model)
 
 
-def stop_training_fast(model: Any) -> None:
+def use_own_layers(model: Any) -> None:
     """Let the layers be peft's own again."""
     for module in model.modules():
         if isinstance(module, LoraLayer) or type(module).__name__.endswith("RMSNorm"):

@@ -14,7 +14,7 @@ from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.fit import fit
-from autosurgeon.capsule.lora import stop_training_fast
+from autosurgeon.capsule.lora import use_own_layers
 from autosurgeon.capsule.parent import ParentGauge, Sample, evenly_spaced, pair_of
 from autosurgeon.capsule.ranks import ALONE, Ranks, together
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
@@ -107,7 +107,7 @@ def _train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
     pair = pair_of(job, model, tokenizer)
     gauge = ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir))
     done = fit(job, model, rows.learned, progress, ranks, gauge, workdir)
-    stop_training_fast(model)
+    use_own_layers(model)
     progress.close()
     save_adapter(model, workdir / "adapter")
     beat(workdir)

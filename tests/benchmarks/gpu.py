@@ -135,14 +135,14 @@ def _plain_epoch(model: Any, weights: Any, optimizer: Any, batches: list[list[To
 
 def our_epochs(model: Any, pack_tokens: int, rows: list[TokenRow], size: int) -> Epoch:
     """The same by this package; an epoch each time it is called."""
-    from autosurgeon.capsule.lora import train_adapters_fast
+    from autosurgeon.capsule.lora import use_fast_layers
     from autosurgeon.capsule.optimizer import make_optimizer
     from autosurgeon.capsule.step import Stepper
 
     weights, lengths = [p for p in model.parameters() if p.requires_grad], [len(row.ids) for row in rows]
     optimizer = make_optimizer("adamw", weights, 1e-4)
     mean = size * sum(lengths) / len(lengths)
-    train_adapters_fast(model)
+    use_fast_layers(model)
     stepper = Stepper(model, pack_tokens=pack_tokens, step_tokens=mean, longest=max(lengths))
 
     def epoch(batches: list[list[TokenRow]]) -> list[float]:

@@ -54,6 +54,21 @@ def test_a_rotation_is_what_transformers_makes_of_it(heads: int, size: int) -> N
         torch.testing.assert_close(found.float(), wanted.float(), rtol=0.05, atol=0.1)
 
 
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("heads", [14, 1])
+def test_a_token_of_each_of_many_rows_is_turned_by_its_own_rows_angle(heads: int) -> None:
+    rows = 37
+    angles = torch.rand(rows, 1, 32, device="cuda").repeat(1, 1, 2) * 6
+    cos, sin = angles.cos().bfloat16(), angles.sin().bfloat16()
+    query, key = (
+        torch.randn(rows, 1, count, 64, device="cuda", dtype=torch.bfloat16).transpose(1, 2) for count in (heads, 2)
+    )
+    plain = modeling_llama.apply_rotary_pos_emb
+    for found, wanted in zip(fused._rotate_both(plain, query, key, cos, sin), plain(query, key, cos, sin), strict=True):
+        agree(found, wanted)
+
+
 def test_a_model_is_what_it_was_once_its_parts_are_apart_again() -> None:
     torch.manual_seed(0)
     config = LlamaConfig(

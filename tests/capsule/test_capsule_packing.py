@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from autosurgeon.capsule.batches import TokenRow, learned_tokens, to_tensors
-from autosurgeon.capsule.lora import stop_training_fast, train_adapters_fast
+from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_cross_entropy
 from autosurgeon.capsule.optimizer import make_optimizer
 from autosurgeon.capsule.packing import best_fit_decreasing
@@ -116,11 +116,11 @@ def test_rows_that_weigh_one_give_the_very_bits_of_rows_without_a_weight() -> No
 def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -> None:
     model, rows = adapted(), rows_of(20, 7, 12)
     _, wanted = padded(model, rows)
-    train_adapters_fast(model)
+    use_fast_layers(model)
     _, found = padded(model, rows)
     for name, gradient in wanted.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
-    stop_training_fast(model)
+    use_own_layers(model)
     assert not any("forward" in module.__dict__ for module in model.modules())
     _, again = padded(model, rows)
     assert all(torch.equal(again[name], gradient) for name, gradient in wanted.items())

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, kl_div
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.batches import TokenRow, to_tensors
 from autosurgeon.capsule.compare import compare
-from autosurgeon.capsule.lora import stop_training_fast, train_adapters_fast
+from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_divergence
 from autosurgeon.capsule.step import Stepper, keep_fewer_activations
 from autosurgeon.capsule.train import train
@@ -129,13 +129,13 @@ def test_the_fast_layers_know_how_to_be_disabled() -> None:
     model, batch = adapted(), to_tensors(mixed_rows(), 0, torch.device("cpu"))
     with torch.no_grad(), model.disable_adapter():
         wanted = model(**batch).logits
-    train_adapters_fast(model)
+    use_fast_layers(model)
     with torch.no_grad(), model.disable_adapter():
         found = model(**batch).logits
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     _, gradient = wanted_of(model, mixed_rows())
     assert_near(found_by(model, stepper_of(model, WEIGHT), mixed_rows())[1], gradient)
-    stop_training_fast(model)
+    use_own_layers(model)
 
 
 @given(count=st.integers(0, 9), seed=st.integers(0, 2**31), chunk=st.sampled_from([1, VOCABULARY * 8, 1 << 20]))
