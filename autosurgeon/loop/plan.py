@@ -38,7 +38,22 @@ def choose_rows(
     folder: Path,
     losses: Losses,
 ) -> Dataset:
-    """Choose rows and write them where the capsule reads them; nothing of a held-out task is within reach here.
+    """Choose rows and write them where the capsule reads them."""
+    dataset = rows_for(ins, recipe, parent, standing, history, losses)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
+    return dataset
+
+
+def rows_for(
+    ins: Instruments,
+    recipe: Recipe,
+    parent: str,
+    standing: Standing,
+    history: Collection[str],
+    losses: Losses,
+) -> Dataset:
+    """The rows of a recipe on a parent; nothing of a held-out task is within reach here.
 
     What is hidden is left out before anything is chosen: a parent that is older than live fails some of it.
     """
@@ -47,7 +62,7 @@ def choose_rows(
     results = {task_id: e for task_id, e in ins.store.envelopes(parent).items() if task_id in surgery}
     anchors = [task_id for task_id in standing.anchors if task_id in surgery]
     levers = ins.settings.levers
-    dataset = build_dataset(
+    return build_dataset(
         recipe,
         surgery,
         results,
@@ -62,9 +77,6 @@ def choose_rows(
             family_weight=levers.family_weight,
         ),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
-    return dataset
 
 
 def lost_before(ins: Instruments, record: PassRecord, standing: Standing) -> Losses:

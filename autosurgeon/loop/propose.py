@@ -9,15 +9,17 @@ import structlog
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.loop.capacity import bearable
 from autosurgeon.loop.contract import contract_of
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.plateau import plateau_line, read_plateau
+from autosurgeon.loop.standing import Standing
 from autosurgeon.loop.warmstart import told_elsewhere
 from autosurgeon.proposer.bounds import clip, widen
 from autosurgeon.proposer.study import Proposal
 
 
-def propose_next(ins: Instruments) -> Recipe:
+def propose_next(ins: Instruments, standing: Standing) -> Recipe:
     """The next recipe; of a long history the proposer is told a part."""
     search = ins.settings.search
     history = ins.store.remembered_passes(search.remembered_newest, search.remembered_best)
@@ -28,7 +30,8 @@ def propose_next(ins: Instruments) -> Recipe:
         proposer = proposer.within(clip(wider, ins.policy))
     if plateau["widened"] or plateau["flat"] == plateau["passes"]:
         _say(ins, plateau_line(plateau))
-    proposal = proposer.draw(history, refused_here(ins, (*elsewhere, *history)), elsewhere)
+    fit = bearable(ins, standing, history[-1].number + 1 if history else 1)
+    proposal = proposer.draw(history, refused_here(ins, (*elsewhere, *history)), elsewhere, fit)
     _tell_draws(ins, proposal)
     return proposal.recipe
 

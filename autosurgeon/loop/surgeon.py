@@ -115,7 +115,7 @@ def _one_pass(ins: Instruments) -> PassRecord:
         nonlocal begun
         left_open = ins.store.get_pass(begun) if begun else _open_pass(ins)
         standing = take_stock(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, propose_next(ins), standing, ins.policy)
+        record = left_open or begin_pass(ins, propose_next(ins, standing), standing, ins.policy)
         begun = record.number
         return finish_pass(ins, record, standing, policy_of(ins, record, ins.policy))
 

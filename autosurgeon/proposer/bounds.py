@@ -51,8 +51,7 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
         UserError: the policy leaves nothing of a span.
 
     """
-    rules = [r for r in policy.rules if r.phase == "proposal" and r.mode == "enforce" and r.otherwise != "warn"]
-    spans = {}
+    rules, spans = binding(policy), {}
     for name in SPANS:
         span: Span = getattr(search, name)
         least, most = 0.0, math.inf
@@ -75,6 +74,11 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
     if not parents:
         raise UserError("the policy leaves no parent to train on", got=list(search.parents))
     return Bounds(parents, spans)
+
+
+def binding(policy: Policy) -> list[Rule]:
+    """The rules that can refuse a proposal."""
+    return [r for r in policy.rules if r.phase == "proposal" and r.mode == "enforce" and r.otherwise != "warn"]
 
 
 def _follow(span: Span, least: float, most: float) -> tuple[float, float]:

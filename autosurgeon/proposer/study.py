@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import optuna
@@ -79,6 +79,7 @@ class Proposer:
         history: Sequence[PassRecord],
         refused: Sequence[Recipe] = (),
         elsewhere: Sequence[PassRecord] = (),
+        bearable: Callable[[Recipe], Recipe] = lambda recipe: recipe,
     ) -> Proposal:
         """The next recipe: the same for the same arguments, seed and bounds.
 
@@ -90,6 +91,7 @@ class Proposer:
                 for, however many of the older ones are left out.
             refused: recipes that would be refused again.
             elsewhere: passes of other workspaces, to learn from as well.
+            bearable: what makes of a recipe the nearest one that its rows bear.
 
         """
         number = history[-1].number + 1 if history else 1
@@ -98,7 +100,7 @@ class Proposer:
         drawn: list[tuple[float, Recipe]] = []
         while len(drawn) < MOST_DRAWS:
             trial = study.ask()
-            recipe = self._recipe(trial, seed)
+            recipe = bearable(self._recipe(trial, seed))
             drawn.append((nearest(recipe, refused), recipe))
             too_near = self._search.refused_distance - drawn[-1][0]
             if too_near <= 0:

@@ -68,9 +68,11 @@ def now() -> Took:
 def propose(ins: Instruments) -> Took:
     """The next recipe from what is stored."""
     from autosurgeon.loop.propose import propose_next
+    from autosurgeon.loop.standing import take_stock
 
+    standing = take_stock(ins)
     began = now()
-    propose_next(ins)
+    propose_next(ins, standing)
     return began
 
 

@@ -47,16 +47,16 @@ def refuse(ins: Instruments, *, live: str, feedback: Feedback | None = None, **c
 def test_a_refused_recipe_is_not_tried_again_on_the_same_packs_and_the_run_says_so(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_nothing) as ins:
         live = take_stock(ins).live
-        again = propose_next(ins)
+        again = propose_next(ins, take_stock(ins))
         refuse(ins, live=live, **again.model_dump(exclude={"seed"}))
         refused = refused_here(ins, ins.store.passes())
         assert {recipe.parent for recipe in refused} == {"base", "live"}  # one pack by two names
         near = ins.proposer.propose(ins.store.passes())
         refuse(ins, live=live, **near.model_dump(exclude={"seed"}))
         refuse(ins, live=live, **ins.proposer.propose(ins.store.passes()).model_dump(exclude={"seed"}))
-        proposed = propose_next(ins)
+        proposed = propose_next(ins, take_stock(ins))
         assert nearest(proposed, refused_here(ins, ins.store.passes())) >= ins.settings.search.refused_distance
-        assert propose_next(ins) == proposed
+        assert propose_next(ins, take_stock(ins)) == proposed
 
 
 def test_what_was_refused_on_other_packs_by_another_policy_or_by_the_world_may_be_tried(tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_where_every_draw_is_near_a_refused_recipe_the_run_says_that_it_tries_on
     search = {"parents": ["live"], "rank": {"low": 8, "high": 8}, "lr_ratio": {"low": 0.5, "high": 0.51}}
     search |= dict.fromkeys(("poison_share", "anchor_share", "epochs", "alpha_ratio"), point)
     with small_theatre(tmp_path, learns_nothing, search=search) as ins:
-        refuse(ins, live=take_stock(ins).live, **propose_next(ins).model_dump(exclude={"seed"}))
-        propose_next(ins)
+        refuse(ins, live=take_stock(ins).live, **propose_next(ins, take_stock(ins)).model_dump(exclude={"seed"}))
+        propose_next(ins, take_stock(ins))
         assert "each of 10 recipes drawn is near a refused one; the farthest is tried" in said(ins)
 
 
