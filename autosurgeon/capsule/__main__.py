@@ -101,8 +101,11 @@ def load_stack() -> None:
     import torch
 
     # bitsandbytes, which peft imports, asks the driver at once what the GPU can; a process that is forked after that
-    # can use none. The number of them is asked of the driver's library, which leaves no trace.
+    # can use none. The number of them is asked of the driver's library, which leaves no trace, here and in what is
+    # imported below (PYTORCH_NVML_BASED_CUDA_CHECK of the runner); the compiler's modules, which bitsandbytes wants
+    # too, take seconds.
     if torch.cuda.device_count():
+        import torch._inductor.compile_fx
         import transformers.generation
         import transformers.modeling_utils  # noqa: F401
     else:

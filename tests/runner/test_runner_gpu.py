@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from misbehaving import interpreter
 
-from autosurgeon.core.jobs import GenerateJob, MergeJob
+from autosurgeon.config import shipped
+from autosurgeon.core.jobs import OUTCOME_FILE, GenerateJob, MergeJob, Outcome
 from autosurgeon.errors import CapsuleError
 from autosurgeon.runner import gpu
 from autosurgeon.runner.capsules import Capsules
@@ -186,3 +187,20 @@ def test_on_a_real_gpu_a_processs_memory_is_seen_and_seen_to_come_back() -> None
     patient = GpuBaseline(tolerance_mib=200, wait_s=30)
     patient._before, patient._taken = before._before, True
     patient.wait_until_back()
+
+
+@pytest.mark.gpu
+def test_what_is_forked_from_a_warm_process_uses_the_gpu(tmp_path: Path) -> None:
+    if shutil.which("nvidia-smi") is None or not used_mib():
+        pytest.skip("no NVIDIA GPU here, or no nvidia-smi")
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"task_id": "a", "prompt": "def f(", "stop": "end"}\n', encoding="utf-8")
+    model = shipped("data", "lab", "base").resolve()
+    runner = Capsules(CapsuleSettings(), tmp_path / "home")
+    try:
+        runner.run(GenerateJob(model=model, prompts=prompts, max_new_tokens=4, batch_rows=1), tmp_path / "work")
+    finally:
+        runner.close()
+    usage = Outcome.model_validate_json((tmp_path / "work" / OUTCOME_FILE).read_bytes()).usage
+    assert usage is not None
+    assert usage.device == "cuda"
