@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.keeper import serve
-from autosurgeon.capsule.usage import Gauge
+from autosurgeon.capsule.usage import Gauge, summed, usage_of_ranks
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError
@@ -35,7 +35,7 @@ EXIT_OK, EXIT_CRASH, EXIT_USER, EXIT_MEMORY = 0, 1, 2, 4
 def verb_of(name: str) -> Callable[[Any, Path], Any]:
     """The function of a verb; imported here, so that a merge does not wait for transformers."""
     if name == "train":
-        from autosurgeon.capsule.train import train
+        from autosurgeon.capsule.team import train
 
         return train
     if name == "generate":
@@ -91,7 +91,7 @@ def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
     os.chdir(path.parent)
     gauge = Gauge()
     outcome, code = _attempt(path, verbs)
-    outcome = outcome.model_copy(update={"usage": gauge.read()})
+    outcome = outcome.model_copy(update={"usage": summed([gauge.read(), *usage_of_ranks(path.parent)])})
     write_whole(path.parent / OUTCOME_FILE, outcome.model_dump_json(indent=1) + "\n")
     return code
 
@@ -109,7 +109,7 @@ def load_stack() -> None:
         import transformers.generation
         import transformers.modeling_utils  # noqa: F401
     else:
-        for verb in ("generate", "merge", "train", "compare"):
+        for verb in ("generate", "merge", "compare"):
             verb_of(verb)
     # What transformers makes when the first model is opened, a quarter of a second each time, and keeps.
     with contextlib.suppress(ImportError):

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from autosurgeon.capsule.batches import TokenRow, shares_of
 from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.keeper import die_with_parent
+from autosurgeon.capsule.usage import Gauge, tell_of_rank
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError
@@ -134,7 +135,7 @@ def _fork(count: int, workdir: Path, work: Callable[[Ranks], T | None]) -> list[
 
 def _be(ranks: Ranks, workdir: Path, work: Callable[[Ranks], T | None]) -> int:
     """Join the others, do the work, and leave what came of it, or the error, in a file; the exit code."""
-    said = _said(ranks.rank, workdir)
+    said, gauge = _said(ranks.rank, workdir), Gauge()
     try:
         _join(ranks, workdir)
         result = work(ranks)
@@ -146,6 +147,9 @@ def _be(ranks: Ranks, workdir: Path, work: Callable[[Ranks], T | None]) -> int:
         with contextlib.suppress(OSError):
             write_whole(said, " ".join(str(error).split()) if isinstance(error, UserError) else _line(error))
         return EXIT_MEMORY if is_out_of_memory(error) else EXIT_USER if isinstance(error, UserError) else EXIT_CRASH
+    finally:
+        with contextlib.suppress(OSError):
+            tell_of_rank(gauge, ranks.rank, workdir)
 
 
 def _join(ranks: Ranks, workdir: Path) -> None:

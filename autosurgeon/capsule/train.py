@@ -16,7 +16,7 @@ from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.fit import fit
 from autosurgeon.capsule.lora import use_own_layers
 from autosurgeon.capsule.parent import ParentGauge, Sample, evenly_spaced, pair_of
-from autosurgeon.capsule.ranks import ALONE, Ranks, together
+from autosurgeon.capsule.ranks import ALONE, Ranks
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
@@ -68,26 +68,10 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
     return Rows(learned, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))
 
 
-def train(job: TrainJob, workdir: Path) -> TrainResult:
-    """Train and save to `adapter/`, then measure what it did to the parent.
-
-    A loss that is no number ends training and is reported as None.
-
-    Raises:
-        UserError: there are no rows, or one has no prompt or completion; or there are too few GPUs.
-        PackError: there is no base.
-        RuntimeError: one of several processes failed or was killed.
-
-    """
-    if job.processes == 1:
-        return _train(job, workdir)
-    return together(job.processes, workdir, lambda ranks: _share(job, workdir, ranks), TrainResult)
-
-
-def _share(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
-    """One process's part: the first also reports, saves and measures."""
+def train_share(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
+    """One process's part of a training by several: the first also reports, saves and measures."""
     if ranks.rank == 0:
-        return _train(job, workdir, ranks)
+        return train(job, workdir, ranks)
     tokenizer = open_tokenizer(job.base)
     rows, model = _read(job, tokenizer), _adapted(job)
     gauge = ParentGauge(job, model, pair_of(job, model, tokenizer), rows.sample, ranks, lambda: beat(workdir))
@@ -95,7 +79,16 @@ def _share(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
     return None
 
 
-def _train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
+def train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
+    """Train and save to `adapter/`, then measure what it did to the parent.
+
+    A loss that is no number ends training and is reported as None.
+
+    Raises:
+        UserError: there are no rows, or one has no prompt or completion.
+        PackError: there is no base.
+
+    """
     tokenizer = open_tokenizer(job.base)
     rows = _read(job, tokenizer)
     beat(workdir)

@@ -6,12 +6,15 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.usage import DeviceUsage
 
 NVML = "libnvidia-ml.so.1"
 UUID_BYTES = 96
+RANK_FILE = "usage-{rank}.json"
 
 
 class Gauge:
@@ -28,13 +31,37 @@ class Gauge:
         cuda = _cuda()
         if cuda is None:
             return DeviceUsage(device="cpu")
-        devices = range(cuda.device_count())
+        devices = [index for index in range(cuda.device_count()) if cuda.max_memory_reserved(index)]
         used = {f"GPU-{cuda.get_device_properties(index).uuid}" for index in devices}
         return DeviceUsage(
             device="cuda",
             peak_gpu_bytes=sum(cuda.max_memory_reserved(index) for index in devices),
             energy_joules=spent_joules(self._before, energy_mj(), used),
         )
+
+
+def tell_of_rank(gauge: Gauge, rank: int, workdir: Path) -> None:
+    """Leave what one of several processes used where the capsule that waits for them adds it up."""
+    write_whole(workdir / RANK_FILE.format(rank=rank), gauge.read().model_dump_json())
+
+
+def usage_of_ranks(workdir: Path) -> list[DeviceUsage]:
+    """What the processes of a training used, as far as they lived to say; none where there was but one."""
+    files = sorted(workdir.glob(RANK_FILE.format(rank="*")))
+    return [DeviceUsage.model_validate_json(file.read_bytes()) for file in files]
+
+
+def summed(all_of_it: list[DeviceUsage]) -> DeviceUsage:
+    """What several processes used together: memory and energy of those that used a GPU, unknown where one is."""
+    used = [usage for usage in all_of_it if usage.device == "cuda"]
+    if not used:
+        return DeviceUsage(device="cpu")
+    peaks, energies = [one.peak_gpu_bytes for one in used], [one.energy_joules for one in used]
+    return DeviceUsage(
+        device="cuda",
+        peak_gpu_bytes=None if None in peaks else sum(peak for peak in peaks if peak is not None),
+        energy_joules=None if None in energies else sum(spent for spent in energies if spent is not None),
+    )
 
 
 def spent_joules(before: dict[str, int], after: dict[str, int], used: set[str]) -> float | None:

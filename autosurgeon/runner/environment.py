@@ -17,6 +17,8 @@ PASSED_ON = (
     "TMPDIR",
     VARIABLE,
 )
+NCCL = "NCCL_"
+"""How the GPUs of a host talk to each other is for that host to say: all of these are passed on."""
 SET = {
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
@@ -34,5 +36,5 @@ SET = {
 
 def scrubbed_environment(home: Path) -> dict[str, str]:
     """The capsule's whole environment; its home is its own folder, so nothing of the user's is read or written."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(NCCL)}
     return {**passed, **SET, "HOME": str(home), "AUTOSURGEON_PARENT": str(os.getpid())}

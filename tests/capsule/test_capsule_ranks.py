@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from test_capsule_train import train_job
 
 from autosurgeon.capsule.batches import TokenRow, learned_tokens, shares_of
 from autosurgeon.capsule.packing import make_pack
-from autosurgeon.core.jobs import PROGRESS_FILE, StopRule, TrainingState, TrainJob, TrainResult
+from autosurgeon.core.jobs import OUTCOME_FILE, PROGRESS_FILE, Outcome, StopRule, TrainingState, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children, descendants
@@ -63,6 +65,27 @@ def test_two_processes_train_what_one_does_but_for_rounding(
     near = [torch.isclose(found[name], wanted[name], atol=2e-4).float().mean() for name in wanted]
     assert min(near) > 0.9
     assert (tmp_path / "two" / PROGRESS_FILE).read_text().count('"done": 8,') == 1
+
+
+def test_nothing_that_wakes_the_driver_is_imported_before_the_processes_part() -> None:
+    program = "import sys, autosurgeon.capsule.team; print({'peft', 'bitsandbytes'} & sys.modules.keys())"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="this machine has no two NVIDIA GPUs")
+@pytest.mark.parametrize("quantization", Quantization)
+def test_two_gpus_train_what_one_does_but_for_rounding(
+    capsules: Capsules, tmp_path: Path, quantization: Quantization
+) -> None:
+    job = train_job(tmp_path, ROWS * 4, quantization=quantization, batch_rows=8, epochs=3)
+    one = trained(capsules, job, tmp_path / "one")
+    two = trained(capsules, job.model_copy(update={"processes": 2}), tmp_path / "two")
+    assert (two.steps, two.tokens) == (one.steps, one.tokens)
+    assert two.epoch_losses == pytest.approx(one.epoch_losses, rel=0.02)
+    usage = Outcome.model_validate_json((tmp_path / "two" / OUTCOME_FILE).read_bytes()).usage
+    assert usage is not None
+    assert usage.device == "cuda"
 
 
 def test_two_processes_hold_anchors_save_and_stop_as_one_does(capsules: Capsules, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from autosurgeon.capsule.usage import Gauge, energy_mj, spent_joules
+from autosurgeon.capsule.usage import Gauge, energy_mj, spent_joules, summed, tell_of_rank, usage_of_ranks
 from autosurgeon.core.jobs import Outcome
 from autosurgeon.core.usage import DeviceUsage
 
@@ -21,6 +22,18 @@ def test_energy_is_told_only_where_every_gpu_that_was_used_tells_it() -> None:
     assert spent_joules(before, after, {"GPU-a", "MIG-c"}) is None
     assert spent_joules({}, after, {"GPU-a"}) is None
     assert spent_joules(before, after, set()) is None
+
+
+def test_processes_that_trained_together_used_what_each_used_and_who_only_waited_nothing(tmp_path: Path) -> None:
+    waited, one = DeviceUsage(device="cpu"), DeviceUsage(device="cuda", peak_gpu_bytes=5, energy_joules=2.0)
+    assert summed([waited, one, one]) == DeviceUsage(device="cuda", peak_gpu_bytes=10, energy_joules=4.0)
+    mute = DeviceUsage(device="cuda", peak_gpu_bytes=7)
+    assert summed([one, mute]) == DeviceUsage(device="cuda", peak_gpu_bytes=12, energy_joules=None)
+    assert summed([waited]) == waited
+    assert usage_of_ranks(tmp_path) == []
+    for rank in range(2):
+        tell_of_rank(Gauge(), rank, tmp_path)
+    assert usage_of_ranks(tmp_path) == [Gauge().read()] * 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

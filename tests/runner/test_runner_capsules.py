@@ -145,9 +145,11 @@ def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -
 
 def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
+    monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")  # how this host's GPUs talk
     seen = scrubbed_environment(tmp_path)
     assert "SECRET_TOKEN" not in seen
     assert seen["HOME"] == str(tmp_path)
+    assert seen["NCCL_NVLS_ENABLE"] == "0"
     assert seen["HF_HUB_OFFLINE"] == "1"
 
 
