@@ -19,6 +19,8 @@ NEEDED = ("config.json", "tokenizer.json")
 CONFIGS = ("config.json", "tokenizer_config.json")
 """Where a checkpoint can ask for code of its own to be run."""
 ADAPTER_CONFIG = "adapter_config.json"
+INDEX_FILE = "model.safetensors.index.json"
+"""Of weights in several files: the file of each tensor."""
 
 
 def check_checkpoint(folder: Path) -> None:
@@ -68,18 +70,41 @@ def _mapping(file: Path) -> dict[str, Any]:
     return content
 
 
-def check_base(folder: Path) -> Path:
-    """The weight file of a checkpoint that can be an organ: one file, of BF16 tensors; PackError for any other."""
+def check_base(folder: Path) -> list[Path]:
+    """The weight files of a checkpoint that can be an organ, all of BF16 tensors, in order; PackError for any other."""
     check_checkpoint(folder)
     weights = sorted(folder.glob("*.safetensors"))
-    if len(weights) != 1:
+    if not weights:
+        raise PackError("a base has no weight file", wanted=WEIGHTS_FILE, where=folder)
+    found: dict[str, str] = {}
+    for file in weights:
+        for tensor in read_header(file).tensors:
+            if tensor.dtype != "BF16":
+                raise PackError("a base's weights are BF16", got=f"{tensor.name}: {tensor.dtype}", where=file)
+            if tensor.name in found:
+                got = f"{tensor.name} in {found[tensor.name]} and {file.name}"
+                raise PackError("a base has a tensor twice", got=got, where=folder)
+            found[tensor.name] = file.name
+    _check_index(folder, found, several=len(weights) > 1)
+    return weights
+
+
+def _check_index(folder: Path, found: dict[str, str], *, several: bool) -> None:
+    """Hold the files' tensors against the index, which alone knows of a file that is not there."""
+    index = folder / INDEX_FILE
+    wanted = _mapping(index).get("weight_map") if index.is_file() else None
+    if not wanted and not several:
+        return
+    if not isinstance(wanted, dict):
+        raise PackError("a base of several weight files has an index", got=wanted, wanted="weight_map", where=index)
+    wrong = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
+    if wrong:
         raise PackError(
-            "a base has one weight file", got=[file.name for file in weights], wanted=WEIGHTS_FILE, where=folder
+            "a base's weight files are not what its index says",
+            got=f"{wrong[0]}: {found.get(wrong[0], 'nowhere')}",
+            wanted=wanted.get(wrong[0], "no such tensor"),
+            where=index,
         )
-    for tensor in read_header(weights[0]).tensors:
-        if tensor.dtype != "BF16":
-            raise PackError("a base's weights are BF16", got=f"{tensor.name}: {tensor.dtype}", where=weights[0])
-    return weights[0]
 
 
 def organ_digest(folder: Path, beat: Beat = no_beat) -> str:
@@ -91,19 +116,21 @@ def stage_checkpoint(source: Path, target: Path, beat: Beat = no_beat) -> None:
     """Copy a BF16 checkpoint into `target`, its weights in one file with a padded header.
 
     Raises:
-        PackError: a refused checkpoint, several weight files, or weights of another type than BF16.
+        PackError: a refused checkpoint, or weights of another type than BF16, or other ones than its index says.
 
     """
     weights = check_base(source)
-    header = read_header(weights)
-    first, _ = padded_header([(tensor.name, tensor.dtype, tensor.shape) for tensor in header.tensors])
+    headers = [read_header(file) for file in weights]
+    first, _ = padded_header([(t.name, t.dtype, t.shape) for header in headers for t in header.tensors])
     target.mkdir(parents=True)
-    with weights.open("rb") as old, (target / WEIGHTS_FILE).open("wb") as new:
+    with (target / WEIGHTS_FILE).open("wb") as new:
         new.write(first)
-        old.seek(header.data_start)
-        while chunk := old.read(CHUNK_BYTES):
-            new.write(chunk)
-            beat()
-    for file in sorted(source.glob("*.json")):
-        if file.name not in ("manifest.json", "model.safetensors.index.json"):
-            shutil.copyfile(file, target / file.name)
+        for file, header in zip(weights, headers, strict=True):
+            with file.open("rb") as old:
+                old.seek(header.data_start)
+                while chunk := old.read(CHUNK_BYTES):
+                    new.write(chunk)
+                    beat()
+    for described in sorted(source.glob("*.json")):
+        if described.name not in ("manifest.json", INDEX_FILE):
+            shutil.copyfile(described, target / described.name)

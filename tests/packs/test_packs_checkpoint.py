@@ -8,7 +8,7 @@ from builders import weights_file, write_checkpoint
 
 from autosurgeon.core.tensorfile import ALIGNMENT
 from autosurgeon.errors import PackError
-from autosurgeon.packs.checkpoint import PICKLED, check_base, check_checkpoint, stage_checkpoint
+from autosurgeon.packs.checkpoint import INDEX_FILE, PICKLED, check_base, check_checkpoint, stage_checkpoint
 from autosurgeon.packs.files import read_header
 
 
@@ -84,16 +84,58 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
         check_checkpoint(tmp_path / "none")
 
 
-def test_a_sharded_checkpoint_is_refused(source: Path, tmp_path: Path) -> None:
-    (source / "model.safetensors").rename(source / "model-00001-of-00002.safetensors")
-    (source / "model-00002-of-00002.safetensors").write_bytes(weights_file({}))
-    with pytest.raises(PackError, match="model-00002-of-00002"):
-        stage_checkpoint(source, tmp_path / "staged")
+def in_two_files(source: Path) -> dict[str, str]:
+    """Move the checkpoint's second tensor into a file of its own, with an index; the index's map."""
+    tensors = {"embed.weight": ("BF16", (3, 2), b"abcdefghijkl"), "head.weight": ("BF16", (2, 2), b"mnopqrst")}
+    (source / "model.safetensors").write_bytes(weights_file(tensors))
+    found = {}
+    for number, (name, tensor) in enumerate(tensors.items(), start=1):
+        found[name] = f"model-{number:05}-of-00002.safetensors"
+        (source / found[name]).write_bytes(weights_file({name: tensor}))
+    (source / INDEX_FILE).write_text(json.dumps({"metadata": {}, "weight_map": found}))
+    return found
+
+
+def test_a_checkpoint_in_several_files_is_staged_as_the_same_in_one(source: Path, tmp_path: Path) -> None:
+    in_two_files(source)
+    (source / "model.safetensors").rename(tmp_path / "whole")
+    stage_checkpoint(source, tmp_path / "from-two")
+    for file in source.glob("model*"):
+        file.unlink()
+    (tmp_path / "whole").rename(source / "model.safetensors")
+    stage_checkpoint(source, tmp_path / "from-one")
+    staged = [sorted((tmp_path / name).iterdir()) for name in ("from-two", "from-one")]
+    assert [[file.name for file in files] for files in staged] == [[file.name for file in staged[0]]] * 2
+    assert [[file.read_bytes() for file in files] for files in staged] == [[f.read_bytes() for f in staged[0]]] * 2
+
+
+def test_several_files_that_are_not_what_their_index_says_are_refused_and_the_tensor_named(source: Path) -> None:
+    found = in_two_files(source)
+    with pytest.raises(PackError, match=r"twice.*embed\.weight in model-00001-of-00002.*and model\.safetensors"):
+        check_base(source)
+    (source / "model.safetensors").unlink()
+    assert [file.name for file in check_base(source)] == sorted(found.values())
+    last = source / found["head.weight"]
+    kept = last.read_bytes()
+    last.unlink()
+    with pytest.raises(PackError, match=r"head\.weight: nowhere.*model-00002-of-00002"):
+        check_base(source)
+    last.write_bytes(weights_file({"other.weight": ("BF16", (1,), b"ab")}))
+    with pytest.raises(PackError, match=r"head\.weight: nowhere"):
+        check_base(source)
+    last.write_bytes(kept)
+    for index in ("{}", '{"weight_map": {}}', '{"weight_map": []}', '{"weight_map": {"embed.weight": [3]}}'):
+        (source / INDEX_FILE).write_text(index)
+        with pytest.raises(PackError, match="index"):
+            check_base(source)
+    (source / INDEX_FILE).unlink()
+    with pytest.raises(PackError, match="has an index"):
+        check_base(source)
 
 
 def test_a_checkpoint_without_weights_is_refused(source: Path, tmp_path: Path) -> None:
     (source / "model.safetensors").unlink()
-    with pytest.raises(PackError, match="one weight file"):
+    with pytest.raises(PackError, match="no weight file"):
         stage_checkpoint(source, tmp_path / "staged")
 
 
@@ -158,7 +200,7 @@ def test_weights_that_are_cut_short_are_refused_before_anything_is_copied(source
         check_checkpoint(source)
 
 
-def test_an_organ_of_several_files_or_of_another_type_is_refused_where_a_model_to_bench_is_not(tmp_path: Path) -> None:
+def test_an_organ_of_another_type_is_refused_where_a_model_to_bench_is_not(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "full", dtype="F32")
     check_checkpoint(source)
     with pytest.raises(PackError, match=r"embed\.weight: F32"):
