@@ -94,7 +94,9 @@ def check(root: Path, reference: State, heads: list[Head], store: Place | None =
         _check_effects(store or place.database, opened, reference)
         spent = [look.spent for look in opened.looks()]
         assert fsum(spent) <= 0.05, "I8: alpha was overspent"
-        assert [look.look for look in opened.looks()] == list(range(1, len(spent) + 1)), "I8: a look is missing"
+        numbers = [look.look for look in opened.looks()]
+        # A pass of several candidates uses up more than one; which, I5 holds against the undisturbed run.
+        assert numbers == sorted(set(numbers)), "I8: a look was paid for twice"
     state = state_of(root, store)
     for key, wanted in reference.told.items():
         assert state.told[key] == wanted, f"I5: {key}"

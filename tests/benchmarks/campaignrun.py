@@ -81,7 +81,7 @@ class TokenBrakes(Brakes):
 
 
 class CoinGrader(Grader):
-    """A grader for which some tasks are coins, whatever the program does."""
+    """A grader for which some tasks are coins, whatever a model's program does; references are no models'."""
 
     def __init__(self, settings: GradingSettings, coins: frozenset[str], seed: int) -> None:
         super().__init__(settings)
@@ -91,7 +91,7 @@ class CoinGrader(Grader):
         """Grades, those of coins thrown."""
         todo = [Submission(*one) for one in submissions]
         for submission, grade in zip(todo, super().stream(todo, afresh=afresh), strict=True):
-            if submission.task.task_id not in self._coins:
+            if afresh or submission.task.task_id not in self._coins:
                 yield grade
             elif self._dice.random() < 0.5:
                 yield grade._replace(verdict="pass", cause=None, detail="")
