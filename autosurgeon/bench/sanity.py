@@ -40,5 +40,6 @@ class Sanity:
             if grade.verdict != "pass":
                 raise WorldError(
                     f"the reference of {task.task_id} passed before the bench and fails after it "
-                    f"({grade.cause or grade.verdict}: {grade.detail}), so what was graded in between does not count"
+                    f"({grade.cause or grade.verdict}: {grade.detail}), so what was graded in between does not count; "
+                    "a task that passes by chance belongs into its bench's quarantine, see `autosurgeon bench check`"
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Engine, bindparam
+from sqlalchemy import Engine, Integer, bindparam
 from sqlmodel import col, select
 
 from autosurgeon.core.envelope import Envelope
@@ -19,8 +19,12 @@ from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, Ev
 
 EXPORTED = "pack-exported"
 """The kind of the event."""
-_RUNS = select(AnchorRunRow.occasion, AnchorRunRow.task_id, AnchorRunRow.tries, AnchorRunRow.passed).where(
-    AnchorRunRow.task_id == bindparam("task")
+# One object for good: SQLAlchemy prepares a statement that it has met for nothing, and one that is like it at a price.
+_NEWEST_RUNS = (
+    select(AnchorRunRow.occasion, AnchorRunRow.task_id, AnchorRunRow.tries, AnchorRunRow.passed)
+    .where(AnchorRunRow.task_id == bindparam("task"))
+    .order_by(col(AnchorRunRow.id).desc())
+    .limit(bindparam("count", type_=Integer()))
 )
 
 
@@ -126,12 +130,11 @@ class Measured:
 
     def last_anchor_runs(self, tasks: Iterable[str], count: int) -> dict[str, list[AnchorRun]]:
         """How some tasks fared as anchors the last times, at most so many each, oldest first; none without a run."""
-        newest = _RUNS.order_by(col(AnchorRunRow.id).desc()).limit(count)
         found: dict[str, list[AnchorRun]] = {}
         with snapshot(self._engine) as session:
             connection = session.connection()
             for task_id in tasks:
-                rows = connection.execute(newest, {"task": task_id}).all()
+                rows = connection.execute(_NEWEST_RUNS, {"task": task_id, "count": count}).all()
                 if rows:
                     found[task_id] = [AnchorRun(*row) for row in reversed(rows)]
         return found
