@@ -60,7 +60,7 @@ class OneRecipe:
         """The same: it looks at no bounds."""
         return self
 
-    def draw(self, history: Sequence[PassRecord], refused: object = (), elsewhere: object = ()) -> Proposal:
+    def draw(self, history: Sequence[PassRecord], *ignored: object) -> Proposal:
         """All that ever failed, four readings, rank 16, hot."""
         number = history[-1].number + 1 if history else 1
         recipe = Recipe(
@@ -103,7 +103,7 @@ class TotalWins:
         """The same: it never widens."""
         return self
 
-    def draw(self, history: Sequence[PassRecord], refused: object = (), elsewhere: object = ()) -> Proposal:
+    def draw(self, history: Sequence[PassRecord], *ignored: object) -> Proposal:
         """The next by the sampler."""
         return self._inner.draw([self._told(record) for record in history], (), nothing_told(self._ins))
 
@@ -126,7 +126,7 @@ class AtRandom:
         """The same: it never widens."""
         return self
 
-    def draw(self, history: Sequence[PassRecord], refused: object = (), elsewhere: object = ()) -> Proposal:
+    def draw(self, history: Sequence[PassRecord], *ignored: object) -> Proposal:
         """The next, whatever came of the others."""
         return self._inner.draw(history, (), self._elsewhere)
 
