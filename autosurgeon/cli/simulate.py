@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from autosurgeon.policy.params import Overrides
     from autosurgeon.simulator.campaign import Tally
 
-MEMORY_DISK = Path("/dev/shm")
 """Where a flush costs nothing; the loop flushes here as everywhere."""
 USUAL_PASSES, USUAL_CAMPAIGNS = 30, 10
 LOOK_S = 0.2
@@ -105,7 +101,7 @@ def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
     from autosurgeon.simulator.capsules import Modelless
     from autosurgeon.simulator.law import draw_traits
     from autosurgeon.simulator.learner import Learner
-    from autosurgeon.simulator.theatre import QuietReporter
+    from autosurgeon.simulator.theatre import QuietReporter, quiet_log, scratch
     from autosurgeon.wiring import simulated_theatre, tasks_in
 
     settings = wanted.settings
@@ -120,26 +116,6 @@ def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
         simulated_theatre(root, settings, model, tasks, reporter, brakes, wanted.params) as ins,
     ):
         return run_campaign(ins, traits)
-
-
-@contextlib.contextmanager
-def scratch() -> Iterator[Path]:
-    """A folder for as long as a run lasts, in memory where the system has such a place."""
-    home = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="autosurgeon-", dir=home) as folder:
-        yield Path(folder)
-
-
-@contextlib.contextmanager
-def quiet_log() -> Iterator[None]:
-    """A block in which the loop logs nothing."""
-    import structlog
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        yield
-    finally:
-        structlog.reset_defaults()
 
 
 def _run_all(wanted: Sequence[Wanted], workers: int) -> list[Tally]:

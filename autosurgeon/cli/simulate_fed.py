@@ -66,7 +66,6 @@ def run_again(
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Again:
     """Run the loop of a memory again, in a folder of its own, on the task results that the memory holds."""
-    from autosurgeon.cli.simulate import quiet_log, scratch
     from autosurgeon.core.shapes import lora_parameters_of
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.brakes import Brakes
@@ -75,7 +74,7 @@ def run_again(
     from autosurgeon.simulator.agreement import differences, refuse_what_cannot_repeat
     from autosurgeon.simulator.capsules import Modelless
     from autosurgeon.simulator.fed import Fed, UnrecordedError
-    from autosurgeon.simulator.theatre import QuietReporter
+    from autosurgeon.simulator.theatre import QuietReporter, quiet_log, scratch
     from autosurgeon.wiring import simulated_theatre
 
     passes = refuse_what_cannot_repeat(store, settings, load_policy(settings.policy_file, params), tasks)

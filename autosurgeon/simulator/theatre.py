@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import structlog
 
 from autosurgeon.config import Settings
 from autosurgeon.core.decision import Decision
@@ -13,6 +19,7 @@ from autosurgeon.endpoints import DeploySettings, NotifySettings
 from autosurgeon.sections import AuditSettings, StoreSettings
 
 NEVER = 1 << 30
+MEMORY_DISK = Path("/dev/shm")
 
 
 def simulated_settings(settings: Settings, organ: Path) -> Settings:
@@ -65,3 +72,21 @@ class QuietReporter:
     def pass_ended(self, record: PassRecord) -> None:
         """A pass is over."""
         self._on_pass()
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for as long as a run lasts, in memory where the system has such a place."""
+    home = MEMORY_DISK if os.access(MEMORY_DISK, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="autosurgeon-", dir=home) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def quiet_log() -> Iterator[None]:
+    """A block in which the loop logs nothing."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        yield
+    finally:
+        structlog.reset_defaults()
