@@ -94,20 +94,21 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], 
             used = ins.meter.read()
             ins.store.commit_stage(scope, name, seconds=seconds, effect_id=effect_id, usage=used, **done._asdict())
         except Exception as error:
-            seconds = time.monotonic() - began
+            seconds, failed = time.monotonic() - began, error
+        else:
             ins.brakes.count_stage(name, seconds)
-            if ran_out_of_space(ins, error):
-                wait_for_space(ins, error)
-                continue
-            if not isinstance(error, WorldError):
-                raise
-            _note_failure(ins, scope, name, error, seconds)
-            continue
+            reach("stage-committed")
+            structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
+            ins.reporter.stage_ended(seconds)
+            return done.output
+        # Out here: what fails while space is waited for would else be taken for a consequence of the full disk.
         ins.brakes.count_stage(name, seconds)
-        reach("stage-committed")
-        structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
-        ins.reporter.stage_ended(seconds)
-        return done.output
+        if ran_out_of_space(ins, failed):
+            wait_for_space(ins, failed)
+            continue
+        if not isinstance(failed, WorldError):
+            raise failed
+        _note_failure(ins, scope, name, failed, seconds)
 
 
 def _note_failure(ins: Instruments, scope: str, name: str, error: WorldError, seconds: float) -> None:

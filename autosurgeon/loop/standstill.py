@@ -31,10 +31,13 @@ def get_ready(ins: Instruments) -> None:
     """At the start of a run: old words are taken away, and the ballast is loaded or waited for."""
     for line in forget_old_words(ins.workspace, myself()):
         ins.reporter.say(line)
+    full: Exception | None = None
     try:
         _ballast(ins).load()
     except OSError as error:
-        wait_for_space(ins, error)
+        full = error
+    if full is not None:
+        wait_for_space(ins, full)
 
 
 def hold(ins: Instruments) -> None:
@@ -111,8 +114,10 @@ def despite_full_disk(ins: Instruments, work: Callable[[], T]) -> T:
         except Exception as error:
             if not ran_out_of_space(ins, error):
                 raise
-            wait_for_space(ins, error)
-            waited = True
+            full = error
+        # Out here: what fails while space is waited for would else be taken for a consequence of the full disk.
+        wait_for_space(ins, full)
+        waited = True
 
 
 def ran_out_of_space(ins: Instruments, error: Exception) -> bool:

@@ -22,6 +22,7 @@ from autosurgeon.errors import CapsuleError, StoreError
 from autosurgeon.loop.control import ask, asked, paused
 from autosurgeon.loop.disk import Ballast, is_full_disk
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.stage import Done, once
 from autosurgeon.loop.standstill import ran_out_of_space
 from autosurgeon.loop.status import read_activity
 from autosurgeon.loop.surgeon import run
@@ -228,6 +229,23 @@ def test_a_full_disk_between_the_stages_is_waited_for_too_and_a_pass_counts_once
         assert run(ins) == "passes"
         assert len(ins.store.passes()) == 2
         assert len(ins.workspace.decisions.read_text().splitlines()) == len(ins.store.decisions())
+
+
+def test_what_fails_while_space_is_waited_for_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autosurgeon.loop import standstill
+
+    def broken(name: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def full(*_: object) -> Done:
+        raise FULL
+
+    with small_theatre(tmp_path, learns_everything, loop=QUICK) as ins:
+        monkeypatch.setattr(standstill, "reach", broken)
+        for work in (lambda: standstill.despite_full_disk(ins, full), lambda: once(ins, "pack", "train", full)):
+            with pytest.raises(OSError, match="Input/output error") as caught:
+                work()
+            assert not standstill.ran_out_of_space(ins, caught.value)
 
 
 def test_every_way_to_say_that_the_disk_is_full_is_understood_and_nothing_else() -> None:
