@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from test_capsule_decode import BASE, PROMPTS
 
 from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Engine, Row
-from autosurgeon.config import shipped
 
-BASE = shipped("data", "lab", "base")
-PROMPTS = [f"# Write a function solve(xs): the sum, plus {n}{' and so on' * (n % 4)}.\n" for n in range(24)]
 TOKENS = 60
 
 pytestmark = [

@@ -24,16 +24,19 @@ def test_energy_is_told_only_where_every_gpu_that_was_used_tells_it() -> None:
     assert spent_joules(before, after, set()) is None
 
 
-def test_processes_that_trained_together_used_what_each_used_and_who_only_waited_nothing(tmp_path: Path) -> None:
+def test_processes_that_trained_together_used_what_each_used_and_who_only_waited_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waited, one = DeviceUsage(device="cpu"), DeviceUsage(device="cuda", peak_gpu_bytes=5, energy_joules=2.0)
     assert summed([waited, one, one]) == DeviceUsage(device="cuda", peak_gpu_bytes=10, energy_joules=4.0)
     mute = DeviceUsage(device="cuda", peak_gpu_bytes=7)
     assert summed([one, mute]) == DeviceUsage(device="cuda", peak_gpu_bytes=12, energy_joules=None)
     assert summed([waited]) == waited
     assert usage_of_ranks(tmp_path) == []
+    monkeypatch.setattr(Gauge, "read", lambda gauge: one)
     for rank in range(2):
         tell_of_rank(Gauge(), rank, tmp_path)
-    assert usage_of_ranks(tmp_path) == [Gauge().read()] * 2
+    assert usage_of_ranks(tmp_path) == [one, one]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
