@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from autosurgeon.capsule.workdir import write_whole
-from autosurgeon.core.usage import DeviceUsage
+from autosurgeon.core.usage import DeviceUsage, known_sum
 
 NVML = "libnvidia-ml.so.1"
 UUID_BYTES = 96
@@ -52,15 +53,14 @@ def usage_of_ranks(workdir: Path) -> list[DeviceUsage]:
 
 
 def summed(all_of_it: list[DeviceUsage]) -> DeviceUsage:
-    """What several processes used together: memory and energy of those that used a GPU, unknown where one is."""
+    """What several processes used together, as far as it is known; nothing for those that used no GPU."""
     used = [usage for usage in all_of_it if usage.device == "cuda"]
     if not used:
         return DeviceUsage(device="cpu")
-    peaks, energies = [one.peak_gpu_bytes for one in used], [one.energy_joules for one in used]
     return DeviceUsage(
         device="cuda",
-        peak_gpu_bytes=None if None in peaks else sum(peak for peak in peaks if peak is not None),
-        energy_joules=None if None in energies else sum(spent for spent in energies if spent is not None),
+        peak_gpu_bytes=functools.reduce(known_sum, (one.peak_gpu_bytes for one in used)),
+        energy_joules=functools.reduce(known_sum, (one.energy_joules for one in used)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from autosurgeon.core.value import Value
 
@@ -29,7 +29,10 @@ class Usage(Value):
     energy_joules: float | None = None
 
 
-def known_sum(one: float | None, other: float | None) -> float | None:
+Number = TypeVar("Number", int, float)
+
+
+def known_sum(one: Number | None, other: Number | None) -> Number | None:
     """Both together, as far as they are known."""
     return one if other is None else other if one is None else one + other
 

@@ -30,7 +30,8 @@ def test_processes_that_trained_together_used_what_each_used_and_who_only_waited
     waited, one = DeviceUsage(device="cpu"), DeviceUsage(device="cuda", peak_gpu_bytes=5, energy_joules=2.0)
     assert summed([waited, one, one]) == DeviceUsage(device="cuda", peak_gpu_bytes=10, energy_joules=4.0)
     mute = DeviceUsage(device="cuda", peak_gpu_bytes=7)
-    assert summed([one, mute]) == DeviceUsage(device="cuda", peak_gpu_bytes=12, energy_joules=None)
+    assert summed([one, mute]) == DeviceUsage(device="cuda", peak_gpu_bytes=12, energy_joules=2.0)
+    assert summed([mute, mute]) == DeviceUsage(device="cuda", peak_gpu_bytes=14, energy_joules=None)
     assert summed([waited]) == waited
     assert usage_of_ranks(tmp_path) == []
     monkeypatch.setattr(Gauge, "read", lambda gauge: one)
