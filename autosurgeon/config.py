@@ -55,8 +55,8 @@ class Settings(BaseSettings):
 
     policy: Path | None = None
     """Policy file; bd62.yaml when empty."""
-    seed: int = Field(0, ge=0)
-    """Seed of the whole run; each pass derives its own from it."""
+    seed: int = Field(0, ge=0, le=2**53 - 1)
+    """Seed of a workspace, from which each pass derives its own; at most 2^53 - 1, which every reader of JSON takes."""
     organ: OrganSettings = OrganSettings()
     search: SearchSettings = SearchSettings()
     levers: LeverSettings = LeverSettings()

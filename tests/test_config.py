@@ -97,6 +97,7 @@ def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path, text: 
     ("text", "name"),
     [
         ("seed = -1", "'seed'"),
+        ("seed = 9007199254740992", "'seed'"),
         ("seed = 'x'", "'seed'"),
         ("organ = 5", "'organ'"),
         ("[organ]\nreference_lr = 2", "'organ.reference_lr'"),

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from autosurgeon.core.decision import Scalar
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.usage import Usage
@@ -172,6 +173,18 @@ class Quarantine(Value):
     expires_at: str
 
 
+class InForce(Value):
+    """What a workspace's passes are judged by and drawn from: the policy, the parameters that were set, the seed."""
+
+    policy: str
+    """Digest; the store keeps the content."""
+    file: str | None = None
+    """Where the policy was read from; None where that is not known."""
+    params: dict[str, Scalar] = Field(default_factory=dict)
+    """The policy's parameters that were set, by name."""
+    seed: int
+
+
 class RunRecord(Value):
     """One start of the loop."""
 
@@ -182,3 +195,7 @@ class RunRecord(Value):
     hours_limit: float | None
     passes_done: int
     end_reason: str | None
+    end_detail: str | None = None
+    """Which one of a kind of end it is: a signal's name, a rule; None where the reason is all there is."""
+    in_force: InForce | None = None
+    """None for a run from before it was kept."""

@@ -17,7 +17,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.core.records import AnchorRun, Contract, Feedback, RunRecord
+from autosurgeon.core.records import AnchorRun, Contract, Feedback, InForce, RunRecord
 from autosurgeon.core.usage import Usage
 from autosurgeon.store.attempted import Attempted
 from autosurgeon.store.chained import Chained
@@ -62,16 +62,21 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Cha
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
-    def begin_run(self, passes: int | None, hours: float | None) -> int:
-        """Note a start; a run that was left open ended without a word, and is closed as such."""
+    def begin_run(self, passes: int | None, hours: float | None, in_force: InForce | None = None) -> int:
+        """Record a start; a run that is still open was killed, and is closed as such."""
         with transaction(self._engine) as session:
             for row in session.exec(select(RunRow).where(col(RunRow.ended_at).is_(None))):
                 _end(session, row, "killed")
             run = RunRow(started_at=utc_now(), passes_limit=passes, hours_limit=hours)
+            content: dict[str, Any] = {"passes": passes, "hours": hours}
+            if in_force is not None:
+                run.policy, run.policy_file, run.seed = in_force.policy, in_force.file, in_force.seed
+                run.params = json.dumps(in_force.params, sort_keys=True)
+                content["in_force"] = in_force.model_dump(mode="json")
             session.add(run)
             session.flush()
             assert run.id is not None
-            append(session, run.started_at, "run-begun", f"run-{run.id}", {"passes": passes, "hours": hours})
+            append(session, run.started_at, "run-begun", f"run-{run.id}", content)
             return run.id
 
     def count_pass(self, run_id: int) -> None:
@@ -79,16 +84,16 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Cha
         with transaction(self._engine) as session:
             session.get_one(RunRow, run_id).passes_done += 1
 
-    def end_run(self, run_id: int, reason: str) -> None:
-        """Note why a run ended."""
+    def end_run(self, run_id: int, reason: str, detail: str | None = None) -> None:
+        """Record why a run ended, and which one of that kind of end it is."""
         with transaction(self._engine) as session:
-            _end(session, session.get_one(RunRow, run_id), reason)
+            _end(session, session.get_one(RunRow, run_id), reason, detail)
 
     def last_run(self) -> RunRecord | None:
         """The newest run."""
         with snapshot(self._engine) as session:
             row = session.exec(select(RunRow).order_by(col(RunRow.id).desc())).first()
-            return None if row is None else RunRecord.model_validate(row.model_dump())
+            return None if row is None else _run_record(row)
 
     # --- passes and their stages --------------------------------------------------------------------------------
 
@@ -204,9 +209,18 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Cha
             append(session, utc_now(), "pass-moved", pass_scope(number), content)
 
 
-def _end(session: Session, row: RunRow, reason: str) -> None:
-    row.ended_at, row.end_reason = utc_now(), reason
-    append(session, row.ended_at, "run-ended", f"run-{row.id}", {"reason": reason, "passes": row.passes_done})
+def _end(session: Session, row: RunRow, reason: str, detail: str | None = None) -> None:
+    row.ended_at, row.end_reason, row.end_detail = utc_now(), reason, detail
+    content = {"reason": reason, "passes": row.passes_done} | ({"detail": detail} if detail is not None else {})
+    append(session, row.ended_at, "run-ended", f"run-{row.id}", content)
+
+
+def _run_record(row: RunRow) -> RunRecord:
+    content = row.model_dump(exclude={"policy", "policy_file", "params", "seed"})
+    if row.policy is not None and row.seed is not None:
+        params = json.loads(row.params or "{}")
+        content["in_force"] = InForce(policy=row.policy, file=row.policy_file, params=params, seed=row.seed)
+    return RunRecord.model_validate(content)
 
 
 def _end_stage(session: Session, scope: str, name: str) -> None:

@@ -5,7 +5,7 @@ A change here is a new file in `migrations/versions/`; a test holds that the mig
 
 from __future__ import annotations
 
-from sqlalchemy import Index, text
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel, UniqueConstraint
 
 CLIMB = {
@@ -17,7 +17,7 @@ CLIMB = {
 
 
 class RunRow(SQLModel, table=True):
-    """One start of the loop, its budget, and why it ended."""
+    """One start of the loop, its budget, what it works under, and why it ended."""
 
     __tablename__ = "run"
     id: int | None = Field(default=None, primary_key=True)
@@ -27,6 +27,14 @@ class RunRow(SQLModel, table=True):
     hours_limit: float | None = None
     passes_done: int = 0
     end_reason: str | None = None
+    policy: str | None = None
+    """Digest of the policy; None for a run from before it was kept, as the three below."""
+    policy_file: str | None = None
+    params: str | None = None
+    """JSON: the policy's parameters that were set, by name."""
+    seed: int | None = Field(default=None, sa_type=BigInteger)
+    end_detail: str | None = None
+    """Which one of a kind of end it is: a signal's name, a rule."""
 
 
 class PassRow(SQLModel, table=True):
