@@ -1,15 +1,17 @@
 """Every exception of autosurgeon.
 
 AutosurgeonError
-├── UserError            yours to fix: a bad file, flag or input. One line, exit code 2, no traceback
+├── UserError            yours to fix: a bad file, flag or input. One line, no traceback
 │   ├── PolicyError      a policy that cannot be trusted to judge
 │   ├── PackError        a checkpoint or pack that is missing, damaged or of a refused kind
 │   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
 ├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
-│   ├── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` says which
+│   ├── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` names which
 │   └── ServerError      a server that answers for a model is away, slow, or answers what is no answer
-├── StoreError           the memory failed: the loop stops, since nothing can be recorded. Exit code 3
-└── DurabilityError      the disk did not take a flush: the loop stops and tries nothing again. Exit code 4
+├── StoreError           the memory failed: the loop stops, since nothing can be recorded
+└── DurabilityError      the disk did not take a flush: the loop stops and tries nothing again
+
+`ExitCode` is the one table of exit codes: each cause has a code of its own, whatever the command.
 
 A message says what, got, wanted and where, and what to do next:
 
@@ -24,19 +26,68 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
+
+
+class ExitCode(IntEnum):
+    """Every exit code of every command; `EXITS` holds what each one means."""
+
+    DONE = 0
+    FAULT = 1
+    INPUT = 2
+    STORE = 3
+    DISK = 4
+    BRAKED = 5
+    WORLD = 6
+    WARNINGS = 10
+    REJECT = 11
+    HOLD = 12
+    INVALID = 13
+    ERROR = 14
+    FINDING = 15
+    INTERRUPTED = 130
+    CLOSED_PIPE = 141
+
+
+class Exit(NamedTuple):
+    """What an exit code means, and whether a service that ends with it is started again; None: no run ends with it."""
+
+    meaning: str
+    restarts: bool | None
+
+
+EXITS = {
+    ExitCode.DONE: Exit("done; of `run`: the budget is used up, or somebody asked it to stop", False),
+    ExitCode.FAULT: Exit("a fault of autosurgeon's own, with its traceback", True),
+    ExitCode.INPUT: Exit("yours to mend: a file, a flag, a setting, an install, a workspace that is in use", False),
+    ExitCode.STORE: Exit("the memory failed: the database is away, damaged, or locked too long", True),
+    ExitCode.DISK: Exit("the disk did not take a flush: look at it before anything runs again", False),
+    ExitCode.BRAKED: Exit("of `run`: a night that cannot succeed, such as too many failures or a shut gate", False),
+    ExitCode.WORLD: Exit("the world failed: a capsule, a server or a grader; nothing is known of the model", True),
+    ExitCode.WARNINGS: Exit("verdict ACCEPT, though a rule that does not bind objects", None),
+    ExitCode.REJECT: Exit("verdict REJECT", None),
+    ExitCode.HOLD: Exit("verdict INCONCLUSIVE: the evidence does not suffice", None),
+    ExitCode.INVALID: Exit("verdict INVALID: what was given is no evidence", None),
+    ExitCode.ERROR: Exit("verdict ERROR: a rule could not be evaluated", None),
+    ExitCode.FINDING: Exit("a finding, where the command is there to find: a difference, a flip, damage", None),
+    ExitCode.INTERRUPTED: Exit("interrupted twice", False),
+    ExitCode.CLOSED_PIPE: Exit("the reader of the output closed its pipe", True),
+}
+"""The README's table holds the same rows, and the unit of `service print` restarts by it."""
 
 
 class AutosurgeonError(Exception):
     """The root; never raised itself."""
 
-    exit_code = 1
+    exit_code = ExitCode.FAULT
 
 
 class UserError(AutosurgeonError):
     """Something a person can put right: what, got, wanted, where, in one line."""
 
-    exit_code = 2
+    exit_code = ExitCode.INPUT
 
     def __init__(
         self, what: str, *, got: object = None, wanted: object = None, where: Path | str | None = None
@@ -65,6 +116,8 @@ class WorkspaceError(UserError):
 class WorldError(AutosurgeonError):
     """The world failed, not the model."""
 
+    exit_code = ExitCode.WORLD
+
 
 class CapsuleError(WorldError):
     """A capsule did not deliver; `cause` says why, in one of these words.
@@ -91,13 +144,13 @@ class ServerError(WorldError):
 class StoreError(AutosurgeonError):
     """The memory failed; nothing can be recorded, so the loop stops."""
 
-    exit_code = 3
+    exit_code = ExitCode.STORE
 
 
 class DurabilityError(AutosurgeonError):
     """The disk did not take what was flushed to it; what is there now is known only after it was read back."""
 
-    exit_code = 4
+    exit_code = ExitCode.DISK
 
     def __init__(self, where: Path, error: OSError) -> None:
         super().__init__(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
+from autosurgeon.errors import ExitCode
 
 
 def verify_chain(
@@ -17,7 +18,7 @@ def verify_chain(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the chain of events and hold decisions, logs and checkpoints against it; exit code 1 if it is not whole."""
+    """Walk the chain of events and hold decisions, logs and checkpoints against it; exit code 15 if it is not whole."""
     from autosurgeon.audit.verify import verify
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace
@@ -40,4 +41,4 @@ def verify_chain(
             if not found.checkpoints:
                 say("nothing was signed yet, so a chain that was cut short or rewritten cannot be told from this one")
     if not found.whole:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FINDING)

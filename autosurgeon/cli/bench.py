@@ -10,6 +10,7 @@ import typer
 from autosurgeon.cli import bench_compare
 from autosurgeon.cli.bench_scores import print_checks, print_score
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.bench.check import TaskCheck
@@ -47,7 +48,7 @@ def grade(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Grade a file of samples; exit code 1 when some could not be graded."""
+    """Grade a file of samples; exit code 6 when some could not be graded."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.bench.gradefile import grade_file
     from autosurgeon.bench.quarantine import read_quarantine
@@ -72,7 +73,7 @@ def check(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Grade every reference three times, and wrong programs made of it; exit code 1 when a task cannot be used."""
+    """Grade every reference three times, and wrong programs made of it; exit code 15 when a task cannot be used."""
     from autosurgeon.bench.check import check_tasks
     from autosurgeon.bench.grade import Grader
     from autosurgeon.bench.quarantine import write_quarantine
@@ -94,7 +95,7 @@ def check(
     else:
         print_checks(found, level)
     if unusable:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FINDING)
 
 
 @app.command("run")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from autosurgeon.errors import ExitCode
+
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
     from autosurgeon.core.envelope import Mode
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from autosurgeon.runner.capsules import Capsules
     from autosurgeon.sections import GradingSettings
 
-INVALID = 4
-"""Exit code of a B run that is none, as of `policy judge`."""
 EVERY = "all"
 COLUMNS = (
     *("bench", "mode", "won", "tasks", "pass@k", "organs used", "organ", "fallback", "foreign", "reported"),
@@ -108,9 +108,9 @@ def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
     else:
         _print(report, out)
     if report.is_invalid:
-        raise typer.Exit(INVALID)
+        raise typer.Exit(ExitCode.INVALID)
     if report.infra:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.WORLD)
 
 
 def _print(report: ModeReport, out: Path) -> None:

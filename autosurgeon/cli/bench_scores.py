@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from autosurgeon.errors import ExitCode
+
 if TYPE_CHECKING:
     from autosurgeon.bench.check import TaskCheck
     from autosurgeon.bench.score import BenchScore, Score
 
 
 def print_score(score: Score, out: Path, *, as_json: bool) -> None:
-    """A table, or JSON; exit code 1 where some could not be graded."""
+    """A table, or JSON; exit code 6 where some could not be graded."""
     from autosurgeon.cli.render import print_json, print_table, say
 
     if as_json:
@@ -42,7 +44,7 @@ def print_score(score: Score, out: Path, *, as_json: bool) -> None:
             for line in remarks(bench):
                 say(line)
     if score.infra:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.WORLD)
 
 
 def remarks(bench: BenchScore) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
@@ -44,7 +45,7 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 1 when something is missing."""
+    """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 15 when something is missing."""
     if failpoints:
         _list_failpoints(as_json)
         return
@@ -70,7 +71,7 @@ def doctor(
         rows = [(finding["check"], "passed" if finding["ok"] else "failed", finding["found"]) for finding in findings]
         print_table("doctor", ("check", "result", "found"), rows)
     if not all(finding["ok"] for finding in findings):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FINDING)
 
 
 def _checks(workspace: Path, settings: Settings) -> dict[str, Callable[[], str]]:

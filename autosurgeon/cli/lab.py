@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from autosurgeon.errors import ExitCode
+
 app = typer.Typer(no_args_is_help=True, help="The embedded world: its tasks and its base model.")
 
 
@@ -46,7 +48,7 @@ def build(
 def check(
     folder: Annotated[Path | None, typer.Option("--folder", help="A lab to check; the shipped one when empty.")] = None,
 ) -> None:
-    """Check a lab: files as built, tasks as generated, the base's wins measured now; exit code 1 when one is off."""
+    """Check a lab: files as built, tasks as generated, the base's wins measured now; exit code 15 when one is off."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.cli.render import say
     from autosurgeon.config import load_settings, shipped
@@ -63,4 +65,4 @@ def check(
             lambda text, fine: say(f"{'ok ' if fine else 'BAD'} {text}"),
         )
     if not good:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FINDING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -29,8 +29,10 @@ from autosurgeon.cli import (
     status,
     study,
 )
-from autosurgeon.errors import AutosurgeonError
+from autosurgeon.errors import AutosurgeonError, ExitCode
 from autosurgeon.failpoints import VARIABLE, arm
+
+INTERRUPTED = "interrupted; `autosurgeon run` with the same workspace goes on from the last finished stage"
 
 app = typer.Typer(
     name="autosurgeon",
@@ -77,25 +79,47 @@ def root(
 
 
 def main() -> None:
-    """Run the program; errors that a person can mend are one line on standard error."""
+    """Run the program, and end with a code of `EXITS`; errors that a person can mend are one line on standard error."""
     try:
         arm(os.environ.get(VARIABLE))
         app()
+    except SystemExit as ended:
+        # Typer ends by itself on a closed pipe, with the code of a fault, and on an interrupt, without a line.
+        if not _is_read() or isinstance(ended.__context__, BrokenPipeError):
+            sys.exit(ExitCode.CLOSED_PIPE)
+        if ended.code == ExitCode.INTERRUPTED:
+            _fail(INTERRUPTED, ExitCode.INTERRUPTED)
+        raise
     except AutosurgeonError as error:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _fail("interrupted; `autosurgeon run` with the same workspace goes on from the last finished stage", 130)
+        _fail(INTERRUPTED, ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; say nothing more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _is_read()
+        sys.exit(ExitCode.CLOSED_PIPE)
     except OSError as error:
         if error.errno == errno.EIO:
-            _fail(f"the disk failed: {error}; look at the disk, then run again: what matters is read back", 4)
+            line = f"the disk failed: {error}; look at the disk, then run again: what matters is read back"
+            _fail(line, ExitCode.DISK)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _fail(f"the disk is full; free some space and run again, nothing is lost ({error.filename})", 2)
+        _fail(f"the disk is full; free some space and run again, nothing is lost ({error.filename})", ExitCode.INPUT)
 
 
-def _fail(line: str, code: int) -> None:
+def _fail(line: str, code: ExitCode) -> NoReturn:
     sys.stderr.write(f"error: {line}\n")
+    _is_read()
     sys.exit(code)
+
+
+def _is_read() -> bool:
+    """Whether the output still has a reader, once all of it is written; the rest goes nowhere where it has none.
+
+    The interpreter flushes at exit, and makes a closed pipe an exit code of its own, 120.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True

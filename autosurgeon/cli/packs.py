@@ -10,6 +10,7 @@ import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 from autosurgeon.cli.pack_export import export_pack
+from autosurgeon.errors import ExitCode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -117,13 +118,14 @@ def verify_pack(
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
 ) -> None:
-    """Read packs back, byte for byte, against their manifests; exit code 2 names the first damage.
+    """Read packs back, byte for byte, against their manifests; exit code 15 where one is damaged.
 
     Without a digest, a pack that retention may have removed is only said to be gone; missing weights of any other are
     damage.
     """
     from autosurgeon.cli.render import say
     from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import PackError
     from autosurgeon.loop.retention import reasons_to_keep
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.packs.pins import read_pins
@@ -134,12 +136,20 @@ def verify_pack(
     with open_store(workspace) as store:
         names = [store.find_pack(digest)] if digest else [manifest.digest for manifest, _, _ in store.packs()]
         kept = reasons_to_keep(store, read_pins(place.pins), settings_of(workspace, config).retention.keep_live)
+    damaged = False
     for name in names:
         if digest is None and name not in kept and not packs.has_weights(name):
             say(f"{name[:12]} is gone")
             continue
-        packs.verify(name)
-        say(f"{name[:12]} is whole")
+        try:
+            packs.verify(name)
+        except PackError as error:
+            damaged = True
+            say(f"{name[:12]} is damaged: {error}")
+        else:
+            say(f"{name[:12]} is whole")
+    if damaged:
+        raise typer.Exit(ExitCode.FINDING)
 
 
 @app.command("revert")

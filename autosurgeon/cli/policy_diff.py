@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.policy.difference import Answer, PhaseDifference
@@ -21,7 +22,7 @@ def diff_policies(
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say per phase whether B is tighter or looser than A, with evidence; exit code 0 the same, 1 not, 2 a bad file.
+    """Say per phase whether B is tighter or looser than A, with evidence; exit code 0 the same, 15 not.
 
     `--set` goes to each of the two that has the parameter. The facts are taken as independent of each other.
     """
@@ -35,7 +36,7 @@ def diff_policies(
     if as_json:
         named = {key: {"name": p.name, "digest": p.digest} for key, p in (("a", first), ("b", second))}
         print_json(named | {"same": same, "phases": [_plain(phase) for phase in phases]})
-        raise typer.Exit(0 if same else 1)
+        raise typer.Exit(ExitCode.DONE if same else ExitCode.FINDING)
     columns = ("phase", "B against A", "only A accepts", "only B accepts", "remedy differs")
     rows = [
         (phase.phase, phase.relation, _told(phase.a_only, "b"), _told(phase.b_only, "a"), _told(phase.remedy, "ab"))
@@ -45,7 +46,7 @@ def diff_policies(
     differing = [phase.phase for phase in phases if not phase.same]
     told = "no evidence tells them apart" if same else f"{', '.join(differing)}: not the same; --json has the evidence"
     say(f"A: {first.name} {first.digest[:12]}; B: {second.name} {second.digest[:12]}: {told}")
-    raise typer.Exit(0 if same else 1)
+    raise typer.Exit(ExitCode.DONE if same else ExitCode.FINDING)
 
 
 def _load_both(a: Path, b: Path, assignments: Mapping[str, str]) -> tuple[Policy, Policy]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.core.decision import Judgement
@@ -26,7 +27,7 @@ def judge_evidence(
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge evidence: exit code 0 accept, 1 accept with warnings, 2 reject or revert, 3 hold, 4 invalid or error."""
+    """Judge evidence: exit code 0 accept, 10 with warnings, 11 reject or revert, 12 hold, 13 invalid, 14 error."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
     from autosurgeon.core.decision import PHASES
@@ -62,11 +63,19 @@ def judge_evidence(
     raise typer.Exit(exit_code(judgement))
 
 
-def exit_code(judgement: Judgement) -> int:
-    """The verdict as a number for scripts; a rule that objects and does not bind makes an acceptance a 1."""
+VERDICTS = {
+    "REJECT": ExitCode.REJECT,
+    "INCONCLUSIVE": ExitCode.HOLD,
+    "INVALID": ExitCode.INVALID,
+    "ERROR": ExitCode.ERROR,
+}
+
+
+def exit_code(judgement: Judgement) -> ExitCode:
+    """The verdict as a number for scripts; a rule that objects and does not bind makes an acceptance WARNINGS."""
     if judgement.verdict == "ACCEPT":
-        return 1 if judgement.broken() else 0
-    return {"REJECT": 2, "INCONCLUSIVE": 3}.get(judgement.verdict.value, 4)
+        return ExitCode.WARNINGS if judgement.broken() else ExitCode.DONE
+    return VERDICTS[judgement.verdict.value]
 
 
 def test_policies(
@@ -76,7 +85,7 @@ def test_policies(
     junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcomes as JUnit XML.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the cases that stand beside policies; exit code 1 when one fails."""
+    """Run the cases that stand beside policies; exit code 15 when one fails."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
     from autosurgeon.errors import UserError
@@ -92,7 +101,7 @@ def test_policies(
     failed = [(report, outcome) for report in reports for outcome in report.outcomes if outcome.said]
     if as_json:
         print_json([_plain(report) for report in reports])
-        raise typer.Exit(1 if failed else 0)
+        raise typer.Exit(ExitCode.FINDING if failed else ExitCode.DONE)
     rows = [
         (report.policy.name, rule.phase, rule.id, report.decided[rule.id], "" if report.decided[rule.id] else "never")
         for report in reports
@@ -104,7 +113,7 @@ def test_policies(
     total = sum(len(report.outcomes) for report in reports)
     silent = sum(count == 0 for report in reports for count in report.decided.values())
     say(f"{total - len(failed)} of {total} cases passed; {silent} of {len(rows)} rules never decided a case")
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(ExitCode.FINDING if failed else ExitCode.DONE)
 
 
 def _plain(report: Report) -> dict[str, object]:

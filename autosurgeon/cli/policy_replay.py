@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosurgeon.cli.options import JsonOption, SetOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.audit.recorded import LeftOut
@@ -32,7 +33,7 @@ def replay_decisions(
     since: SinceOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge past decisions again from what was recorded of them: exit code 0 without a flip, 1 with one.
+    """Judge past decisions again from what was recorded of them: exit code 0 without a flip, 15 with one.
 
     With --json a line of JSON for each decision, and a last one for the summary.
     """
@@ -59,7 +60,7 @@ def replay_decisions(
             print(f"{name}: refused at {', '.join(phases)}")
         print(_sum(summary, replayer.policy.name))
     _tell_left_out(left_out, path)
-    raise typer.Exit(1 if summary.flips else 0)
+    raise typer.Exit(ExitCode.FINDING if summary.flips else ExitCode.DONE)
 
 
 def _plain(replayed: Replayed) -> dict[str, object]:

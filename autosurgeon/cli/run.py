@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
+from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.core.ports import Reporter
@@ -33,8 +34,6 @@ ENDINGS = {
 """Why a run ended, in words."""
 BRAKES = ("failures", "gate")
 """The ends that are no good end: somebody has to look before another run makes sense."""
-BRAKED = 5
-"""Exit code of a run that ended so."""
 
 
 def run(
@@ -103,7 +102,7 @@ def _loop(ins: Instruments) -> None:
     for line in _summary(ins):
         ins.reporter.say(line)
     if reason in BRAKES:
-        raise typer.Exit(BRAKED)
+        raise typer.Exit(ExitCode.BRAKED)
 
 
 def _summary(ins: Instruments) -> list[str]:

@@ -50,7 +50,7 @@ def simulate(
     """Run the loop with everything real but the model, and tell what a policy lets through and what it costs.
 
     The learner's law is known, so the truth of each decision is too. Settings and benches are the workspace's; nothing
-    is written there. With --fed-by, no learner: exit code 1 where a decision comes out otherwise than it was recorded.
+    is written there. With --fed-by, no learner: exit code 15 where a decision comes out otherwise than it was recorded.
     """
     from autosurgeon.policy.params import parse_assignments
 

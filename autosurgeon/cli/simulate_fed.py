@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from autosurgeon.errors import ExitCode
+
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
     from autosurgeon.core.task import Task
@@ -22,7 +24,7 @@ MOST_SHOWN = 20
 def repeat(
     fed_by: Path, config: Path | None, seed: int | None, policy: Sequence[Path], params: Overrides, *, as_json: bool
 ) -> None:
-    """Run a workspace's loop again on what it measured, and tell whether it decided alike; exit code 1 where not."""
+    """Run a workspace's loop again on what it measured, and report whether it decided alike; exit code 15 where not."""
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.cli.view import counting
     from autosurgeon.errors import UserError
@@ -46,7 +48,7 @@ def repeat(
         alike = f"{parts} otherwise than recorded" if found.differences else "every one as recorded"
         say(f"{decisions} decisions of {passes} passes made again: {alike}")
     if found.differences or found.parted:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FINDING)
 
 
 class Again(NamedTuple):

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon import __version__
-from autosurgeon.cli.run import BRAKED
-from autosurgeon.errors import DurabilityError, UserError
+from autosurgeon.errors import EXITS, ExitCode, UserError
 
 RESTART_S = 60
 STARTS = 5
+CLEAN = (ExitCode.DONE, ExitCode.INTERRUPTED)
+FINAL = tuple(code for code, meant in EXITS.items() if meant.restarts is False and code not in CLEAN)
+"""Failures that no restart mends."""
 ABORT_S = 60
 STOP_MARGIN_S = 600
 TASKS = 1024
@@ -79,10 +81,11 @@ def render(unit: Unit) -> str:
         missing=_missing(),
         watchdog_s=unit.watchdog_s,
         restart_s=RESTART_S,
-        final=f"{UserError.exit_code} {DurabilityError.exit_code} {BRAKED}",
-        flush=DurabilityError.exit_code,
-        braked=BRAKED,
-        yours=UserError.exit_code,
+        final=" ".join(map(str, FINAL)),
+        store=ExitCode.STORE,
+        world=ExitCode.WORLD,
+        interrupted=ExitCode.INTERRUPTED,
+        reasons="\n".join(f"# {code}: {EXITS[code].meaning}" for code in FINAL),
         stop_s=unit.capsule_s + STOP_MARGIN_S,
         abort_s=ABORT_S,
         memory_mib=int(unit.memory_gib * 1024),
@@ -145,13 +148,13 @@ TimeoutAbortSec={abort_s}
 # A core would hold the signing key.
 LimitCORE=0
 
-# Crashes, kills, the watchdog and a store that failed (3) are tried again; the next start goes on where it was.
-# Not so {yours}, yours to mend; {flush}, a disk that took no flush, which may look whole until the next boot;
-# {braked}, too many failures or a shut gate. 130 is somebody who interrupted twice.
+# Crashes, kills, the watchdog, a store ({store}) and a world ({world}) that failed are tried again; the next start goes
+# on where it was. Not so these exit codes, nor {interrupted}, somebody who interrupted twice:
+{reasons}
 Restart=on-failure
 RestartSec={restart_s}
 RestartPreventExitStatus={final}
-SuccessExitStatus=130
+SuccessExitStatus={interrupted}
 
 # A stop lets the running stage end: the limit of a capsule, and what is graded after it. Then all of it is killed, and
 # the stage is run again at the next start. To end at once: `systemctl kill --kill-whom=main --signal=SIGINT`, twice.

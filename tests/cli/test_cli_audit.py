@@ -45,7 +45,7 @@ def test_a_bad_entry_ends_with_1_and_says_where_what_got_wanted_and_what_next(wo
     rows, _ = tampering.edit(audited.rows_of(workspace), 5, random.Random(1))
     audited.write_rows(workspace, rows, log_too=True)
     done = command("verify", "-w", workspace.root)
-    assert done.exit_code == 1
+    assert done.exit_code == 15
     lines = done.stdout.splitlines()
     assert lines[0].startswith("chain, entry 5 (pass-0001-proposal): an entry")
     assert lines[1].startswith("  got ") and "; wanted " in lines[1]

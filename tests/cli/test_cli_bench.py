@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from program import autosurgeon
 
+from autosurgeon.errors import ExitCode
+
 RIGHT = "    return x\n"
 ROWS = [
     {
@@ -61,7 +63,7 @@ def test_grading_writes_a_row_a_sample_and_says_what_it_comes_to(tasks: Path, sa
 def test_checking_names_the_broken_reference_and_quarantine_takes_it_out(tasks: Path, samples: Path) -> None:
     shut = tasks.with_name("shut.json")
     done = autosurgeon("bench", "check", "--format", "humaneval", "--tasks", tasks, "--quarantine", shut)
-    assert done.returncode == 1
+    assert done.returncode == ExitCode.FINDING
     assert "2 of 3 references passed 3 times of 3" in done.stdout
     assert "1 broken: HumanEval/2" in done.stdout
     graded = grade(tasks, samples, "--quarantine", shut)

@@ -73,11 +73,11 @@ def test_a_fallback_behind_a_server_stands_in_and_the_table_says_so(tasks: Path)
     assert "hush" not in done.output + (tasks.parent / "o.report.json").read_text("utf-8")
 
 
-def test_a_leak_in_mode_b_is_exit_code_4_in_the_table_and_in_json(tasks: Path) -> None:
+def test_a_leak_in_mode_b_is_exit_code_13_in_the_table_and_in_json(tasks: Path) -> None:
     with serving(speak(lambda _: RIGHT, told={"x-autosurgeon-handler": "plan\nner"})) as server:
         done = bench_run(tasks, "--url", server.url)
         as_json = bench_run(tasks, "--url", server.url, "--json")
-    assert (done.exit_code, as_json.exit_code) == (4, 4)
+    assert (done.exit_code, as_json.exit_code) == (13, 13)
     assert "\tINVALID\t" in done.stdout
     assert "plan\\nner 3" in done.stdout
     assert "mode B: b: INVALID: valid-route: bench.foreign is 3" in done.stdout

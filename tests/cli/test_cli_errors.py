@@ -15,7 +15,7 @@ from program import autosurgeon
 
 from autosurgeon.cli import main
 from autosurgeon.config import shipped
-from autosurgeon.errors import DurabilityError
+from autosurgeon.errors import DurabilityError, ExitCode
 from autosurgeon.store.sqlstore import SqlStore
 
 LAB = shipped("data", "lab", "base")
@@ -137,15 +137,28 @@ def test_looking_at_a_workspace_that_is_none_says_how_to_make_one(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_that_leaves_early_is_no_error() -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m autosurgeon policy check | head -1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("command", ["policy check", "policy schema", "--version"])
+def test_a_reader_that_leaves_early_has_an_exit_code_of_its_own(command: str) -> None:
+    closed, written = os.pipe()
+    os.close(closed)
+    with open(written, "wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-m", "autosurgeon", *command.split()],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (ExitCode.CLOSED_PIPE, "")
+
+
+def test_an_error_of_input_keeps_its_code_where_the_reader_has_left(tmp_path: Path) -> None:
+    closed, written = os.pipe()
+    os.close(closed)
+    with open(written, "wb") as out:
+        command = [sys.executable, "-m", "autosurgeon", "policy", "check", str(tmp_path / "none.yaml")]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (ExitCode.INPUT, 1)
 
 
 def test_a_flush_that_the_disk_refuses_is_one_line_and_an_exit_code_of_its_own(

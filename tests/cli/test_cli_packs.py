@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.main import app
 from autosurgeon.core.pack import ADAPTER_FILE
-from autosurgeon.errors import PackError, UserError, WorkspaceError
+from autosurgeon.errors import ExitCode, UserError, WorkspaceError
 from autosurgeon.loop.standing import take_stock
 from autosurgeon.loop.surgeon import open_theatre
 from autosurgeon.store.lock import workspace_lock
@@ -65,7 +65,8 @@ def test_packs_are_pinned_removed_and_listed_as_kept_or_gone(begun: Path) -> Non
     assert pack(begun, "verify").stdout.splitlines() == [
         *(f"{base[:12]} is whole", f"{one[:12]} is gone", f"{two[:12]} is whole", f"{live[:12]} is whole")
     ]
-    assert isinstance(pack(begun, "verify", one[:12]).exception, PackError)
+    damaged = pack(begun, "verify", one[:12])
+    assert (damaged.exit_code, damaged.stdout.startswith(f"{one[:12]} is damaged: ")) == (ExitCode.FINDING, True)
     assert isinstance(pack(begun, "pin", one[:12], "--reason", "too late").exception, UserError)
 
 
@@ -104,8 +105,7 @@ def test_weights_that_must_be_there_and_are_not_are_damage(tmp_path: Path) -> No
         take_stock(ins)
         live = make_live(ins, make_pack(ins, 1))
         flip_a_byte(ins, base_of(ins))
-        assert isinstance(pack(tmp_path, "verify").exception, PackError)
+        assert pack(tmp_path, "verify").exit_code == ExitCode.FINDING
         ins.packs.remove_weights(live)
         done = pack(tmp_path, "verify", live[:12])
-    assert isinstance(done.exception, PackError)
-    assert "weights are gone" in str(done.exception)
+    assert (done.exit_code, "weights are gone" in done.stdout) == (ExitCode.FINDING, True)

@@ -60,10 +60,10 @@ def test_the_policy_that_decided_flips_nothing_and_ends_with_0(workspace: Path) 
 
 def test_a_flip_is_told_and_ends_with_1(workspace: Path, lenient: Path) -> None:
     done = command("replay", workspace, "--policy", lenient)
-    assert done.exit_code == 1
+    assert done.exit_code == 15
     assert "pass-0002-smoke: REJECT -> ACCEPT, FLIPPED" in done.stdout
     strict = command("replay", workspace, "--policy", lenient, "--set", "most_lost=-1", "--since", "2030-01-03")
-    assert strict.exit_code == 1
+    assert strict.exit_code == 15
     lines = strict.stdout.splitlines()
     assert lines[0] == "pass-0003-smoke: ACCEPT -> REJECT, FLIPPED"
     assert lines[1].strip() == "anchor-wins-kept: smoke.lost is 0, wanted at_most -1"

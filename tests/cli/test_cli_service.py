@@ -22,12 +22,11 @@ from theatre import learns_everything, small_theatre
 from typer.testing import CliRunner
 
 from autosurgeon.cli.main import app
-from autosurgeon.cli.run import BRAKED
 from autosurgeon.cli.run import _loop as end_of_loop
 from autosurgeon.cli.unit import quoted
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.value import Value
-from autosurgeon.errors import CapsuleError, UserError
+from autosurgeon.errors import CapsuleError, ExitCode, UserError
 
 STRANGE = "a night's work 100% $HOME"
 
@@ -111,7 +110,7 @@ def test_a_run_that_a_brake_ended_has_the_exit_code_that_no_service_restarts(tmp
     with small_theatre(tmp_path, learns_everything, before=no_training, passes=10) as ins:
         with pytest.raises(typer.Exit) as ended:
             end_of_loop(ins)
-        assert ended.value.exit_code == BRAKED == 5
+        assert ended.value.exit_code == ExitCode.BRAKED
 
 
 def test_a_workspace_that_is_seen_through_tmp_gets_no_other_tmp(workspace: Path) -> None:

@@ -62,12 +62,12 @@ def test_every_rule_of_the_default_policy_decides_a_case_of_its_own_name() -> No
     ("phase", "changes", "code", "verdict"),
     [
         ("smoke", {}, 0, "ACCEPT"),
-        ("training", {"recipe.anchor_share": 0.0, "training.loss_fraction": 0.3}, 1, "ACCEPT"),
-        ("smoke", {"smoke.lost": 1}, 2, "REJECT"),
-        ("watch", {"watch.canary_net": -1}, 2, "REJECT"),
-        ("promotion", {"gate.net": 0}, 3, "INCONCLUSIVE"),
-        ("smoke", {"smoke.lost": None}, 3, "INCONCLUSIVE"),
-        ("smoke", {"smoke.lots": 0}, 4, "INVALID"),
+        ("training", {"recipe.anchor_share": 0.0, "training.loss_fraction": 0.3}, 10, "ACCEPT"),
+        ("smoke", {"smoke.lost": 1}, 11, "REJECT"),
+        ("watch", {"watch.canary_net": -1}, 11, "REJECT"),
+        ("promotion", {"gate.net": 0}, 12, "INCONCLUSIVE"),
+        ("smoke", {"smoke.lost": None}, 12, "INCONCLUSIVE"),
+        ("smoke", {"smoke.lots": 0}, 13, "INVALID"),
     ],
 )
 def test_the_exit_code_tells_the_verdict(
@@ -94,7 +94,7 @@ def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_a_number_that_is_none_is_missing(tmp_path: Path) -> None:
-    assert judged(tmp_path, "smoke", '{"smoke.tried": 9, "smoke.lost": NaN}').exit_code == 3
+    assert judged(tmp_path, "smoke", '{"smoke.tried": 9, "smoke.lost": NaN}').exit_code == 12
 
 
 def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> N
     ]
     path, junit = written(tmp_path, *cases), tmp_path / "junit.xml"
     done = command("test", path, "--junit", junit)
-    assert done.exit_code == 1
+    assert done.exit_code == 15
     assert "1 of 4 cases passed" in done.stdout
     assert "ACCEPT, wanted REJECT" in done.stdout
     assert "decided by no rule, wanted anchor-wins-kept" in done.stdout
@@ -167,7 +167,7 @@ def test_evidence_may_name_its_own_phase_or_be_a_decision_of_the_log(tmp_path: P
     file = tmp_path / "decision.json"
     file.write_text(json.dumps({"decision_id": "pass-0001-smoke", "judgement": told} if wrapped else told))
     done = CliRunner().invoke(app, ["policy", "judge", "--evidence", str(file)])
-    assert done.exit_code == 2
+    assert done.exit_code == 11
     assert "REJECT: anchor-wins-kept" in done.stdout
 
 
