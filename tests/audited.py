@@ -16,6 +16,7 @@ from autosurgeon.core.chain import Event, line_of
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore
@@ -72,7 +73,7 @@ def measure(store: SqlStore, number: int) -> None:
     store.begin_stage(scope, "watch")
     store.keep_policy(f"{number:064x}", "{}")
     store.pay_look(number, Alpha(look=number, spent=0.03, left=0.02))
-    store.quarantine("b/0", "flaky", "ann", NOON)
+    store.quarantine("b/0", "flaky", Person(login="ann"), NOON)
     store.decide(make_decision(f"revert-v{number}"), live_pack=f"{number:064x}")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption, spelled_out
 
 if TYPE_CHECKING:
     from autosurgeon.loop.ledger import Entry
@@ -115,7 +114,7 @@ def _hidden(entry: Entry) -> str:
 @app.command("quarantine")
 def quarantine(
     task: Annotated[str, typer.Argument(help="The task's id.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the anchor.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the anchor.", callback=spelled_out)],
     expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
@@ -125,6 +124,7 @@ def quarantine(
 
     from autosurgeon.cli.moments import moment
     from autosurgeon.cli.render import say
+    from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError, nearest
     from autosurgeon.wiring import open_store
 
@@ -136,5 +136,5 @@ def quarantine(
     if until <= datetime.now(UTC):
         raise UserError("a quarantine ends later than now", got=until.isoformat(), wanted="a later --expires")
     with open_store(workspace) as store:
-        word = store.quarantine(task, reason.strip(), getpass.getuser(), until.isoformat(timespec="microseconds"))
+        word = store.quarantine(task, reason.strip(), current_person(), until.isoformat(timespec="microseconds"))
     say(f"{task} is set aside until {word.expires_at}")

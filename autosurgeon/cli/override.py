@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, WorkspaceOption
+from autosurgeon.cli.options import ConfigOption, WorkspaceOption, spelled_out
 
 
 def override(
     number: Annotated[int, typer.Argument(metavar="PASS", help="The pass's number.")],
     verdict: Annotated[str, typer.Option("--verdict", help="accept, or reject for a pass that is open.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.", callback=spelled_out)],
     expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
@@ -28,6 +27,7 @@ def override(
     from autosurgeon.cli.render import say
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.decision import Verdict
+    from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError
     from autosurgeon.loop.brakes import Brakes
     from autosurgeon.loop.override import override as write
@@ -44,7 +44,7 @@ def override(
         logging_to(ins.workspace.operations),
     ):
         word = Verdict(verdict.upper())
-        decision = write(ins, number, word, by=getpass.getuser(), reason=reason, expires_at=until)
+        decision = write(ins, number, word, by=current_person(), reason=reason, expires_at=until)
         state = ins.store.get_pass(number).state
     assert decision.override is not None  # it was just written
     then = f"`autosurgeon run` goes on with it before {decision.override.expires_at}" if word == Verdict.ACCEPT else ""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.cli.options import ConfigOption, JsonOption, ReasonOption, WorkspaceOption, spelled_out
 from autosurgeon.cli.pack_export import export_pack
 from autosurgeon.errors import ExitCode
 
@@ -154,7 +153,7 @@ def verify_pack(
 
 @app.command("revert")
 def revert_pack(
-    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.", callback=spelled_out)],
     to: Annotated[str | None, typer.Option("--to", help="Pack to go back to; the last good one when empty.")] = None,
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
@@ -162,6 +161,7 @@ def revert_pack(
     """Make an earlier pack live again, as a new live version with its own decision."""
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
+    from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError
     from autosurgeon.loop.brakes import Brakes
     from autosurgeon.loop.watch import revert
@@ -179,12 +179,13 @@ def revert_pack(
     ):
         if target is not None:
             ins.packs.verify(target)
-        revert(ins, None, live.pack, reason, to=target)
+        revert(ins, None, live.pack, reason, to=target, by=current_person())
 
 
 @app.command("gc")
 def collect_packs(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    reason: ReasonOption = "",
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -196,9 +197,11 @@ def collect_packs(
     and all that is known of them.
     """
     from autosurgeon.cli.render import print_json, say
+    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.retention import Freed, collect, collect_adapters
     from autosurgeon.packs.packstore import PackStore
+    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import hold_workspace, settings_of
 
     place, gone = Workspace(workspace.resolve()), list[Freed]()
@@ -211,6 +214,12 @@ def collect_packs(
 
     keep_live = settings_of(workspace, config).retention.keep_live
     with hold_workspace(workspace) as store:
+        if not dry_run:
+            # Before anything goes: an act that is recorded and cut short is known, the reverse is not.
+            plan = list[Freed]()
+            collect(store, PackStore(place.packs), place.pins, keep_live, removed=plan.append, dry_run=True)
+            detail = {"packs": [freed.pack for freed in plan]}
+            store.record_act(PersonAct(act="gc", who=current_person(), at=utc_now(), reason=reason, detail=detail))
         total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=tell, dry_run=dry_run)
         adapters = collect_adapters(store, place.passes, place.pins, keep_live, dry_run=dry_run)
     if as_json:
@@ -226,11 +235,12 @@ def collect_packs(
 @app.command("pin")
 def pin_pack(
     digest: DigestArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the pack.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the pack.", callback=spelled_out)],
     workspace: WorkspaceOption = Path("."),
 ) -> None:
-    """Keep a pack's weights, whatever retention says, until it is unpinned."""
+    """Keep a pack's weights, whatever retention holds, until it is unpinned."""
     from autosurgeon.cli.render import say
+    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.packs.packstore import PackStore
@@ -240,31 +250,34 @@ def pin_pack(
 
     if not reason.strip():
         raise UserError("a pin needs a reason", wanted="--reason with a few words")
+    place, who = Workspace(workspace.resolve()), current_person()
     with open_store(workspace) as store:
         name = store.find_pack(digest)
-    place = Workspace(workspace.resolve())
-    if not PackStore(place.packs).has_weights(name):
-        raise UserError("a pack whose weights are gone cannot be pinned", got=name[:12])
-    pin = Pin(pack=name, reason=reason.strip(), by=getpass.getuser(), at=utc_now())
-    write_pins(place.pins, (read_pins(place.pins) | {name: pin}).values())
+        if not PackStore(place.packs).has_weights(name):
+            raise UserError("a pack whose weights are gone cannot be pinned", got=name[:12])
+        pins, pin = read_pins(place.pins), Pin(pack=name, reason=reason.strip(), by=who.name, at=utc_now())
+        store.record_act(PersonAct(act="pin", who=who, at=pin.at, reason=pin.reason, pack=name))
+    write_pins(place.pins, (pins | {name: pin}).values())
     say(f"{name[:12]} is pinned")
 
 
 @app.command("unpin")
-def unpin_pack(digest: DigestArgument, workspace: WorkspaceOption = Path(".")) -> None:
+def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
     """Leave a pack to retention again."""
     from autosurgeon.cli.render import say
+    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.packs.pins import read_pins, write_pins
+    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store
 
-    with open_store(workspace) as store:
-        name = store.find_pack(digest)
     place = Workspace(workspace.resolve())
-    pins = read_pins(place.pins)
-    if pins.pop(name, None) is None:
-        raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
+    with open_store(workspace) as store:
+        name, pins = store.find_pack(digest), read_pins(place.pins)
+        if pins.pop(name, None) is None:
+            raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
+        store.record_act(PersonAct(act="unpin", who=current_person(), at=utc_now(), reason=reason, pack=name))
     write_pins(place.pins, pins.values())
     say(f"{name[:12]} is not pinned any more")
 

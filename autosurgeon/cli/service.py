@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import math
 import os
 from pathlib import Path
@@ -47,6 +46,7 @@ def print_service(
     """Print a systemd unit that runs the loop on a workspace, for `/etc/systemd/system`; nothing is installed."""
     from autosurgeon.bench.jail import THREADS
     from autosurgeon.cli.unit import Unit, logrotate_stanza, render
+    from autosurgeon.core.person import current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.policy.load import load_policy
@@ -60,7 +60,7 @@ def print_service(
             wanted="`mkdir` it, as the user that the service runs as",
             where=place.root,
         )
-    name = user or getpass.getuser()
+    name = user or current_person().login or str(os.getuid())
     if logrotate:
         print(logrotate_stanza(place.operations, name), end="")
         return

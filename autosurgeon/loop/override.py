@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from autosurgeon.core.decision import PHASES, Decision, Override, Phase, Verdict
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import PassRecord
 from autosurgeon.errors import UserError
 from autosurgeon.loop.instruments import Instruments
@@ -15,15 +16,15 @@ from autosurgeon.store.sqlstore import SqlStore
 
 
 def override(
-    ins: Instruments, number: int, verdict: Verdict, *, by: str, reason: str, expires_at: datetime
+    ins: Instruments, number: int, verdict: Verdict, *, by: Person, reason: str, expires_at: datetime
 ) -> Decision:
-    """Write a person's word against the last verdict of a pass; the loop acts on it when it runs next.
+    """Write a person's override of the last verdict of a pass; the loop acts on it when it runs next.
 
     Args:
         ins: the instruments.
         number: the pass.
         verdict: ACCEPT lets it through the gate that ended it; REJECT ends one that is open.
-        by: the system user.
+        by: who.
         reason: why.
         expires_at: until when, in UTC; past it the override has no effect.
 
@@ -39,27 +40,37 @@ def override(
     last = _last_judged(ins.store, record)
     state = _opened(ins, record, last) if verdict == Verdict.ACCEPT else _closed(record)
     word = Override(
-        by=by,
+        by=by.name,
         reason=reason.strip(),
         expires_at=expires_at.astimezone(UTC).isoformat(timespec="microseconds"),
         overrules=last.decision_id,
         verdict="ACCEPT" if verdict == Verdict.ACCEPT else "REJECT",
     )
     count = sum(d.action == "override" for d in ins.store.decisions(number))
-    decision = decide(
+    at = utc_now()
+    act = PersonAct(
+        act="override",
+        who=by,
+        at=at,
+        reason=word.reason,
+        until=word.expires_at,
+        pass_number=number,
+        detail={"verdict": word.verdict, "overrules": word.overrules},
+    )
+    return decide(
         ins,
         Decision(
             decision_id=f"{last.decision_id}-override-{count + 1}",
             pass_number=number,
             judgement=None,
             action="override",
-            reason=f"{word.verdict} by {by} until {word.expires_at}: {word.reason}",
-            at=utc_now(),
+            reason=f"{word.verdict} by {by.name} until {word.expires_at}: {word.reason}",
+            at=at,
             override=word,
         ),
         state=state,
+        act=act,
     )
-    return decision
 
 
 def _last_judged(store: SqlStore, record: PassRecord) -> Decision:

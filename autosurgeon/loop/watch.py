@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Split
 from autosurgeon.errors import PackError, WorldError
@@ -111,7 +112,9 @@ def _watched(ins: Instruments, number: int, standing: Standing) -> list[str]:
     return fragile_first(standing.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
 
 
-def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None) -> Decision:
+def revert(
+    ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None, by: Person | None = None
+) -> Decision:
     """Make an earlier pack live again without a judgement: by hand, or since the world kept it from being watched.
 
     Args:
@@ -120,11 +123,13 @@ def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str
         pack: the pack that is live.
         reason: written down.
         to: the pack to go back to; the last good one when empty.
+        by: the person who reverts; None where the loop does.
 
     """
-    live = ins.store.live()
+    live, target, at = ins.store.live(), to or last_good_pack(ins, but=pack), utc_now()
     version = live.version + 1 if live else 1
-    decision = decide(
+    act = PersonAct(act="revert", who=by, at=at, reason=reason, pack=target, detail={"from": pack}) if by else None
+    return decide(
         ins,
         Decision(
             decision_id=f"revert-v{version}",
@@ -132,10 +137,10 @@ def revert(ins: Instruments, number: int | None, pack: str, reason: str, to: str
             judgement=None,
             action="revert",
             reason=reason,
-            at=utc_now(),
+            at=at,
         ),
         state=PassState.REVERTED if number is not None else None,
         feedback=Feedback(failed=True) if number is not None else None,
-        live_pack=to or last_good_pack(ins, but=pack),
+        live_pack=target,
+        act=act,
     )
-    return decision

@@ -12,8 +12,10 @@ from sqlmodel import col, func, select
 from autosurgeon.core.decision import Alpha, Decision
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState, pass_scope
+from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import Feedback, Live, Quarantine
 from autosurgeon.errors import StoreError, UserError
+from autosurgeon.store.acts import append_act
 from autosurgeon.store.database import snapshot, transaction, utc_now
 from autosurgeon.store.events import append
 from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
@@ -83,6 +85,7 @@ class Judged:
         feedback: Feedback | None = None,
         live_pack: str | None = None,
         pack: str | None = None,
+        act: PersonAct | None = None,
     ) -> Decision:
         """Write a decision and all that it changes, in one transaction; the decision as written.
 
@@ -92,6 +95,7 @@ class Judged:
             feedback: what the proposer will be told.
             live_pack: the pack that becomes the next live version.
             pack: the pack that the pass made.
+            act: what a person does by it, where it is a person's.
 
         """
         with transaction(self._engine) as session:
@@ -119,6 +123,8 @@ class Judged:
                 row.pack = pack or row.pack
                 row.feedback = feedback.model_dump_json() if feedback else row.feedback
             append(session, utc_now(), "decision", decision.decision_id, decision.record())
+            if act is not None:
+                append_act(session, act.model_copy(update={"decision": decision.decision_id}))
         return decision
 
     def decisions(self, pass_number: int | None = None) -> list[Decision]:
@@ -196,13 +202,15 @@ class Judged:
             session.add(row)
             append(session, row.at, "look-paid", pass_scope(pass_number), alpha.model_dump(mode="json"))
 
-    def quarantine(self, task_id: str, reason: str, by: str, expires_at: str) -> Quarantine:
-        """Set an anchor aside until then; a newer word on the same task takes the place of the older."""
+    def quarantine(self, task_id: str, reason: str, by: Person, expires_at: str) -> Quarantine:
+        """Set an anchor aside until then; a newer quarantine of the same task takes the place of the older."""
         with transaction(self._engine) as session:
-            row = QuarantineRow(task_id=task_id, reason=reason, by=by, at=utc_now(), expires_at=expires_at)
+            row = QuarantineRow(task_id=task_id, reason=reason, by=by.name, at=utc_now(), expires_at=expires_at)
             session.add(row)
             quarantine = Quarantine.model_validate(row.model_dump(exclude={"id"}))
             append(session, row.at, "quarantine", task_id, quarantine.model_dump(mode="json"))
+            act = PersonAct(act="quarantine", who=by, at=row.at, reason=reason, until=expires_at, task=task_id)
+            append_act(session, act)
             return quarantine
 
     def quarantines(self) -> dict[str, Quarantine]:

@@ -19,6 +19,7 @@ from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Contract, Feedback, InForce, RunRecord
 from autosurgeon.core.usage import Usage
+from autosurgeon.store.acts import Acts
 from autosurgeon.store.attempted import Attempted
 from autosurgeon.store.chained import Chained
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
@@ -42,7 +43,7 @@ from autosurgeon.store.tables import (
 from autosurgeon.store.taught import Taught, teach
 
 
-class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Chained):
+class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Acts, Chained):
     """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False, look_only: bool = False) -> None:

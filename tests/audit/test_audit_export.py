@@ -25,6 +25,7 @@ from autosurgeon.audit.mask import Masking, masking_of
 from autosurgeon.audit.signing import PUBLIC
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.errors import UserError
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.override import override
@@ -212,7 +213,7 @@ def test_a_word_against_the_policy_leaves_the_verdict_failed_and_is_masked(tmp_p
         record = ins.store.get_pass(1)
         assert record.state in (PassState.HELD, PassState.REJECTED)
         until = datetime.now(UTC) + timedelta(hours=1)
-        override(ins, 1, Verdict.ACCEPT, by="zoe", reason="zoe read /home/zoe/log.txt", expires_at=until)
+        override(ins, 1, Verdict.ACCEPT, by=Person(login="zoe"), reason="zoe read /home/zoe/log.txt", expires_at=until)
         [open_pack] = [one for one in exported(ins, tmp_path / "out").values() if one.pack == record.pack]
         assert "is still open" in open_pack.left_out[-1]["why"]
         run(ins)

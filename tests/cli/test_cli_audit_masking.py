@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from autosurgeon.cli.main import app
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
 from autosurgeon.loop.override import override
@@ -50,7 +51,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert ins.store.get_pass(1).state in (PassState.REJECTED, PassState.HELD)
         until = datetime.now(UTC) + timedelta(hours=1)
         word = "zoe7f saw /data/REASON-7f/log and 'REASON' in \"/data/my REASON-7f/x\""
-        override(ins, 1, Verdict.ACCEPT, by="zoe7f", reason=word, expires_at=until)
+        override(ins, 1, Verdict.ACCEPT, by=Person(login="zoe7f"), reason=word, expires_at=until)
         ins.store.record_failure("pass-0001", "fidelity", "no such file: '/srv/ERROR-7f/a b.json'", 0.1)
     # What a check says of a program that failed; the checks of this world quote nothing.
     said = (

@@ -13,6 +13,7 @@ from autosurgeon.config import Settings
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.value import Value
 from autosurgeon.loop import contract
 from autosurgeon.loop.contract import contract_of, effect_of
@@ -135,7 +136,7 @@ def test_a_persons_word_is_carried_out_under_a_newer_policy_too(tmp_path: Path) 
         run(ins)
         assert states(ins) == [PassState.HELD]
         later = datetime.now(UTC) + timedelta(hours=1)
-        override(ins, 1, Verdict.ACCEPT, by="me", reason="a try", expires_at=later)
+        override(ins, 1, Verdict.ACCEPT, by=Person(login="me"), reason="a try", expires_at=later)
     with small_theatre(tmp_path, learns_nothing) as ins:
         object.__setattr__(ins, "policy", another_policy(ins.policy))
         run(ins)

@@ -16,6 +16,7 @@ from autosurgeon.cli.main import app
 from autosurgeon.config import Settings, load_settings
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.records import Deployment
 from autosurgeon.errors import UserError
 from autosurgeon.loop.instruments import Instruments
@@ -180,7 +181,7 @@ def test_what_a_person_accepts_is_deployed_before_it_goes_live(tmp_path: Path) -
     with small_theatre(tmp_path, GainsTwoByLuck(), deploy=hooks()) as ins:
         run(ins)
         tomorrow = datetime.now(UTC) + timedelta(days=1)
-        override(ins, 1, Verdict.ACCEPT, by="ann", reason="worth it", expires_at=tomorrow)
+        override(ins, 1, Verdict.ACCEPT, by=Person(login="ann"), reason="worth it", expires_at=tomorrow)
         run(ins)
         assert [d.action for d in ins.store.decisions(1)][-3:] == ["override", "promote", "continue"]
         assert served(ins) == live_of(ins)[1] == ins.store.get_pass(1).pack

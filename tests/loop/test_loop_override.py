@@ -14,6 +14,7 @@ from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, smal
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import MergeJob, TrainJob
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError
 from autosurgeon.loop import override as overrides
@@ -29,7 +30,7 @@ def forgets_one(generation: int, task_id: str) -> bool:
 
 
 def accept(ins: Instruments, until: datetime = TOMORROW) -> None:
-    override(ins, 1, Verdict.ACCEPT, by="ann", reason="a broken test", expires_at=until)
+    override(ins, 1, Verdict.ACCEPT, by=Person(login="ann"), reason="a broken test", expires_at=until)
 
 
 @pytest.fixture
@@ -123,7 +124,7 @@ def test_a_pass_that_live_has_moved_past_cannot_be_accepted(tmp_path: Path) -> N
 
 def test_a_word_without_reason_or_with_no_time_left_is_no_word(held: Instruments) -> None:
     with pytest.raises(UserError, match="needs a reason"):
-        override(held, 1, Verdict.ACCEPT, by="ann", reason=" ", expires_at=TOMORROW)
+        override(held, 1, Verdict.ACCEPT, by=Person(login="ann"), reason=" ", expires_at=TOMORROW)
     with pytest.raises(UserError, match="has expired"):
         accept(held, datetime.now(UTC) - timedelta(seconds=1))
     assert held.store.decisions(1)[-1].action == "stop"
@@ -135,7 +136,7 @@ def test_what_was_accepted_or_is_live_cannot_be_overruled(tmp_path: Path) -> Non
         with pytest.raises(UserError, match="was not refused; got CONFIRMED"):
             accept(ins)
         with pytest.raises(UserError, match="pack revert"):
-            override(ins, 1, Verdict.REJECT, by="ann", reason="no", expires_at=TOMORROW)
+            override(ins, 1, Verdict.REJECT, by=Person(login="ann"), reason="no", expires_at=TOMORROW)
 
 
 def test_an_open_pass_that_a_person_rejects_is_over(tmp_path: Path) -> None:
@@ -145,6 +146,6 @@ def test_an_open_pass_that_a_person_rejects_is_over(tmp_path: Path) -> None:
 
     with small_theatre(tmp_path, learns_everything, before=stop) as ins:
         run(ins)
-        override(ins, 1, Verdict.REJECT, by="ann", reason="the power is needed", expires_at=TOMORROW)
+        override(ins, 1, Verdict.REJECT, by=Person(login="ann"), reason="the power is needed", expires_at=TOMORROW)
         assert ins.store.get_pass(1).state == PassState.REJECTED
         assert ins.store.get_pass(1).reason.startswith("REJECT by ann")

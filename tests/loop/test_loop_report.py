@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import getpass
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from autosurgeon.cli.main import app
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import current_person
 from autosurgeon.errors import UserError
 from autosurgeon.loop import report as report_module
 from autosurgeon.loop.override import override
@@ -108,7 +108,7 @@ def test_an_overruled_refusal_is_told_as_such(tmp_path: Path) -> None:
         ins.brakes.passes = 1
         run(ins)
         until = datetime.now(UTC) + timedelta(hours=1)
-        override(ins, 1, Verdict.ACCEPT, by=getpass.getuser(), reason="it is flaky", expires_at=until)
+        override(ins, 1, Verdict.ACCEPT, by=current_person(), reason="it is flaky", expires_at=until)
         run(ins)
         report = read_pass_report(sources_of(ins), 1)
         campaign = read_campaign_report(sources_of(ins))

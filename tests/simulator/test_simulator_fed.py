@@ -16,6 +16,7 @@ from theatre import GainsTwoByLuck, first_half, learns_everything, small_theatre
 from autosurgeon.cli.simulate_fed import Again, run_again
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.loop.instruments import Instruments
@@ -100,7 +101,7 @@ def test_what_a_person_had_a_word_in_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="no pass"):
             again(ins)
         run(ins)
-        ins.store.quarantine("b/gate-0", "odd", "somebody", "2999-01-01T00:00:00+00:00")
+        ins.store.quarantine("b/gate-0", "odd", Person(login="somebody"), "2999-01-01T00:00:00+00:00")
         with pytest.raises(UserError, match="a person or the world"):
             again(ins)
 

@@ -17,6 +17,7 @@ from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.core.rows import digest_lines
 from autosurgeon.errors import StoreError
@@ -53,7 +54,7 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
     store.commit_stage("pass-0001", "dataset", {"rows": 3}, 2.0, "e")
     decision = make_decision("d-1", pass_number=number, evidence={"training.loss": 0.5})
     store.decide(decision, state=PassState.REJECTED)
-    store.quarantine("b/0", "flaky", "ann", "2030-01-01T00:00:00+00:00")
+    store.quarantine("b/0", "flaky", Person(login="ann"), "2030-01-01T00:00:00+00:00")
     store.keep_policy("digest", "{}")
     store.pay_look(number, Alpha(look=1, spent=0.03, left=0.02))
     store.end_run(run, "passes")
@@ -70,6 +71,7 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
         ("stage", "pass-0001"),
         ("decision", "d-1"),
         ("quarantine", "b/0"),
+        ("person", "quarantine"),
         ("policy-kept", "digest"),
         ("look-paid", "pass-0001"),
         ("run-ended", f"run-{run}"),
@@ -80,7 +82,7 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
     }
     assert decided == decision.record()
     assert breaks(store) == []
-    assert store.head() == Head(25, whole[-1].hash)
+    assert store.head() == Head(26, whole[-1].hash)
 
 
 def test_every_transaction_ends_with_what_rows_it_wrote(store: SqlStore) -> None:
@@ -131,12 +133,14 @@ def test_writers_at_once_make_one_chain(path: Path) -> None:
     program = (
         "import sys, pathlib; from autosurgeon.store.sqlstore import SqlStore\n"
         "store = SqlStore(pathlib.Path(sys.argv[1]))\n"
-        "for n in range(40): store.quarantine(f'{sys.argv[2]}/{n}', 'r', 'b', '2030-01-01T00:00:00+00:00')\n"
+        "from autosurgeon.core.person import Person\n"
+        "until = '2030-01-01T00:00:00+00:00'\n"
+        "for n in range(40): store.quarantine(f'{sys.argv[2]}/{n}', 'r', Person(login='b'), until)\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, path, name]) for name in "abc"]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0, 0]
     store = SqlStore(path)
-    assert store.head().size == 240
+    assert store.head().size == 360
     assert breaks(store) == []
     store.close()
 

@@ -45,9 +45,9 @@ def one_pass(store: SqlStore, end: PassState | None, told: Feedback | None, refu
     number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
     is_live = end in (PassState.CONFIRMED, PassState.REVERTED)
     for state in ROAD if is_live else ROAD[: number % 5]:
-        moved = {"live_pack": f"p{number}"} if state == "LIVE" else {}
+        live = f"p{number}" if state == "LIVE" else None
         decision = make_decision(f"{pass_scope(number)}-{state}", pass_number=number)
-        store.decide(decision, state=PassState(state), feedback=told, **moved)
+        store.decide(decision, state=PassState(state), feedback=told, live_pack=live)
     if end is not None:
         action: Any = "revert" if end == PassState.REVERTED else "stop"
         to = "base" if end == PassState.REVERTED else None

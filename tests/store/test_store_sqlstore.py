@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.passes import TRANSITIONS, PassState
+from autosurgeon.core.person import Person
 from autosurgeon.core.records import Feedback, InForce
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.sqlstore import SqlStore
@@ -253,8 +254,8 @@ def test_a_look_is_paid_for_once_a_pass(store: SqlStore) -> None:
 
 
 def test_the_newest_word_on_an_anchor_counts(store: SqlStore) -> None:
-    store.quarantine("b/0", "flaky", "ann", "2030-01-01T00:00:00+00:00")
-    store.quarantine("b/0", "broken", "bob", "2031-01-01T00:00:00+00:00")
+    store.quarantine("b/0", "flaky", Person(login="ann"), "2030-01-01T00:00:00+00:00")
+    store.quarantine("b/0", "broken", Person(login="bob"), "2031-01-01T00:00:00+00:00")
     assert store.quarantines()["b/0"].by == "bob"
 
 

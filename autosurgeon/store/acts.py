@@ -1,0 +1,140 @@
+"""What people did: events of the chain, each in the transaction of what else the act writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from sqlalchemy import Engine
+from sqlmodel import Session, col, func, select
+
+from autosurgeon.core.chain import GENESIS, Head
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.person import KIND, Person, PersonAct
+from autosurgeon.errors import StoreError
+from autosurgeon.store.database import snapshot, transaction
+from autosurgeon.store.events import append
+from autosurgeon.store.tables import DecisionRow, EventRow, QuarantineRow
+
+
+class Entry(NamedTuple):
+    """An act and its place in the chain."""
+
+    seq: int | None
+    """None for an act from before acts were entries: a decision or a row of its time names the person."""
+    act: PersonAct
+
+
+class Acts:
+    """The part of the store that holds what people did."""
+
+    _engine: Engine
+
+    def record_act(self, act: PersonAct | Callable[[Head], PersonAct]) -> PersonAct:
+        """Add an act to the chain; one that depends on where the chain ends is made of its head, in the transaction."""
+        with transaction(self._engine) as session:
+            made = act if isinstance(act, PersonAct) else act(_head(session))
+            append_act(session, made)
+            return made
+
+    def acts(self, *, since: str | None = None, pass_number: int | None = None) -> list[Entry]:
+        """What people did, oldest first, with overrides and quarantines from before acts were entries.
+
+        Args:
+            since: only from this time on, ISO 8601; the chain is then read from there.
+            pass_number: of the older overrides, only those of this pass.
+
+        """
+        with snapshot(self._engine) as session:
+            query = select(EventRow.seq, EventRow.payload).where(EventRow.kind == KIND).order_by(col(EventRow.seq))
+            if since is not None:
+                query = query.where(col(EventRow.seq) >= _first_since(session, since))
+            entries = [Entry(seq, _read(seq, payload)) for seq, payload in session.exec(query)]
+            older = [*_older_overrides(session, entries, pass_number), *_older_quarantines(session, entries)]
+        entries += [Entry(None, act) for act in older if since is None or act.at >= since]
+        return sorted(entries, key=lambda entry: entry.act.at)
+
+    def last_act(self, act: str) -> Entry | None:
+        """The newest act of that name; None where there is none."""
+        query = (
+            select(EventRow.seq, EventRow.payload)
+            .where(EventRow.kind == KIND, EventRow.subject == act)
+            .order_by(col(EventRow.seq).desc())
+            .limit(1)
+        )
+        with snapshot(self._engine) as session:
+            last = session.exec(query).first()
+            return None if last is None else Entry(last[0], _read(*last))
+
+
+def append_act(session: Session, act: PersonAct) -> None:
+    """Add an act to the chain, in a transaction that writes more."""
+    append(session, act.at, KIND, act.act, act.model_dump(mode="json"))
+
+
+def _read(seq: int, payload: str) -> PersonAct:
+    try:
+        return PersonAct.model_validate(json.loads(payload))
+    except (ValidationError, ValueError) as error:
+        raise StoreError(
+            f"entry {seq} of the chain is no act of a person as this version knows them: a newer autosurgeon wrote it, "
+            "or it was changed; `autosurgeon audit verify` shows which"
+        ) from error
+
+
+def _head(session: Session) -> Head:
+    last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
+    return Head(*last) if last else Head(0, GENESIS)
+
+
+def _first_since(session: Session, since: str) -> int:
+    """The number of the first event from a time on, by halving: times have no index, and a long chain has millions."""
+    low, high = 1, (session.exec(select(func.max(EventRow.seq))).one() or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        at = session.exec(select(EventRow.at).where(EventRow.seq == middle)).first()
+        if at is None or at < since:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _older_overrides(session: Session, entries: list[Entry], pass_number: int | None) -> list[PersonAct]:
+    query = select(DecisionRow.record).where(DecisionRow.action == "override").order_by(col(DecisionRow.seq))
+    if pass_number is not None:
+        query = query.where(DecisionRow.pass_number == pass_number)
+    known = {entry.act.decision for entry in entries}
+    decisions = [Decision.model_validate_json(record) for record in session.exec(query)]
+    return [
+        PersonAct(
+            act="override",
+            who=Person(login=decision.override.by),
+            at=decision.at,
+            reason=decision.override.reason,
+            until=decision.override.expires_at,
+            pass_number=decision.pass_number,
+            decision=decision.decision_id,
+        )
+        for decision in decisions
+        if decision.override is not None and decision.decision_id not in known
+    ]
+
+
+def _older_quarantines(session: Session, entries: list[Entry]) -> list[PersonAct]:
+    known = {(entry.act.task, entry.act.at) for entry in entries}
+    rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
+    return [
+        PersonAct(
+            act="quarantine",
+            who=Person(login=row.by),
+            at=row.at,
+            reason=row.reason,
+            until=row.expires_at,
+            task=row.task_id,
+        )
+        for row in rows
+        if (row.task_id, row.at) not in known
+    ]
