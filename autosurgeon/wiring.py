@@ -23,6 +23,7 @@ from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.loop.benches import read_benches
 from autosurgeon.loop.brakes import Brakes
 from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.traces import open_memory
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
 from autosurgeon.packs.packstore import PackStore
@@ -125,14 +126,19 @@ def fallback_source(settings: Settings, capsules: Capsules, scratch: Path) -> So
     return folder_source(settings, capsules, (named.model.name, named.model), scratch)
 
 
-@contextlib.contextmanager
-def open_store(root: Path) -> Iterator[SqlStore]:
-    """The memory of a workspace that is there already, where its settings say that it is."""
-    store = SqlStore(settings_of(root).store.url or Workspace(root.resolve()).database)
-    try:
-        yield store
-    finally:
-        store.close()
+def open_store(
+    root: Path, *, writes: bool = False, as_it_is: bool = False
+) -> contextlib.AbstractContextManager[SqlStore]:
+    """The memory of a workspace that exists, at the place that its settings name; see `loop.traces.open_memory`.
+
+    Args:
+        root: the workspace's folder.
+        writes: whether the memory, or what depends on it, is changed.
+        as_it_is: open also a memory that does not fit the folder.
+
+    """
+    workspace = Workspace(root.resolve())
+    return open_memory(workspace, settings_of(root).store.url or workspace.database, writes=writes, as_it_is=as_it_is)
 
 
 def masking_in(root: Path) -> Masking:
@@ -143,7 +149,7 @@ def masking_in(root: Path) -> Masking:
 @contextlib.contextmanager
 def hold_workspace(root: Path) -> Iterator[SqlStore]:
     """The memory of a workspace that is there already, while no loop works on it."""
-    with open_store(root) as store, workspace_lock(Workspace(root.resolve()).lock):
+    with open_store(root, writes=True) as store, workspace_lock(Workspace(root.resolve()).lock):
         yield store
 
 
@@ -192,8 +198,8 @@ def operating_theatre(
     tasks = tasks_in(root, settings)
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace_lock(workspace.lock))
-        store = SqlStore(settings.store.url or workspace.database, create=True)
-        stack.callback(store.close)
+        memory = open_memory(workspace, settings.store.url or workspace.database, create=True, writes=True)
+        store = stack.enter_context(memory)
         stack.enter_context(store.sole_loop())
         capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat, meter := Meter()))
         yield Instruments(

@@ -135,6 +135,6 @@ def quarantine(
         raise UserError("a quarantine needs a reason", wanted="--reason with a few words")
     if until <= datetime.now(UTC):
         raise UserError("a quarantine ends later than now", got=until.isoformat(), wanted="a later --expires")
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         word = store.quarantine(task, reason.strip(), current_person(), until.isoformat(timespec="microseconds"))
     say(f"{task} is set aside until {word.expires_at}")

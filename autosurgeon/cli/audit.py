@@ -39,7 +39,7 @@ def show_log(
     if as_csv and as_json:
         raise UserError("two formats were asked for", wanted="one of --json and --csv")
     filters = Filters.of(verdict=verdict, rule=rule, since=since, until=until)
-    with open_store(workspace) as store:
+    with open_store(workspace, as_it_is=True) as store:
         if number is not None:
             store.get_pass(number)
         everything = store.decisions()

@@ -4,25 +4,60 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
+from autosurgeon.errors import WorkspaceError
 from autosurgeon.failpoints import reach
 from autosurgeon.packs.files import flush, move, part_of
 
 
+class LiveClaim(NamedTuple):
+    """What the file names as live."""
+
+    version: int
+    pack: str
+    """Empty where the file is damaged."""
+
+
+def read_live(path: Path) -> LiveClaim | None:
+    """What the file names; None where there is none."""
+    try:
+        content = json.loads(path.read_bytes())
+        version, pack = content["version"], content["pack"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return LiveClaim(0, "")
+    if type(version) is not int or not isinstance(pack, str) or not pack:
+        return LiveClaim(0, "")
+    return LiveClaim(version, pack)
+
+
 def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool = False) -> None:
-    """Replace the file whole.
+    """Replace the file whole; never by a lower version, nor by another pack of the same one.
 
     Args:
         path: the file.
         version: the live version.
         pack: the live pack.
         folder: where the pack is, seen from the file.
-        anew: write it though it says so already: what an earlier process wrote may never have reached the disk.
+        anew: write it even if nothing changes: what an earlier process wrote may never have reached the disk.
+
+    Raises:
+        WorkspaceError: the file names a higher version, or another pack of this version.
 
     """
+    known = read_live(path)
+    if known is not None and known.pack and not (known.version < version or known == (version, pack)):
+        raise WorkspaceError(
+            "a live version never goes down",
+            got=f"version {version}, pack {pack[:12]}, for a file with version {known.version}, pack {known.pack[:12]}",
+            wanted="the memory that this file was written from; see `autosurgeon restore`",
+            where=path,
+        )
     content = {"format": "autosurgeon.live/1", "version": version, "pack": pack, "folder": str(folder)}
     text = json.dumps(content, indent=1) + "\n"
-    if anew or not path.is_file() or path.read_text(encoding="utf-8") != text:
+    if anew or not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
         staged = part_of(path)
         staged.write_text(text, encoding="utf-8")
         flush(staged)

@@ -38,6 +38,11 @@ def public_name(url: URL) -> str:
     return f"postgresql://{url.host or 'localhost'}{port}/{url.database}"
 
 
+def place_name(where: Path | str) -> str:
+    """What may be shown of a configured place, as `public_name` has it."""
+    return public_name(read_address(where))
+
+
 def without_secrets(url: URL, error: object) -> str:
     """A driver's words in one line, with *** for every password that the URL holds."""
     said = " ".join(str(error).split())

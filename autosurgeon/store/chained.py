@@ -50,6 +50,11 @@ class Chained:
             last = session.exec(query).first()
             return Head(*last) if last else Head(0, GENESIS)
 
+    def hash_at(self, seq: int) -> str | None:
+        """The hash of an entry; None where there is none of that number."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(EventRow.hash).where(EventRow.seq == seq)).first()
+
     def extent(self) -> Extent:
         """All ends in one snapshot, so that a loop at work cannot come between."""
         with snapshot(self._engine) as session:

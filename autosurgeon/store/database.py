@@ -32,6 +32,14 @@ WRITES: dict[str, dict[str, Any]] = {
 }
 
 
+RESTORE = "`autosurgeon restore`, which makes the memory again from the logs and keeps the damaged file aside"
+
+
+def is_damage(words: str) -> bool:
+    """Whether a driver speaks of a damaged SQLite file."""
+    return any(word in words for word in ("malformed", "not a database", "corrupt"))
+
+
 def utc_now() -> str:
     """The present moment, ISO 8601 with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
@@ -77,7 +85,8 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
     except DBAPIError as error:
         engine.dispose()
         got = without_secrets(url, error.orig)
-        wanted = None if path else "a server that answers at store.url, and a database there: `createdb NAME` makes one"
+        server = "a server that answers at store.url, and a database there: `createdb NAME` makes one"
+        wanted = server if path is None else RESTORE if is_damage(got) else None
         raise WorkspaceError(
             "a workspace's database cannot be opened", got=got, wanted=wanted, where=public_name(url)
         ) from error
@@ -85,6 +94,22 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
         engine.dispose()
         raise
     return engine
+
+
+def has_memory(where: Path | str) -> bool:
+    """Whether there are tables of a memory, empty or not; nothing is written. True where that cannot be found out."""
+    url = read_address(where)
+    path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+    if path is not None and not path.is_file():
+        return False
+    engine = postgres_engine(url) if path is None else looking_engine(path)
+    event.listen(engine, "begin", _begin)
+    try:
+        return _look(engine, path).revision is not None
+    except (DBAPIError, WorkspaceError):
+        return True  # whoever opens it is refused with the reason
+    finally:
+        engine.dispose()
 
 
 def _nothing_here(where: Path | str) -> WorkspaceError:
@@ -135,7 +160,8 @@ def _session(engine: Engine) -> Iterator[Session]:
             yield session
     except (DBAPIError, sqlite3.Error) as error:
         said = without_secrets(engine.url, getattr(error, "orig", error))
-        raise StoreError(f"the store failed, so the loop stops: {said}") from error
+        todo = f"; see {RESTORE}" if is_damage(said) else ""
+        raise StoreError(f"the store failed, so the loop stops: {said}{todo}") from error
 
 
 def _reading(engine: Engine) -> Engine:

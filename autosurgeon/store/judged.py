@@ -35,6 +35,11 @@ class Judged:
             last = session.exec(query).first()
             return None if last is None else Live(*last)
 
+    def live_pack_of(self, version: int) -> str | None:
+        """The pack of a live version; None where there is no such version."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(LiveRow.pack).where(LiveRow.version == version)).first()
+
     def live_history(self) -> list[Live]:
         """Every version, oldest first."""
         with snapshot(self._engine) as session:
