@@ -1,21 +1,24 @@
 """Settings: from flags, the environment (`AUTOSURGEON_…`) and `autosurgeon.toml`, in that order of precedence.
 
-The sections stand in `sections.py`. A Settings is frozen and passed as an argument; there is no global one.
+The sections stand in `sections.py`, `endpoints.py` and `levers.py`; `variables.py` reads the environment, and
+`places.py` says where relative paths begin. A Settings is frozen and passed as an argument; there is no global one.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, Field, ValidationError
 
 from autosurgeon.endpoints import DeploySettings, FallbackSettings, NotifySettings, ServingSettings
 from autosurgeon.errors import UserError, nearest
 from autosurgeon.levers import LeverSettings
+from autosurgeon.places import ConfigPath, anchor_places
 from autosurgeon.sections import (
     AnchorSettings,
     AuditSettings,
@@ -28,9 +31,11 @@ from autosurgeon.sections import (
     OrganSettings,
     RetentionSettings,
     SearchSettings,
+    Section,
     StatisticsSettings,
     StoreSettings,
 )
+from autosurgeon.variables import merge, read_variables
 
 CONFIG_FILE = "autosurgeon.toml"
 
@@ -42,18 +47,10 @@ def shipped(*parts: str) -> Path:
     return root.joinpath(*parts)
 
 
-class Settings(BaseSettings):
+class Settings(Section):
     """Everything that can be set."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="AUTOSURGEON_",
-        env_nested_delimiter="__",
-        frozen=True,
-        extra="forbid",
-        nested_model_default_partial_update=True,
-    )
-
-    policy: Path | None = None
+    policy: ConfigPath | None = None
     """Policy file; bd62.yaml when empty."""
     seed: int = Field(0, ge=0, le=2**53 - 1)
     """Seed of a workspace, from which each pass derives its own; at most 2^53 - 1, which every reader of JSON takes."""
@@ -76,18 +73,6 @@ class Settings(BaseSettings):
     benches: Mapping[BenchName, BenchSettings] = Field(default_factory=dict)
     """What the organ is benched on, in the order of the file; the lab's benches when empty."""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment above what was passed in, since what was passed in is the file's content."""
-        return env_settings, init_settings
-
     @property
     def policy_file(self) -> Path:
         """The policy in force."""
@@ -99,64 +84,91 @@ class Settings(BaseSettings):
         return self.organ.model or shipped("data", "lab", "base")
 
 
-PATHS = (
-    ("policy",),
-    ("organ", "model"),
-    ("benches", "*", "tasks"),
-    ("benches", "*", "quarantine"),
-    ("search", "warm_start"),
-    ("audit", "checkpoint_copy"),
-)
-"""Settings that are paths: in a config file they are relative to its folder, wherever the program is started."""
+SECRETIVE = ("notify", "deploy", "store", "serving", "fallback")
+"""Sections of which no value is ever shown: what was meant for a webhook, a key or a URL may be a secret."""
 
 
-def load_settings(file: Path | None, *, seed: int | None = None, policy: Path | None = None) -> Settings:
-    """Settings from a TOML file (none: defaults), the environment above it, and flags that are not None above both."""
+def load_settings(
+    file: Path | None,
+    *,
+    seed: int | None = None,
+    policy: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force: of a TOML file, of the environment above it, and of flags above both.
+
+    Args:
+        file: none for defaults; relative paths in it begin at its folder.
+        seed: of the flag, if it was given.
+        policy: of the flag, if it was given.
+        environment: variables, by default the process's own; relative paths in them begin at the current directory.
+
+    Raises:
+        UserError: a file that cannot be read, an unknown setting or variable, a value that does not fit.
+
+    """
     content: dict[str, Any] = {}
     if file is not None:
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-            for path in PATHS:
-                _anchor(content, path, file.parent)
-        except OSError as error:
-            raise UserError("a config file cannot be read", got=error.strerror, where=file) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError("a config file is not TOML", got=error, where=file) from error
+        content = _read(file)
+        with _named(file):
+            anchor_places(Settings, content, file.absolute().parent)
+    variables = read_variables(Settings, os.environ if environment is None else environment, content)
+    with _named("environment"):
+        anchor_places(Settings, variables.content, Path.cwd())
     try:
-        settings = Settings(**content)
+        settings = Settings.model_validate(_with_defaults(Settings(), merge(content, variables.content)))
     except ValidationError as error:
-        raise _explain(error, file) from error
-    except SettingsError as error:
-        raise UserError("a setting in the environment does not parse", got=error, where="AUTOSURGEON_…") from error
+        raise _explain(error, file, variables.names) from error
     given = {name: value for name, value in {"seed": seed, "policy": policy}.items() if value is not None}
     return settings.model_copy(update=given) if given else settings
 
 
-def _anchor(content: Any, path: tuple[str, ...], folder: Path) -> None:
-    """Let a relative path, if there is one under these keys, begin at a folder."""
-    if not isinstance(content, dict):
-        return  # validation says what is wrong with it
-    key, *rest = path
-    for name in list(content) if key == "*" else [key]:
-        if rest:
-            _anchor(content.get(name), tuple(rest), folder)
-        elif isinstance(content.get(name), str):
-            content[name] = str(folder / content[name])
-        elif isinstance(content.get(name), list):
-            content[name] = [str(folder / one) if isinstance(one, str) else one for one in content[name]]
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError("a config file cannot be read", got=error.strerror, where=file) from error
+    except ValueError as error:  # of TOML, of UTF-8, or a number of thousands of digits
+        raise UserError("a config file is not TOML", got=error, where=file) from error
+    except RecursionError as error:
+        raise UserError("a config file is nested too deeply", where=file) from error
 
 
-def _explain(error: ValidationError, file: Path | None) -> UserError:
+@contextlib.contextmanager
+def _named(where: Path | str) -> Iterator[None]:
+    """Add to an error in the settings where they stand."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error), where=where) from error
+
+
+def _with_defaults(section: BaseModel, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Raw settings, in which a table that sets some fields of a section keeps the section's defaults for the rest.
+
+    A section's own default may differ from that of its model's fields, as the spans of `[search]` do.
+    """
+    filled = dict(content)
+    for name in type(section).model_fields:
+        default = getattr(section, name)
+        if isinstance(default, BaseModel) and isinstance(filled.get(name), dict):
+            known = {field: getattr(default, field) for field in type(default).model_fields}
+            filled[name] = {**known, **_with_defaults(default, filled[name])}
+    return filled
+
+
+def _explain(error: ValidationError, file: Path | None, variables: Mapping[tuple[str, ...], str]) -> UserError:
     first = error.errors()[0]
     location = [str(step) for step in first["loc"]]
-    name, where = ".".join(location), file or "environment"
+    name = ".".join(location)
+    set_by = [variables[way] for end in range(len(location), 0, -1) if (way := tuple(location[:end])) in variables]
+    where = set_by[0] if set_by else file or "environment"
     if first["type"] == "extra_forbidden":
         model: Any = Settings
         for step in location[:-1]:
             known = hasattr(model, "model_fields")
             model = model.model_fields[step].annotation if known else get_args(model)[1]
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    # What was meant for a webhook, as a key or as the store's URL may be a secret, in whatever shape it came, and stays
-    # unsaid.
-    got = None if location[:1] in (["notify"], ["store"], ["serving"], ["fallback"]) else repr(first["input"])
-    return UserError(f"setting {name!r}: {first['msg']}", got=got, where=where)
+    # A whole table would bury the line that matters.
+    is_shown = location[0] not in SECRETIVE and not isinstance(first["input"], Mapping)
+    return UserError(f"setting {name!r}: {first['msg']}", got=repr(first["input"]) if is_shown else None, where=where)

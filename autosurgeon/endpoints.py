@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from autosurgeon.places import ConfigAddress, ConfigCommand, ConfigPath, SecretAddress
 from autosurgeon.sections import Section
 
 
 class NotifySettings(Section):
     """Who is told of every pass that ends, every pause, and the end of the run; a JSON document for each."""
 
-    command: tuple[str, ...] = ()
-    """A program and its arguments, started without a shell; reads the document from standard input. None when empty."""
-    webhook: SecretStr | None = None
+    command: ConfigCommand = ()
+    """A program and its arguments, started without a shell in the workspace; reads the document from standard input.
+    None when empty."""
+    webhook: SecretAddress | None = None
     """An http or https address that the document is posted to; none when empty. It is never printed."""
     deadline_s: float = Field(10, gt=0, le=600)
     """Seconds after which the command is killed and the post given up."""
@@ -41,9 +42,9 @@ class ServingSettings(Section):
 class FallbackSettings(Section):
     """The model that stands in for the organ in modes A and C: a folder, or a server's."""
 
-    model: Path | None = None
+    model: ConfigPath | None = None
     """Folder of its checkpoint; it answers as `[organ]` says."""
-    url: str | None = None
+    url: ConfigAddress | None = None
     """Address of a server, up to and with `/v1`; it is asked as `[serving]` says."""
     served: str | None = None
     """Name of the model among those of the server; not needed where it serves one."""
@@ -65,15 +66,15 @@ class DeploySettings(Section):
     `AUTOSURGEON_LIVE_VERSION` and `AUTOSURGEON_LIVE_FILE`, and `promote` or `revert` as `AUTOSURGEON_ACTION`.
     """
 
-    promote: tuple[str, ...] = ()
+    promote: ConfigCommand = ()
     """A program and its arguments, started without a shell in the workspace, that makes the runtime serve a pack before
     it goes live. None when empty, and then a pack goes live without a word."""
-    revert: tuple[str, ...] = ()
+    revert: ConfigCommand = ()
     """The same for the pack that is live, after a revert and where the runtime serves another one; `promote` when
     empty."""
     deadline_s: float = Field(600, gt=0, le=86400)
     """Seconds after which a command is killed with all that it started, which counts as a failure."""
-    url: str | None = Field(None, pattern=r"^https?://\S+$")
+    url: ConfigAddress | None = Field(None, pattern=r"^https?://\S+$")
     """The runtime's OpenAI-compatible address, up to and with `/v1`: it has to answer with the pack's digest as its
     model. Not asked when empty."""
     answer_s: float = Field(120, gt=0, le=86400)

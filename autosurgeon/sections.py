@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from autosurgeon.places import ConfigAddress, ConfigPath, ConfigProgram
 
 MaskKind = Literal["prompts", "paths"]
 BenchFormat = Literal["humaneval", "mbpp", "humaneval+", "mbpp+", "livecodebench", "native"]
@@ -36,7 +37,7 @@ class Span(Section):
 class OrganSettings(Section):
     """The model under surgery. The defaults fit the lab's."""
 
-    model: Path | None = None
+    model: ConfigPath | None = None
     """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's when empty."""
     hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     """A hub's checkpoint instead of a folder, as `owner/name`; fetched once, into the hub's cache (HF_HOME)."""
@@ -78,7 +79,7 @@ class OrganSettings(Section):
 class BenchSettings(Section):
     """A bench of your own, `[benches.NAME]`. Where one is named, the lab's are not run."""
 
-    tasks: Path
+    tasks: ConfigPath
     """The file, as published or your own, plain or .gz."""
     format: BenchFormat = "native"
     """What its rows hold; `autosurgeon/bench/formats/README.md` has each format."""
@@ -86,7 +87,7 @@ class BenchSettings(Section):
     """The first row that is taken, from 1."""
     count: int | None = Field(None, ge=1)
     """How many rows are taken from there on; all when empty."""
-    quarantine: Path | None = None
+    quarantine: ConfigPath | None = None
     """A file of `bench check --quarantine`: tasks that cannot be used, and are left out."""
     cpu_s: float | None = Field(None, gt=0, le=3600, allow_inf_nan=False)
     """CPU seconds per program; `grading.cpu_s` when empty."""
@@ -121,7 +122,7 @@ class SearchSettings(Section):
     refused_distance: float = Field(0.25, ge=0, allow_inf_nan=False)
     """Distance under which a recipe is too near to one that was refused on the same packs, and is drawn again; 1 is a
     doubling of rate, rank or alpha ratio, an epoch, or the whole of a share. 0 asks only the sampler."""
-    warm_start: tuple[Path, ...] = ()
+    warm_start: tuple[ConfigPath, ...] = ()
     """Other workspaces of the same organ, of whose passes the proposer is told as well."""
 
     @model_validator(mode="after")
@@ -169,8 +170,8 @@ class StatisticsSettings(Section):
 class CapsuleSettings(Section):
     """The disposable process."""
 
-    python: str | None = None
-    """Interpreter of the capsule's environment; this one when empty."""
+    python: ConfigProgram | None = None
+    """Interpreter of the capsule's environment, a path or a name in PATH; this one when empty."""
     warm: bool = True
     """Fork capsules from a process that has imported the torch stack once."""
     resident_s: float = Field(120, ge=0)
@@ -249,14 +250,14 @@ class RetentionSettings(Section):
 class StoreSettings(Section):
     """The memory."""
 
-    url: str | None = Field(None, repr=False)
+    url: ConfigAddress | None = Field(None, repr=False)
     """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
 
 
 class AuditSettings(Section):
     """What is kept for those who check afterwards."""
 
-    checkpoint_copy: Path | None = None
+    checkpoint_copy: ConfigPath | None = None
     """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
     mask: tuple[MaskKind, ...] = ()
     """What a marker stands for in reports, notifications, `audit log` and `audit export`: `prompts` (with references,

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from autosurgeon.config import Settings, load_settings, shipped
 from autosurgeon.errors import UserError
+from autosurgeon.places import Place, PlaceSetting, anchor_places, is_mapping, place_settings, section_in
 from autosurgeon.sections import Span
 
 
@@ -59,6 +62,107 @@ def test_paths_of_a_file_begin_at_its_folder_wherever_the_program_is_started(tmp
     assert settings.benches["mine"].tasks == tmp_path / "t.jsonl"
     assert settings.benches["mine"].quarantine == tmp_path / "q.json"
     assert settings.search.warm_start == (tmp_path / "../other", Path("/elsewhere"))
+
+
+def test_paths_of_the_environment_begin_at_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUTOSURGEON_POLICY", "p.yaml")
+    monkeypatch.setenv("AUTOSURGEON_NOTIFY__COMMAND", '["./page", "./argument"]')
+    (tmp_path / "config").mkdir()
+    settings = load_settings(written(tmp_path / "config", "[organ]\nmodel = 'm'\n"))
+    assert (settings.policy, settings.organ.model) == (tmp_path / "p.yaml", tmp_path / "config" / "m")
+    assert settings.notify.command == (str(tmp_path / "page"), "./argument")
+
+
+def test_the_programs_of_commands_begin_at_the_files_folder_and_bare_names_stay_names(tmp_path: Path) -> None:
+    text = "[capsule]\npython = 'venv/bin/python'\n[notify]\ncommand = ['hooks/page', 'a/b']\n"
+    text += "[deploy]\npromote = ['serve', './x']\nrevert = ['{folder}/serve']\n[fallback]\nmodel = 'f'\n"
+    settings = load_settings(written(tmp_path, text))
+    assert settings.capsule.python == str(tmp_path / "venv/bin/python")
+    assert settings.notify.command == (str(tmp_path / "hooks/page"), "a/b")
+    assert (settings.deploy.promote, settings.deploy.revert) == (("serve", "./x"), ("{folder}/serve",))
+    assert settings.fallback.model == tmp_path / "f"
+
+
+def test_a_relative_config_file_makes_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "policy = 'p.yaml'\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(Path("autosurgeon.toml")).policy == tmp_path / "p.yaml"
+
+
+def test_a_tilde_is_the_home_folder_and_an_unknown_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = load_settings(written(tmp_path, "policy = '~/p.yaml'\n[notify]\ncommand = ['~/page']\n"))
+    assert settings.policy == tmp_path / "p.yaml"
+    assert settings.notify.command == (str(tmp_path / "page"),)
+    assert "'capsule.python'" in refused(tmp_path, "[capsule]\npython = '~no-such-user/python'\n")
+
+
+PLACES = list(place_settings(Settings))
+
+
+@pytest.mark.parametrize("setting", PLACES, ids=lambda setting: setting.name)
+def test_every_setting_that_names_a_path_or_a_program_is_anchored(setting: PlaceSetting, tmp_path: Path) -> None:
+    value: Any = "a/b" if setting.place in (Place.PATH, Place.PROGRAM) else ["a/b"]
+    for step in reversed(setting.steps):
+        value = {"x" if step == "*" else step: value}
+    anchor_places(Settings, value, tmp_path)
+    for step in setting.steps:
+        value = value["x" if step == "*" else step]
+    assert value == ["a/b"] if setting.place == Place.ADDRESS else str(tmp_path / "a/b") in (value, *value)
+
+
+NO_PLACE = {
+    "organ.hub",
+    "organ.revision",
+    "serving.api_key",
+    "fallback.served",
+    "fallback.api_key",
+    "levers.salvage",
+}
+"""Settings of free text that name neither a path, nor a program, nor an address; `doctor` tries the hub by itself."""
+
+
+def free_text(model: type[BaseModel], before: tuple[str, ...] = ()) -> Iterator[str]:
+    """The settings that hold any text, or a path."""
+    for name, field in model.model_fields.items():
+        inner = section_in(field.annotation)
+        if inner is not None:
+            between = ("*",) if is_mapping(field.annotation) else ()
+            yield from free_text(inner, (*before, name, *between))
+        elif {str, SecretStr, Path} & set(plain_types(field.annotation)):
+            yield ".".join((*before, name))
+
+
+def plain_types(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    if get_origin(annotation) not in (Literal, dict):
+        for inner in get_args(annotation):
+            yield from plain_types(inner)
+
+
+def test_no_setting_names_a_place_without_the_mark_of_one() -> None:
+    assert set(free_text(Settings)) == {setting.name for setting in PLACES} | NO_PLACE
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("policy = ''", "'policy'"),
+        ('policy = "a\\u0000b"', "'policy'"),
+        ("[notify]\ncommand = ['']", "'notify.command'"),
+        ("[notify]\nwebhook = ''", "'notify.webhook'"),
+        ("[capsule]\npython = ''", "'capsule.python'"),
+        ("[store]\nurl = ''", "'store.url'"),
+        ("[search]\nwarm_start = ['a', '']", "'search.warm_start'"),
+    ],
+)
+def test_an_empty_place_is_refused_by_name(tmp_path: Path, text: str, name: str) -> None:
+    assert f"setting {name}" in refused(tmp_path, text)
 
 
 def test_the_environment_stands_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +232,7 @@ def test_an_unknown_setting_of_the_environment_is_named_too(monkeypatch: pytest.
         load_settings(None)
 
 
-@pytest.mark.parametrize("text", ["seed = ", "[organ", "seed = 1\nseed = 2", "\x00"])
+@pytest.mark.parametrize("text", ["seed = ", "[organ", "seed = 1\nseed = 2", "\x00", "seed = 1" + 5000 * "0"])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     assert "not TOML" in refused(tmp_path, text)
 

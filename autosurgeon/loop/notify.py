@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import structlog
@@ -39,7 +41,7 @@ def notify(ins: Instruments, event: Event, ended: PassRecord | None = None, reas
         _log_failure("document", type(error).__name__)
         return
     if settings.command:
-        _beside(_run_command, settings, document)
+        _beside(functools.partial(_run_command, ins.workspace.root), settings, document)
     if settings.webhook is not None:
         _beside(_post, settings, document)
 
@@ -66,11 +68,16 @@ def _beside(tell: Callable[[NotifySettings, bytes], None], settings: NotifySetti
     threading.Thread(target=tell, args=(settings, document), name="autosurgeon-notify").start()
 
 
-def _run_command(settings: NotifySettings, document: bytes) -> None:
+def _run_command(folder: Path, settings: NotifySettings, document: bytes) -> None:
     quiet = subprocess.DEVNULL
     try:
         process = subprocess.Popen(
-            settings.command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, start_new_session=True
+            settings.command,
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
         )
     except OSError as error:
         _log_failure("command", type(error).__name__)

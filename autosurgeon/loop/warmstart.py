@@ -61,7 +61,8 @@ def _read(ins: Instruments, folder: Path) -> list[PassRecord]:
     if folder.resolve() == ins.workspace.root.resolve():
         raise WorkspaceError("search.warm_start names this workspace, whose passes are told anyway", where=folder)
     own, search = folder / CONFIG_FILE, ins.settings.search
-    settings = load_settings(own if own.is_file() else None)
+    # Without the environment, which names this workspace's memory and not the other one's.
+    settings = load_settings(own if own.is_file() else None, environment={})
     store = SqlStore(settings.store.url or Workspace(folder.resolve()).database, look_only=True)
     try:
         imported = store.stage_output(SCOPE, "import")

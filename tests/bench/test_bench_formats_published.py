@@ -1,4 +1,4 @@
-"""The published files themselves, where AUTOSURGEON_BENCH_DATA names a folder that holds them."""
+"""The published files themselves, where BENCH_DATA names a folder that holds them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from autosurgeon.core.task import Task
 
 
 def published(format: Format, name: str) -> dict[str, Task]:
-    folder = os.environ.get("AUTOSURGEON_BENCH_DATA")
+    folder = os.environ.get("BENCH_DATA")
     if folder is None or not Path(folder, name).is_file():
-        pytest.skip(f"AUTOSURGEON_BENCH_DATA names no folder with {name}")
+        pytest.skip(f"BENCH_DATA names no folder with {name}")
     return {task.task_id: task for task in read_bench(Path(folder, name), format)}
 
 

@@ -1,0 +1,145 @@
+"""What a setting names outside the settings: a path, a program, a command or an address, marked in its field's type.
+
+Relative paths of all of these begin at one folder: of a config file, the file's own; of the environment, the current
+directory. The marks are the only list of such settings: what `doctor` tries and what is anchored both follow from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic.fields import FieldInfo
+
+from autosurgeon.errors import UserError
+
+EACH = "*"
+"""Stands for any key of a mapping in the name of a setting."""
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+
+
+class Place(Enum):
+    """What a setting names."""
+
+    PATH = "path"
+    PROGRAM = "program"
+    COMMAND = "command"
+    ADDRESS = "address"
+
+
+ConfigPath = Annotated[Path, Place.PATH]
+"""A file or a folder."""
+ConfigProgram = Annotated[str, Field(min_length=1), Place.PROGRAM]
+"""A program: a path where it contains a slash, otherwise a name that is looked up in PATH."""
+ConfigCommand = Annotated[tuple[str, ...], Place.COMMAND]
+"""A program and its arguments; only the program is anchored, arguments are handed over as they stand."""
+ConfigAddress = Annotated[str, Field(min_length=1), Place.ADDRESS]
+"""A URL."""
+SecretAddress = Annotated[SecretStr, Field(min_length=1), Place.ADDRESS]
+"""A URL that is never shown."""
+
+
+class PlaceSetting(NamedTuple):
+    """A setting that names a place."""
+
+    steps: tuple[str, ...]
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """The setting as it is written in messages, `benches.*.tasks`."""
+        return ".".join(self.steps)
+
+
+def place_settings(model: type[BaseModel]) -> Iterator[PlaceSetting]:
+    """Every setting of a model and of the models inside it that names a place."""
+    for name, field in model.model_fields.items():
+        place, inner = _place_of(field), section_in(field.annotation)
+        if place is not None:
+            yield PlaceSetting((name,), place)
+        if inner is not None:
+            between = (EACH,) if is_mapping(field.annotation) else ()
+            for setting in place_settings(inner):
+                yield PlaceSetting((name, *between, *setting.steps), setting.place)
+
+
+def _place_of(field: FieldInfo) -> Place | None:
+    marks = [*field.metadata, *_marks(field.annotation)]
+    return next((mark for mark in marks if isinstance(mark, Place)), None)
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    yield from getattr(annotation, "__metadata__", ())
+    for inner in get_args(annotation):
+        yield from _marks(inner)
+
+
+def section_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation holds, alone, optional or as the values of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := section_in(inner))), None)
+
+
+def is_mapping(annotation: Any) -> bool:
+    """Whether an annotation is a mapping of keys that are not known beforehand."""
+    origin = get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def anchor_places(model: type[BaseModel], content: Any, folder: Path) -> None:
+    """Let each relative path in raw settings begin at a folder, and expand `~`.
+
+    Args:
+        model: the settings' model.
+        content: what a file or the environment holds, before validation; changed in place.
+        folder: absolute.
+
+    Raises:
+        UserError: a path that is empty, that holds a NUL, or whose `~` names no user.
+
+    """
+    for setting in place_settings(model):
+        _anchor(content, setting, setting.steps, folder)
+
+
+def _anchor(content: Any, setting: PlaceSetting, steps: tuple[str, ...], folder: Path) -> None:
+    if not isinstance(content, dict):
+        return  # validation names what is wrong with it
+    key, *rest = steps
+    for name in list(content) if key == EACH else [key]:
+        if rest:
+            _anchor(content.get(name), setting, tuple(rest), folder)
+        elif name in content:
+            content[name] = _anchored(content[name], setting, folder)
+
+
+def _anchored(value: Any, setting: PlaceSetting, folder: Path) -> Any:
+    if setting.place == Place.ADDRESS:
+        return value
+    if isinstance(value, list | tuple):
+        anchored = [_anchored_text(one, setting, folder) if isinstance(one, str) else one for one in value]
+        return [*anchored[:1], *value[1:]] if setting.place == Place.COMMAND else anchored
+    return _anchored_text(value, setting, folder) if isinstance(value, str) else value
+
+
+def _anchored_text(text: str, setting: PlaceSetting, folder: Path) -> str:
+    if not text or "\0" in text:
+        problem = "is empty; leave it out for its default" if not text else "holds a NUL, which no path can"
+        raise UserError(f"setting {setting.name!r} {problem}")
+    is_name = setting.place != Place.PATH and "/" not in text and not text.startswith("~")
+    # A placeholder of a command is filled later, by an absolute path.
+    if is_name or (setting.place == Place.COMMAND and _PLACEHOLDER.match(text)):
+        return text
+    try:
+        return str(folder / Path(text).expanduser())
+    except RuntimeError as error:
+        raise UserError(
+            f"setting {setting.name!r} begins with a home folder that is not known",
+            got=Path(text).parts[0],
+            wanted="the path in full",
+        ) from error
