@@ -64,6 +64,10 @@ class CampaignReport(Value):
     flips: tuple[TaskFlips, ...] = ()
     """The tasks that flip most often, over all candidates."""
     overrides: tuple[Decision, ...] = ()
+    spent: Cost = Cost()
+    """What all stages of the workspace took, in passes and outside of them, as `status` shows it."""
+    outside: Cost = Cost()
+    """Of this, what was outside of passes: import and bench of a base, confirmation of a live pack's wins."""
     masked: tuple[Masked, ...] = ()
     """What was masked in it."""
 
@@ -71,11 +75,6 @@ class CampaignReport(Value):
     def states(self) -> dict[str, int]:
         """How many passes ended how."""
         return dict(sorted(Counter(line.state for line in self.passes).items()))
-
-    @property
-    def cost(self) -> Cost:
-        """Of all passes together."""
-        return sum((line.cost for line in self.passes), Cost())
 
     @property
     def saved(self) -> Cost:
@@ -91,16 +90,19 @@ class CampaignReport(Value):
 def tell_campaign(
     records: Sequence[PassRecord],
     decisions: Sequence[Decision],
-    costs: Mapping[int, Cost],
+    costs: Mapping[int | None, Cost],
     trend: Sequence[LiveWins],
+    *,
+    spent: Cost,
 ) -> CampaignReport:
-    """The campaign from what the store holds.
+    """Build the report of a campaign from what the store holds.
 
     Args:
         records: every pass, oldest first.
         decisions: every decision, oldest first.
-        costs: by pass.
+        costs: by pass; under None, of stages outside of passes.
         trend: every live version, oldest first.
+        spent: of all stages of the workspace.
 
     """
     by_pass: dict[int, list[Decision]] = {record.number: [] for record in records}
@@ -116,6 +118,8 @@ def tell_campaign(
         rules=count_rules(decisions),
         flips=_most_flipping(by_pass.values()),
         overrides=tuple(overrides),
+        spent=spent,
+        outside=costs.get(None, Cost()),
     )
 
 

@@ -58,13 +58,15 @@ def show_pass(
 
     with open_store(workspace) as store:
         record, decisions = store.get_pass(number), store.decisions(number)
-        stages, outputs = store.stages(pass_scope(number)), store.stage_outputs(pass_scope(number))
+        stages = store.stages(pass_scope(number))
         rungs = rungs_of(store, number)
-    costs = stage_costs(stages, outputs)
+    costs = stage_costs(stages)
     if as_json:
         content = record.model_dump(mode="json")
         content["stages"] = [
-            stage._asdict() | {"usage": stage.usage.model_dump(mode="json") if stage.usage else None}
+            stage._asdict()
+            | {"usage": stage.usage.model_dump(mode="json") if stage.usage else None}
+            | {"cost": stage.cost.model_dump(mode="json")}
             for stage in stages
         ]
         content["costs"] = {cost.name: cost.cost.model_dump(mode="json") for cost in costs}

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from autosurgeon.core.decision import Scalar
+from autosurgeon.core.decision import Cost, Scalar
 from autosurgeon.core.passes import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.usage import Usage
@@ -82,6 +82,8 @@ class StageRecord(NamedTuple):
     at: str
     usage: Usage | None = None
     """None for one from before it was kept."""
+    cost: Cost = Cost()
+    """What the try took: its seconds and usage, and the tokens of its own output."""
 
 
 class Effect(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a pass cost, and what its rest would have cost had a gate not ended it."""
+"""What the rest of a pass would have cost had a gate not ended it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ STAGES = (
     "watch",
 )
 """The stages of a pass, in order."""
-
-
-def spent_on(store: SqlStore, scope: str) -> Cost:
-    """What the committed stages of a pass took; failed tries count their seconds."""
-    failed = [stage for stage in store.stages(scope) if stage.error is not None]
-    total = sum((Cost.of(stage.seconds, {}, stage.usage) for stage in failed), Cost())
-    for stage in store.stage_outputs(scope):
-        total += _cost(stage)
-    return total
 
 
 MOST_OTHERS = 100

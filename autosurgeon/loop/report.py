@@ -20,11 +20,10 @@ from autosurgeon.core.decision import Cost, Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
 from autosurgeon.core.recipe import Mix
-from autosurgeon.core.records import Live, PassRecord, StageOutput, StageRecord
+from autosurgeon.core.records import Live, PassRecord, StageRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
-from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.rungs import rungs_of, smoke_stage_of
@@ -108,8 +107,8 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         proposer=_proposer_of(sources, record),
         rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
         decisions=tuple(decisions),
-        stages=stage_costs(store.stages(scope), store.stage_outputs(scope)),
-        cost=spent_on(store, scope),
+        stages=stage_costs(store.stages(scope)),
+        cost=store.spent_in(scope),
         training=TrainResult.model_validate(trained) if trained else None,
         rungs=rungs_of(store, number),
         steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
@@ -124,8 +123,8 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     """Everything that is known of all passes."""
     store = sources.store
     records = store.passes()
-    costs = {record.number: spent_on(store, pass_scope(record.number)) for record in records}
-    report = tell_campaign(records, store.decisions(), costs, _trend(sources, store.live_history()))
+    trend = _trend(sources, store.live_history())
+    report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
     return masked_value(report, sources.masking)
 
 
@@ -150,9 +149,8 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
     )
 
 
-def stage_costs(stages: Iterable[StageRecord], outputs: Iterable[StageOutput]) -> tuple[StageCost, ...]:
+def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
     """By stage in the order of their first tries, what all tries took; the error where the last one failed."""
-    committed = {output.name: output.output for output in outputs}
     tries: dict[str, list[StageRecord]] = {}
     for stage in stages:
         tries.setdefault(stage.name, []).append(stage)
@@ -162,14 +160,10 @@ def stage_costs(stages: Iterable[StageRecord], outputs: Iterable[StageOutput]) -
             attempts=len(known),
             seconds=sum(stage.seconds for stage in known),
             error=clipped(known[-1].error or ""),
-            cost=sum((_try_cost(stage, committed) for stage in known), Cost()),
+            cost=sum((stage.cost for stage in known), Cost()),
         )
         for name, known in tries.items()
     )
-
-
-def _try_cost(stage: StageRecord, committed: Mapping[str, dict[str, Any]]) -> Cost:
-    return Cost.of(stage.seconds, {} if stage.error is not None else committed.get(stage.name, {}), stage.usage)
 
 
 def read_steps(path: Path) -> tuple[tuple[int, float], ...]:

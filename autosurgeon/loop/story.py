@@ -8,7 +8,7 @@ from autosurgeon.core.decision import Judgement, Verdict
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.budget import before_the_look, price_of_look
-from autosurgeon.loop.cost import avoided_by_ending, spent_on
+from autosurgeon.loop.cost import avoided_by_ending
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.standing import Standing, pass_scope
 from autosurgeon.policy.promotion import Trial
@@ -51,7 +51,7 @@ def story_of(
         "gained": flipped.gained if flipped else (),
         "alpha": alpha,
         "power": power_line(tasks, price.spent) if tasks else "",
-        "cost": spent_on(ins.store, scope),
+        "cost": ins.store.spent_in(scope),
         "avoided": avoided_by_ending(ins.store, scope) if ended else None,
     }
 

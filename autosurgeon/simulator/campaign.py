@@ -10,7 +10,6 @@ from autosurgeon.core.passes import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split
 from autosurgeon.core.value import Value
-from autosurgeon.loop.cost import spent_on
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.rungs import adapter_of
 from autosurgeon.loop.surgeon import run
@@ -90,7 +89,7 @@ def _tally(ins: Instruments, traits: Mapping[str, Trait], ended: str) -> Tally:
             live = _candidate(ins, traits, record) or live
             guarded |= truths[record.number].anchors
         wins.append(_worth(ins, live))
-        cost = spent_on(ins.store, pass_scope(record.number))
+        cost = ins.store.spent_in(pass_scope(record.number))
         tokens.append(tokens[-1] + cost.trained_tokens + cost.generated_tokens)
     first = next((number for number in accepted if truths[number].after > truths[number].before), None)
     return Tally(

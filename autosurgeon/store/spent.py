@@ -1,14 +1,20 @@
-"""What all stages of a workspace took together: a sum that is kept, since nobody wants to read a million of them."""
+"""What stages took: the one source of every cost that is shown, of a try, a pass, or a whole workspace.
+
+Every try of every stage counts, committed or failed: those of passes, and those outside of them, which import and
+measure a base, and confirm the wins of a live pack. The sum of all is stored, so that nothing reads a million rows.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from autosurgeon.core.decision import Cost
+from autosurgeon.core.passes import number_of
 from autosurgeon.core.usage import Usage
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import SpentRow, StageRow
@@ -20,14 +26,34 @@ class Spent:
     _engine: Engine
 
     def spent(self) -> Cost:
-        """What all stages took, those that failed too; a number counts what is known of it."""
+        """What all stages of the workspace took; a number counts what is known of it."""
         with snapshot(self._engine) as session:
             return _spent(session)
+
+    def spent_in(self, scope: str) -> Cost:
+        """What the stages of one scope took."""
+        with snapshot(self._engine) as session:
+            rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
+            return sum(map(cost_of_try, rows), Cost())
+
+    def spent_by_pass(self) -> dict[int | None, Cost]:
+        """What the stages of each pass took, by its number; under None, what those outside of passes took."""
+        found: dict[int | None, Cost] = {}
+        with snapshot(self._engine) as session:
+            for row in _every_try(session):
+                number = number_of(row.scope)
+                found[number] = found.get(number, Cost()) + cost_of_try(row)
+        return found
 
 
 def usage_of(row: StageRow) -> Usage | None:
     """What a try used; None for one from before that was kept."""
     return None if row.usage is None else Usage.model_validate_json(row.usage)
+
+
+def cost_of_try(row: StageRow) -> Cost:
+    """What one try of a stage took."""
+    return Cost.of(row.seconds, _with_tokens(row.output), usage_of(row))
 
 
 def spend(session: Session, cost: Cost) -> None:
@@ -45,8 +71,11 @@ def _spent(session: Session) -> Cost:
     row = session.get(SpentRow, 1)
     if row is not None:
         return Cost.model_validate_json(row.cost)
-    stages = session.exec(select(StageRow).order_by(col(StageRow.id)).execution_options(yield_per=200))
-    return sum((Cost.of(stage.seconds, _with_tokens(stage.output), usage_of(stage)) for stage in stages), Cost())
+    return sum(map(cost_of_try, _every_try(session)), Cost())
+
+
+def _every_try(session: Session) -> Iterable[StageRow]:
+    return session.exec(select(StageRow).order_by(col(StageRow.id)).execution_options(yield_per=200))
 
 
 def _with_tokens(output: str | None) -> dict[str, Any]:

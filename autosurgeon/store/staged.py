@@ -11,7 +11,7 @@ from sqlmodel import col, func, select
 
 from autosurgeon.core.records import Effect, StageOutput, StageRecord
 from autosurgeon.store.database import snapshot
-from autosurgeon.store.spent import usage_of
+from autosurgeon.store.spent import cost_of_try, usage_of
 from autosurgeon.store.tables import StageRow
 
 
@@ -40,7 +40,7 @@ class Staged:
         """Every try of every stage of a scope, oldest first."""
         with snapshot(self._engine) as session:
             rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
-            return [StageRecord(r.scope, r.name, r.attempt, r.error, r.seconds, r.at, usage_of(r)) for r in rows]
+            return [_record(row) for row in rows]
 
     def stage_outputs(self, scope: str) -> list[StageOutput]:
         """Every committed stage of a scope, oldest first; of one that was run again the last."""
@@ -84,6 +84,12 @@ class Staged:
     def failed_attempts(self, scope: str, name: str) -> int:
         """How often a stage was tried in vain."""
         return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
+
+
+def _record(row: StageRow) -> StageRecord:
+    return StageRecord(
+        row.scope, row.name, row.attempt, row.error, row.seconds, row.at, usage_of(row), cost_of_try(row)
+    )
 
 
 def _output(row: StageRow) -> StageOutput:

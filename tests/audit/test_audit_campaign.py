@@ -38,9 +38,11 @@ RECORDS = [
     numbered(4, PassState.REJECTED),
     numbered(5, PassState.FAILED),
 ]
-COSTS = {number: Cost(seconds=number, trained_tokens=10) for number in range(1, 6)}
+COSTS: dict[int | None, Cost] = {number: Cost(seconds=number, trained_tokens=10) for number in range(1, 6)}
 TREND = (make_live(1, 10, "baseline"), make_live(2, 14, during=1, pass_number=1))
-CAMPAIGN = tell_campaign(RECORDS, DECISIONS, COSTS, TREND)
+CAMPAIGN = tell_campaign(
+    RECORDS, DECISIONS, COSTS | {None: Cost(seconds=4)}, TREND, spent=Cost(seconds=19, trained_tokens=50)
+)
 
 
 def test_each_pass_has_its_state_its_first_deciding_rule_its_margin_and_its_flips() -> None:
@@ -79,7 +81,7 @@ def test_the_clauses_of_an_expression_count_for_their_rule() -> None:
 
 
 def test_totals_are_sums_and_only_looks_that_were_paid_for_spend_alpha() -> None:
-    assert CAMPAIGN.cost == Cost(seconds=15, trained_tokens=50)
+    assert (CAMPAIGN.spent, CAMPAIGN.outside) == (Cost(seconds=19, trained_tokens=50), Cost(seconds=4))
     assert [look.look for look in CAMPAIGN.looks] == [1]
     assert CAMPAIGN.alpha_spent == 0.03
     assert CAMPAIGN.states == {"CONFIRMED": 1, "FAILED": 1, "REJECTED": 3}
@@ -96,7 +98,7 @@ def test_the_tasks_that_flip_most_often_come_first() -> None:
 
 def test_an_overruled_pass_is_marked_and_its_refusal_decided_nothing() -> None:
     decisions = [*refused_at_smoke(), overruled("pass-0004-smoke"), *all_accepted()[3:]]
-    campaign = tell_campaign([record_of(PassState.CONFIRMED)], decisions, {}, ())
+    campaign = tell_campaign([record_of(PassState.CONFIRMED)], decisions, {}, (), spent=Cost())
     (line,) = campaign.passes
     assert (line.overridden, line.rule) == (True, "")
     assert "by ada: it is wrong" in render_campaign(campaign, "md")
@@ -108,7 +110,8 @@ def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) ->
     told = " ".join((Page(page).text if form == "html" else page.replace("`", "").replace("|", " ")).split())
     for said in (
         "Campaign: 5 passes",
-        "1 CONFIRMED, 1 FAILED, 3 REJECTED. 15.0 s spent, 50 tokens trained on, 0 generated; GPU seconds: unknown, ",
+        "1 CONFIRMED, 1 FAILED, 3 REJECTED. 19.0 s spent by all stages (4.0 s of them outside of passes: base and ",
+        "confirmation), 50 tokens trained on, 0 generated; GPU seconds: unknown, ",
         "GPU energy: unknown; refusals saved about 180.0 s.",
         "Alpha spent: 0.03, left: 0.02, in 1 looks.",
         "2 REJECTED smoke anchors-kept -2 0 2 2.0 unknown Train the live pack",
