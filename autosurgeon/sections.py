@@ -215,7 +215,7 @@ class LoopSettings(Section):
     recoveries: int = Field(5, ge=0)
     """How often a stage in which the process died is begun again before its pass ends as FAILED."""
     failures_in_a_row: int = Field(3, ge=1)
-    """FAILED passes in a row after which the run ends."""
+    """Passes in a row that FAILED, or whose evidence was missing, in error or invalid, after which the run ends."""
     passes_without_gain: int | None = Field(None, ge=1)
     """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
     on_plateau: Literal["end", "widen", "none"] = "none"
@@ -223,6 +223,12 @@ class LoopSettings(Section):
     plateau_passes: int = Field(20, ge=1)
     """Passes in a row without a promotion and without a higher climb on dev that are a plateau; those that the world
     failed do not count."""
+    stuck_passes: int = Field(5, ge=0)
+    """Passes in a row that are a standstill where one rule ended them for one cause, such as the same lost anchor; 0
+    switches it off. Those that the world failed do not count."""
+    on_stuck: Literal["end", "pause", "none"] = "end"
+    """What a standstill does: end the run, pause it until `autosurgeon resume`, or only be named and notified. One of
+    passes that were weighed whole and gained too little is only named: `on_plateau` acts on such a search."""
     gpu_hours: float | None = Field(None, gt=0)
     """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
     tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""

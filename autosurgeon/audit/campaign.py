@@ -68,6 +68,8 @@ class CampaignReport(Value):
     """What all stages of the workspace took, in passes and outside of them, as `status` shows it."""
     outside: Cost = Cost()
     """Of this, what was outside of passes: import and bench of a base, confirmation of a live pack's wins."""
+    stuck: str = ""
+    """The standstill that the newest passes are, in words; empty where they are none."""
     masked: tuple[Masked, ...] = ()
     """What was masked in it."""
 

@@ -72,7 +72,7 @@ def _sources(workspace: Path) -> Iterator[Sources]:
     with open_store(workspace) as store:
         settings = settings_of(workspace)
         tasks = tasks_in(workspace, settings)
-        yield Sources(store, Workspace(workspace.resolve()), tasks, settings.search, settings.audit.mask)
+        yield Sources(store, Workspace(workspace.resolve()), tasks, settings.search, settings.audit.mask, settings.loop)
 
 
 def _write(path: Path, text: str) -> None:

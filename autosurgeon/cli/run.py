@@ -29,11 +29,14 @@ ENDINGS = {
     "plateau": "a plateau: too many passes without a promotion and without a higher climb on dev (loop.plateau_passes)",
     "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
     "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
-    "failures": "too many passes in a row failed for reasons of the world; see `autosurgeon pass list`",
+    "failures": "too many passes in a row failed, or lacked the evidence to be judged; see `autosurgeon pass list`",
+    "stuck": "too many passes in a row ended by one rule for one cause (loop.stuck_passes, loop.on_stuck)",
 }
 """Why a run ended, in words."""
-BRAKES = ("failures", "gate")
+BRAKES = ("failures", "stuck", "gate")
 """The ends that are no good end: somebody has to look before another run makes sense."""
+DETAILED = ("stuck",)
+"""The ends that are shown with their detail."""
 
 
 def run(
@@ -59,7 +62,8 @@ def run(
     """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
 
     Ctrl-C ends after the running stage, as `stop` from another terminal does; twice ends now. Either way the next
-    `run` goes on where this one stopped. A full disk makes it wait. Exit code 5: too many failures, or a shut gate.
+    `run` goes on where this one stopped. A full disk makes it wait. Exit code 5: too many failures,
+    a standstill, or a shut gate.
     """
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
@@ -97,8 +101,9 @@ def run(
 def _loop(ins: Instruments) -> None:
     from autosurgeon.loop.surgeon import run as run_loop
 
-    reason = run_loop(ins)
-    ins.reporter.say(f"end: {ENDINGS[reason]}")
+    reason, last = run_loop(ins), ins.store.last_run()
+    detail = f": {last.end_detail}" if last is not None and last.end_detail and reason in DETAILED else ""
+    ins.reporter.say(f"end: {ENDINGS[reason]}{detail}")
     for line in _summary(ins):
         ins.reporter.say(line)
     if reason in BRAKES:
@@ -108,6 +113,7 @@ def _loop(ins: Instruments) -> None:
 def _summary(ins: Instruments) -> list[str]:
     from autosurgeon.loop.plateau import plateau_line, read_plateau
     from autosurgeon.loop.status import read_status
+    from autosurgeon.loop.stuck import describe_stuck
 
     status: dict[str, Any] = read_status(ins.store)
     live, wins = status["live"], status["wins"]
@@ -119,8 +125,9 @@ def _summary(ins: Instruments) -> list[str]:
             continue
         base = wins["base"][bench]["all"]["wins"]
         lines.append(f"{bench}: {base} -> {splits['all']['wins']} of {splits['all']['tasks']} won")
-    flat = plateau_line(read_plateau(ins.store, ins.settings.loop))
-    return [*lines, flat] if flat else lines
+    stuck, loop = describe_stuck(ins.store, ins.settings.loop), ins.settings.loop
+    standstills = (stuck["line"] if stuck else None, plateau_line(read_plateau(ins.store, loop)))
+    return [*lines, *(line for line in standstills if line)]
 
 
 def _replay(ins: Instruments) -> None:

@@ -14,11 +14,13 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.plateau import plateau_line, read_plateau
     from autosurgeon.loop.status import read_activity, read_status
+    from autosurgeon.loop.stuck import describe_stuck
     from autosurgeon.wiring import open_store, settings_of
 
     with open_store(workspace) as store:
         found = read_status(store) | read_activity(Workspace(workspace.resolve()))
-        found["plateau"] = read_plateau(store, settings_of(workspace).loop)
+        loop = settings_of(workspace).loop
+        found["plateau"], found["stuck"] = read_plateau(store, loop), describe_stuck(store, loop)
     if as_json:
         print_json(found)
         return
@@ -39,6 +41,8 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
         limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
         say(f"last run: {', '.join(limits)}; {_ending(budget, found['loop'])}")
+    if found["stuck"]:
+        say(found["stuck"]["line"])
     if flat := plateau_line(found["plateau"]):
         say(flat)
     for line in _waiting(found):
@@ -69,7 +73,8 @@ def _deployed(told: dict[str, Any]) -> str:
 
 def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:
     if budget["end_reason"]:
-        return f"ended: {budget['end_reason']}"
+        detail = f": {budget['end_detail']}" if budget["end_detail"] else ""
+        return f"ended: {budget['end_reason']}{detail}"
     return f"under way, process {loop['pid']} since {loop['since']}" if loop else "cut off; `autosurgeon run` goes on"
 
 

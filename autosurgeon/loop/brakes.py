@@ -47,9 +47,16 @@ class Brakes:
         if name.partition("-")[0] in CAPSULE_STAGES:
             self.capsule_s += seconds
 
-    def count_pass(self, state: PassState, climb: float | None = None) -> None:
-        """Note how a pass ended, and how far it climbed on dev."""
-        self._failures = self._failures + 1 if state == PassState.FAILED else 0
+    def count_pass(self, state: PassState, climb: float | None = None, *, unjudged: bool = False) -> None:
+        """Count a pass that ended.
+
+        Args:
+            state: how it ended.
+            climb: how far it climbed on dev.
+            unjudged: whether it failed, or its evidence was missing, in error or invalid, so that it was not weighed.
+
+        """
+        self._failures = self._failures + 1 if unjudged or state == PassState.FAILED else 0
         self._gainless = 0 if state == PassState.CONFIRMED else self._gainless + 1
         ahead = moved(state, climb)
         self._flat = 0 if ahead else self._flat + (ahead is False)

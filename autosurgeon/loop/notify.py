@@ -24,19 +24,33 @@ from autosurgeon.endpoints import NotifySettings
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.store.database import utc_now
 
-Event = Literal["pass", "paused", "deploy", "end"]
+Event = Literal["pass", "paused", "stuck", "deploy", "end"]
 
 
-def notify(ins: Instruments, event: Event, ended: PassRecord | None = None, reason: str | None = None) -> None:
-    """Tell whoever the settings name of a pass that ended, a pause, a failed deployment, or the end of the run.
+def notify(
+    ins: Instruments,
+    event: Event,
+    ended: PassRecord | None = None,
+    reason: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Notify the command and the webhook of the settings, beside the loop.
 
     It returns at once. What goes wrong is logged, by its kind alone: a URL or an argument may hold a secret.
+
+    Args:
+        ins: the instruments.
+        event: what happened.
+        ended: the pass that ended, if it is about one.
+        reason: of the event; the pass's own when empty.
+        detail: which one of a kind of reason it is.
+
     """
     settings = ins.settings.notify
     if not settings.command and settings.webhook is None:
         return
     try:
-        document = _document(ins, event, ended, reason)
+        document = _document(ins, event, ended, reason, detail)
     except Exception as error:
         _log_failure("document", type(error).__name__)
         return
@@ -46,7 +60,9 @@ def notify(ins: Instruments, event: Event, ended: PassRecord | None = None, reas
         _beside(_post, settings, document)
 
 
-def _document(ins: Instruments, event: Event, ended: PassRecord | None, reason: str | None) -> bytes:
+def _document(
+    ins: Instruments, event: Event, ended: PassRecord | None, reason: str | None, detail: str | None
+) -> bytes:
     live = ins.store.live()
     content: dict[str, Any] = {
         "event": event,
@@ -55,7 +71,8 @@ def _document(ins: Instruments, event: Event, ended: PassRecord | None, reason: 
         "pass": ended.number if ended else None,
         "state": ended.state.value if ended else None,
         "verdict": ended.verdict if ended else None,
-        "reason": ended.reason if ended else reason,
+        "reason": reason if reason is not None or ended is None else ended.reason,
+        "detail": detail,
         "live_version": live.version if live else None,
     }
     masking = masking_of(ins.workspace, ins.settings.audit.mask)

@@ -28,9 +28,10 @@ from autosurgeon.loop.disk import FULL
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.rungs import rungs_of, smoke_stage_of
 from autosurgeon.loop.standing import exclusions, pass_scope
+from autosurgeon.loop.stuck import describe_stuck
 from autosurgeon.loop.warmstart import kept_elsewhere
 from autosurgeon.packs.files import write_whole
-from autosurgeon.sections import MaskKind, SearchSettings
+from autosurgeon.sections import LoopSettings, MaskKind, SearchSettings
 from autosurgeon.store.sqlstore import SqlStore
 
 MOST_STEPS = 2000
@@ -48,6 +49,8 @@ class Sources(NamedTuple):
     search: SearchSettings
     mask: tuple[MaskKind, ...] = ()
     """What is masked in every report, `audit.mask` of the settings."""
+    loop: LoopSettings = LoopSettings()
+    """By which a campaign is stuck."""
     wanted: bool = True
     """Whether a loop writes them."""
 
@@ -59,7 +62,10 @@ class Sources(NamedTuple):
 
 def sources_of(ins: Instruments) -> Sources:
     """Those of a loop at work."""
-    return Sources(ins.store, ins.workspace, ins.tasks, ins.settings.search, ins.settings.audit.mask, ins.reports)
+    settings = ins.settings
+    return Sources(
+        ins.store, ins.workspace, ins.tasks, settings.search, settings.audit.mask, settings.loop, ins.reports
+    )
 
 
 FORMS: tuple[Literal["md", "html"], ...] = ("md", "html")
@@ -125,6 +131,9 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     records = store.passes()
     trend = _trend(sources, store.live_history())
     report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
+    stuck = describe_stuck(store, sources.loop)
+    if stuck is not None:
+        report = report.model_copy(update={"stuck": stuck["line"]})
     return masked_value(report, sources.masking)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import NamedTuple
 
 import structlog
 
@@ -12,6 +13,7 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.brakes import StoppedError
 from autosurgeon.loop.contract import contract_of, policy_of, supersede
+from autosurgeon.loop.control import ask
 from autosurgeon.loop.deploy import restore
 from autosurgeon.loop.instruments import Instruments
 from autosurgeon.loop.integrity import check_packs
@@ -22,16 +24,26 @@ from autosurgeon.loop.room import disk_is_used_up
 from autosurgeon.loop.settle import rebuild_projections
 from autosurgeon.loop.standing import Standing, open_pass, refuse_other_organ, take_stock
 from autosurgeon.loop.standstill import despite_full_disk, get_ready, hold
+from autosurgeon.loop.stuck import is_unjudged, read_row
 from autosurgeon.loop.surgery import Surgery
 from autosurgeon.loop.taskbook import refuse_changed_tasks
 from autosurgeon.loop.warmstart import told_elsewhere
 from autosurgeon.policy.schema import Policy
+from autosurgeon.store.lock import myself
+
+
+class End(NamedTuple):
+    """Why a run ends."""
+
+    reason: str
+    detail: str | None = None
+    """Which one of a kind of reason it is."""
 
 
 def run(ins: Instruments) -> str:
-    """Run passes within the budget; why the run ended: stopped, gate, disk, or one of the reasons of Brakes.end_reason.
+    """Run passes within the budget; why the run ended, one of the reasons of `ENDINGS` in `cli/run.py`.
 
-    A pass that an earlier run left open is finished first and counts.
+    A pass that an earlier run left open is finished first and counts. The store keeps the reason and its detail.
     """
     try:
         despite_full_disk(ins, lambda: open_theatre(ins))
@@ -39,17 +51,17 @@ def run(ins: Instruments) -> str:
     except StoppedError:
         return "stopped"
     try:
-        reason = _run_passes(ins, run_id)
+        end = _run_passes(ins, run_id)
     except StoppedError:
-        reason = "stopped"
+        end = End("stopped")
     except BaseException:
-        _end(ins, run_id, "error")
+        _end(ins, run_id, End("error"))
         raise
     # Where somebody wants a run to stop that waits for space to write its end down, the next start notes that end.
     with contextlib.suppress(StoppedError):
-        despite_full_disk(ins, lambda: _end(ins, run_id, reason))
+        despite_full_disk(ins, lambda: _end(ins, run_id, end))
         despite_full_disk(ins, lambda: rebuild_projections(ins))
-    return reason
+    return end.reason
 
 
 def _begin(ins: Instruments) -> int:
@@ -58,10 +70,10 @@ def _begin(ins: Instruments) -> int:
     return run_id
 
 
-def _end(ins: Instruments, run_id: int, reason: str) -> None:
-    ins.store.end_run(run_id, reason)
+def _end(ins: Instruments, run_id: int, end: End) -> None:
+    ins.store.end_run(run_id, end.reason, end.detail)
     reach("run-ended")
-    notify(ins, "end", reason=reason)
+    notify(ins, "end", reason=end.reason, detail=end.detail)
 
 
 def open_theatre(ins: Instruments) -> None:
@@ -81,7 +93,7 @@ def open_theatre(ins: Instruments) -> None:
     ins.capsules.warm_up()
 
 
-def _run_passes(ins: Instruments, run_id: int) -> str:
+def _run_passes(ins: Instruments, run_id: int) -> End:
     done = 0
     while (reason := _end_reason(ins, done)) is None:
         hold(ins)
@@ -90,16 +102,34 @@ def _run_passes(ins: Instruments, run_id: int) -> str:
         despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
         reach("pass-counted")
         done += 1
-        ins.brakes.count_pass(ended.state, ended.feedback.value if ended.feedback else None)
+        climb = ended.feedback.value if ended.feedback else None
+        ins.brakes.count_pass(ended.state, climb, unjudged=is_unjudged(ins.store, ended))
         notify(ins, "pass", ended)
         # The runtime may have ended or been replaced during a pass, and what failed to tell it may be mended by now.
         despite_full_disk(ins, lambda: restore(ins))
         if _gate_is_shut(ins, ended.number):
-            return "gate"
+            return End("gate")
+        if (stuck := _stuck(ins, ended, done)) is not None:
+            return stuck
         # A pass may have failed of a pack that is damaged, which is no fault of the next one.
         if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
             despite_full_disk(ins, lambda: check_packs(ins))
-    return reason
+    return End(reason)
+
+
+def _stuck(ins: Instruments, ended: PassRecord, done: int) -> End | None:
+    """The end of a run that is stuck with this pass, if the settings end it; otherwise it is named, or paused."""
+    loop, row = ins.settings.loop, read_row(ins.store, ins.settings.loop)
+    if row is None or not row.is_stuck or row.newest != ended.number:
+        return None
+    then = loop.on_stuck if row.may_end else "none"
+    if then != "none" or row.passes % loop.stuck_passes == 0:
+        structlog.get_logger().warning("stuck", cause=str(row.cause), passes=row.passes, then=then)
+        ins.reporter.say(row.line)
+        notify(ins, "stuck", ended, reason=row.line, detail=str(row.cause))
+    if then == "pause" and _end_reason(ins, done) is None:
+        ask(ins.workspace, "pause", f"the loop, {row.line}", myself())
+    return End("stuck", str(row.cause)) if then == "end" else None
 
 
 def _end_reason(ins: Instruments, done: int) -> str | None:

@@ -30,7 +30,7 @@ def simulated_settings(settings: Settings, organ: Path) -> Settings:
         organ: the folder of the checkpoint that stands for the organ's.
 
     """
-    brakes = {"failures_in_a_row": NEVER, "passes_without_gain": None, "gpu_hours": None}
+    brakes = {"failures_in_a_row": NEVER, "passes_without_gain": None, "gpu_hours": None, "stuck_passes": 0}
     room = {"min_free_mib": 0, "ballast_mib": 0}
     return settings.model_copy(
         update={

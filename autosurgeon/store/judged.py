@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
-from autosurgeon.core.decision import Alpha, Decision
+from autosurgeon.core.decision import Alpha, Decision, Judgement, Verdict
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.passes import REOPENINGS, TRANSITIONS, PassState, pass_scope
 from autosurgeon.core.person import Person, PersonAct
@@ -139,6 +139,18 @@ class Judged:
             query = query.where(DecisionRow.pass_number == pass_number)
         with snapshot(self._engine) as session:
             return [Decision.model_validate_json(row.record) for row in session.exec(query)]
+
+    def last_refusal(self, pass_number: int) -> Judgement | None:
+        """The newest judgement of a pass that did not accept; None where there is none."""
+        query = (
+            select(DecisionRow.record)
+            .where(DecisionRow.pass_number == pass_number, col(DecisionRow.verdict) != Verdict.ACCEPT)
+            .order_by(col(DecisionRow.seq).desc())
+            .limit(1)
+        )
+        with snapshot(self._engine) as session:
+            record = session.exec(query).first()
+        return None if record is None else Decision.model_validate_json(record).judgement
 
     def each_decision(self, *, after: int = 0) -> Iterator[Decision]:
         """Every decision past a place, oldest first, one at a time: for those who read thousands."""

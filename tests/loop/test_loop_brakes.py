@@ -98,6 +98,7 @@ def test_every_reason_has_a_sentence() -> None:
         "stopped",
         "gate",
         "failures",
+        "stuck",
         "without_gain",
         "plateau",
         "disk",

@@ -92,8 +92,10 @@ def test_status_and_the_campaign_report_count_the_same_stages(tmp_path: Path) ->
         by_pass = [sum(map(Cost.model_validate, one["costs"].values()), Cost()) for one in passes]
         assert by_pass == [Cost.model_validate(line["cost"]) for line in campaign["passes"]]
         assert by_pass == [Cost.model_validate(one["cost"]) for one in reported]
-        whole = (Cost.model_validate(one["spent"]) for one in (told, campaign))
-        return *whole, Cost.model_validate(campaign["outside"]), by_pass
+        status, report, outside = (
+            Cost.model_validate(one) for one in (told["spent"], campaign["spent"], campaign["outside"])
+        )
+        return status, report, outside, by_pass
 
     with small_theatre(tmp_path, learns_everything, passes=2, before=use) as ins:
         assert run(ins) == "passes"

@@ -61,6 +61,7 @@ def test_a_command_is_told_of_every_pass_and_of_the_end_with_all_that_matters(tm
         "state": "CONFIRMED",
         "verdict": "ACCEPT",
         "reason": told["pass"]["reason"],
+        "detail": None,
         "live_version": 2,
     }
     assert (told["end"]["reason"], told["end"]["pass"], told["end"]["live_version"]) == ("passes", None, 2)

@@ -148,7 +148,7 @@ def test_a_campaign_sums_up_its_passes(tmp_path: Path) -> None:
     (rule,) = campaign.rules
     assert (rule.rule_id, rule.refused) == ("anchor-wins-kept", 2)
     assert [(flip.task_id, flip.lost) for flip in campaign.flips] == [("b/gate-2", 2)]
-    assert campaign.cost.seconds > 0
+    assert campaign.spent.seconds > campaign.outside.seconds > 0
     page = Page(render_campaign(campaign, "html"))
     assert page.misfits == []
 
