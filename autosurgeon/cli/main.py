@@ -8,6 +8,7 @@ import sys
 from typing import Annotated, NoReturn
 
 import typer
+import typer.main
 
 from autosurgeon import __version__
 from autosurgeon.cli import (
@@ -29,6 +30,8 @@ from autosurgeon.cli import (
     status,
     study,
 )
+from autosurgeon.cli.parameters import check_parameters
+from autosurgeon.cli.streams import OutputLostError, guard_streams
 from autosurgeon.errors import AutosurgeonError, ExitCode
 from autosurgeon.failpoints import VARIABLE, arm
 
@@ -78,15 +81,25 @@ def root(
     """Take the options that stand before a command."""
 
 
+def run_command() -> None:
+    """Run the command that the program's arguments name; ends with SystemExit."""
+    command = typer.main.get_command(app)
+    check_parameters(command)
+    command(prog_name=app.info.name)
+
+
 def main() -> None:
     """Run the program, and end with a code of `EXITS`; errors that a person can mend are one line on standard error."""
+    guard_streams()
     try:
-        arm(os.environ.get(VARIABLE))
-        app()
+        try:
+            arm(os.environ.get(VARIABLE))
+            run_command()
+        finally:
+            # Here, and not at the interpreter's exit, where no handler would see a write that fails.
+            sys.stdout.flush()
     except SystemExit as ended:
-        # Typer ends by itself on a closed pipe, with the code of a fault, and on an interrupt, without a line.
-        if not _is_read() or isinstance(ended.__context__, BrokenPipeError):
-            sys.exit(ExitCode.CLOSED_PIPE)
+        # Typer ends by itself on an interrupt, without a line.
         if ended.code == ExitCode.INTERRUPTED:
             _fail(INTERRUPTED, ExitCode.INTERRUPTED)
         raise
@@ -94,32 +107,26 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         _fail(INTERRUPTED, ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        _is_read()
-        sys.exit(ExitCode.CLOSED_PIPE)
+    except OutputLostError as lost:
+        if lost.reader_is_gone:
+            sys.exit(ExitCode.CLOSED_PIPE)
+        _fail(str(lost), ExitCode.INPUT)
     except OSError as error:
-        if error.errno == errno.EIO:
-            line = f"the disk failed: {error}; look at the disk, then run again: what matters is read back"
-            _fail(line, ExitCode.DISK)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _fail(f"the disk is full; free some space and run again, nothing is lost ({error.filename})", ExitCode.INPUT)
+        _fail(*_explained(error))
+
+
+def _explained(error: OSError) -> tuple[str, ExitCode]:
+    """The line and the exit code of an error of the system that no command has words for."""
+    if error.errno == errno.EIO:
+        return f"the disk failed: {error}; look at the disk, then run again: what matters is read back", ExitCode.DISK
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full; free some space and run again, nothing is lost ({error.filename})", ExitCode.INPUT
+    where = f" ({error.filename})" if error.filename is not None else ""
+    return f"the system refused: {error.strerror or error}{where}", ExitCode.INPUT
 
 
 def _fail(line: str, code: ExitCode) -> NoReturn:
-    sys.stderr.write(f"error: {line}\n")
-    _is_read()
+    from autosurgeon.cli.render import one_line
+
+    sys.stderr.write(f"error: {one_line(line)}\n")
     sys.exit(code)
-
-
-def _is_read() -> bool:
-    """Whether the output still has a reader, once all of it is written; the rest goes nowhere where it has none.
-
-    The interpreter flushes at exit, and makes a closed pipe an exit code of its own, 120.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True

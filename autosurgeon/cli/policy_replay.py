@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +38,7 @@ def replay_decisions(
     """
     from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.replay import Replayer, Summary
+    from autosurgeon.cli.render import json_text
     from autosurgeon.config import shipped
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
@@ -52,9 +52,10 @@ def replay_decisions(
         if replayed.before is None and replayed.refuses and replayed.phase:  # evidence alone: its pass in a line
             phases = refused.setdefault(one.name.partition(" #")[0], [])
             phases += [replayed.phase] if replayed.phase not in phases else []
-        print(json.dumps(_plain(replayed), ensure_ascii=False) if as_json else _told(replayed))
+        print(json_text(_plain(replayed), indent=None) if as_json else _told(replayed))
     if as_json:
-        print(json.dumps({"policy": replayer.policy.name, "digest": replayer.policy.digest, **summary._asdict()}))
+        summed = {"policy": replayer.policy.name, "digest": replayer.policy.digest, **summary._asdict()}
+        print(json_text(summed, indent=None))
     else:
         for name, phases in refused.items():
             print(f"{name}: refused at {', '.join(phases)}")

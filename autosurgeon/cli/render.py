@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from autosurgeon.cli.streams import takes_any_character
+
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLOURS = {
     "ACCEPT": "green",
@@ -32,9 +34,14 @@ COLOURS = {
 }
 
 
+def json_text(value: Any, indent: int | None = 1) -> str:
+    """JSON that standard output's encoding takes without loss."""
+    return json.dumps(value, indent=indent, ensure_ascii=not takes_any_character())
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    print(json_text(value))
 
 
 def coloured(word: str) -> str:

@@ -44,10 +44,9 @@ def report(
 
 def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
     """The report's text; the engines are loaded here, since a mistyped command should fail at once."""
-    import json
-
     from autosurgeon.audit.constraints import constraints_of
     from autosurgeon.audit.render import render_campaign, render_pass
+    from autosurgeon.cli.render import json_text
     from autosurgeon.loop.report import read_campaign_report, read_pass_report
 
     with _sources(workspace) as sources:
@@ -60,7 +59,7 @@ def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
             ticks = [tick.model_dump(mode="json") for tick in constraints_of(told)]
             found = {"headline": told.headline, "constraints": ticks, **told.model_dump(mode="json")}
             page = "" if as_json else render_pass(told, "html" if form == "html" else "md")
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n" if as_json else page
+    return json_text(found) + "\n" if as_json else page
 
 
 @contextlib.contextmanager

@@ -35,8 +35,12 @@ ENDINGS = {
 """Why a run ended, in words."""
 BRAKES = ("failures", "stuck", "gate")
 """The ends that are no good end: somebody has to look before another run makes sense."""
-DETAILED = ("stuck",)
+DETAILED = ("stuck", "stopped")
 """The ends that are shown with their detail."""
+
+CAUSES = {signal.SIGINT: "interrupted (SIGINT)", signal.SIGTERM: "terminated (SIGTERM)"}
+"""The signals that end a run after its running stage, and the causes that `status` shows."""
+HUNG_UP = "the terminal was closed (SIGHUP)"
 
 
 def run(
@@ -81,7 +85,8 @@ def run(
     log, watchdog = Workspace(workspace.resolve()).operations, Watchdog.taken_from(os.environ)
     overrides = parse_assignments(params or ())
     with (
-        reporting() as shown,
+        _outliving_its_terminal(brakes),
+        reporting(brakes.request_stop, workspace) as shown,
         operating_theatre(
             workspace, settings, reporter := WatchedReporter(shown, watchdog), brakes, overrides, watchdog.beat
         ) as ins,
@@ -154,16 +159,37 @@ def _replay(ins: Instruments) -> None:
 
 
 @contextlib.contextmanager
+def _outliving_its_terminal(brakes: Brakes) -> Iterator[None]:
+    """End after the running stage at SIGHUP, however often it comes: the kernel and the shell both send it.
+
+    Where it is ignored at the start, as under nohup, it stays ignored.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: brakes.request_stop(HUNG_UP))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextlib.contextmanager
 def _interruptible(brakes: Brakes, reporter: Reporter) -> Iterator[None]:
-    """The first interrupt asks to stop after the running stage; the second one stops now."""
+    """End after the running stage at the first interrupt, and now at the second one."""
+    interrupts = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if brakes.stop_requested:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1:
             raise KeyboardInterrupt
-        brakes.stop_requested = True
-        reporter.say("stopping after this stage; once more to stop now")
+        brakes.request_stop(CAUSES[signal.Signals(number)])
+        # A signal may arrive in the middle of a write to the same stream, which takes no second one.
+        with contextlib.suppress(RuntimeError):
+            reporter.say("stopping after this stage; once more to stop now")
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, on_signal) for number in CAUSES}
     try:
         yield
     finally:

@@ -72,8 +72,10 @@ def _deployed(told: dict[str, Any]) -> str:
 
 
 def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:
+    from autosurgeon.cli.render import one_line
+
     if budget["end_reason"]:
-        detail = f": {budget['end_detail']}" if budget["end_detail"] else ""
+        detail = f": {one_line(budget['end_detail'])}" if budget["end_detail"] else ""
         return f"ended: {budget['end_reason']}{detail}"
     return f"under way, process {loop['pid']} since {loop['since']}" if loop else "cut off; `autosurgeon run` goes on"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -22,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from autosurgeon.cli.render import coloured
+from autosurgeon.cli.streams import OnLost, unread_output
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.ports import Reporter
 from autosurgeon.core.recipe import Recipe
@@ -165,12 +167,22 @@ class LiveReporter:
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[Reporter]:
-    """The reporter that fits standard output."""
-    console = Console()
-    if not console.is_terminal:
-        yield PlainReporter(console)
-        return
+def reporting(on_lost: OnLost = lambda _: None, root: Path | None = None) -> Iterator[Reporter]:
+    """The reporter that fits standard output; the block goes on where it cannot be written.
+
+    Args:
+        on_lost: called with the cause, once, where standard output cannot be written.
+        root: as `unread_output` has it.
+
+    """
+    with unread_output(on_lost, root):
+        console = Console()
+        with contextlib.nullcontext(PlainReporter(console)) if not console.is_terminal else _live(console) as reporter:
+            yield reporter
+
+
+@contextlib.contextmanager
+def _live(console: Console) -> Iterator[Reporter]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

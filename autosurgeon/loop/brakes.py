@@ -29,6 +29,8 @@ class Brakes:
     gpu_hours: float | None = None
     without_gain: int | None = None
     stop_requested: bool = False
+    stop_cause: str | None = None
+    """What asked for the stop, first: a signal, a closed terminal or pipe, a word from another terminal."""
     poll_s: float = 1.0
     """Seconds between two looks while the loop waits."""
     _started: float = field(default_factory=time.monotonic)
@@ -37,8 +39,13 @@ class Brakes:
     _gainless: int = 0
     _flat: int = 0
 
+    def request_stop(self, cause: str) -> None:
+        """Ask for an end after the running stage; the first cause is kept."""
+        self.stop_requested = True
+        self.stop_cause = self.stop_cause or cause
+
     def check(self) -> None:
-        """Raise StoppedError once a person asked to stop."""
+        """Raise StoppedError once a stop was requested."""
         if self.stop_requested:
             raise StoppedError
 

@@ -149,7 +149,7 @@ def _obey_stop(ins: Instruments) -> None:
     if word is not None and word.word == "stop":
         _say(ins, f"stopping, as {word.by} asked")
         structlog.get_logger().info("stop_asked", by=word.by)
-        ins.brakes.stop_requested = True
+        ins.brakes.request_stop(f"asked by {word.by}")
     try:
         ins.brakes.check()
     except StoppedError:

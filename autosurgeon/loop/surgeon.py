@@ -40,6 +40,10 @@ class End(NamedTuple):
     """Which one of a kind of reason it is."""
 
 
+MAX_DETAIL = 300
+"""Characters of an error that `status` shows as the cause of a run's end."""
+
+
 def run(ins: Instruments) -> str:
     """Run passes within the budget; why the run ended, one of the reasons of `ENDINGS` in `cli/run.py`.
 
@@ -49,13 +53,16 @@ def run(ins: Instruments) -> str:
         despite_full_disk(ins, lambda: open_theatre(ins))
         run_id = despite_full_disk(ins, lambda: _begin(ins))
     except StoppedError:
+        # A run that was stopped before its first pass leaves its cause too.
+        with contextlib.suppress(StoppedError):
+            despite_full_disk(ins, lambda: _end(ins, _begin(ins), End("stopped")))
         return "stopped"
     try:
         end = _run_passes(ins, run_id)
     except StoppedError:
         end = End("stopped")
-    except BaseException:
-        _end(ins, run_id, End("error"))
+    except BaseException as error:
+        _end(ins, run_id, End("error", "interrupted twice" if isinstance(error, KeyboardInterrupt) else _shown(error)))
         raise
     # Where somebody wants a run to stop that waits for space to write its end down, the next start notes that end.
     with contextlib.suppress(StoppedError):
@@ -70,7 +77,16 @@ def _begin(ins: Instruments) -> int:
     return run_id
 
 
+def _shown(error: BaseException) -> str:
+    """An error in a line of the length of a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_DETAIL]
+
+
 def _end(ins: Instruments, run_id: int, end: End) -> None:
+    """Record the end of the run; that of a stopped one with what asked for the stop."""
+    if end.reason == "stopped":
+        end = End("stopped", ins.brakes.stop_cause)
+    structlog.get_logger().info("run_ends", reason=end.reason, detail=end.detail)
     ins.store.end_run(run_id, end.reason, end.detail)
     reach("run-ended")
     notify(ins, "end", reason=end.reason, detail=end.detail)

@@ -167,7 +167,7 @@ def test_a_flush_that_the_disk_refuses_is_one_line_and_an_exit_code_of_its_own(
     def refuse() -> None:
         raise DurabilityError(Path("data/live.json"), OSError(errno.EIO, os.strerror(errno.EIO)))
 
-    monkeypatch.setattr(main, "app", refuse)
+    monkeypatch.setattr(main, "run_command", refuse)
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 4

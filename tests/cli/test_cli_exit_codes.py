@@ -85,7 +85,7 @@ def test_an_error_ends_with_the_code_of_its_kind_and_one_line(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setattr(main, "run_command", fail)
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert (ended.value.code, len(capsys.readouterr().err.splitlines())) == (error.exit_code, 1)
@@ -95,7 +95,7 @@ def test_what_nothing_foresees_stays_a_traceback(monkeypatch: pytest.MonkeyPatch
     def fail() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(main, "app", fail)
+    monkeypatch.setattr(main, "run_command", fail)
     with pytest.raises(ZeroDivisionError):
         main.main()
 
