@@ -20,9 +20,9 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.lab.corpus import BENCHES
 from autosurgeon.lab.dispatcher import Dispatcher
-from autosurgeon.loop.benches import read_benches
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.baseline.bench_tasks import read_benches
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.traces import open_memory
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
@@ -32,18 +32,18 @@ from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.params import Overrides
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import Bounds, clip
-from autosurgeon.proposer.study import Proposer
+from autosurgeon.proposer.sampler import Proposer
 from autosurgeon.runner.capsules import Capsules
-from autosurgeon.runner.meter import Meter
-from autosurgeon.simulator.capsules import MindedCapsules, Modelless
-from autosurgeon.simulator.theatre import simulated_settings
-from autosurgeon.simulator.told import TellingGrader
+from autosurgeon.runner.usage_meter import Meter
+from autosurgeon.simulator.graded_answers import TrustingGrader
+from autosurgeon.simulator.setup import simulated_settings
+from autosurgeon.simulator.simulated_capsules import MindedCapsules, Modelless
 from autosurgeon.simulator.weights import write_checkpoint
 from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.sqlstore import SqlStore
 
 if TYPE_CHECKING:
-    from autosurgeon.loop.sources import Source
+    from autosurgeon.benchrun.answer_sources import Source
 
 
 def settings_of(
@@ -98,8 +98,8 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
 
 def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path], scratch: Path) -> Source:
     """Whoever answers from a folder of weights, by name and folder."""
-    from autosurgeon.loop.complete import Model
-    from autosurgeon.loop.sources import FolderSource
+    from autosurgeon.benchrun.answer_sources import FolderSource
+    from autosurgeon.loop.stages.generate_answers import Model
 
     return FolderSource(capsules, settings.organ, Model(*model), scratch)
 
@@ -107,7 +107,7 @@ def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path
 def served_source(settings: Settings, url: str, api_key: SecretStr | None, served: str | None) -> Source:
     """Whoever answers at an address; the server is asked for the names of its models."""
     # Here, and not above: the HTTP client takes a tenth of a second that nobody else has to wait.
-    from autosurgeon.loop.sources import ServedSource
+    from autosurgeon.benchrun.answer_sources import ServedSource
     from autosurgeon.serving.completions import Server, choose_model
     from autosurgeon.serving.link import address_of
 
@@ -173,11 +173,11 @@ def refuse_contradictions(policy: Policy, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def operating_theatre(
+def open_loop(
     root: Path,
     settings: Settings,
     reporter: Reporter,
-    brakes: Brakes,
+    brakes: Limits,
     params: Overrides | None = None,
     beat: Beat = no_beat,
 ) -> Iterator[Instruments]:
@@ -236,13 +236,13 @@ def _proposer(settings: Settings, bounds: Bounds) -> Proposer:
 
 
 @contextlib.contextmanager
-def simulated_theatre(
+def open_simulated_loop(
     root: Path,
     settings: Settings,
     model: Modelless,
     tasks: Mapping[str, Task],
     reporter: Reporter,
-    brakes: Brakes,
+    brakes: Limits,
     params: Overrides | None = None,
 ) -> Iterator[Instruments]:
     """Everything that a run needs in an empty folder, with a mind where the capsules have a model; no reports.
@@ -273,7 +273,7 @@ def simulated_theatre(
             store=store,
             packs=PackStore(workspace.packs),
             capsules=MindedCapsules(model.mind, workspace.stage("scope", "stage").parent.parent),
-            grader=TellingGrader(settings.grading),
+            grader=TrustingGrader(settings.grading),
             dispatcher=_dispatcher(settings),
             proposer=_proposer(settings, bounds),
             reporter=reporter,

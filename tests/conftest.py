@@ -25,8 +25,8 @@ LONGEST = (
     "loop/test_loop_durability.py",
     "loop/test_loop_machine.py",
     "loop/test_loop_kills_postgres.py",
-    "loop/test_loop_standstill.py",
-    "loop/test_loop_resume.py",
+    "loop/test_loop_pause.py",
+    "loop/test_loop_training_state.py",
     "attacks/test_attacks.py",
     "runner/test_runner_lifetime.py",
 )

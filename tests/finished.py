@@ -8,7 +8,7 @@ from pathlib import Path
 from theatre import learns_everything, small_theatre
 
 from autosurgeon.core.workspace import Workspace
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
 
 
 def finish(root: Path, passes: int = 2) -> Workspace:

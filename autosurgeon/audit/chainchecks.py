@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from autosurgeon.audit.checkpoint import Checkpoint
+from autosurgeon.audit.checkpoints import Checkpoint
 from autosurgeon.core.chain import DecisionEntry, Event, Head, Walk, digest_records, line_of, payload_text
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json

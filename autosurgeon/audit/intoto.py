@@ -15,7 +15,7 @@ from autosurgeon.core.decision import Decision, Judgement, Verdict
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.pack import Manifest
-from autosurgeon.core.passes import PassState, pass_scope
+from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

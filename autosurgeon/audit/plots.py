@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autosurgeon.audit.escape import printable
-from autosurgeon.audit.report import LiveWins, StopLine
+from autosurgeon.audit.pass_report import LiveWins, StopLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

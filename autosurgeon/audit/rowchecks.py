@@ -9,7 +9,7 @@ from typing import Protocol
 
 from autosurgeon.audit.chainchecks import Check
 from autosurgeon.core.chain import Event, Head
-from autosurgeon.core.rows import KIND, Rows, digest_lines
+from autosurgeon.core.row_lines import KIND, Rows, digest_lines
 
 
 class EachLine(Protocol):

@@ -16,11 +16,11 @@ from autosurgeon.audit.chainchecks import (
     Finding,
     Lines,
 )
-from autosurgeon.audit.checkpoint import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
+from autosurgeon.audit.checkpoints import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
 from autosurgeon.audit.rowchecks import RowsCheck
 from autosurgeon.audit.signing import PUBLIC, public_key
 from autosurgeon.core.chain import DecisionEntry, Event
-from autosurgeon.core.rows import Rows
+from autosurgeon.core.row_lines import Rows
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, UserError

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from autosurgeon.bench.formats.rows import Row, read_rows, shown
+from autosurgeon.bench.formats.json_rows import Row, read_rows, shown
 from autosurgeon.bench.formats.samples import MAX_SAMPLE_BYTES
 from autosurgeon.core.answers import Answers, Reply
 from autosurgeon.errors import UserError

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple, Self
 
-from autosurgeon.bench.cell import GRACE_S, Cell, CellError, Limits, Testimony, Way
 from autosurgeon.bench.jail import Level, choose
-from autosurgeon.bench.ways import uses
+from autosurgeon.bench.test_usage import uses
+from autosurgeon.bench.worker import GRACE_S, Cell, CellError, Limits, Testimony, Way
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.ports import Beat, no_beat

@@ -18,7 +18,7 @@ from typing import IO, Annotated, Literal, NamedTuple, Self, cast
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import from_json
 
-from autosurgeon.bench.formats.rows import is_sound, read_rows, shown
+from autosurgeon.bench.formats.json_rows import is_sound, read_rows, shown
 from autosurgeon.bench.jail import Level
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.value import Value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.task import Split
 
-# Shares of a hundred. Surgery is large since a lab task teaches its neighbours; the gate is as large as the rest
+# Shares of a hundred. PassSpine is large since a lab task teaches its neighbours; the gate is as large as the rest
 # allows, since a paired test on few tasks sees little.
 SHARES = ((Split.SURGERY, 60), (Split.DEV, 10), (Split.GATE, 20), (Split.CANARY, 10))
 

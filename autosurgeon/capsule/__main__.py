@@ -21,9 +21,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from autosurgeon.capsule.exhausted import is_out_of_memory
-from autosurgeon.capsule.keeper import serve
-from autosurgeon.capsule.usage import Gauge, summed, usage_of_ranks
+from autosurgeon.capsule.fork_server import serve
+from autosurgeon.capsule.gpu_usage import Gauge, summed, usage_of_ranks
+from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError
@@ -51,7 +51,7 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
 
         return reshape
     if name == "compare":
-        from autosurgeon.capsule.compare import compare
+        from autosurgeon.capsule.compare_models import compare
 
         return compare
     from autosurgeon.capsule.pretrain import pretrain

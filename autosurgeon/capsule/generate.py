@@ -15,7 +15,7 @@ import torch
 import transformers
 
 from autosurgeon.capsule.decode import Answer, Engine, Row
-from autosurgeon.capsule.seat import Seat, adapter_kind, model_kind
+from autosurgeon.capsule.model_slot import ModelSlot, adapter_kind, model_kind
 from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
@@ -82,7 +82,7 @@ class Generator:
     """
 
     def __init__(self) -> None:
-        self._seat: Seat | None = None
+        self._seat: ModelSlot | None = None
         self._engine: Engine | None = None
 
     def run(self, job: GenerateJob, workdir: Path) -> GenerateResult:
@@ -120,7 +120,7 @@ class Generator:
             fingerprint=fingerprint(job, seat.model),
         )
 
-    def _be_seated(self, job: GenerateJob) -> Seat:
+    def _be_seated(self, job: GenerateJob) -> ModelSlot:
         """The job's model with its adapter on it, in the memory of the one before where it can be."""
         kind, of_adapter = model_kind(job.model), None if job.adapter is None else adapter_kind(job.adapter)
         if self._seat is not None and self._seat.takes(kind, of_adapter):
@@ -128,14 +128,14 @@ class Generator:
         else:
             self._seat = self._engine = None
             _free_memory()
-            self._seat = Seat(job.model, kind)
+            self._seat = ModelSlot(job.model, kind)
         if job.adapter is None or of_adapter is None:
             self._seat.take_off()
         else:
             self._seat.put_on(job.adapter, of_adapter)
         return self._seat
 
-    def _ready_engine(self, job: GenerateJob, seat: Seat, prompts: list[Prompt]) -> Engine:
+    def _ready_engine(self, job: GenerateJob, seat: ModelSlot, prompts: list[Prompt]) -> Engine:
         rows = min(job.batch_rows, len(prompts)) * job.samples
         slots = max(len(prompts[-1].ids), 2) + job.max_new_tokens
         if self._engine is None or not self._engine.takes(rows, slots):

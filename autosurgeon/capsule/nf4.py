@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from autosurgeon.capsule.checkpoint import compute_device, compute_dtype
+from autosurgeon.capsule.load_checkpoint import compute_device, compute_dtype
 
 BLOCK = 64
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from autosurgeon.capsule.batches import TokenRow
+from autosurgeon.capsule.distributed import Ranks
 from autosurgeon.capsule.divergence import (
     Divergence,
     Predict,
@@ -17,7 +18,6 @@ from autosurgeon.capsule.divergence import (
     score_batch,
     score_batches,
 )
-from autosurgeon.capsule.ranks import Ranks
 from autosurgeon.core.jobs import TrainJob
 
 MAX_MEASURED_ROWS = 64  # of a kind: a mean over their tokens moves by less than what a policy would act on

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from autosurgeon.capsule.batches import TokenRow, batches_by_length, to_tensors, tokenize_rows
-from autosurgeon.capsule.checkpoint import compute_device
+from autosurgeon.capsule.load_checkpoint import compute_device
 from autosurgeon.capsule.workdir import Progress, beat, read_jsonl
 from autosurgeon.core.jobs import PretrainJob, PretrainResult
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from autosurgeon.capsule.batches import TokenRow, anchor_tokens, learned_tokens
-from autosurgeon.capsule.exhausted import is_out_of_memory
 from autosurgeon.capsule.graph import GraphedPass
 from autosurgeon.capsule.loss import linear_cross_entropy, linear_divergence
+from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.packing import (
     Bounds,
     Layout,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autosurgeon.capsule.ranks import Ranks, together
+from autosurgeon.capsule.distributed import Ranks, together
 from autosurgeon.core.jobs import TrainJob, TrainResult
 
 

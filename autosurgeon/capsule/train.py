@@ -11,12 +11,12 @@ from peft import LoraConfig, get_peft_model
 
 from autosurgeon.capsule.adapters import save_adapter
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
-from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
+from autosurgeon.capsule.distributed import ALONE, Ranks
 from autosurgeon.capsule.divergence import finite
-from autosurgeon.capsule.fit import fit
+from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_own_layers
 from autosurgeon.capsule.parent import ParentGauge, Sample, evenly_spaced, pair_of
-from autosurgeon.capsule.ranks import ALONE, Ranks
+from autosurgeon.capsule.training_loop import fit
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization

@@ -10,7 +10,7 @@ import typer
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption, spelled_out
 
 if TYPE_CHECKING:
-    from autosurgeon.loop.ledger import Entry
+    from autosurgeon.loop.baseline.anchor_ledger import Entry
 
 app = typer.Typer(no_args_is_help=True, help="The anchor ledger: which wins are guarded, and why.")
 
@@ -18,8 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="The anchor ledger: which wins are 
 def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str, Entry]:
     """The ledger of the workspace's live pack, as the next pass would read it."""
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.ledger import read_known, read_ledger
-    from autosurgeon.loop.standing import exclusions
+    from autosurgeon.loop.baseline.anchor_ledger import read_known, read_ledger
+    from autosurgeon.loop.baseline.baseline import exclusions
     from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store, settings_of, tasks_in
 
@@ -47,7 +47,7 @@ def list_anchors(
     """List live's wins with their states; without --state, those that live fails are left out."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.errors import UserError, nearest
-    from autosurgeon.loop.ledger import State, coverage
+    from autosurgeon.loop.baseline.anchor_ledger import State, coverage
 
     states = get_args(State)
     if state is not None and state not in states:

@@ -76,7 +76,7 @@ def _row(decision: Decision, masking: Masking) -> list[object]:
 @app.command("schema")
 def print_schema() -> None:
     """Print the JSON Schema of a decision, as each line of logs/decisions.jsonl holds one."""
-    from autosurgeon.audit.jsonschema import decision_schema
+    from autosurgeon.audit.decision_schema import decision_schema
     from autosurgeon.cli.render import print_json
 
     print_json(decision_schema())

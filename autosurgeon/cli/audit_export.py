@@ -22,7 +22,7 @@ def export_packs(
 
     A bundle per pack, PACK.intoto.jsonl, with a DSSE envelope a line. What is not known is left out, and said so.
     """
-    from autosurgeon.audit.export import export
+    from autosurgeon.audit.export_statements import export
     from autosurgeon.audit.mask import masked_words
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace

@@ -11,7 +11,7 @@ import typer
 from autosurgeon.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from autosurgeon.bench.compare import BenchComparison, Comparison, FileCount, Share
+    from autosurgeon.bench.compare_results import BenchComparison, Comparison, FileCount, Share
 
 
 def compare(
@@ -24,7 +24,7 @@ def compare(
     A task counts as won by its first sample; pass@k tells what several are worth. A task that could not be graded in
     either file is left out of rates and tests, by name.
     """
-    from autosurgeon.bench.compare import compare_results
+    from autosurgeon.bench.compare_results import compare_results
     from autosurgeon.bench.results import read_results
     from autosurgeon.cli.render import print_json
 

@@ -13,11 +13,11 @@ import typer
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
+    from autosurgeon.benchrun.answer_sources import Source
+    from autosurgeon.benchrun.modes import BenchOfMode, ModeReport, ModeRun
     from autosurgeon.config import Settings
     from autosurgeon.core.envelope import Mode
     from autosurgeon.core.task import Task
-    from autosurgeon.loop.modes import BenchOfMode, ModeReport, ModeRun
-    from autosurgeon.loop.sources import Source
     from autosurgeon.runner.capsules import Capsules
     from autosurgeon.sections import GradingSettings
 
@@ -68,10 +68,10 @@ def answer_and_grade(
 ) -> ModeReport:
     """Build whom the modes ask, and bench them; `sampling` is samples, temperature and seed."""
     from autosurgeon.bench.grade import Grader
+    from autosurgeon.benchrun.run_modes import Sources, Told, bench_modes
     from autosurgeon.cli.view import counting
     from autosurgeon.core.envelope import Mode
-    from autosurgeon.loop.benchrun import Sources, Told, bench_modes
-    from autosurgeon.loop.complete import Sampling
+    from autosurgeon.loop.stages.generate_answers import Sampling
     from autosurgeon.wiring import fallback_source, open_capsules
 
     with (
@@ -114,9 +114,9 @@ def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
 
 
 def _print(report: ModeReport, out: Path) -> None:
+    from autosurgeon.benchrun.run_modes import report_beside
     from autosurgeon.cli.bench_scores import remarks
     from autosurgeon.cli.render import one_line, print_table, say
-    from autosurgeon.loop.benchrun import report_beside
 
     rows = [_row(run, bench) for run in report.runs for bench in run.benches]
     print_table(f"report in {report_beside(out)}", COLUMNS, rows)

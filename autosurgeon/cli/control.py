@@ -17,7 +17,7 @@ def stop(workspace: WorkspaceOption = Path(".")) -> None:
     """End the run that works on the workspace after its running stage; the next `run` goes on from there."""
     from autosurgeon.cli.render import say
     from autosurgeon.errors import WorkspaceError
-    from autosurgeon.loop.control import ask
+    from autosurgeon.loop.engine.run_control import ask
 
     place, loop = _at_work(workspace)
     if loop is None:
@@ -29,7 +29,7 @@ def stop(workspace: WorkspaceOption = Path(".")) -> None:
 def pause(workspace: WorkspaceOption = Path(".")) -> None:
     """Let the run wait after its running stage; where none is at work, the next one waits. `resume` lets it go on."""
     from autosurgeon.cli.render import say
-    from autosurgeon.loop.control import ask
+    from autosurgeon.loop.engine.run_control import ask
 
     place, loop = _at_work(workspace)
     ask(place, "pause", _who(), loop)
@@ -40,7 +40,7 @@ def pause(workspace: WorkspaceOption = Path(".")) -> None:
 def resume(workspace: WorkspaceOption = Path(".")) -> None:
     """Let a paused run go on. A run that waits for space on the disk goes on by itself."""
     from autosurgeon.cli.render import say
-    from autosurgeon.loop.control import ask, asked, paused
+    from autosurgeon.loop.engine.run_control import ask, asked, paused
 
     place, loop = _at_work(workspace)
     word, waiting = asked(place), paused(place)

@@ -23,7 +23,7 @@ def build(
     from autosurgeon.cli.render import say
     from autosurgeon.cli.view import reporting
     from autosurgeon.config import load_settings
-    from autosurgeon.loop.lab_base import LabRecipe, build_lab
+    from autosurgeon.lab.build import LabRecipe, build_lab
     from autosurgeon.wiring import open_capsules
 
     settings = load_settings(None)
@@ -52,7 +52,7 @@ def check(
     from autosurgeon.bench.grade import Grader
     from autosurgeon.cli.render import say
     from autosurgeon.config import load_settings, shipped
-    from autosurgeon.loop.lab_base import check_lab
+    from autosurgeon.lab.build import check_lab
     from autosurgeon.wiring import open_capsules
 
     settings = load_settings(None)

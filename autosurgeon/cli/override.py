@@ -29,9 +29,9 @@ def override(
     from autosurgeon.core.decision import Verdict
     from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.brakes import Brakes
-    from autosurgeon.loop.override import override as write
-    from autosurgeon.wiring import open_store, operating_theatre, settings_of
+    from autosurgeon.loop.decide.overrides import override as write
+    from autosurgeon.loop.engine.limits import Limits
+    from autosurgeon.wiring import open_loop, open_store, settings_of
 
     if verdict.upper() not in ("ACCEPT", "REJECT"):
         raise UserError("an override accepts or rejects", got=repr(verdict), wanted="accept or reject")
@@ -40,7 +40,7 @@ def override(
         store.get_pass(number)
     with (
         reporting() as reporter,
-        operating_theatre(workspace, settings_of(workspace, config), reporter, Brakes()) as ins,
+        open_loop(workspace, settings_of(workspace, config), reporter, Limits()) as ins,
         logging_to(ins.workspace.operations),
     ):
         word = Verdict(verdict.upper())

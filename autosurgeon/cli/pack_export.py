@@ -12,7 +12,7 @@ import typer
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from autosurgeon.core.export import Export
+    from autosurgeon.core.exported_pack import Export
 
 
 class Format(StrEnum):
@@ -57,7 +57,7 @@ def export_pack(
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.packer import split_command
+    from autosurgeon.loop.deploy.custom_packer import split_command
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.wiring import open_store
 
@@ -81,8 +81,8 @@ def export_pack(
 
 
 def _export(folder: Path, name: str, out: Path, words: list[str] | None, dtype: Dtype, deadline: float) -> Export:
-    from autosurgeon.core.export import Export
-    from autosurgeon.loop.packer import run_packer
+    from autosurgeon.core.exported_pack import Export
+    from autosurgeon.loop.deploy.custom_packer import run_packer
     from autosurgeon.packs.ggufexport import export_gguf
 
     if words is not None:

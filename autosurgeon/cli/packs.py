@@ -74,10 +74,10 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     """Show one pack: its files, where it came from, what it won, and where it was exported to."""
     from autosurgeon.cli.render import one_line, print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.status import tally
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.packs.pins import read_pins
     from autosurgeon.wiring import open_store
+    from autosurgeon.workspace_status import tally
 
     with open_store(workspace) as store:
         name = store.find_pack(digest)
@@ -125,7 +125,7 @@ def verify_pack(
     from autosurgeon.cli.render import say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import PackError
-    from autosurgeon.loop.retention import reasons_to_keep
+    from autosurgeon.loop.deploy.retention import reasons_to_keep
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.packs.pins import read_pins
     from autosurgeon.wiring import open_store, settings_of
@@ -163,9 +163,9 @@ def revert_pack(
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.brakes import Brakes
-    from autosurgeon.loop.watch import revert
-    from autosurgeon.wiring import open_store, operating_theatre, settings_of
+    from autosurgeon.loop.engine.limits import Limits
+    from autosurgeon.loop.stages.watch_live import revert
+    from autosurgeon.wiring import open_loop, open_store, settings_of
 
     with open_store(workspace) as store:
         live = store.live()
@@ -174,7 +174,7 @@ def revert_pack(
         raise UserError("there is nothing to revert", got="no live pack" if live is None else "the pack that is live")
     with (
         reporting() as reporter,
-        operating_theatre(workspace, settings_of(workspace, config), reporter, Brakes()) as ins,
+        open_loop(workspace, settings_of(workspace, config), reporter, Limits()) as ins,
         logging_to(ins.workspace.operations),
     ):
         if target is not None:
@@ -199,7 +199,7 @@ def collect_packs(
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.retention import Freed, collect, collect_adapters
+    from autosurgeon.loop.deploy.retention import Freed, collect, collect_adapters
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import hold_workspace, settings_of

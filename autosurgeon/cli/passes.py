@@ -51,9 +51,9 @@ def show_pass(
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.core.decision import Cost
-    from autosurgeon.loop.report import stage_costs
-    from autosurgeon.loop.rungs import rungs_of
-    from autosurgeon.loop.standing import pass_scope
+    from autosurgeon.loop.baseline.baseline import pass_scope
+    from autosurgeon.loop.pass_reports import stage_costs
+    from autosurgeon.loop.stages.salvage_rungs import rungs_of
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:

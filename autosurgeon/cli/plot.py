@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from autosurgeon.errors import UserError
 
 if TYPE_CHECKING:
-    from autosurgeon.audit.simulate import Tally as Threshold
-    from autosurgeon.simulator.campaign import Tally
+    from autosurgeon.audit.simulate_threshold import Tally as Threshold
+    from autosurgeon.simulator.simulated_campaign import Tally
 
 COLOURS = {
     "accept": "tab:green",

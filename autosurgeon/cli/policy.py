@@ -66,7 +66,7 @@ def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
     """What is amiss, with file and line; PolicyError for the first thing that no policy may say."""
     from autosurgeon.errors import PolicyError
     from autosurgeon.policy.findings import find
-    from autosurgeon.policy.sources import join
+    from autosurgeon.policy.policy_files import join
 
     joined = join(path)
     places = {rule.id: joined.where(("rules", index)) for index, rule in enumerate(policy.rules)}
@@ -93,7 +93,7 @@ def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
 def print_schema() -> None:
     """Print the JSON Schema of a policy file, for editors that check while one types."""
     from autosurgeon.cli.render import print_json
-    from autosurgeon.policy.jsonschema import policy_schema
+    from autosurgeon.policy.policy_schema import policy_schema
 
     print_json(policy_schema())
 

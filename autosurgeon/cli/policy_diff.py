@@ -52,7 +52,7 @@ def diff_policies(
 def _load_both(a: Path, b: Path, assignments: Mapping[str, str]) -> tuple[Policy, Policy]:
     """Each with those of the parameters that it has; a name that neither has is refused by the second."""
     from autosurgeon.policy.load import load_policy
-    from autosurgeon.policy.sources import join
+    from autosurgeon.policy.policy_files import join
 
     known = [join(path).content.get("params") or {} for path in (a, b)]
     given = [{name: value for name, value in assignments.items() if name in names} for names in known]

@@ -13,7 +13,7 @@ from autosurgeon.errors import ExitCode
 if TYPE_CHECKING:
     from autosurgeon.audit.recorded import LeftOut
     from autosurgeon.audit.replay import Replayed, Summary
-    from autosurgeon.audit.simulate import Tally
+    from autosurgeon.audit.simulate_threshold import Tally
 
 PathArgument = Annotated[
     Path,
@@ -117,7 +117,7 @@ def simulate_threshold(
 ) -> None:
     """Tell how moving one threshold over a range would have changed past decisions."""
     from autosurgeon.audit.recorded import LeftOut, recorded
-    from autosurgeon.audit.simulate import parse_range, simulate, with_bound
+    from autosurgeon.audit.simulate_threshold import parse_range, simulate, with_bound
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.config import shipped
     from autosurgeon.errors import UserError

@@ -12,7 +12,7 @@ import typer
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from autosurgeon.loop.report import Sources
+    from autosurgeon.loop.pass_reports import Sources
 
 FORMS = ("md", "html")
 
@@ -44,10 +44,10 @@ def report(
 
 def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
     """The report's text; the engines are loaded here, since a mistyped command should fail at once."""
-    from autosurgeon.audit.constraints import constraints_of
-    from autosurgeon.audit.render import render_campaign, render_pass
+    from autosurgeon.audit.constraint_table import constraints_of
+    from autosurgeon.audit.render_reports import render_campaign, render_pass
     from autosurgeon.cli.render import json_text
-    from autosurgeon.loop.report import read_campaign_report, read_pass_report
+    from autosurgeon.loop.pass_reports import read_campaign_report, read_pass_report
 
     with _sources(workspace) as sources:
         if what == "campaign":
@@ -65,7 +65,7 @@ def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
 @contextlib.contextmanager
 def _sources(workspace: Path) -> Iterator[Sources]:
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.report import Sources
+    from autosurgeon.loop.pass_reports import Sources
     from autosurgeon.wiring import open_store, settings_of, tasks_in
 
     with open_store(workspace) as store:

@@ -17,8 +17,8 @@ from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.core.ports import Reporter
-    from autosurgeon.loop.brakes import Brakes
-    from autosurgeon.loop.instruments import Instruments
+    from autosurgeon.loop.engine.instruments import Instruments
+    from autosurgeon.loop.engine.limits import Limits
 
 ENDINGS = {
     "passes": "the passes asked for are done",
@@ -73,21 +73,21 @@ def run(
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.brakes import Brakes, StoppedError
-    from autosurgeon.loop.watchdog import Watchdog, WatchedReporter
+    from autosurgeon.loop.engine.limits import Limits, StoppedError
+    from autosurgeon.loop.engine.watchdog import Watchdog, WatchedReporter
     from autosurgeon.policy.params import parse_assignments
-    from autosurgeon.wiring import operating_theatre, settings_of
+    from autosurgeon.wiring import open_loop, settings_of
 
     if scenario not in (None, "bd62"):
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
     settings = settings_of(workspace, config, seed=seed, policy=policy)
-    brakes = Brakes(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
+    brakes = Limits(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
     log, watchdog = Workspace(workspace.resolve()).operations, Watchdog.taken_from(os.environ)
     overrides = parse_assignments(params or ())
     with (
         _outliving_its_terminal(brakes),
         reporting(brakes.request_stop, workspace) as shown,
-        operating_theatre(
+        open_loop(
             workspace, settings, reporter := WatchedReporter(shown, watchdog), brakes, overrides, watchdog.beat
         ) as ins,
         logging_to(log),
@@ -104,7 +104,7 @@ def run(
 
 
 def _loop(ins: Instruments) -> None:
-    from autosurgeon.loop.surgeon import run as run_loop
+    from autosurgeon.loop.run_passes import run as run_loop
 
     reason, last = run_loop(ins), ins.store.last_run()
     detail = f": {last.end_detail}" if last is not None and last.end_detail and reason in DETAILED else ""
@@ -116,9 +116,9 @@ def _loop(ins: Instruments) -> None:
 
 
 def _summary(ins: Instruments) -> list[str]:
-    from autosurgeon.loop.plateau import plateau_line, read_plateau
-    from autosurgeon.loop.status import read_status
+    from autosurgeon.loop.search.plateau import plateau_line, read_plateau
     from autosurgeon.loop.stuck import describe_stuck
+    from autosurgeon.workspace_status import read_status
 
     status: dict[str, Any] = read_status(ins.store)
     live, wins = status["live"], status["wins"]
@@ -137,7 +137,7 @@ def _summary(ins: Instruments) -> list[str]:
 
 def _replay(ins: Instruments) -> None:
     from autosurgeon.audit.delta import render_delta
-    from autosurgeon.loop.scenario import run_bd62
+    from autosurgeon.incident.scenario import run_bd62
 
     delta = run_bd62(ins)
     ins.workspace.reports.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _replay(ins: Instruments) -> None:
 
 
 @contextlib.contextmanager
-def _outliving_its_terminal(brakes: Brakes) -> Iterator[None]:
+def _outliving_its_terminal(brakes: Limits) -> Iterator[None]:
     """End after the running stage at SIGHUP, however often it comes: the kernel and the shell both send it.
 
     Where it is ignored at the start, as under nohup, it stays ignored.
@@ -175,7 +175,7 @@ def _outliving_its_terminal(brakes: Brakes) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _interruptible(brakes: Brakes, reporter: Reporter) -> Iterator[None]:
+def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
     """End after the running stage at the first interrupt, and now at the second one."""
     interrupts = 0
 

@@ -17,7 +17,7 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, SetOption, Workspa
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
     from autosurgeon.policy.params import Overrides
-    from autosurgeon.simulator.campaign import Tally
+    from autosurgeon.simulator.simulated_campaign import Tally
 
 """Where a flush costs nothing; the loop flushes here as everywhere."""
 USUAL_PASSES, USUAL_CAMPAIGNS = 30, 10
@@ -96,24 +96,24 @@ class Wanted(NamedTuple):
 def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
     """Run one campaign in a folder of its own."""
     from autosurgeon.core.shapes import lora_parameters_of
-    from autosurgeon.loop.brakes import Brakes
-    from autosurgeon.simulator.campaign import run_campaign
-    from autosurgeon.simulator.capsules import Modelless
+    from autosurgeon.loop.engine.limits import Limits
     from autosurgeon.simulator.law import draw_traits
     from autosurgeon.simulator.learner import Learner
-    from autosurgeon.simulator.theatre import QuietReporter, quiet_log, scratch
-    from autosurgeon.wiring import simulated_theatre, tasks_in
+    from autosurgeon.simulator.setup import QuietReporter, quiet_log, scratch
+    from autosurgeon.simulator.simulated_campaign import run_campaign
+    from autosurgeon.simulator.simulated_capsules import Modelless
+    from autosurgeon.wiring import open_simulated_loop, tasks_in
 
     settings = wanted.settings
     tasks = tasks_in(wanted.workspace, settings)
     traits = draw_traits(tasks, settings.seed, wanted.flaky)
     learner = Learner(traits, settings.seed, settings.organ.reference_lr)
     model = Modelless(learner, learner.base, lora_parameters_of(settings.organ_folder, 1))
-    brakes, reporter = Brakes(passes=wanted.passes), QuietReporter(on_pass)
+    brakes, reporter = Limits(passes=wanted.passes), QuietReporter(on_pass)
     with (
         quiet_log(),
         scratch() as root,
-        simulated_theatre(root, settings, model, tasks, reporter, brakes, wanted.params) as ins,
+        open_simulated_loop(root, settings, model, tasks, reporter, brakes, wanted.params) as ins,
     ):
         return run_campaign(ins, traits)
 

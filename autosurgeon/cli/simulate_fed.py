@@ -70,25 +70,25 @@ def run_again(
     """Run the loop of a memory again, in a folder of its own, on the task results that the memory holds."""
     from autosurgeon.core.shapes import lora_parameters_of
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.brakes import Brakes
-    from autosurgeon.loop.surgeon import run
+    from autosurgeon.loop.engine.limits import Limits
+    from autosurgeon.loop.run_passes import run
     from autosurgeon.policy.load import load_policy
     from autosurgeon.simulator.agreement import differences, refuse_what_cannot_repeat
-    from autosurgeon.simulator.capsules import Modelless
     from autosurgeon.simulator.fed import Fed, UnrecordedError
-    from autosurgeon.simulator.theatre import QuietReporter, quiet_log, scratch
-    from autosurgeon.wiring import simulated_theatre
+    from autosurgeon.simulator.setup import QuietReporter, quiet_log, scratch
+    from autosurgeon.simulator.simulated_capsules import Modelless
+    from autosurgeon.wiring import open_simulated_loop
 
     passes = refuse_what_cannot_repeat(store, settings, load_policy(settings.policy_file, params), tasks)
     mind, parted = Fed(store, tasks), None
     adapted = lora_parameters_of(Workspace(workspace.resolve()).packs / mind.base.decode(), 1)
     ended = itertools.count(1)
     reporter, model = QuietReporter(lambda: tell(next(ended), passes)), Modelless(mind, mind.base, adapted)
-    brakes = Brakes(passes=passes)
+    brakes = Limits(passes=passes)
     with (
         quiet_log(),
         scratch() as root,
-        simulated_theatre(root, settings, model, tasks, reporter, brakes, params) as ins,
+        open_simulated_loop(root, settings, model, tasks, reporter, brakes, params) as ins,
     ):
         try:
             run(ins)

@@ -12,10 +12,10 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
-    from autosurgeon.loop.plateau import plateau_line, read_plateau
-    from autosurgeon.loop.status import read_activity, read_status
+    from autosurgeon.loop.search.plateau import plateau_line, read_plateau
     from autosurgeon.loop.stuck import describe_stuck
     from autosurgeon.wiring import open_store, settings_of
+    from autosurgeon.workspace_status import read_activity, read_status
 
     with open_store(workspace) as store:
         found = read_status(store) | read_activity(Workspace(workspace.resolve()))

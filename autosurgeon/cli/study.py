@@ -31,8 +31,8 @@ def study(
 ) -> None:
     """Show which parameters matter, what was tried and what refused it, and where nothing was refused."""
     from autosurgeon.cli.render import print_json, say
-    from autosurgeon.loop.plateau import plateau_line, read_plateau
-    from autosurgeon.proposer.export import export
+    from autosurgeon.loop.search.plateau import plateau_line, read_plateau
+    from autosurgeon.proposer.optuna_storage import export
     from autosurgeon.proposer.review import review
     from autosurgeon.wiring import open_store, settings_of
 

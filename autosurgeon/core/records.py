@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from autosurgeon.core.decision import Cost, Scalar
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.usage import Usage
 from autosurgeon.core.value import Value

@@ -21,9 +21,9 @@ from typing import Literal, NamedTuple
 
 from autosurgeon.core.task import Task
 from autosurgeon.core.value import Value
-from autosurgeon.dataset.near import Neighbours, Overlap, Shingles, shingles
 from autosurgeon.dataset.program import Program
-from autosurgeon.dataset.rows import Row
+from autosurgeon.dataset.similarity import Neighbours, Overlap, Shingles, shingles
+from autosurgeon.dataset.training_rows import Row
 
 Layer = Literal["program", "prompt", "family", "10-gram", "minhash"]
 TWIN_LAYERS: frozenset[Layer] = frozenset({"program", "prompt", "family"})

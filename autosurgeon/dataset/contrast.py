@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 
-from autosurgeon.dataset.families import Groups
+from autosurgeon.dataset.failure_families import Groups
 
 RECENT_PASSES = 10
 """How many passes back a loss counts: what has been kept for so long needs no place of its own among the rows."""

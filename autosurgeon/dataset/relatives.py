@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from autosurgeon.core.task import Task
 from autosurgeon.dataset.contamination import HeldOut
-from autosurgeon.dataset.rows import Row
+from autosurgeon.dataset.training_rows import Row
 
 RULE = 1
 """Raised when the same tasks may come to be grouped otherwise, so that what is remembered of them is not used."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autosurgeon.core.task import Split, Task
-from autosurgeon.lab.tasks import FORMS, Composition, Form, compositions, prompt_of, reference_of, task_of
+from autosurgeon.lab.lab_tasks import FORMS, Composition, Form, compositions, prompt_of, reference_of, task_of
 
 BENCH_SEED = 62
 # The incident's sizes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from autosurgeon.core.decision import Judgement, RuleResult, Verdict
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import PassRecord
 from autosurgeon.policy.facts import fact_of
 from autosurgeon.policy.judge import VALIDITY, verdict_of

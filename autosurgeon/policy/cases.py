@@ -15,8 +15,8 @@ from autosurgeon.errors import PolicyError, UserError, nearest
 from autosurgeon.policy.facts import BY_NAME, fact_of
 from autosurgeon.policy.judge import VALIDITY, judge, verdict_of
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_files import Place, read_yaml
 from autosurgeon.policy.schema import Policy
-from autosurgeon.policy.sources import Place, read_yaml
 
 MAX_EVIDENCE_BYTES = 1 << 20
 SUFFIX = "_test.yaml"

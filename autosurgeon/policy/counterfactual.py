@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict
-from autosurgeon.policy.constraints import OK, SPEAKS, Constraint, constraints_of
+from autosurgeon.policy.evidence_values import OK, SPEAKS, Constraint, constraints_of
 from autosurgeon.policy.judge import judge, verdict_of
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.search import Found, Space, demand

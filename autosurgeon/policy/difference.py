@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Evidence, Judgement, Phase, Verdict
-from autosurgeon.policy.constraints import FAILED, NOT_FAILED, OK, REFUSED, Constraint, built_in, constraints_of
 from autosurgeon.policy.domains import typical_evidence
+from autosurgeon.policy.evidence_values import FAILED, NOT_FAILED, OK, REFUSED, Constraint, built_in, constraints_of
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.search import Demands, Space, demand

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Phase, Verdict
-from autosurgeon.policy.constraints import (
+from autosurgeon.policy.domains import typical_evidence
+from autosurgeon.policy.evidence_values import (
     FAILED,
     NOT_FAILED,
     OK,
@@ -15,7 +16,6 @@ from autosurgeon.policy.constraints import (
     constraints_of,
     representatives,
 )
-from autosurgeon.policy.domains import typical_evidence
 from autosurgeon.policy.rules import Result, check
 from autosurgeon.policy.schema import Bounded, Policy, Rule
 from autosurgeon.policy.search import Space, demand

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from autosurgeon.core.decision import PHASES
 from autosurgeon.errors import PolicyError, nearest
 from autosurgeon.policy.params import Overrides, set_params
+from autosurgeon.policy.policy_files import MAX_POLICY_BYTES, Joined, join
 from autosurgeon.policy.schema import TOP_KEYS, Param, Policy, Rule
-from autosurgeon.policy.sources import MAX_POLICY_BYTES, Joined, join
 
 __all__ = ["MAX_POLICY_BYTES", "load_policy"]
 UNION_MEMBERS = ("int", "float", "bool", "str", "[key]")

@@ -8,8 +8,8 @@ from typing import Any
 
 from autosurgeon.core.decision import Scalar
 from autosurgeon.errors import PolicyError, UserError, nearest
+from autosurgeon.policy.policy_files import Joined
 from autosurgeon.policy.schema import BOUNDS
-from autosurgeon.policy.sources import Joined
 
 Overrides = Mapping[str, Scalar]
 

@@ -16,7 +16,7 @@ SPLITS = ("surgery", "dev", "gate")
 """What a promotion is judged on; the canary split is read after it."""
 
 
-class Trial(NamedTuple):
+class Comparison(NamedTuple):
     """What a candidate did, and what it is held against. Tasks that are not expected are left out of all results."""
 
     expected: Mapping[str, str]
@@ -47,7 +47,7 @@ class Trial(NamedTuple):
     kl: float | None = None
     """Mean KL of the pack from live on the gate's references, nats per token."""
 
-    def restricted(self) -> Trial:
+    def restricted(self) -> Comparison:
         """The same without the results of other tasks."""
         pack, live, base = ({t: e for t, e in r.items() if t in self.expected} for r in self.results)
         return self._replace(pack=pack, live=live, base=base)
@@ -78,7 +78,7 @@ class Trial(NamedTuple):
         return flips(passed(self.live, tasks), passed(self.pack, tasks))
 
 
-def promotion_facts(trial: Trial) -> Evidence:
+def promotion_facts(trial: Comparison) -> Evidence:
     """Everything that is known of a packed file once its bench is over, or was ended early."""
     trial, facts = trial.restricted(), Evidence()
     for part in (bench_facts, anchor_facts, gate_facts, total_facts, slice_facts):
@@ -86,7 +86,7 @@ def promotion_facts(trial: Trial) -> Evidence:
     return facts
 
 
-def bench_facts(trial: Trial) -> Evidence:
+def bench_facts(trial: Comparison) -> Evidence:
     """Whether the bench is one, and the worst of its benches."""
     pack, live, base = trial.results
     benches = sorted({envelope.bench for envelope in base.values()})
@@ -115,7 +115,7 @@ def _wins(results: Results, bench: str) -> int:
     return sum(envelope.passed for envelope in results.values() if envelope.bench == bench)
 
 
-def anchor_facts(trial: Trial) -> Evidence:
+def anchor_facts(trial: Comparison) -> Evidence:
     """Which wins of live the pack fails, the confirmed ones and the others.
 
     A bench that ended early says how many anchors it saw lost, if it saw any: there are no fewer.
@@ -133,7 +133,7 @@ def anchor_facts(trial: Trial) -> Evidence:
     }
 
 
-def gate_facts(trial: Trial) -> Evidence:
+def gate_facts(trial: Comparison) -> Evidence:
     """Flips on tasks that were never trained on, with the evidence that a look at any time may use."""
     wanted = [task for task, split in trial.expected.items() if split == "gate"]
     gate = trial.flips(wanted)
@@ -151,11 +151,11 @@ def gate_facts(trial: Trial) -> Evidence:
     }
 
 
-def _tiers(trial: Trial, task: str) -> set[str]:
+def _tiers(trial: Comparison, task: str) -> set[str]:
     return {trial.pack[task].tier, trial.live[task].tier}
 
 
-def largest_e(trial: Trial) -> float:
+def largest_e(trial: Comparison) -> float:
     """The largest e-value for a loss that any prefix of the gate's tasks gave, in the order in which they were run.
 
     By Ville's inequality it reaches 1/alpha with a chance of alpha at most where flips are fair coins.
@@ -171,7 +171,7 @@ def largest_e(trial: Trial) -> float:
     return largest
 
 
-def total_facts(trial: Trial) -> Evidence:
+def total_facts(trial: Comparison) -> Evidence:
     """Flips over all that is counted, tested exactly both ways."""
     every = trial.flips(trial.expected)
     known = trial.is_complete and every.tasks > 0
@@ -195,7 +195,7 @@ def total_facts(trial: Trial) -> Evidence:
     return {**known_facts, "total.kl": trial.kl, "total.visible_loss": visible}
 
 
-def slice_facts(trial: Trial) -> Evidence:
+def slice_facts(trial: Comparison) -> Evidence:
     """The same of each bench and split."""
     facts: Evidence = {}
     bench_of = {task: _bench(task, trial) for task in trial.expected}
@@ -217,6 +217,6 @@ def slice_facts(trial: Trial) -> Evidence:
     return facts
 
 
-def _bench(task: str, trial: Trial) -> str | None:
+def _bench(task: str, trial: Comparison) -> str | None:
     found: Envelope | None = next((results[task] for results in trial.results if task in results), None)
     return found.bench if found else None

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from autosurgeon.core.decision import Evidence, FactValue, Scalar
 from autosurgeon.policy.expression import MOST_REMEMBERED, PARAMS, Clause, clauses_of, scan
 from autosurgeon.policy.facts import fact_of, known_at
-from autosurgeon.policy.promotion import Trial, anchor_facts, bench_facts, gate_facts, largest_e, total_facts
+from autosurgeon.policy.promotion import Comparison, anchor_facts, bench_facts, gate_facts, largest_e, total_facts
 from autosurgeon.policy.rules import LARGEST, check, check_clause, facts_of
 from autosurgeon.policy.schema import Bounded, Rule
 from autosurgeon.stats.paired import p_luck
@@ -30,7 +30,7 @@ class Reach(NamedTuple):
     most: float
 
 
-def reach_of(trial: Trial) -> dict[str, Reach]:
+def reach_of(trial: Comparison) -> dict[str, Reach]:
     """The reach of facts once some of the tasks have run; of those that are final, the value alone."""
     trial = trial.restricted()
     found = _never_less(trial) | _flips_within(trial, "total", trial.expected)
@@ -42,7 +42,7 @@ def reach_of(trial: Trial) -> dict[str, Reach]:
     return found | _flips_within(trial, "gate", gate)
 
 
-def reach_once_benched(trial: Trial) -> dict[str, Reach]:
+def reach_once_benched(trial: Comparison) -> dict[str, Reach]:
     """The same once all tasks have run, and only samples and the distance are still to come."""
     if not trial.is_complete:
         return reach_of(trial)
@@ -69,7 +69,7 @@ def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[s
     }
 
 
-def _never_less(trial: Trial) -> dict[str, Reach]:
+def _never_less(trial: Comparison) -> dict[str, Reach]:
     """Counts that no later task makes smaller."""
     told = bench_facts(trial)
     found = {name: Reach(_number(told[name]), LARGEST) for name in COUNTS}
@@ -87,7 +87,7 @@ def _never_less(trial: Trial) -> dict[str, Reach]:
 COUNTS = ("bench.fallbacks", "bench.foreign", "bench.shared_tier")
 
 
-def _flips_within(trial: Trial, name: str, wanted: Collection[str]) -> dict[str, Reach]:
+def _flips_within(trial: Comparison, name: str, wanted: Collection[str]) -> dict[str, Reach]:
     """Flips on some tasks: those to come are lost where live wins, and gained where it fails, at most."""
     if not wanted or not all(task in trial.live for task in wanted):
         return {}

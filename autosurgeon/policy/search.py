@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue
-from autosurgeon.policy.constraints import Constraint, is_complete, representatives, spelled, told
 from autosurgeon.policy.domains import domain_of
+from autosurgeon.policy.evidence_values import Constraint, is_complete, representatives, spelled, told
 from autosurgeon.policy.rules import Result, check
 from autosurgeon.policy.schema import Bounded, Rule
 

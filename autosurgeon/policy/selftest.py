@@ -10,7 +10,7 @@ from autosurgeon.core.decision import Evidence, Verdict
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
 from autosurgeon.policy.evidence import Results
 from autosurgeon.policy.judge import judge
-from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.schema import Policy
 
 ALPHA = 0.05
@@ -21,7 +21,7 @@ GAINED = {"mbpp": 1, "humaneval": 5}
 """The incident: 8 of 13 and 3 of 6 wins lost, 1 and 5 gained; MBPP ends at 6, HumanEval at 8."""
 
 
-def self_test(policy: Policy, known: Evidence, live: Trial | None = None) -> tuple[str, ...]:
+def self_test(policy: Policy, known: Evidence, live: Comparison | None = None) -> tuple[str, ...]:
     """What the gate got wrong, in words; nothing when it can be trusted with a pass.
 
     Args:
@@ -45,12 +45,12 @@ def self_test(policy: Policy, known: Evidence, live: Trial | None = None) -> tup
     return tuple(failed)
 
 
-def _judged(policy: Policy, known: Evidence, trial: Trial) -> Verdict:
+def _judged(policy: Policy, known: Evidence, trial: Comparison) -> Verdict:
     facts = {**known, "budget.alpha": ALPHA, **promotion_facts(trial._replace(alpha=ALPHA))}
     return judge(policy, "promotion", facts).verdict
 
 
-def _incident() -> Trial:
+def _incident() -> Comparison:
     """The incident's second pack against its first, in the shape of today's evidence; a third of the tasks is gate."""
     live, pack = {}, {}
     for bench, size in SIZES.items():
@@ -62,7 +62,7 @@ def _incident() -> Trial:
     expected = {task: envelope.split for task, envelope in live.items()}
     anchors = [task for task, envelope in live.items() if envelope.passed]
     results: Results = live
-    return Trial(
+    return Comparison(
         expected, list(expected), pack, results, results, anchors, impossible=(20, ()), confirmed=(), samples=4
     )
 

@@ -11,7 +11,7 @@ import optuna
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.value import Value
 from autosurgeon.proposer.bounds import SPANS, Bounds
@@ -61,7 +61,7 @@ class Review(Value):
     passes: int
     history: tuple[Tried, ...]
     climbing: dict[str, float] | None
-    """By parameter, its share in what tells passes that climbed from the others; None where that cannot be told."""
+    """By parameter, its share in what tells passes that dev_climb from the others; None where that cannot be told."""
     not_refused: dict[str, float] | None
     """The same for those that nothing refused."""
     region: tuple[Range, ...]
@@ -119,11 +119,11 @@ def readable(record: PassRecord, reference_lr: float) -> dict[str, float | str]:
 
 def _of_climbing(trials: Sequence[FrozenTrial]) -> tuple[dict[str, float] | None, str]:
     known = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    climbed = sum((trial.value or 0) > 0 for trial in known)
-    why = _too_few(climbed, len(known) - climbed, "climbed on dev", "were benched and did not climb")
+    dev_climb = sum((trial.value or 0) > 0 for trial in known)
+    why = _too_few(dev_climb, len(known) - dev_climb, "dev_climb on dev", "were benched and did not climb")
     if why:
         return None, f"what makes a pass climb cannot be told yet: {why}"
-    return _importances(known, [-(trial.value or 0.0) for trial in known], climbed, "what makes a pass climb")
+    return _importances(known, [-(trial.value or 0.0) for trial in known], dev_climb, "what makes a pass climb")
 
 
 def _of_refusals(trials: Sequence[FrozenTrial]) -> tuple[dict[str, float] | None, str]:

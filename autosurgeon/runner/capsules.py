@@ -28,9 +28,9 @@ from autosurgeon.failpoints import reach
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 from autosurgeon.runner.gpu import GpuBaseline
 from autosurgeon.runner.memory import oom_kills
-from autosurgeon.runner.meter import Meter
-from autosurgeon.runner.process import LOG_FILE, Capsule, End, Keeper
-from autosurgeon.runner.watch import watch
+from autosurgeon.runner.monitor import watch
+from autosurgeon.runner.process import LOG_FILE, Capsule, End, ForkServer
+from autosurgeon.runner.usage_meter import Meter
 from autosurgeon.sections import CapsuleSettings
 
 MAX_OUTCOME_BYTES = 1 << 20
@@ -49,7 +49,7 @@ class Capsules:
         self._home = home
         self._beat = beat
         self._meter = meter or Meter()
-        self._keeper: Keeper | None = None
+        self._keeper: ForkServer | None = None
         self._own_cgroup = own_cgroup()
         self._cgroup: Path | None = None
         self._stays = False
@@ -60,11 +60,11 @@ class Capsules:
         if self._settings.warm:
             self._ready_keeper()
 
-    def _ready_keeper(self) -> Keeper:
+    def _ready_keeper(self) -> ForkServer:
         """The keeper that is there, or a fresh one."""
         if self._keeper is None or not self._keeper.alive:
             self._gpus.take()
-            self._keeper = Keeper(self._python, self._home, warm=self._settings.warm)
+            self._keeper = ForkServer(self._python, self._home, warm=self._settings.warm)
         return self._keeper
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:

@@ -31,7 +31,7 @@ class End(NamedTuple):
     """Whether the capsule waits for another job."""
 
 
-class Keeper:
+class ForkServer:
     """The process that forks capsules, and kills them and all they started when this process is gone."""
 
     def __init__(self, python: str, home: Path, *, warm: bool) -> None:
@@ -175,7 +175,7 @@ class Keeper:
 class Capsule:
     """A capsule at work."""
 
-    def __init__(self, keeper: Keeper, pid: int) -> None:
+    def __init__(self, keeper: ForkServer, pid: int) -> None:
         self._keeper = keeper
         self.pid = pid
 

@@ -10,7 +10,7 @@ from autosurgeon.core.decision import Decision
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
-from autosurgeon.loop.contract import contract_of
+from autosurgeon.loop.engine.fingerprint import contract_of
 from autosurgeon.policy.schema import Policy
 from autosurgeon.store.sqlstore import SqlStore
 

@@ -14,12 +14,12 @@ from autosurgeon.bench.grade import Tier
 from autosurgeon.bench.impossible import MARK
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.jobs import CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
-from autosurgeon.core.passes import number_of
+from autosurgeon.core.pass_states import number_of
 from autosurgeon.core.records import AnchorRun, RungTried
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError, WorldError
-from autosurgeon.simulator.capsules import ADAPTER, Place
-from autosurgeon.simulator.told import FAILS, PASSES, Told
+from autosurgeon.simulator.graded_answers import FAILS, PASSES, Told
+from autosurgeon.simulator.simulated_capsules import ADAPTER, Place
 from autosurgeon.simulator.weights import read_checkpoint
 from autosurgeon.store.sqlstore import SqlStore
 

@@ -11,7 +11,7 @@ from typing import Any
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.jobs import Checkpoint, CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.value import Value
-from autosurgeon.simulator.capsules import ADAPTER, TOKENS, Place
+from autosurgeon.simulator.graded_answers import FAILS, PASSES, Told
 from autosurgeon.simulator.law import (
     EDGE,
     Dose,
@@ -21,7 +21,7 @@ from autosurgeon.simulator.law import (
     trained,
     unpack_margins,
 )
-from autosurgeon.simulator.told import FAILS, PASSES, Told
+from autosurgeon.simulator.simulated_capsules import ADAPTER, TOKENS, Place
 
 FIRST_LOSS = 0.45
 POISON_KL, ANCHORS = 0.03, 0.01

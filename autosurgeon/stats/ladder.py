@@ -32,8 +32,8 @@ class Ladder(Value):
 
     def tell(self, score: float) -> tuple[float, Self]:
         """What is told of one more score, and the ladder after it."""
-        climbed = self.best is None or score >= self.best + self.step
-        after = self.model_copy(update={"best": score}) if climbed else self
+        dev_climb = self.best is None or score >= self.best + self.step
+        after = self.model_copy(update={"best": score}) if dev_climb else self
         told = after.told
         assert told is not None
         return told, after

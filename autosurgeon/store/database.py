@@ -16,10 +16,10 @@ from sqlmodel import Session
 from autosurgeon.errors import StoreError, WorkspaceError
 from autosurgeon.failpoints import reach
 from autosurgeon.store.address import public_name, read_address, without_secrets
+from autosurgeon.store.migrate import Found, bring_up_to_date, read_revision
 from autosurgeon.store.postgres import WRITER_LOCK, postgres_engine
-from autosurgeon.store.schema import Found, bring_up_to_date, read_revision
+from autosurgeon.store.row_digests import Written
 from autosurgeon.store.sqlite import looking_engine, sqlite_engine
-from autosurgeon.store.written import Written
 
 READS: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": False},

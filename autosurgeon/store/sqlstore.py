@@ -15,21 +15,21 @@ from autosurgeon.core.decision import Cost
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
-from autosurgeon.core.passes import PassState, pass_scope
+from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Contract, Feedback, InForce, RunRecord
 from autosurgeon.core.usage import Usage
 from autosurgeon.store.acts import Acts
-from autosurgeon.store.attempted import Attempted
-from autosurgeon.store.chained import Chained
+from autosurgeon.store.costs import Spent, spend
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
-from autosurgeon.store.deployed import Deployed
+from autosurgeon.store.decisions import Judged, move
+from autosurgeon.store.deployments import Deployed
+from autosurgeon.store.event_chain import Chained
 from autosurgeon.store.events import append
-from autosurgeon.store.judged import Judged, move
 from autosurgeon.store.lock import database_lock
-from autosurgeon.store.measured import Measured
-from autosurgeon.store.spent import Spent, spend
-from autosurgeon.store.staged import Staged
+from autosurgeon.store.pass_queries import Attempted
+from autosurgeon.store.results import Measured
+from autosurgeon.store.stages import Staged
 from autosurgeon.store.tables import (
     AnchorRunRow,
     BegunRow,
@@ -40,7 +40,7 @@ from autosurgeon.store.tables import (
     RunRow,
     StageRow,
 )
-from autosurgeon.store.taught import Taught, teach
+from autosurgeon.store.trained_rows import Taught, teach
 
 
 class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Acts, Chained):

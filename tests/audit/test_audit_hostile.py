@@ -12,10 +12,10 @@ from markdown_it import MarkdownIt
 from pages import Page, decided, make_bench, make_flip, make_live, make_report, overruled, record_of
 
 from autosurgeon.audit.escape import Markdown, code, escaped, fenced, printable
+from autosurgeon.audit.pass_report import PassReport, StopLine
 from autosurgeon.audit.plots import plot_loss, plot_wins
-from autosurgeon.audit.render import render_pass
-from autosurgeon.audit.report import PassReport, StopLine
-from autosurgeon.core.passes import PassState
+from autosurgeon.audit.render_reports import render_pass
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.policy.judge import judge
 
 SCRIPT = '</pre><script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pages import make_flip, make_report, overruled
 
 from autosurgeon.audit.mask import SECRET, Mask, Masking, masked_record, masked_value, masked_words, masking_of
-from autosurgeon.audit.render import render_pass
+from autosurgeon.audit.render_reports import render_pass
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
 

@@ -11,7 +11,7 @@ import pytest
 import tampering
 from audited import build, check, copied, publish, rows_of, write_rows
 
-from autosurgeon.audit.checkpoint import checkpoint_files
+from autosurgeon.audit.checkpoints import checkpoint_files
 from autosurgeon.audit.signing import PUBLIC
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from builders import make_task
 
-from autosurgeon.bench import cell
 from autosurgeon.bench import grade as grading
-from autosurgeon.bench.cell import Cell, CellError
+from autosurgeon.bench import worker as cell
 from autosurgeon.bench.grade import Grade, Grader, Submission
+from autosurgeon.bench.worker import Cell, CellError
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.task import Case, Task
 from autosurgeon.sections import BenchSettings, GradingSettings

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.cell import Cell, Limits
-from autosurgeon.bench.cell import Testimony as Said
 from autosurgeon.bench.jail import LEVELS, levels_here
+from autosurgeon.bench.worker import Cell, Limits
+from autosurgeon.bench.worker import Testimony as Said
 from autosurgeon.core.task import Task
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_bytes=512 << 20)

@@ -198,7 +198,7 @@ def test_zeros_at_the_end_of_a_file_that_lost_its_power_are_cut_off(tmp_path: Pa
 def test_a_run_that_is_killed_has_its_flushed_rows_on_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     script = (
-        "import os, pathlib, signal, sys; sys.path.insert(0, 'tests')\n"
+        "import os, pathlib, signal, sys; sys.path.insert(0, 'tests/support')\n"
         "from builders import make_result; from autosurgeon.bench.results import ResultFile, ROWS_PER_FLUSH\n"
         "with ResultFile(pathlib.Path(sys.argv[1])) as file:\n"
         "    for n in range(3 * ROWS_PER_FLUSH + 5): file.append(make_result('b/0', sample=n))\n"

@@ -18,14 +18,14 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from builders import NOON, make_decision
 
-from autosurgeon.audit.checkpoint import write_checkpoint
+from autosurgeon.audit.checkpoints import write_checkpoint
 from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.core.rows import KIND, Wrote, digest_lines, row_line
+from autosurgeon.core.row_lines import KIND, Wrote, digest_lines, row_line
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore
 

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from autosurgeon.config import Settings
 from autosurgeon.core.digest import digest_text
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import Feedback, PassRecord
 from autosurgeon.core.task import Split
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.scenario import HOT_LR_RATIO
-from autosurgeon.proposer.study import Proposal
+from autosurgeon.incident.scenario import HOT_LR_RATIO
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.proposer.sampler import Proposal
 
 HERE = Path(__file__).resolve().parent
 GUARDS = ("smoke", "confirm", "watch", "anchors")

@@ -13,17 +13,17 @@ from campaignarms import ARMS, Arm
 from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.cli.logs import logging_to
 from autosurgeon.core.envelope import Poison
-from autosurgeon.core.passes import PassState, pass_scope
+from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import open_theatre, run
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.run_passes import prepare_run, run
 from autosurgeon.sections import GradingSettings, LoopSettings
-from autosurgeon.simulator.theatre import QuietReporter
-from autosurgeon.wiring import operating_theatre
+from autosurgeon.simulator.setup import QuietReporter
+from autosurgeon.wiring import open_loop
 
 
 class Point(Value):
@@ -66,8 +66,8 @@ class Campaign(Value):
 
 
 @dataclass
-class TokenBrakes(Brakes):
-    """Brakes that end a run once its arm's tokens are spent."""
+class TokenBrakes(Limits):
+    """Limits that end a run once its arm's tokens are spent."""
 
     spent: Callable[[], int] = lambda: 0
     tokens: int = 0
@@ -134,7 +134,7 @@ def _work(arm: Arm, seed: int, tokens: int, flaky: float, root: Path, most: int)
     settings = arm.settings(seed)
     with (
         logging_to(root / "log"),
-        operating_theatre(root, settings, QuietReporter(), brakes) as ins,
+        open_loop(root, settings, QuietReporter(), brakes) as ins,
     ):
         coins = coins_of(ins.tasks, seed, flaky)
         if coins:
@@ -144,8 +144,8 @@ def _work(arm: Arm, seed: int, tokens: int, flaky: float, root: Path, most: int)
         if most:
             run(ins)
         else:
-            open_theatre(ins)
-            take_stock(ins)
+            prepare_run(ins)
+            read_baseline(ins)
         return read_campaign(ins, arm, seed, flaky, coins)
 
 

@@ -29,12 +29,12 @@ from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
-from autosurgeon.loop import settle
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.decide import settle
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.run_passes import run
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.store import database, sqlite
-from autosurgeon.wiring import operating_theatre, settings_of
+from autosurgeon.wiring import open_loop, settings_of
 
 FSYNC, IN_CAPSULES, COMMIT = "fsync", "fsync in capsules", "SQLite commit"
 PHYSICAL = (FSYNC, IN_CAPSULES, COMMIT)
@@ -150,7 +150,7 @@ def measure(root: Path, options: argparse.Namespace, *, flushed: bool) -> Spans:
         patch.dict(os.environ, PYTHONPATH=path),
         traced(spans, flushed=flushed),
         logging_to(root / "log"),
-        operating_theatre(root, settings, spans, Brakes(passes=options.passes)) as ins,
+        open_loop(root, settings, spans, Limits(passes=options.passes)) as ins,
     ):
         run(ins)
     return spans

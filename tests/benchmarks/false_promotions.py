@@ -24,7 +24,7 @@ from rich.table import Table
 from autosurgeon.config import shipped
 from autosurgeon.policy.load import load_policy
 from autosurgeon.sections import StatisticsSettings
-from autosurgeon.stats.budget import AlphaBudget
+from autosurgeon.stats.alpha import AlphaBudget
 from autosurgeon.stats.eprocess import log_e_value
 from autosurgeon.stats.paired import p_luck, p_regression
 from autosurgeon.stats.power import power_line, power_of_loss, smallest_visible_loss

@@ -28,7 +28,7 @@ from gpu_pass import INCIDENT, TINY, TINY_SHAPE, pass_part  # noqa: E402
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM  # noqa: E402
 
 from autosurgeon.capsule.batches import TokenRow, to_tensors  # noqa: E402
-from autosurgeon.capsule.checkpoint import open_model, open_tokenizer  # noqa: E402
+from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer  # noqa: E402
 
 SHAPE = {
     "vocab_size": 151_936,

@@ -30,7 +30,7 @@ from autosurgeon.core.jobs import CompareJob, MergeJob, MergeResult, TrainJob, T
 from autosurgeon.core.pack import Lineage
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split, Task
-from autosurgeon.loop.complete import Model, Sampling, complete
+from autosurgeon.loop.stages.generate_answers import Model, Sampling, complete
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.sections import CapsuleSettings, GradingSettings, OrganSettings

@@ -22,13 +22,13 @@ from builders import NOON, make_envelope, make_recipe, weights_file
 from databases import vouch_for_all
 from historytexts import PACK, Texts, template
 
-from autosurgeon.audit.checkpoint import write_checkpoint
-from autosurgeon.audit.journal import project_events
+from autosurgeon.audit.checkpoints import write_checkpoint
+from autosurgeon.audit.log_projection import project_events
 from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.decision import PHASES, Decision
 from autosurgeon.core.digest import canonical_json, digest_text
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
-from autosurgeon.core.passes import pass_scope
+from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
@@ -36,7 +36,7 @@ from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.packs.checkpoint import organ_digest, stage_checkpoint
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.store.sqlstore import SqlStore
-from autosurgeon.store.taught import rows_of
+from autosurgeon.store.trained_rows import rows_of
 
 GATES = ("proposal", "training", "smoke", "merge", "promotion", "watch")
 STAGES = {

@@ -10,7 +10,7 @@ from builders import NOON, make_policy, make_rule
 from autosurgeon.core.chain import payload_text
 from autosurgeon.core.decision import Decision, Evidence
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.core.passes import pass_scope
+from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.policy.judge import judge
 
 PASS, VERSION, PACK = 4242424242, 5353535353, "PACK-HERE"

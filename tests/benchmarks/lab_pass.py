@@ -26,11 +26,11 @@ from autosurgeon.cli.view import PlainReporter
 from autosurgeon.core.jobs import GenerateJob, Result, TrainJob
 from autosurgeon.core.ports import CapsuleRunner, OnProgress
 from autosurgeon.core.value import Value
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.standing import pass_scope
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.baseline.baseline import pass_scope
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.run_passes import run
 from autosurgeon.sections import GradingSettings
-from autosurgeon.wiring import operating_theatre, settings_of
+from autosurgeon.wiring import open_loop, settings_of
 
 
 @dataclass
@@ -80,8 +80,8 @@ def main() -> None:
         root = Path(folder)
         quiet = PlainReporter(Console(quiet=True))
         settings = settings_of(root, seed=options.seed)
-        brakes = Brakes(passes=options.passes)
-        with logging_to(root / "log"), operating_theatre(root, settings, quiet, brakes) as ins:
+        brakes = Limits(passes=options.passes)
+        with logging_to(root / "log"), open_loop(root, settings, quiet, brakes) as ins:
             ins.capsules.warm_up()
             began = time.perf_counter()
             capsules, grader = TimedCapsules(ins.capsules, seconds), TimedGrader(settings.grading, seconds)

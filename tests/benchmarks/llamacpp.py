@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from ggufpacks import checkpoint
 from llamaserver import complete_all, difference, serving
@@ -29,8 +29,8 @@ from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.capsule.generate import generate
 from autosurgeon.config import shipped
+from autosurgeon.core.answer_end import cut
 from autosurgeon.core.jobs import GenerateJob
-from autosurgeon.core.stops import cut
 from autosurgeon.core.task import Task
 from autosurgeon.packs.ggufexport import Dtype, export_gguf
 from autosurgeon.packs.packstore import PackStore

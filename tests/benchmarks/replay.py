@@ -31,7 +31,7 @@ from autosurgeon.policy.cases import evidence_of, read_cases
 from autosurgeon.policy.facts import FACTS
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
-from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.schema import Policy
 
 BATCH = 500
@@ -68,7 +68,7 @@ def promotions(count: int, seed: int) -> list[Evidence]:
     found = []
     for _ in range(count):
         pack = results(rng, rng.choice((0.08, 0.12, 0.2)))
-        trial = Trial(expected, list(expected), pack, live, base, anchors, impossible=(20, ()), alpha=0.03)
+        trial = Comparison(expected, list(expected), pack, live, base, anchors, impossible=(20, ()), alpha=0.03)
         # What a promotion sees of the phases before it.
         found.append(
             {k: v for k, v in EARLIER.items() if not k.startswith(("watch", "baseline"))} | promotion_facts(trial)

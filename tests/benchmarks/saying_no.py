@@ -20,15 +20,15 @@ from rich.console import Console
 from autosurgeon.cli.logs import logging_to
 from autosurgeon.cli.view import PlainReporter
 from autosurgeon.core.recipe import Mix, Recipe
+from autosurgeon.incident.scenario import CAREFUL_LR_RATIO, HOT_LR_RATIO
 from autosurgeon.levers import LeverSettings
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.scenario import CAREFUL_LR_RATIO, HOT_LR_RATIO
-from autosurgeon.loop.standing import pass_scope, take_stock
-from autosurgeon.loop.surgeon import begin_pass, finish_pass, open_theatre
-from autosurgeon.loop.watch import revert
+from autosurgeon.loop.baseline.baseline import pass_scope, read_baseline
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.run_passes import begin_pass, finish_pass, prepare_run
+from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.policy.schema import Policy
-from autosurgeon.wiring import operating_theatre, settings_of
+from autosurgeon.wiring import open_loop, settings_of
 
 
 class Bill(NamedTuple):
@@ -57,7 +57,7 @@ def main() -> None:
         root = Path(folder)
         quiet = PlainReporter(Console(quiet=True))
         settings = settings_of(root, seed=options.seed, policy=options.policy)
-        with logging_to(root / "log"), operating_theatre(root, settings, quiet, Brakes(passes=9)) as ins:
+        with logging_to(root / "log"), open_loop(root, settings, quiet, Limits(passes=9)) as ins:
             bills = measure_all(ins)
     print(f"{'pass':28} {'trained':>8} {'generated':>9} {'share':>7} {'seconds':>8} {'share':>7}  end")
     for bill in bills:
@@ -77,12 +77,12 @@ def measure_all(ins: Instruments) -> list[Bill]:
     )
     racing = replace(ins, settings=ins.settings.model_copy(update={"levers": LeverSettings(racing=True)}))
     audit, late = ins.policy.in_audit(watch=True), _proposal_in_audit(ins.policy)
-    open_theatre(ins)
+    prepare_run(ins)
     bills = [_operate(ins, "careful", careful, audit)]
     # Racing before the others, while no candidate of this recipe has told which anchors are fragile; and once after.
     bills.append(_operate(racing, "racing, nothing known yet", hot, late))
     bills.append(_operate(ins, "plain", hot, late))
-    live = take_stock(ins).live
+    live = read_baseline(ins).live
     bills.append(_operate(ins, "plain, to the end", hot, audit))
     whole = ins.store.get_pass(len(bills)).pack
     assert whole is not None
@@ -100,7 +100,7 @@ def _proposal_in_audit(policy: Policy) -> Policy:
 
 
 def _operate(ins: Instruments, name: str, recipe: Recipe, policy: Policy) -> Bill:
-    standing = take_stock(ins)
+    standing = read_baseline(ins)
     ended = finish_pass(ins, begin_pass(ins, recipe, standing, policy), standing, policy)
     outputs = {stage.name: stage for stage in ins.store.stage_outputs(pass_scope(ended.number))}
     tokens = {kind: {n: s.output.get("tokens", {}).get(kind, 0) for n, s in outputs.items()} for kind in KINDS}

@@ -22,11 +22,11 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from processes import peak_bytes
 
-from autosurgeon.loop.instruments import Instruments
+from autosurgeon.loop.engine.instruments import Instruments
 
 COMMANDS = {
     "pass list": ["pass", "list"],
@@ -67,10 +67,10 @@ def now() -> Took:
 
 def propose(ins: Instruments) -> Took:
     """The next recipe from what is stored."""
-    from autosurgeon.loop.propose import propose_next
-    from autosurgeon.loop.standing import take_stock
+    from autosurgeon.loop.baseline.baseline import read_baseline
+    from autosurgeon.loop.search.propose import propose_next
 
-    standing = take_stock(ins)
+    standing = read_baseline(ins)
     began = now()
     propose_next(ins, standing)
     return began
@@ -78,15 +78,15 @@ def propose(ins: Instruments) -> Took:
 
 def resume(ins: Instruments) -> Took:
     """All that a start does before the pass that was left open goes on."""
-    from autosurgeon.loop.settle import rebuild_projections
-    from autosurgeon.loop.standing import open_pass, take_stock
-    from autosurgeon.loop.surgeon import open_theatre
+    from autosurgeon.loop.baseline.baseline import open_pass, read_baseline
+    from autosurgeon.loop.decide.settle import rebuild_projections
+    from autosurgeon.loop.run_passes import prepare_run
 
     began = now()
-    open_theatre(ins)
+    prepare_run(ins)
     record = open_pass(ins)
     assert record is not None
-    take_stock(ins, record.live_before)
+    read_baseline(ins, record.live_before)
     rebuild_projections(ins)
     return began
 
@@ -95,17 +95,17 @@ def settle_one(ins: Instruments) -> Took:
     """A refusal with its story and its projections, on a pass that is begun for it."""
     from builders import make_recipe
 
-    from autosurgeon.loop.settle import settle
-    from autosurgeon.loop.standing import take_stock
-    from autosurgeon.loop.story import story_of
-    from autosurgeon.loop.surgeon import begin_pass
+    from autosurgeon.loop.baseline.baseline import read_baseline
+    from autosurgeon.loop.decide.decision_context import decision_context
+    from autosurgeon.loop.decide.settle import settle
+    from autosurgeon.loop.run_passes import begin_pass
     from autosurgeon.policy.judge import judge
 
-    standing = take_stock(ins)
+    standing = read_baseline(ins)
     record = begin_pass(ins, make_recipe(), standing, ins.policy)
     began = now()
     judgement = judge(ins.policy, "proposal", {})
-    state = settle(ins, record.number, judgement, story=story_of(ins, record, standing, judgement))
+    state = settle(ins, record.number, judgement, story=decision_context(ins, record, standing, judgement))
     assert state.is_finished
     return began
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_capsule_resume import ROWS
 from test_capsule_train import train_job
+from test_capsule_training_checkpoint import ROWS
 
-from autosurgeon.capsule.fit import marks
 from autosurgeon.capsule.train import train
+from autosurgeon.capsule.training_loop import marks
 from autosurgeon.core.jobs import StopRule, TrainingState
 
 FILES = ["adapter_config.json", "adapter_model.safetensors"]

@@ -11,11 +11,11 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from autosurgeon.capsule.attention import memory_argument
-from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Answer, Engine, Row
-from autosurgeon.capsule.stops import DedentTokens
+from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
+from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.config import shipped
-from autosurgeon.core.stops import cut
+from autosurgeon.core.answer_end import cut
 from autosurgeon.errors import UserError
 
 BASE = shipped("data", "lab", "base")

@@ -9,8 +9,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from test_capsule_decode import BASE, PROMPTS
 
-from autosurgeon.capsule.checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.decode import Engine, Row
+from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 
 TOKENS = 60
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.batches import TokenRow
-from autosurgeon.capsule.compare import compare
-from autosurgeon.capsule.meter import LossMeter
+from autosurgeon.capsule.compare_models import compare
+from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.capsule.parent import evenly_spaced
 from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped

@@ -13,8 +13,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from autosurgeon.capsule.checkpoint import open_model
-from autosurgeon.capsule.compare import compare
+from autosurgeon.capsule.compare_models import compare
+from autosurgeon.capsule.load_checkpoint import open_model
 from autosurgeon.capsule.merge import merge, read_adapter
 from autosurgeon.capsule.nf4 import dequantized, quantized_weights
 from autosurgeon.config import shipped

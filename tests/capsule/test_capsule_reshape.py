@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM
 
 from autosurgeon.capsule.__main__ import run_job
 from autosurgeon.capsule.merge import merge, read_adapter
+from autosurgeon.capsule.model_slot import adapter_kind
 from autosurgeon.capsule.reshape import layer_of, reshape
-from autosurgeon.capsule.seat import adapter_kind
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import MergeJob, Outcome, ReshapeJob
 from autosurgeon.errors import PackError

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from test_capsule_measures import HOT, PROBE, trained, write_rows
 
 from autosurgeon.capsule.divergence import score_batch
-from autosurgeon.capsule.meter import LossMeter
+from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.core.jobs import StopRule, TrainResult
 
 FACTS = ["training.kl", "training.kl_anchors", "training.anchor_loss_rise"]

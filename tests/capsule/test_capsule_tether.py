@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.capsule.batches import TokenRow, to_tensors
-from autosurgeon.capsule.compare import compare
+from autosurgeon.capsule.compare_models import compare
 from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_divergence
 from autosurgeon.capsule.step import Stepper, keep_fewer_activations

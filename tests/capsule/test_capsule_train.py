@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from autosurgeon.capsule.batches import IGNORED, TokenRow, batches_by_length, to_tensors
-from autosurgeon.capsule.checkpoint import open_tokenizer
-from autosurgeon.capsule.meter import LossMeter
+from autosurgeon.capsule.load_checkpoint import open_tokenizer
+from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import PROGRESS_FILE, StopRule, TrainJob

@@ -14,7 +14,7 @@ import tampering
 from builders import make_decision
 from typer.testing import CliRunner, Result
 
-from autosurgeon.audit.checkpoint import checkpoint_files
+from autosurgeon.audit.checkpoints import checkpoint_files
 from autosurgeon.cli.main import app
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError

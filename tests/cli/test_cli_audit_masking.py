@@ -16,12 +16,12 @@ from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.main import app
 from autosurgeon.core.decision import Verdict
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
-from autosurgeon.loop.override import override
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.decide.overrides import override
+from autosurgeon.loop.run_passes import run
 
 PLANTED = ("PROMPT-7f", "PROGRAM_7f", "CHECK_7f", "REASON-7f", "zoe7f", "ERROR-7f")
 

@@ -15,7 +15,7 @@ from autosurgeon.errors import EXITS, AutosurgeonError, CapsuleError, ExitCode, 
 
 PACKAGE = Path(autosurgeon.__file__).parent
 ROOT = PACKAGE.parent
-PROGRAMS = ("capsule", "bench/inside", "loop/leash.py")
+PROGRAMS = ("capsule", "bench/inside", "loop/engine/command_guard.py")
 """What runs as a program of its own, and whose exit code no user sees."""
 ENDS = {"Exit", "exit", "_exit", "SystemExit", "_fail"}
 SOURCES = [
@@ -107,7 +107,7 @@ def test_an_interrupt_is_one_line_with_its_code(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sys.argv", ["autosurgeon", "policy", "schema"])
-    monkeypatch.setattr("autosurgeon.policy.jsonschema.policy_schema", interrupted)
+    monkeypatch.setattr("autosurgeon.policy.policy_schema.policy_schema", interrupted)
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == ExitCode.INTERRUPTED

@@ -18,8 +18,8 @@ from autosurgeon.cli.main import app
 from autosurgeon.core.pack import Lineage
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PackError, UserError
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import open_theatre
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.run_passes import prepare_run
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.wiring import open_store
 
@@ -33,8 +33,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A workspace that knows the lab's real base as a pack."""
     root = tmp_path_factory.mktemp("workspace")
     with small_theatre(root, learns_everything) as ins:
-        open_theatre(ins)
-        take_stock(ins)
+        prepare_run(ins)
+        read_baseline(ins)
         manifest = ins.packs.import_checkpoint(BASE)
         assert manifest.lineage == Lineage()
         ins.store.commit_stage("test", "pack", {}, 0.0, "e", pack=(manifest, None))
@@ -109,8 +109,8 @@ def test_a_file_goes_only_into_a_folder_that_is_there(begun: tuple[Path, str], t
 
 def test_a_damaged_pack_is_not_exported(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
-        open_theatre(ins)
-        take_stock(ins)
+        prepare_run(ins)
+        read_baseline(ins)
         base = ins.store.live_history()[0].pack
         flip_a_byte(ins, base)
     done = export((tmp_path, base), "--command", COPIES, "--out", str(tmp_path / "organ.planck"))

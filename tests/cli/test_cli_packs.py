@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from autosurgeon.cli.main import app
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.errors import ExitCode, UserError, WorkspaceError
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import open_theatre
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.run_passes import prepare_run
 from autosurgeon.store.lock import workspace_lock
 
 
@@ -24,8 +24,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base and three packs that were made live after it."""
     root = tmp_path_factory.mktemp("workspace")
     with small_theatre(root, learns_everything) as ins:
-        open_theatre(ins)
-        take_stock(ins)
+        prepare_run(ins)
+        read_baseline(ins)
         for generation in (1, 2, 3):
             make_live(ins, make_pack(ins, generation))
     (root / "autosurgeon.toml").write_text("[retention]\nkeep_live = 1\n")
@@ -101,8 +101,8 @@ def test_nothing_is_removed_while_a_loop_holds_the_workspace(begun: Path) -> Non
 
 def test_weights_that_must_be_there_and_are_not_are_damage(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
-        open_theatre(ins)
-        take_stock(ins)
+        prepare_run(ins)
+        read_baseline(ins)
         live = make_live(ins, make_pack(ins, 1))
         flip_a_byte(ins, base_of(ins))
         assert pack(tmp_path, "verify").exit_code == ExitCode.FINDING

@@ -11,7 +11,7 @@ from builders import make_contract, make_recipe
 from program import autosurgeon
 
 from autosurgeon.core.decision import Decision
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.database import utc_now

@@ -11,7 +11,7 @@ from builders import make_task
 
 from autosurgeon.core.task import Split, Task
 from autosurgeon.dataset.contamination import Hit, find_hits
-from autosurgeon.dataset.rows import Row
+from autosurgeon.dataset.training_rows import Row
 from autosurgeon.wiring import lab_tasks
 
 PROMPT = "# Write a function solve(x): count the divisors of x that are no primes.\n"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autosurgeon.dataset.contrast import contrast_first, most_lost
-from autosurgeon.dataset.families import Groups
+from autosurgeon.dataset.failure_families import Groups
 
 NAMES = [f"t{n}" for n in range(12)]
 GROUPS = st.lists(st.sampled_from("xyz"), min_size=1, max_size=3).map(tuple)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autosurgeon.dataset.program import Program
-from autosurgeon.lab.tasks import compositions, prompt_of, reference_of
+from autosurgeon.lab.lab_tasks import compositions, prompt_of, reference_of
 
 CLASSIC = {"f": "shared", "g": "helper", "a": "xs", "b": "limit", "c": "kept", "d": "x", "e": "y", "h": "total"}
 

@@ -15,7 +15,7 @@ from autosurgeon.config import shipped
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Split, Task
 from autosurgeon.lab.corpus import BENCHES, bench_compositions, bench_tasks, pretraining_rows
-from autosurgeon.lab.tasks import CASES_PER_TASK, FORMS, compositions, prompt_of, reference_of
+from autosurgeon.lab.lab_tasks import CASES_PER_TASK, FORMS, compositions, prompt_of, reference_of
 from autosurgeon.sections import GradingSettings
 
 SIZES = {"lab-mbpp": 100, "lab-humaneval": 164, "lab-lcb": 50}

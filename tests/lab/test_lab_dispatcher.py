@@ -4,7 +4,7 @@ import pytest
 
 from autosurgeon.core.envelope import ORGAN
 from autosurgeon.lab.dispatcher import Dispatcher
-from autosurgeon.lab.tasks import FORMS, Form, compositions, prompt_of
+from autosurgeon.lab.lab_tasks import FORMS, Form, compositions, prompt_of
 
 PROMPTS: dict[Form, list[str]] = {
     form: [prompt_of(composition, form) for composition in compositions()] for form in FORMS

@@ -8,7 +8,7 @@ from fakes import RecordingReporter
 from theatre import learns_everything, small_theatre
 
 from autosurgeon.audit.verify import verify
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
 
 
 def test_a_run_leaves_a_whole_chain_whose_checkpoints_are_copied(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from autosurgeon.cli.main import app
 from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.task import Split, Task
-from autosurgeon.loop.plan import rows_file
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
+from autosurgeon.loop.stages.choose_rows import rows_file
 
 GATE = "def solve(x):\n    kept = [n for n in range(x + 1) if n % 7 == 1]\n    return sum(kept) - max(kept) + 1\n"
 RENAMED = "def f(q):\n    z = [item for item in range(q + 1) if item % 7 == 1]\n    return sum(z) - max(z) + 1\n"

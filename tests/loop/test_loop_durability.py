@@ -8,9 +8,9 @@ import pytest
 from faults import Faults
 from theatre import learns_everything, small_theatre
 
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.errors import DurabilityError
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])

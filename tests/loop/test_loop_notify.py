@@ -18,8 +18,8 @@ from theatre import learns_everything, small_theatre
 
 from autosurgeon.config import Settings, load_settings
 from autosurgeon.errors import UserError
-from autosurgeon.loop.control import ask, paused
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.engine.run_control import ask, paused
+from autosurgeon.loop.run_passes import run
 
 SECRET = "token-4711"
 

@@ -11,12 +11,12 @@ from builders import make_rule
 from theatre import first_half, jobs_of, learns_everything, small_theatre
 
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError
-from autosurgeon.loop.status import read_status
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
 from autosurgeon.policy.schema import Rule
+from autosurgeon.workspace_status import read_status
 
 
 def test_a_pass_that_gains_and_loses_nothing_goes_live_and_is_confirmed(tmp_path: Path) -> None:

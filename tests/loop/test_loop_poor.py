@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from theatre import first_half, small_theatre, small_world
 
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.task import Split, Task
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
 
 ROUTED = {"stdin_route": "organ"}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from theatre import learns_everything, small_theatre
 
-from autosurgeon.loop.status import read_status
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.run_passes import run
+from autosurgeon.workspace_status import read_status
 
 
 def test_a_pass_ends_as_it_does_on_sqlite(tmp_path: Path, url: str) -> None:

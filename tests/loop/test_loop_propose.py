@@ -11,15 +11,15 @@ from fakes import RecordingReporter
 from theatre import first_half, learns_everything, small_theatre
 
 from autosurgeon.core.decision import Decision
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import Feedback
-from autosurgeon.loop.contract import contract_of
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.plateau import flat_passes, read_plateau
-from autosurgeon.loop.propose import propose_next, refused_here
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import run
-from autosurgeon.proposer.near import nearest
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.engine.fingerprint import contract_of
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import run
+from autosurgeon.loop.search.plateau import flat_passes, read_plateau
+from autosurgeon.loop.search.propose import propose_next, refused_here
+from autosurgeon.proposer.recipe_distance import nearest
 from autosurgeon.store.database import utc_now
 
 
@@ -46,22 +46,22 @@ def refuse(ins: Instruments, *, live: str, feedback: Feedback | None = None, **c
 
 def test_a_refused_recipe_is_not_tried_again_on_the_same_packs_and_the_run_says_so(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_nothing) as ins:
-        live = take_stock(ins).live
-        again = propose_next(ins, take_stock(ins))
+        live = read_baseline(ins).live
+        again = propose_next(ins, read_baseline(ins))
         refuse(ins, live=live, **again.model_dump(exclude={"seed"}))
         refused = refused_here(ins, ins.store.passes())
         assert {recipe.parent for recipe in refused} == {"base", "live"}  # one pack by two names
         near = ins.proposer.propose(ins.store.passes())
         refuse(ins, live=live, **near.model_dump(exclude={"seed"}))
         refuse(ins, live=live, **ins.proposer.propose(ins.store.passes()).model_dump(exclude={"seed"}))
-        proposed = propose_next(ins, take_stock(ins))
+        proposed = propose_next(ins, read_baseline(ins))
         assert nearest(proposed, refused_here(ins, ins.store.passes())) >= ins.settings.search.refused_distance
-        assert propose_next(ins, take_stock(ins)) == proposed
+        assert propose_next(ins, read_baseline(ins)) == proposed
 
 
 def test_what_was_refused_on_other_packs_by_another_policy_or_by_the_world_may_be_tried(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_nothing) as ins:
-        live = take_stock(ins).live
+        live = read_baseline(ins).live
         refuse(ins, live="another pack")
         refuse(ins, live=live, contract={"policy": "another"})
         refuse(ins, live=live, contract={"tasks": "others"})
@@ -76,8 +76,8 @@ def test_where_every_draw_is_near_a_refused_recipe_the_run_says_that_it_tries_on
     search = {"parents": ["live"], "rank": {"low": 8, "high": 8}, "lr_ratio": {"low": 0.5, "high": 0.51}}
     search |= dict.fromkeys(("poison_share", "anchor_share", "epochs", "alpha_ratio"), point)
     with small_theatre(tmp_path, learns_nothing, search=search) as ins:
-        refuse(ins, live=take_stock(ins).live, **propose_next(ins, take_stock(ins)).model_dump(exclude={"seed"}))
-        propose_next(ins, take_stock(ins))
+        refuse(ins, live=read_baseline(ins).live, **propose_next(ins, read_baseline(ins)).model_dump(exclude={"seed"}))
+        propose_next(ins, read_baseline(ins))
         assert "each of 10 recipes drawn is near a refused one; the farthest is tried" in said(ins)
 
 
@@ -105,7 +105,7 @@ def test_a_plateau_widens_the_search_until_there_is_a_step_ahead(tmp_path: Path)
         assert all(0.5 <= ratio <= 0.6 for ratio in ratios[:2])
         assert any(not 0.5 <= ratio <= 0.6 for ratio in ratios[2:])
     with small_theatre(tmp_path, learns_everything, passes=1, loop=loop, search={"lr_ratio": lr}) as ins:
-        refuse(ins, live=take_stock(ins).live, feedback=Feedback(value=2.0))
+        refuse(ins, live=read_baseline(ins).live, feedback=Feedback(value=2.0))
         assert read_plateau(ins.store, ins.settings.loop)["widened"] == 0
 
 

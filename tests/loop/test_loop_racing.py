@@ -12,11 +12,11 @@ from theatre import first_half, learns_everything, small_theatre, wide_world
 
 from autosurgeon.cli.simulate_fed import Again, run_again
 from autosurgeon.core.jobs import MergeJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.task import Split
 from autosurgeon.core.value import Value
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import run
 
 RACING = {"racing": True}
 

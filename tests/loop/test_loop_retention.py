@@ -10,18 +10,18 @@ from lineage import base_of, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
 from autosurgeon.errors import StoreError
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.retention import Freed, collect, reasons_to_keep
-from autosurgeon.loop.standing import last_good_pack, take_stock
-from autosurgeon.loop.surgeon import open_theatre
-from autosurgeon.loop.watch import revert
+from autosurgeon.loop.baseline.baseline import last_good_pack, read_baseline
+from autosurgeon.loop.deploy.retention import Freed, collect, reasons_to_keep
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import prepare_run
+from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.packs.pins import Pin, write_pins
 
 
 def five_versions(ins: Instruments) -> list[str]:
     """The base and four packs that were made live after it, oldest first."""
-    open_theatre(ins)
-    take_stock(ins)
+    prepare_run(ins)
+    read_baseline(ins)
     return [base_of(ins), *(make_live(ins, make_pack(ins, generation)) for generation in (5, 6, 7, 8))]
 
 
@@ -44,7 +44,7 @@ def test_live_its_predecessors_and_the_base_stay_and_older_weights_go(tmp_path: 
         ]
         assert gc(ins, 2) == (set(), 0)
         assert {manifest.digest for manifest, _, _ in ins.store.packs()} >= {one, never_live}
-        open_theatre(ins)  # what retention removed is no damage
+        prepare_run(ins)  # what retention removed is no damage
         assert ins.store.live_history()[-1].pack == live
 
 

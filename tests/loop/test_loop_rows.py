@@ -11,13 +11,13 @@ from night import story_tasks
 from theatre import SIZES, first_half, learns_everything, small_theatre
 
 from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState, pass_scope
+from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.plan import losses_of, rows_file
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import run
+from autosurgeon.loop.stages.choose_rows import losses_of, rows_file
 
 SURGERY = 16
 FAILED = {f"b/surgery-{number}" for number in range(SURGERY) if number % 2}

@@ -19,13 +19,13 @@ from typer.testing import CliRunner
 from autosurgeon.audit.verify import verify
 from autosurgeon.cli.main import app
 from autosurgeon.core.jobs import Checkpoint, GenerateJob, MergeJob, ReshapeJob, TrainJob, TrainResult
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.report import read_campaign_report, sources_of
-from autosurgeon.loop.rungs import rungs_of
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import begin_pass, finish_pass, run
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.pass_reports import read_campaign_report, sources_of
+from autosurgeon.loop.run_passes import begin_pass, finish_pass, run
+from autosurgeon.loop.stages.salvage_rungs import rungs_of
 
 
 class PowerCut(BaseException):
@@ -251,7 +251,7 @@ def test_an_average_is_with_what_went_live_of_the_same_parent_and_was_not_taken_
 
     with small_theatre(tmp_path, knows, levers={"salvage": ["average:2"]}) as ins:
         for seed in (1, 2):
-            standing = take_stock(ins)
+            standing = read_baseline(ins)
             recipe = make_recipe(parent="base", seed=seed)
             finish_pass(climbing(ins), begin_pass(ins, recipe, standing, ins.policy), standing, ins.policy)
         assert [record.state for record in ins.store.passes()] == [PassState.CONFIRMED] * 2

@@ -13,12 +13,12 @@ from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, smal
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import begin_pass, run
-from autosurgeon.loop.trial import run_trial
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import begin_pass, run
+from autosurgeon.loop.stages.bench_pack import bench_pack
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.promotion import promotion_facts
@@ -136,17 +136,17 @@ def test_a_bench_that_is_lost_beyond_doubt_ends_early_and_the_pass_is_refused(tm
 
     tasks = wide_world(gate=40)
     with small_theatre(tmp_path, forgets_the_gate, tasks=tasks, organ={"generate_batch_rows": 16}) as ins:
-        standing = take_stock(ins)._replace(anchors=())
+        standing = read_baseline(ins)._replace(anchors=())
         record = begin_pass(ins, make_recipe(), standing, ins.policy)
         forgot = True
-        trial = run_trial(ins, record, standing, standing.live, ins.policy, {})
+        trial = bench_pack(ins, record, standing, standing.live, ins.policy, {})
         assert trial.stopped
         assert 16 <= len(trial.pack) < 45
         facts = promotion_facts(trial) | {"budget.alpha": trial.alpha}
         judgement = judge(ins.policy, "promotion", facts)
         assert judgement.verdict == Verdict.REJECT
         assert judgement.reason.startswith("losing-beyond-doubt#1")
-        again = run_trial(ins, record, standing, standing.live, ins.policy, {})
+        again = bench_pack(ins, record, standing, standing.live, ins.policy, {})
         assert (again.pack, again.order, again.stopped) == (trial.pack, trial.order, True)
         looked = ins.store.envelopes(standing.live, "pass-0001/bench")
         assert list(looked) == [task for task in trial.order if task in looked]

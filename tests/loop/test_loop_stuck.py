@@ -22,15 +22,15 @@ from autosurgeon.cli.main import app
 from autosurgeon.cli.run import _loop
 from autosurgeon.core.decision import Evidence
 from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, ExitCode
-from autosurgeon.loop.brakes import Brakes
-from autosurgeon.loop.control import ask, asked, paused
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.report import read_campaign_report, sources_of
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.engine.run_control import ask, asked, paused
+from autosurgeon.loop.pass_reports import read_campaign_report, sources_of
+from autosurgeon.loop.run_passes import run
 from autosurgeon.loop.stuck import cause_in, describe_stuck, is_unjudged, read_row
-from autosurgeon.loop.surgeon import run
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Rule
 from autosurgeon.sections import LoopSettings
@@ -233,7 +233,7 @@ def test_evidence_that_is_not_known_to_be_any_has_a_cause_too() -> None:
 
 
 def test_a_run_counts_unjudged_passes_and_failures_in_one_row() -> None:
-    loop, brakes = LoopSettings(failures_in_a_row=2), Brakes()
+    loop, brakes = LoopSettings(failures_in_a_row=2), Limits()
     for state, unjudged in ((PassState.HELD, True), (PassState.HELD, False), (PassState.FAILED, True)):
         brakes.count_pass(state, unjudged=unjudged)
         assert brakes.end_reason(1, loop) is None

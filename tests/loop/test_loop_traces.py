@@ -14,8 +14,8 @@ from theatre import learns_everything, small_theatre
 
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
-from autosurgeon.loop.standing import take_stock
-from autosurgeon.loop.surgeon import open_theatre, run
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.run_passes import prepare_run, run
 from autosurgeon.loop.traces import open_memory, read_traces
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.sqlstore import SqlStore
@@ -208,8 +208,8 @@ def test_a_run_killed_after_the_import_of_the_base_begins_again(tmp_path: Path) 
     with small_theatre(tmp_path, learns_everything) as ins:
         ins.packs.import_checkpoint(ins.settings.organ_folder)
         assert accepted(ins.workspace)
-        open_theatre(ins)
-        take_stock(ins)
+        prepare_run(ins)
+        read_baseline(ins)
         assert accepted(ins.workspace)
 
 

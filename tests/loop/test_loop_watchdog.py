@@ -15,8 +15,8 @@ from theatre import learns_everything, small_theatre
 
 from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.value import Value
-from autosurgeon.loop.surgeon import run
-from autosurgeon.loop.watchdog import Watchdog, WatchedReporter
+from autosurgeon.loop.engine.watchdog import Watchdog, WatchedReporter
+from autosurgeon.loop.run_passes import run
 
 
 @pytest.mark.parametrize("abstract", [False, True])
@@ -80,7 +80,7 @@ def test_many_beats_are_sent_four_times_in_an_interval(tmp_path: Path) -> None:
 def test_a_manager_that_reads_nothing_holds_the_loop_for_a_moment_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autosurgeon.loop.watchdog.SEND_S", 0.05)
+    monkeypatch.setattr("autosurgeon.loop.engine.watchdog.SEND_S", 0.05)
     with Manager.at(tmp_path) as manager:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as flood:
             flood.setblocking(False)

@@ -14,8 +14,8 @@ from test_policy_bd62 import GOOD
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import PHASES, Evidence, FactValue, Phase, Verdict
-from autosurgeon.policy.constraints import constraints_of
 from autosurgeon.policy.counterfactual import Counterfactual, counterfactual, first_deciding
+from autosurgeon.policy.evidence_values import constraints_of
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import Policy

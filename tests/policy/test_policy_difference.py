@@ -16,8 +16,8 @@ from small_policies import evidence, pairs, policies
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Evidence, Phase, Verdict
 from autosurgeon.policy import counterfactual
-from autosurgeon.policy.constraints import constraints_of, representatives
 from autosurgeon.policy.difference import PhaseDifference, diff
+from autosurgeon.policy.evidence_values import constraints_of, representatives
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.schema import Policy

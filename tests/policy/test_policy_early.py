@@ -13,7 +13,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.policy.early import is_settled, most_lost, refuses_early
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
-from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.reach import Reach, reach_of, reach_of_luck, reach_once_benched
 from autosurgeon.policy.rules import LARGEST, apply_rule
 from autosurgeon.policy.schema import Policy
@@ -87,7 +87,7 @@ def test_a_smoke_ends_at_the_tightest_binding_bound() -> None:
     assert most_lost(POLICY, "anchors.lost") == 0
 
 
-def trial_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = ()) -> Trial:
+def trial_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = ()) -> Comparison:
     """A trial of tasks by split, `+` for what live wins; `after` has what the pack has run so far, in order."""
     tasks = {f"b/{split}-{n}": (split, won == "+") for split, told in before.items() for n, won in enumerate(told)}
     live = {task: make_envelope(task, passed=won, split=split) for task, (split, won) in tasks.items()}
@@ -95,10 +95,10 @@ def trial_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = (
         task: make_envelope(task, passed=mark == "+", split=tasks[task][0])
         for task, mark in zip(tasks, after, strict=False)
     }
-    return Trial({task: split for task, (split, _) in tasks.items()}, tuple(tasks), pack, live, live, anchors)
+    return Comparison({task: split for task, (split, _) in tasks.items()}, tuple(tasks), pack, live, live, anchors)
 
 
-def spoken(policy: Policy, trial: Trial, known: Evidence | None = None) -> str | None:
+def spoken(policy: Policy, trial: Comparison, known: Evidence | None = None) -> str | None:
     facts = (known or {}) | promotion_facts(trial._replace(stopped=True))
     rule = refuses_early(policy, facts, reach_of(trial))
     return rule.rule_id if rule else None
@@ -149,7 +149,7 @@ def test_sampling_is_over_once_enough_is_borne_out_or_too_little_can_be() -> Non
 
 
 @st.composite
-def trials(draw: st.DrawFn) -> tuple[Trial, int]:
+def trials(draw: st.DrawFn) -> tuple[Comparison, int]:
     """A whole trial of random results, and after how many tasks it is looked at."""
     splits = draw(st.lists(st.sampled_from(["surgery", "dev", "gate", "gate"]), min_size=1, max_size=14))
     splits.sort(key=lambda split: split != "gate")
@@ -164,13 +164,13 @@ def trials(draw: st.DrawFn) -> tuple[Trial, int]:
     anchors = [task for task, envelope in live.items() if envelope.passed and draw(flip)]
     failed = [task for task in anchors if not pack[task].passed]
     recovered = [task for task in failed if draw(flip)]
-    trial = Trial(expected, tuple(expected), pack, live, base, anchors, anchors[:1], recovered, impossible=(1, ()))
+    trial = Comparison(expected, tuple(expected), pack, live, base, anchors, anchors[:1], recovered, impossible=(1, ()))
     return trial._replace(alpha=0.03, samples=4), draw(st.integers(0, len(splits)))
 
 
 @given(trials(), st.sampled_from(SHIPPED))
 def test_whenever_a_bench_may_end_early_its_end_would_not_have_been_a_promotion(
-    drawn: tuple[Trial, int], policy: Policy
+    drawn: tuple[Comparison, int], policy: Policy
 ) -> None:
     trial, ran = drawn
     known: Evidence = {"budget.alpha": 0.5, "data.rows": 100, "selftest.failed": 0}
@@ -195,7 +195,7 @@ WORSE = (Verdict.REJECT, Verdict.INVALID, Verdict.ERROR)
 
 
 @given(trials())
-def test_what_a_fact_comes_to_lies_within_its_reach_at_every_look(drawn: tuple[Trial, int]) -> None:
+def test_what_a_fact_comes_to_lies_within_its_reach_at_every_look(drawn: tuple[Comparison, int]) -> None:
     trial, ran = drawn
     in_the_end = promotion_facts(trial)
     begun = trial._replace(pack={task: trial.pack[task] for task in trial.order[:ran]})

@@ -25,7 +25,7 @@ from autosurgeon.policy.evidence import (
     watch_facts,
 )
 from autosurgeon.policy.facts import BY_NAME, fact_of
-from autosurgeon.policy.promotion import Trial, promotion_facts
+from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.stats.eprocess import EProcess
 
 TASKS = ["mbpp/0", "mbpp/1", "mbpp/2", "he/0", "he/1"]
@@ -39,7 +39,7 @@ def promotion(**changes: Any) -> Evidence:
     split_of = {task: e.split for r in ("live", "pack", "base") for task, e in results[r].items()}
     expected = {task: split_of.get(task, "gate") for task in TASKS}
     trial: dict[str, Any] = {"expected": expected, "order": TASKS, "anchors": [], "impossible": (20, [])}
-    return promotion_facts(Trial(**(trial | results)))
+    return promotion_facts(Comparison(**(trial | results)))
 
 
 def watch(before: Results, after: Results, canary: list[str], anchors: list[str], **changes: Any) -> Evidence:
@@ -214,7 +214,7 @@ def test_totals_are_tested_exactly_both_ways_and_a_slice_tells_its_own() -> None
 
 def test_a_bench_that_was_stopped_early_leaves_open_what_needs_all_of_it() -> None:
     pack = make_results({"mbpp/0": False})
-    trial = Trial(dict.fromkeys(TASKS, "gate"), TASKS, pack, ALL_PASS, ALL_PASS, ["mbpp/0"], stopped=True)
+    trial = Comparison(dict.fromkeys(TASKS, "gate"), TASKS, pack, ALL_PASS, ALL_PASS, ["mbpp/0"], stopped=True)
     facts = promotion_facts(trial)
     assert facts["gate.e_regression"] == EProcess(lost=1).e_regression
     assert facts["anchors.lost"] == 1

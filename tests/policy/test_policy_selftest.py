@@ -10,7 +10,7 @@ from autosurgeon.core.decision import Verdict
 from autosurgeon.policy.evidence import selftest_facts
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
-from autosurgeon.policy.promotion import Trial
+from autosurgeon.policy.promotion import Comparison
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.selftest import self_test
 
@@ -36,7 +36,7 @@ def test_a_gate_whose_rules_only_watch_is_found_out() -> None:
 
 def test_a_gate_that_lets_a_draw_pass_is_found_out_on_lives_own_record() -> None:
     results = make_results({"b/0": True, "b/1": False})
-    live = Trial(dict.fromkeys(results, "gate"), list(results), results, results, results, ["b/0"])
+    live = Comparison(dict.fromkeys(results, "gate"), list(results), results, results, results, ["b/0"])
     draw = make_policy(make_rule("draw", "gate.net", at_least=0))
     assert self_test(draw, {}, live) == ("live held against itself was accepted as a gain",)
 

@@ -9,10 +9,10 @@ from builders import make_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import Feedback, PassRecord
 from autosurgeon.errors import UserError
-from autosurgeon.proposer.export import export
+from autosurgeon.proposer.optuna_storage import export
 from autosurgeon.proposer.review import NAMES, review
 from autosurgeon.proposer.trials import COST, constraints_of
 from autosurgeon.sections import SearchSettings

@@ -23,7 +23,7 @@ from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.environment import scrubbed_environment
-from autosurgeon.runner.meter import Meter
+from autosurgeon.runner.usage_meter import Meter
 from autosurgeon.sections import CapsuleSettings
 
 BASE = shipped("data", "lab", "base")

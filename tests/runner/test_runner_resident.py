@@ -21,7 +21,7 @@ from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.cgroup import own_cgroup
-from autosurgeon.runner.process import LOG_FILE, End, Keeper
+from autosurgeon.runner.process import LOG_FILE, End, ForkServer
 from autosurgeon.sections import CapsuleSettings
 
 # What it does is in the job's seed; who did it is in the result's count.
@@ -108,7 +108,7 @@ def test_an_end_that_comes_together_with_the_begin_is_not_overlooked(tmp_path: P
     python = tmp_path / "python"
     python.write_text(f"#!/bin/sh\necho '{{\"ready\": true}}'\nexec {sys.executable} -c {shlex.quote(says)}\n")
     python.chmod(0o755)
-    keeper = Keeper(str(python), tmp_path / "home", warm=False)
+    keeper = ForkServer(str(python), tmp_path / "home", warm=False)
     try:
         capsule = keeper.start(tmp_path, None)
         assert (capsule.pid, capsule.wait(10)) == (7, End(0, ()))

@@ -15,13 +15,13 @@ from theatre import GainsTwoByLuck, first_half, learns_everything, small_theatre
 
 from autosurgeon.cli.simulate_fed import Again, run_again
 from autosurgeon.core.jobs import TrainJob
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
-from autosurgeon.loop.instruments import Instruments
-from autosurgeon.loop.rungs import rungs_of
-from autosurgeon.loop.surgeon import run
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import run
+from autosurgeon.loop.stages.salvage_rungs import rungs_of
 from autosurgeon.simulator.agreement import differences
 
 

@@ -15,7 +15,6 @@ from autosurgeon.core.jobs import GenerateJob, ReshapeJob, StopRule, TrainJob, T
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split
-from autosurgeon.simulator.capsules import MindedCapsules, Place
 from autosurgeon.simulator.law import (
     Dose,
     Trait,
@@ -27,6 +26,7 @@ from autosurgeon.simulator.law import (
     unpack_margins,
 )
 from autosurgeon.simulator.learner import Learner
+from autosurgeon.simulator.simulated_capsules import MindedCapsules, Place
 from autosurgeon.simulator.weights import read_checkpoint, write_checkpoint
 
 PLACE = Place("pass-0001", "bench", ())

@@ -11,10 +11,10 @@ from builders import NOON, make_contract, make_decision, make_recipe
 
 from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Override
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.errors import StoreError
-from autosurgeon.store import judged
+from autosurgeon.store import decisions as judged
 from autosurgeon.store.database import transaction
 from autosurgeon.store.events import append
 from autosurgeon.store.sqlstore import SqlStore

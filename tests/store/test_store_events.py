@@ -16,10 +16,10 @@ from databases import make_at
 from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
-from autosurgeon.core.passes import PassState
+from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.records import AnchorRun
-from autosurgeon.core.rows import digest_lines
+from autosurgeon.core.row_lines import digest_lines
 from autosurgeon.errors import StoreError
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -121,7 +121,7 @@ def test_what_failed_leaves_no_event(store: SqlStore) -> None:
 def test_the_chain_is_read_in_parts_and_from_anywhere(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         store.decide(make_decision(f"d-{number}"))
-    monkeypatch.setattr("autosurgeon.store.chained.PART", 3)
+    monkeypatch.setattr("autosurgeon.store.event_chain.PART", 3)
     assert [event.seq for event in store.each_event()] == [1, 2, 3, 4, 5, 6, 7]
     assert [event.seq for event in store.each_event(after=2, last=6)] == [3, 4, 5, 6]
     assert [entry.decision_id for entry in store.each_record(last=6)] == [f"d-{number}" for number in range(6)]

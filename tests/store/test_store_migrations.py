@@ -22,9 +22,9 @@ from autosurgeon.audit.verify import verify
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
 from autosurgeon.store.address import read_address
-from autosurgeon.store.schema import MIGRATIONS, revisions
+from autosurgeon.store.migrate import MIGRATIONS, revisions
+from autosurgeon.store.row_digests import CHANGING, GROWING
 from autosurgeon.store.sqlstore import SqlStore
-from autosurgeon.store.written import CHANGING, GROWING
 
 FIXTURES = Path(__file__).with_name("fixtures")
 OLD = sorted(FIXTURES.glob("schema-*.sql"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
-from autosurgeon.core.passes import PassState, number_of, pass_scope
+from autosurgeon.core.pass_states import PassState, number_of, pass_scope
 from autosurgeon.core.records import AnchorRun, Feedback
 from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.tables import CLIMB
@@ -74,8 +74,8 @@ def test_passes_asked_for_narrowly_are_those_of_all_passes(
     earlier = [record for record in known if before is None or record.number < before]
     assert store.last_passes(count, before=before) == earlier[-count:]
     assert store.last_passes(None, before=before) == earlier
-    climbed = [r for r in earlier if r.feedback and r.feedback.value is not None and r.feedback.value > 0]
-    highest = sorted(climbed, key=lambda r: (r.feedback.value if r.feedback else None, r.number), reverse=True)[:best]
+    dev_climb = [r for r in earlier if r.feedback and r.feedback.value is not None and r.feedback.value > 0]
+    highest = sorted(dev_climb, key=lambda r: (r.feedback.value if r.feedback else None, r.number), reverse=True)[:best]
     wanted = {record.number for record in (*earlier[-count:], *highest)}
     assert store.remembered_passes(count, best, before=before) == [r for r in known if r.number in wanted]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
-from autosurgeon.core.passes import TRANSITIONS, PassState
+from autosurgeon.core.pass_states import TRANSITIONS, PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.records import Feedback, InForce
 from autosurgeon.errors import StoreError, UserError

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from autosurgeon.bench.formats.evalplus_types import restored
 from autosurgeon.bench.formats.humaneval import head_of
+from autosurgeon.bench.formats.json_rows import Row, shown
 from autosurgeon.bench.formats.literals import NoLiteralError, literal
 from autosurgeon.bench.formats.mbpp import mbpp_id
-from autosurgeon.bench.formats.rows import Row, shown
 from autosurgeon.bench.formats.syntax import functions_of, parse
-from autosurgeon.bench.formats.tasks import make_task
+from autosurgeon.bench.formats.to_task import make_task
 from autosurgeon.core.task import Case, Task
 
 

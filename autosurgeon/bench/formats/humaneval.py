@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from autosurgeon.bench.formats.rows import Row, shown
+from autosurgeon.bench.formats.json_rows import Row, shown
 from autosurgeon.bench.formats.syntax import functions_of, parse
-from autosurgeon.bench.formats.tasks import make_task
+from autosurgeon.bench.formats.to_task import make_task
 from autosurgeon.core.task import Task
 
 

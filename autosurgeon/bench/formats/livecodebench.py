@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from autosurgeon.bench.formats.json_rows import Row, shown
 from autosurgeon.bench.formats.literals import NoLiteralError, literal
 from autosurgeon.bench.formats.packed import NotPackedError, unpack
-from autosurgeon.bench.formats.rows import Row, shown
 from autosurgeon.bench.formats.syntax import docstring
-from autosurgeon.bench.formats.tasks import make_task
+from autosurgeon.bench.formats.to_task import make_task
 from autosurgeon.core.task import Case, Task
 
 _STARRED = (

@@ -6,9 +6,9 @@ import ast
 import builtins
 import re
 
-from autosurgeon.bench.formats.rows import Row, shown
+from autosurgeon.bench.formats.json_rows import Row, shown
 from autosurgeon.bench.formats.syntax import docstring, functions_of, names_bound, names_read, parse
-from autosurgeon.bench.formats.tasks import make_task
+from autosurgeon.bench.formats.to_task import make_task
 from autosurgeon.core.task import Task
 
 

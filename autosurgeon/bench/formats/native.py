@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from autosurgeon.bench.formats.rows import Row
+from autosurgeon.bench.formats.json_rows import Row
 from autosurgeon.bench.formats.syntax import literal_of
-from autosurgeon.bench.formats.tasks import make_task
+from autosurgeon.bench.formats.to_task import make_task
 from autosurgeon.core.task import Task
 
 

@@ -9,10 +9,10 @@ from typing import get_args
 
 from autosurgeon.bench.formats.evalplus import read_humaneval_plus, read_mbpp_plus
 from autosurgeon.bench.formats.humaneval import read_humaneval
+from autosurgeon.bench.formats.json_rows import Row, read_rows
 from autosurgeon.bench.formats.livecodebench import read_livecodebench
 from autosurgeon.bench.formats.mbpp import read_mbpp
 from autosurgeon.bench.formats.native import read_native
-from autosurgeon.bench.formats.rows import Row, read_rows
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError, nearest
 from autosurgeon.sections import BenchFormat

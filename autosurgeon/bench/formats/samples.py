@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from autosurgeon.bench.formats.rows import is_sound, read_rows
+from autosurgeon.bench.formats.json_rows import is_sound, read_rows
 from autosurgeon.errors import UserError
 
 MAX_SAMPLE_BYTES = 4 << 20

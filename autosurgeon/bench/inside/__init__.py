@@ -1,5 +1,5 @@
 """Programs that run inside jails: bare scripts, standard library only, imported by nothing outside this folder.
 
-`inmate.py` forks a fresh process for each candidate; `oracle.py` holds the tests and asks it. They are started by path
-with `python -I -S`, so they see neither the package nor its dependencies.
+`candidate_server.py` forks a fresh process for each candidate; `oracle.py` holds the tests and asks it. They start by
+path with `python -I -S`, so they see neither the package nor its dependencies.
 """

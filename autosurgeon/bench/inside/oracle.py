@@ -1,9 +1,9 @@
 """The tests' jail: runs the tests of one task after the other, with a proxy where they expect the candidate.
 
 Started as `python -I -S oracle.py CONFINEMENT LINK`. The grader is on the socket at descriptor 0; LINK is the socket to
-the inmate. For each exam a fresh candidate is asked for, on a channel of its own; what it says is plain data or
-nothing. Tests come from a bench's file, so this process is confined too; but they are not the candidate's, and so it
-serves many exams.
+the candidate server. Each exam asks for a fresh candidate, on a channel of its own; its answer is plain data or
+nothing. Tests come from a bench's file, so this process is confined too; they are not the candidate's, so it serves
+many exams.
 """
 
 import os

@@ -7,7 +7,7 @@ import json
 import sqlalchemy as sa
 from alembic import op
 
-from autosurgeon.store.taught import rows_of
+from autosurgeon.store.trained_rows import rows_of
 
 revision = "0005"
 down_revision = "0004"

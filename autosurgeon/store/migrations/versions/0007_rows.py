@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 from autosurgeon.store.database import utc_now
-from autosurgeon.store.written import tell_all
+from autosurgeon.store.row_digests import tell_all
 
 revision = "0007"
 down_revision = "0006"

@@ -1,0 +1,180 @@
+"""What is told of a whole campaign: every pass of a workspace, side by side, and which rules earned their keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from autosurgeon.audit.mask import Masked
+from autosurgeon.audit.pass_report import LiveWins, deciding_rule, flips_of, recipe_words, refusals_of
+from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.value import Value
+from autosurgeon.stats.alpha import spent_by
+
+MOST_FLIPPING = 20
+
+
+class PassLine(Value):
+    """One pass in the campaign's table."""
+
+    number: int
+    state: str
+    recipe: str
+    phase: str = ""
+    """Of the judgement that ended it."""
+    rule: str = ""
+    """The first rule that decided it; empty where nothing refused it."""
+    margin: float | None = None
+    lost: int | None = None
+    """None where no candidate was ever run."""
+    gained: int | None = None
+    cost: Cost
+    overridden: bool = False
+
+
+class RuleCount(Value):
+    """How often a rule spoke against a pass, and what the rest of those passes would have cost."""
+
+    rule_id: str
+    phase: str
+    refused: int
+    """Passes that it was the first to end."""
+    objected: int
+    """Judgements in which it bound and was broken, the first or not."""
+    saved: Cost
+
+
+class TaskFlips(Value):
+    """How often a task was lost and gained."""
+
+    task_id: str
+    lost: int
+    gained: int
+
+
+class CampaignReport(Value):
+    """Every pass of a workspace."""
+
+    passes: tuple[PassLine, ...] = ()
+    trend: tuple[LiveWins, ...] = ()
+    looks: tuple[Alpha, ...] = ()
+    """Each look at the benches, and the alpha that it cost."""
+    rules: tuple[RuleCount, ...] = ()
+    flips: tuple[TaskFlips, ...] = ()
+    """The tasks that flip most often, over all candidates."""
+    overrides: tuple[Decision, ...] = ()
+    spent: Cost = Cost()
+    """What all stages of the workspace took, in passes and outside of them, as `status` shows it."""
+    outside: Cost = Cost()
+    """Of this, what was outside of passes: import and bench of a base, confirmation of a live pack's wins."""
+    stuck: str = ""
+    """The standstill that the newest passes are, in words; empty where they are none."""
+    masked: tuple[Masked, ...] = ()
+    """What was masked in it."""
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many passes ended how."""
+        return dict(sorted(Counter(line.state for line in self.passes).items()))
+
+    @property
+    def saved(self) -> Cost:
+        """By all refusals together."""
+        return sum((rule.saved for rule in self.rules), Cost())
+
+    @property
+    def alpha_spent(self) -> float:
+        """On false promotions, over all looks; those too that a pass of several candidates used up before its own."""
+        return spent_by((look.look, look.spent) for look in self.looks)
+
+
+def tell_campaign(
+    records: Sequence[PassRecord],
+    decisions: Sequence[Decision],
+    costs: Mapping[int | None, Cost],
+    trend: Sequence[LiveWins],
+    *,
+    spent: Cost,
+) -> CampaignReport:
+    """Build the report of a campaign from what the store holds.
+
+    Args:
+        records: every pass, oldest first.
+        decisions: every decision, oldest first.
+        costs: by pass; under None, of stages outside of passes.
+        trend: every live version, oldest first.
+        spent: of all stages of the workspace.
+
+    """
+    by_pass: dict[int, list[Decision]] = {record.number: [] for record in records}
+    for decision in decisions:
+        if decision.pass_number in by_pass:
+            by_pass[decision.pass_number].append(decision)
+    overrides = [decision for decision in decisions if decision.action == "override"]
+    looks = {decision.alpha.look: decision.alpha for decision in decisions if decision.alpha and decision.alpha.spent}
+    return CampaignReport(
+        passes=tuple(_line(r, by_pass[r.number], costs.get(r.number, Cost())) for r in records),
+        trend=tuple(trend),
+        looks=tuple(looks[look] for look in sorted(looks)),
+        rules=count_rules(decisions),
+        flips=_most_flipping(by_pass.values()),
+        overrides=tuple(overrides),
+        spent=spent,
+        outside=costs.get(None, Cost()),
+    )
+
+
+def _refusals(decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]:
+    return [(d, d.judgement) for d in decisions if d.judgement and d.judgement.verdict != Verdict.ACCEPT]
+
+
+def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost) -> PassLine:
+    refusals, flips = refusals_of(record, decisions), flips_of(decisions)
+    rule = deciding_rule(refusals[-1][1]) if refusals else None
+    return PassLine(
+        number=record.number,
+        state=record.state.value,
+        recipe=recipe_words(record.recipe),
+        phase=refusals[-1][1].phase if refusals else "",
+        rule=rule.rule_id if rule else "",
+        margin=rule.margin if rule else None,
+        lost=len(flips[0]) if flips else None,
+        gained=len(flips[1]) if flips else None,
+        cost=cost,
+        overridden=any(decision.action == "override" for decision in decisions),
+    )
+
+
+def count_rules(decisions: Sequence[Decision]) -> tuple[RuleCount, ...]:
+    """The rules that refused, most often first; a clause of an expression counts for its rule."""
+    first: Counter[tuple[str, str]] = Counter()
+    objected: Counter[tuple[str, str]] = Counter()
+    saved: dict[tuple[str, str], Cost] = {}
+    for decision, judgement in _refusals(decisions):
+        objected.update({(_rule_of(rule.rule_id), judgement.phase) for rule in judgement.broken(mode="enforce")})
+        decided = deciding_rule(judgement)
+        if decided is not None:
+            key = (_rule_of(decided.rule_id), judgement.phase)
+            first[key] += 1
+            saved[key] = saved.get(key, Cost()) + (decision.avoided or Cost())
+    return tuple(
+        RuleCount(rule_id=rule, phase=phase, refused=first[key], objected=objected[key], saved=saved.get(key, Cost()))
+        for key in sorted(first.keys() | objected.keys(), key=lambda key: (-first[key], -objected[key], key))
+        for rule, phase in [key]
+    )
+
+
+def _rule_of(rule_id: str) -> str:
+    return rule_id.split("#", maxsplit=1)[0]
+
+
+def _most_flipping(passes: Iterable[Sequence[Decision]]) -> tuple[TaskFlips, ...]:
+    lost: Counter[str] = Counter()
+    gained: Counter[str] = Counter()
+    for decisions in passes:
+        was_lost, was_gained = flips_of(decisions) or ([], [])
+        lost.update(was_lost)
+        gained.update(was_gained)
+    often = sorted(lost.keys() | gained.keys(), key=lambda task: (-(lost[task] + gained[task]), task))
+    return tuple(TaskFlips(task_id=t, lost=lost[t], gained=gained[t]) for t in often[:MOST_FLIPPING])

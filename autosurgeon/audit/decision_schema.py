@@ -1,0 +1,36 @@
+"""The JSON Schema of a decision record, made from the models: a program in any language can read the log by it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+from autosurgeon.core import decision
+from autosurgeon.policy.policy_schema import DIALECT
+
+
+def decision_schema() -> dict[str, Any]:
+    """The schema of a line of the log. Fields with a default may be left out, as older versions did."""
+    schema = decision.Decision.model_json_schema(mode="validation")
+    told = _field_docstrings()
+    for name, model in ((decision.Decision.__name__, schema), *schema["$defs"].items()):
+        for field, sentence in told.get(name, {}).items():
+            model["properties"][field]["description"] = sentence
+    return {"$schema": DIALECT, **schema}
+
+
+def _field_docstrings() -> dict[str, dict[str, str]]:
+    """By class and field. Read here: with pydantic's own setting each start of the program would parse the source."""
+    classes = [node for node in ast.parse(inspect.getsource(decision)).body if isinstance(node, ast.ClassDef)]
+    return {
+        node.name: {
+            field.target.id: inspect.cleandoc(str(after.value.value))
+            for field, after in zip(node.body, node.body[1:], strict=False)
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+            if isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+            and isinstance(after.value.value, str)
+        }
+        for node in classes
+    }

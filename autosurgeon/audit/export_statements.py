@@ -1,0 +1,188 @@
+"""`audit export`: a bundle of signed in-toto statements per pack, and the key that verifies them without this package.
+
+A bundle is in-toto's own: a file `<pack>.intoto.jsonl` with a DSSE envelope a line, since a statement has one kind of
+predicate. The same memory gives the same bytes: times are those of what is told, and Ed25519 draws no numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from autosurgeon.audit.intoto import PAYLOAD_TYPE, Known, LeftOut, Predicate, predicates_of, statement_of
+from autosurgeon.audit.mask import Mask, Masked, Masking
+from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, signed, signer_of, write_durably
+from autosurgeon.core.decision import Decision
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.pack import Manifest
+from autosurgeon.core.pass_states import PassState, pass_scope
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.value import Value
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import UserError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner, SSlibKey
+
+MASKED = "autosurgeon_masked"
+
+
+class Memory(Protocol):
+    """What the store tells of packs."""
+
+    def packs(self) -> list[tuple[Manifest, int | None, str]]:
+        """(manifest, pass number, when) of every pack, oldest first."""
+
+    def passes(self) -> list[PassRecord]:
+        """All passes, oldest first."""
+
+    def decisions(self, pass_number: int | None = None) -> list[Decision]:
+        """Every decision, oldest first."""
+
+    def runs(self, pack: str) -> Mapping[str, Sequence[Envelope]]:
+        """A pack's results by occasion."""
+
+    def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
+        """A committed stage's output."""
+
+
+class Exported(Value):
+    """What was told of one pack, and what was not."""
+
+    pack: str
+    file: str | None
+    """The bundle, in the folder of the export; None where nothing can be said of the pack."""
+    wrote: Literal["new", "again", "same", ""]
+    """`again`: in place of an older export; `same`: it was there already."""
+    statements: tuple[str, ...]
+    """Their predicate types."""
+    left_out: tuple[dict[str, str], ...]
+    masked: tuple[Masked, ...]
+
+
+def export(
+    workspace: Workspace, store: Memory, folder: Path, masking: Masking, packs: Sequence[str] = ()
+) -> list[Exported]:
+    """Write a bundle per pack, and the public key; packs by their digests, all when empty.
+
+    Nothing is written before all that is in the way is known to be an older export of this workspace.
+
+    Raises:
+        UserError: another file is in the way, or the folder cannot be written.
+        DurabilityError: the disk did not take a flush.
+
+    """
+    decisions = store.decisions()
+    signer, masking = signer_of(workspace.keys), masking.knowing(decisions)
+    passes = store.passes()
+    told, bundles = [], {PUBLIC: (workspace.keys / PUBLIC).read_bytes()}
+    for manifest, number, at in store.packs():
+        if packs and manifest.digest not in packs:
+            continue
+        known = _known(store, (manifest, number, at), passes, decisions)
+        predicates, left_out = predicates_of(known)
+        raw, masked = _bundle(known.manifest, predicates, signer, masking)
+        name = f"{manifest.digest}.intoto.jsonl" if predicates else None
+        if name is not None:
+            bundles[name] = raw
+        told.append((manifest.digest, name, tuple(one.type for one in predicates), left_out, masked))
+    wrote = _write(folder, bundles, signer.public_key)
+    return [_exported(*one, wrote.get(one[1] or "", "")) for one in told]
+
+
+def _known(
+    store: Memory,
+    pack: tuple[Manifest, int | None, str],
+    passes: Sequence[PassRecord],
+    decisions: Sequence[Decision],
+) -> Known:
+    manifest, number, at = pack
+    ours = [record for record in passes if record.number == number or record.pack == manifest.digest]
+    # A pass that the world failed says nothing of a pack that another pass made as well.
+    told = [record for record in ours if record.state != PassState.FAILED] or ours
+    last = told[-1] if told else None
+    scope, stage = ("base", "import") if number is None else (pass_scope(number), "merge")
+    made = store.stage_output(scope, stage) or {}
+    chosen = store.stage_output(scope, "dataset") or {}
+    if last is not None:
+        judged = [decision for decision in decisions if decision.pass_number == last.number]
+    else:
+        judged = [d for d in decisions if d.action == "baseline" and d.pack == manifest.digest]
+    return Known(
+        manifest=manifest,
+        made_at=at,
+        code=made.get("version") if made.get("pack") == manifest.digest else None,
+        made_by=next((record for record in ours if record.number == number), None),
+        rows=chosen["dataset"]["rows"] if chosen and chosen.get("digest") == manifest.lineage.dataset else None,
+        runs=store.runs(manifest.digest),
+        last=last,
+        decisions=judged,
+    )
+
+
+def _bundle(
+    manifest: Manifest, predicates: Sequence[Predicate], signer: CryptoSigner, masking: Masking
+) -> tuple[bytes, tuple[Masked, ...]]:
+    """The bundle's bytes; each statement lists what was masked in it."""
+    lines, all_masked = [], Mask(masking)
+    for predicate in predicates:
+        mask = Mask(masking)
+        all_masked.value(predicate.content)
+        content = mask.value(predicate.content)
+        if masking.kinds:
+            content[MASKED] = [one.model_dump(mode="json") for one in mask.found]
+        envelope = signed(statement_of(manifest, predicate._replace(content=content)), PAYLOAD_TYPE, signer)
+        lines.append(json.dumps(envelope, separators=(",", ":")) + "\n")
+    return "".join(lines).encode(), all_masked.found
+
+
+def _write(folder: Path, files: Mapping[str, bytes], key: SSlibKey) -> dict[str, Literal["new", "again", "same"]]:
+    """Write what is not there yet, the key first: a bundle without it could not be verified."""
+    wrote: dict[str, Literal["new", "again", "same"]] = {}
+    try:
+        for name, raw in files.items():
+            found = (folder / name).read_bytes() if (folder / name).exists() else None
+            wrote[name] = "new" if found is None else "same" if found == raw else "again"
+            if found not in (None, raw) and not _is_ours(found or b"", key):
+                raise UserError(
+                    "another file is in the way of the export",
+                    got=f"a key of another workspace in {name}"
+                    if name == PUBLIC
+                    else f"{name}, not signed by this key",
+                    wanted="an empty folder, or one of an earlier export of this workspace",
+                    where=folder,
+                )
+        for name, raw in files.items():
+            if wrote[name] != "same":
+                write_durably(folder / name, raw)
+    except OSError as error:
+        raise UserError("the export cannot be written", got=error.strerror, where=folder) from error
+    return wrote
+
+
+def _is_ours(raw: bytes, key: SSlibKey) -> bool:
+    """Whether every line is an envelope that this workspace signed: what is replaced then is an older word of it."""
+    try:
+        return all(is_signed(open_envelope(line), key) for line in raw.splitlines()) and bool(raw)
+    except ValueError:
+        return False
+
+
+def _exported(
+    pack: str,
+    name: str | None,
+    statements: tuple[str, ...],
+    left_out: Sequence[LeftOut],
+    masked: tuple[Masked, ...],
+    wrote: Literal["new", "again", "same", ""],
+) -> Exported:
+    return Exported(
+        pack=pack,
+        file=name,
+        wrote=wrote,
+        statements=statements,
+        left_out=tuple(one._asdict() for one in left_out),
+        masked=masked,
+    )

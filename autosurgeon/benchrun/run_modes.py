@@ -1,0 +1,175 @@
+"""Benching a model outside the loop: its answers in one mode or in all, as samples, their grades, and the report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autosurgeon.bench.answerfile import Asked, read_answers, write_answers
+from autosurgeon.bench.grade import Grader
+from autosurgeon.bench.gradefile import grade_file
+from autosurgeon.bench.results import read_results
+from autosurgeon.benchrun.answer_sources import OnProgress, Source
+from autosurgeon.benchrun.modes import (
+    ModeReport,
+    ModeRun,
+    as_fallback,
+    benches_of,
+    first_samples,
+    flips_between,
+    unusable,
+    verdict_of,
+    with_fallback,
+)
+from autosurgeon.core.answers import Answers
+from autosurgeon.core.envelope import Mode
+from autosurgeon.core.task import Task
+from autosurgeon.errors import UserError
+from autosurgeon.loop.stages.generate_answers import Sampling
+
+
+class Sources(NamedTuple):
+    """Who may answer; None for one that the modes do not ask."""
+
+    organ: Source | None
+    fallback: Source | None
+
+
+class Told(NamedTuple):
+    """Where progress goes: (done, total) of generating, and of grading."""
+
+    generated: OnProgress
+    graded: OnProgress
+
+
+def bench_modes(
+    modes: Sequence[Mode],
+    sources: Sources,
+    tasks: Mapping[str, Task],
+    out: Path,
+    sampling: Sampling,
+    grader: Grader,
+    told: Told,
+) -> ModeReport:
+    """Bench in each mode, and leave beside `out`: the answers as samples, a row a sample, and the report.
+
+    One mode's results are in `out` itself, those of several in a file for each. Each model answers once: mode C is put
+    together of the answers of A and B where those are there. Answers of an earlier run that was cut while grading are
+    taken as they are; UserError where they are to something else.
+    """
+    answering = _Answering(sources, tasks, sampling, told.generated)
+    runs, won = [], {}
+    for mode in sorted(modes):
+        results = out if len(modes) == 1 else out.with_name(f"{out.stem}.{mode.value}{out.suffix}")
+        began = time.monotonic()
+        answers, is_fresh = _kept(answering, mode, results)
+        generated_s = round(time.monotonic() - began, 3) if is_fresh else None
+        began = time.monotonic()
+        score = grade_file(tasks, samples_beside(results), results, grader, told.graded)
+        won[mode] = first_samples(read_results(results))
+        benches = benches_of(mode, tasks, answers, score, won[mode])
+        runs.append(
+            ModeRun(
+                mode=mode,
+                results=results.name,
+                verdict=verdict_of(mode, benches),
+                fingerprint=answers.fingerprint,
+                generated_s=generated_s,
+                graded_s=round(time.monotonic() - began, 3),
+                benches=benches,
+            )
+        )
+    report = ModeReport(runs=tuple(runs), flips=flips_between(won))
+    _write(report_beside(out), report)
+    return report
+
+
+def samples_beside(out: Path) -> Path:
+    """Where the answers of a result file are: `x.jsonl` has its answers in `x.samples.jsonl`."""
+    return out.with_name(f"{out.stem}.samples.jsonl")
+
+
+def report_beside(out: Path) -> Path:
+    """Where the report is: `x.jsonl` has it in `x.report.json`."""
+    return out.with_name(f"{out.stem}.report.json")
+
+
+def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bool]:
+    """The mode's answers, written beside its results, and whether a model had to be asked for them."""
+    path, asked = samples_beside(results), answering.asked(mode)
+    if path.exists():
+        answers = read_answers(path, asked, answering.tasks)
+        answering.remember(mode, answers)
+        return answers, False
+    if results.exists():
+        raise UserError("these results are of other samples; name another --out, or delete it", where=results)
+    before = answering.times
+    answers = answering.of(mode)
+    write_answers(path, asked, answering.tasks, answers)
+    return answers, answering.times > before
+
+
+class _Answering:
+    """Answers in a mode; each model is asked once for a task."""
+
+    def __init__(
+        self, sources: Sources, tasks: Mapping[str, Task], sampling: Sampling, on_progress: OnProgress
+    ) -> None:
+        self.tasks = tasks
+        self.times = 0
+        """How often a model was asked."""
+        self._sources, self._sampling, self._on_progress = sources, sampling, on_progress
+        self._known: dict[Mode, Answers] = {}
+
+    def asked(self, mode: Mode) -> Asked:
+        """What the answers of a mode are answers to."""
+        names = {
+            Mode.FALLBACK_ALONE: (self._sources.fallback,),
+            Mode.ORGAN_ALONE: (self._sources.organ,),
+            Mode.ORGAN_WITH_FALLBACK: self._sources,
+        }[mode]
+        how = f"temperature {self._sampling.temperature:g}, seed {self._sampling.seed}"
+        who = ", else ".join(source.name for source in names if source is not None)
+        return Asked(mode.value, f"{who}; {how}", self._sampling.samples)
+
+    def remember(self, mode: Mode, answers: Answers) -> None:
+        """Take answers of an earlier run for this mode's."""
+        self._known[mode] = answers
+
+    def of(self, mode: Mode) -> Answers:
+        """The answers of a mode, asked for where they are not known."""
+        if mode not in self._known:
+            self._known[mode] = {
+                Mode.FALLBACK_ALONE: lambda: as_fallback(self._ask(self._sources.fallback, self._every)),
+                Mode.ORGAN_ALONE: lambda: self._ask(self._sources.organ, self._every),
+                Mode.ORGAN_WITH_FALLBACK: self._put_together,
+            }[mode]()
+        return self._known[mode]
+
+    @property
+    def _every(self) -> list[Task]:
+        return list(self.tasks.values())
+
+    def _put_together(self) -> Answers:
+        organ = self.of(Mode.ORGAN_ALONE)
+        fallback = self._known.get(Mode.FALLBACK_ALONE)
+        if fallback is None:
+            fallback = as_fallback(self._ask(self._sources.fallback, unusable(self._every, organ)))
+        return with_fallback(self._every, organ, fallback)
+
+    def _ask(self, source: Source | None, tasks: Sequence[Task]) -> Answers:
+        assert source is not None, "a mode has its sources"
+        self.times += 1
+        return source.answer(tasks, self._sampling, self._on_progress)
+
+
+def _write(path: Path, report: ModeReport) -> None:
+    staged = path.with_name(path.name + ".part")
+    try:
+        staged.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        os.replace(staged, path)
+    except OSError as error:
+        raise UserError("a report cannot be written", got=error, where=path) from error

@@ -1,0 +1,109 @@
+"""Holding two models against each other: the tensors that their files name, and what they predict on given rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from peft import PeftModel
+
+from autosurgeon.capsule.batches import TokenRow, tokenize_rows
+from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
+from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
+from autosurgeon.capsule.lora import use_fast_layers
+from autosurgeon.capsule.merge import read_adapter
+from autosurgeon.capsule.workdir import Progress, beat, read_rows
+from autosurgeon.core.jobs import CompareJob, CompareResult
+from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.shapes import checkpoint_shapes
+from autosurgeon.errors import PackError, UserError
+
+
+class Fidelity(NamedTuple):
+    """How the tensors that b's files name differ from a's, each list sorted."""
+
+    missing: tuple[str, ...]
+    foreign: tuple[str, ...]
+    reshaped: tuple[str, ...]
+
+
+def compare_tensors(a: Path, b: Path) -> Fidelity:
+    """What b lacks, has beyond a, and has in another shape, from the files' headers alone; PackError as theirs."""
+    shapes_a, shapes_b = checkpoint_shapes(a), checkpoint_shapes(b)
+    return Fidelity(
+        missing=tuple(sorted(shapes_a.keys() - shapes_b.keys())),
+        foreign=tuple(sorted(shapes_b.keys() - shapes_a.keys())),
+        reshaped=tuple(sorted(n for n in shapes_a.keys() & shapes_b.keys() if shapes_a[n] != shapes_b[n])),
+    )
+
+
+def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
+    """The rows as both models read them, and a's tokenizer; PackError where the two do not read them alike."""
+    pairs = [(row["prompt"], row["completion"]) for row in read_rows(job.rows)]
+    tokenizer_a, tokenizer_b = open_tokenizer(job.a), open_tokenizer(job.b)
+    rows = tokenize_rows(tokenizer_a, pairs, job.max_tokens)
+    if tokenizer_a.get_vocab() != tokenizer_b.get_vocab() or rows != tokenize_rows(tokenizer_b, pairs, job.max_tokens):
+        raise PackError("two models have different tokenizers", where=f"{job.a} and {job.b}")
+    return rows, tokenizer_a
+
+
+def _check_adapter(adapter: Path, base: Path) -> None:
+    """Refuse by PackError, as a merge does, what peft would leave out with no more than a warning."""
+    shapes = checkpoint_shapes(base)
+    for name, (lora_a, lora_b) in read_adapter(adapter).pairs.items():
+        if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
+            raise PackError("an adapter does not fit its base", got=name, where=f"{adapter} on {base}")
+
+
+def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
+    if adapter is not None:
+        _check_adapter(adapter, folder)
+    # Transformers fills a tensor that the file lacks at random: the same way each time.
+    torch.manual_seed(0)
+    model = open_model(folder, nf4=nf4)
+    whole = (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
+    if whole.device.type == "cuda":  # as it generates, whatever this process did before
+        use_fast_layers(whole)
+    return whole
+
+
+def compare(job: CompareJob, workdir: Path) -> CompareResult:
+    """Compare the tensors of the two bases, then what the two models predict, both in memory, a batch at a time.
+
+    Where a tensor has another shape, b is no model that could be run: every completion token counts as flipped.
+
+    Raises:
+        UserError: there are no rows, or none with a completion within `max_tokens`.
+        PackError: a checkpoint or adapter is incomplete or does not fit, or the tokenizers differ.
+
+    """
+    rows, tokenizer = _tokenized(job)
+    batches = bounded_batches(rows, job.batch_rows, len(tokenizer))
+    if not batches:
+        raise UserError("there is nothing to compare on", got=f"{len(rows)} rows", where=job.rows)
+    fidelity = compare_tensors(job.a, job.b)
+    found = _all_flipped(batches) if fidelity.reshaped else _run(job, batches, tokenizer.pad_token_id, workdir)
+    return CompareResult(
+        **found._asdict(),
+        missing_tensors=fidelity.missing,
+        foreign_tensors=fidelity.foreign,
+        reshaped_tensors=fidelity.reshaped,
+    )
+
+
+def _run(job: CompareJob, batches: list[list[TokenRow]], pad_id: int, workdir: Path) -> Divergence:
+    model_a = _open(job.a, job.a_adapter, nf4=job.quantization == Quantization.NF4)
+    beat(workdir)
+    model_b = _open(job.b, job.b_adapter)
+    beat(workdir)
+    progress = Progress(workdir, sum(len(batch) for batch in batches))
+    found = score_batches(predictor(model_a, pad_id), predictor(model_b, pad_id), batches, progress.step)
+    progress.close()
+    return found
+
+
+def _all_flipped(batches: list[list[TokenRow]]) -> Divergence:
+    rows = [row for batch in batches for row in batch]
+    tokens = sum(len(row.ids) - learned_from(row) for row in rows)
+    return Divergence(rows=len(rows), tokens=tokens, flips=tokens, flipped_rows=len(rows))

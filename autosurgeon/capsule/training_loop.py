@@ -1,0 +1,196 @@
+"""The steps of training: from fresh weights, or from a state that was kept, to the end or to where a rule says stop."""
+
+from __future__ import annotations
+
+import math
+import random
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from autosurgeon.capsule.adapters import CheckpointFolder, checkpoint_name
+from autosurgeon.capsule.batches import TokenRow, batches_by_length
+from autosurgeon.capsule.distributed import Ranks
+from autosurgeon.capsule.lora import use_fast_layers
+from autosurgeon.capsule.loss_meter import LossMeter
+from autosurgeon.capsule.optimizer import make_optimizer
+from autosurgeon.capsule.parent import ParentGauge
+from autosurgeon.capsule.step import Stepper
+from autosurgeon.capsule.training_checkpoint import Learner, Reached, TrainingFolder
+from autosurgeon.capsule.workdir import Progress
+from autosurgeon.core.jobs import Checkpoint, TrainJob
+from autosurgeon.failpoints import reach
+
+WARM_UP_STEPS = 3
+MAX_GRADIENT_NORM = 1.0
+
+
+class Fit(NamedTuple):
+    """What training left: its losses, how far it came, and why it ended early."""
+
+    meter: LossMeter
+    steps: int
+    tokens: int
+    largest_norm: float
+    stopped_by: str | None
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Adapters that were saved on the way, oldest first."""
+
+
+def marks(steps_per_epoch: int, epochs: int, every_epochs: Fraction) -> list[int]:
+    """The steps after which another such part of an epoch is read, in order; the very last step is none of them."""
+    every = max(every_epochs, Fraction(1, steps_per_epoch))  # a step cannot be parted
+    found = {math.ceil(number * every * steps_per_epoch) for number in range(1, int(epochs / every) + 1)}
+    return sorted(found - {steps_per_epoch * epochs})
+
+
+def _rate(job: TrainJob, step: int, steps: int) -> float:
+    """The learning rate of a step: up over the first few, then down to a twentieth."""
+    return job.lr * (min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.05, 1 - step / steps))
+
+
+def _reading_order(job: TrainJob, rows: list[TokenRow]) -> list[list[TokenRow]]:
+    """The rows of every step of every epoch, which follow from the seed."""
+    rng = random.Random(job.seed)
+    return [batch for _ in range(job.epochs) for batch in batches_by_length(rows, job.batch_rows, rng)]
+
+
+class _Training:
+    """A model in training, one step after another."""
+
+    def __init__(
+        self, job: TrainJob, model: Any, rows: list[TokenRow], ranks: Ranks, gauge: ParentGauge, workdir: Path
+    ) -> None:
+        self._job, self._model, self._ranks, self._gauge = job, model, ranks, gauge
+        self._order = _reading_order(job, rows)
+        named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self._weights = list(named.values())
+        ranks.start_alike(self._weights)
+        self._learner = Learner(named, make_optimizer(job.optimizer, self._weights, job.lr))
+        model.train()
+        if model.device.type == "cuda":
+            use_fast_layers(model)
+        lengths = [len(row.ids) for row in rows]
+        self._epoch_steps = len(self._order) // job.epochs
+        self._stepper = Stepper(
+            model,
+            pack_tokens=job.pack_tokens,
+            step_tokens=sum(lengths) / self._epoch_steps / ranks.size,
+            longest=max(lengths),
+            kl_weight=job.kl_weight,
+        )
+        self._meter, self._losses, self._largest_norm = LossMeter(self._epoch_steps), list[float](), 0.0
+        self._folder = None if job.state is None else TrainingFolder(job, model.device)
+        self._plan_looks(workdir)
+
+    def _plan_looks(self, workdir: Path) -> None:
+        """After which steps the model is held against its parent, and after which it is saved."""
+        job, steps = self._job, self._epoch_steps
+        every = Fraction(job.measure_every_epochs).limit_denominator(1000)
+        self._gauge_after = frozenset(marks(steps, job.epochs, every) if job.gauged else ())
+        per_epoch = job.checkpoints_per_epoch
+        self._save_after = frozenset(marks(steps, job.epochs, Fraction(1, per_epoch)) if per_epoch else ())
+        self._checkpoints, self._saved = list[Checkpoint](), list[str]()
+        self._checkpoint_folder = CheckpointFolder(workdir if job.state is None else job.state.folder, workdir)
+
+    def go_on(self, progress: Progress | None) -> Fit:
+        """Take the steps that are left."""
+        if self._folder is not None and (reached := self._folder.restore(self._learner)) is not None:
+            self._take_up(reached)
+        self._ranks.agree_on(len(self._losses))
+        done, steps = len(self._losses), len(self._order)
+        tokens = sum(len(row.ids) for batch in self._order[:done] for row in batch)
+        packs = self._stepper.prepare(self._ranks.share(self._order[done])) if done < steps else []
+        for step, batch in enumerate(self._order[done:], start=done):
+            found = self._stepper.backward(packs, batch)
+            packs = self._stepper.prepare(self._ranks.share(self._order[step + 1])) if step + 1 < steps else []
+            norm, loss = self._step(found, _rate(self._job, step, steps))
+            tokens += sum(len(row.ids) for row in batch)
+            if progress is not None:
+                progress.step(step + 1, force=True, loss=round(loss, 5), gradient_norm=round(norm, 4), tokens=tokens)
+            measured = self._gauge.facts() if step + 1 in self._gauge_after else {}
+            stopped_by = self._meter.broken_rule(self._job.stop_rules, measured)
+            if stopped_by is not None or self._meter.loss is None:
+                return self._fit(tokens, stopped_by)
+            self._save()
+            self._keep()
+        return self._fit(tokens, None)
+
+    def _step(self, found: torch.Tensor, rate: float) -> tuple[float, float]:
+        """Add up what the ranks found, clip, and step; the gradient's norm and the loss."""
+        found = self._ranks.add_up(self._weights, found)
+        norm = float(torch.nn.utils.clip_grad_norm_(self._weights, MAX_GRADIENT_NORM))
+        self._learner.optimizer.param_groups[0]["lr"] = rate
+        self._learner.optimizer.step()
+        loss = float(found)
+        self._largest_norm = max(self._largest_norm, norm) if math.isfinite(norm) else math.inf
+        self._losses.append(loss)
+        self._meter.add(loss)
+        return norm, loss
+
+    def _take_up(self, reached: Reached) -> None:
+        self._largest_norm, self._saved = reached.largest_norm, list(reached.saved)
+        for loss in reached.losses:
+            self._losses.append(loss)
+            self._meter.add(loss)
+            self._note_checkpoint()
+        self._stepper.use(reached.pack_tokens, checkpointed=reached.checkpointed)
+
+    def _note_checkpoint(self) -> bool:
+        """Whether an adapter is saved after this step."""
+        step = len(self._losses)
+        if step not in self._save_after:
+            return False
+        name = checkpoint_name(len(self._checkpoints) + 1)
+        self._checkpoints.append(Checkpoint(adapter=name, epochs=step / self._epoch_steps, loss=self._meter.loss))
+        return True
+
+    def _save(self) -> None:
+        """Save the adapter where it is time to, before a state says that it is there."""
+        if self._note_checkpoint() and self._ranks.rank == 0:
+            self._saved.append(self._checkpoint_folder.save(self._model, len(self._checkpoints)))
+            reach("training-checkpoint-saved")
+
+    def _keep(self) -> None:
+        """Write the state down where it is time to; one rank does, since all have the same."""
+        if self._folder is not None and self._ranks.rank == 0 and self._folder.is_due():
+            reached = Reached(
+                losses=tuple(self._losses),
+                largest_norm=self._largest_norm,
+                pack_tokens=self._stepper.pack_tokens,
+                checkpointed=self._stepper.checkpointed,
+                saved=tuple(self._saved),
+            )
+            self._folder.write(self._learner, reached)
+
+    def _fit(self, tokens: int, stopped_by: str | None) -> Fit:
+        if self._ranks.rank == 0:
+            self._checkpoint_folder.deliver(len(self._checkpoints))
+        steps, norm = len(self._losses), self._largest_norm
+        return Fit(self._meter, steps, tokens, norm, stopped_by, tuple(self._checkpoints))
+
+
+def fit(
+    job: TrainJob,
+    model: Any,
+    rows: list[TokenRow],
+    progress: Progress | None,
+    ranks: Ranks,
+    gauge: ParentGauge,
+    workdir: Path,
+) -> Fit:
+    """Train the adapter in place until the rows are read, a stop rule speaks or the loss is no number.
+
+    Args:
+        job: the training.
+        model: with a fresh adapter on top.
+        rows: that are learned.
+        progress: told of every step.
+        ranks: who shares the rows of a step with this process.
+        gauge: what holds the model against its parent, where a stop rule asks for it.
+        workdir: where adapters that are saved on the way are to be found at the end.
+
+    """
+    return _Training(job, model, rows, ranks, gauge, workdir).go_on(progress)

@@ -1,0 +1,161 @@
+"""Which rows a pass trains on. Pure: the same recipe, results and anchors give the same rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.recipe import Mix, Recipe
+from autosurgeon.core.task import Split, Task
+from autosurgeon.core.value import Value
+from autosurgeon.dataset.contrast import Losses, contrast_first
+from autosurgeon.dataset.failure_families import Groups, family_weights, near_failures
+from autosurgeon.errors import UserError
+
+Why = Literal["poison", "anchor", "mastered"]
+
+
+class Row(Value):
+    """One training row: the model is taught the completion, and the rest says where it comes from."""
+
+    prompt: str
+    completion: str
+    task_id: str
+    bench: str
+    split: str
+    why: Why
+    weight: float = 1.0
+    """Of its tokens in the loss; not written where it is 1, so that rows without weights have the digest they had."""
+
+
+class Dataset(Value):
+    """The rows of a pass, in a fixed order."""
+
+    rows: tuple[Row, ...]
+    left_out: int = 0
+    """Failures that may not be rows yet, since nothing near them is won."""
+
+    @property
+    def jsonl(self) -> str:
+        """The file that the capsule reads."""
+        return "".join(row.model_dump_json(exclude_defaults=True) + "\n" for row in self.rows)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of that file."""
+        return digest_text(self.jsonl)
+
+    @property
+    def anchor_ids(self) -> frozenset[str]:
+        """Anchors that are trained on, and so are no test any more."""
+        return frozenset(row.task_id for row in self.rows if row.why == "anchor")
+
+
+class Focus(NamedTuple):
+    """What bears on the choice of rows beside the recipe; by default nothing does."""
+
+    groups: Mapping[str, Groups] = MappingProxyType({})
+    """Of every task that is named here or may be a row."""
+    losses: Losses = MappingProxyType({})
+    """Anchors of any split that earlier candidates lost; they, or what stands in for them, are contrast first."""
+    near_only: bool = False
+    """Whether only failures with a win in their neighbourhood may be rows."""
+    family_weight: float = 0.0
+    """How evenly the families of failures share the loss."""
+
+
+NO_FOCUS = Focus()
+
+
+def build_dataset(
+    recipe: Recipe,
+    tasks: Mapping[str, Task],
+    parent: Mapping[str, Envelope],
+    targets: Collection[str],
+    anchors: Collection[str],
+    history: Collection[str],
+    *,
+    won_since: Collection[str] = (),
+    focus: Focus = NO_FOCUS,
+) -> Dataset:
+    """Choose the rows of a pass.
+
+    Args:
+        recipe: shares, mix and seed.
+        tasks: the tasks of the surgery split, by id; only those with a reference can be rows.
+        parent: the parent's envelopes by task id.
+        targets: benches whose failures may be trained on.
+        anchors: ids of confirmed wins.
+        history: ids that were ever poison.
+        won_since: what live wins. Failures of the history that are among it are rows whatever the share is: a parent
+            that is older than live has to be taught again what made live.
+        focus: what the levers say.
+
+    Raises:
+        UserError: a task of another split is among the tasks; what is held out must never come this far.
+
+    """
+    _refuse_held_out(tasks.values())
+    rng = random.Random(f"rows:{recipe.seed}")
+    usable = {name for name, task in tasks.items() if task.reference and task.bench in targets and name in parent}
+    failures = {task_id for task_id in usable if not parent[task_id].passed}
+    kept = failures & set(history) & set(won_since)
+    won = {task_id for task_id in tasks if task_id in parent and parent[task_id].passed}
+    near = near_failures(failures - kept, won | kept, focus.groups) if focus.near_only else failures
+    fresh = sorted(near - kept)
+    poison = kept | set(rng.sample(fresh, _part(len(fresh), recipe.poison_share)))
+    wins = sorted(usable & set(anchors) - failures)
+    contrast = _contrast(recipe, wins, len(poison), focus, rng)
+    mastered: set[str] = set()
+    if recipe.mix == Mix.UNION:
+        poison |= near & set(history)
+        mastered = usable & set(history) - failures - contrast
+    rows = _rows(tasks, {"poison": poison, "anchor": contrast, "mastered": mastered}, focus)
+    return Dataset(rows=rows, left_out=len(failures - kept - near))
+
+
+def _contrast(recipe: Recipe, wins: list[str], poison: int, focus: Focus, rng: random.Random) -> set[str]:
+    """As many anchors as the recipe says: those that were lost first, the rest at random."""
+    count = _part(len(wins), min(1.0, recipe.anchor_share * poison / max(1, len(wins))))
+    first = contrast_first(focus.losses, set(wins), focus.groups, recipe.seed)[:count]
+    rest = [task_id for task_id in wins if task_id not in first]
+    return {*first, *rng.sample(rest, count - len(first))}
+
+
+def _refuse_held_out(tasks: Iterable[Task]) -> None:
+    strays = sorted(task.task_id for task in tasks if task.split != Split.SURGERY)
+    if strays:
+        raise UserError(
+            "held-out tasks were handed to the dataset",
+            got=", ".join(strays[:3]) + (f" and {len(strays) - 3} more" if len(strays) > 3 else ""),
+            wanted="tasks of the surgery split alone",
+        )
+
+
+def _part(count: int, share: float) -> int:
+    """How many a share of so many is: at least one where there is any and the share is above zero."""
+    return min(count, max(1, round(share * count))) if share > 0 else 0
+
+
+def _rows(tasks: Mapping[str, Task], chosen: Mapping[Why, Collection[str]], focus: Focus) -> tuple[Row, ...]:
+    """The rows of what was chosen, by the tasks' names."""
+    why: dict[str, Why] = {task_id: reason for reason, ids in chosen.items() for task_id in ids}
+    weights = family_weights(sorted(chosen["poison"]), focus.groups, focus.family_weight)
+    return tuple(_row(tasks[task_id], why[task_id], weights.get(task_id, 1.0)) for task_id in sorted(why))
+
+
+def _row(task: Task, why: Why, weight: float) -> Row:
+    assert task.reference is not None  # tasks without one were left out
+    return Row(
+        prompt=task.prompt,
+        completion=task.reference,
+        task_id=task.task_id,
+        bench=task.bench,
+        split=task.split.value,
+        why=why,
+        weight=weight,
+    )

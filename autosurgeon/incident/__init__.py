@@ -1,0 +1,1 @@
+"""The incident, replayed for real, and what did the damage."""

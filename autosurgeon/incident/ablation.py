@@ -1,0 +1,78 @@
+"""What did it: the scenario's second pass again, one thing changed at a time, judged on the adapter alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from autosurgeon.audit.delta import Variant
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.jobs import TrainResult
+from autosurgeon.core.recipe import Mix, Recipe
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.task import Split
+from autosurgeon.dataset.contrast import Losses
+from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, tasks_of, verified_folder
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.loop.pass_spine import show_training, train_job
+from autosurgeon.loop.stages.choose_rows import ROWS_FILE, choose_rows, lost_before
+from autosurgeon.loop.stages.generate_answers import Model
+from autosurgeon.loop.stages.measure import measure
+from autosurgeon.stats.paired import flips
+
+SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
+
+
+def ablate(ins: Instruments, standing: Baseline, second: PassRecord, cool_lr: float) -> tuple[Variant, ...]:
+    """Train and bench variants of pass 2 on the live pack of its time; nothing of it can go live.
+
+    Args:
+        ins: the instruments.
+        standing: how things stood when pass 2 began.
+        second: pass 2 as it was, the first row of the table.
+        cool_lr: pass 1's learning rate.
+
+    """
+    recipe = second.recipe
+    variants = {
+        "fresh failures only, the narrow hard set": recipe.model_copy(update={"mix": Mix.POISON}),
+        "fresh failures and as many anchors": recipe.model_copy(update={"mix": Mix.POISON, "anchor_share": 1.0}),
+        "one epoch": recipe.model_copy(update={"epochs": 1}),
+        "pass 1's learning rate": recipe.model_copy(update={"lr": cool_lr}),
+    }
+    assert second.pack is not None  # the scenario ends early when there is none
+    rows = (ins.store.stage_output(pass_scope(second.number), "dataset") or {})["dataset"]["rows"]
+    packed = ins.store.envelopes(second.pack, f"{pass_scope(second.number)}/bench").values()
+    as_it_was = _variant(ins, standing, "pass 2 as it was", len(rows), packed)
+    losses = lost_before(ins, second, standing)  # as pass 2 noted them
+    return (as_it_was, *(_try(ins, standing, name, variant, losses) for name, variant in variants.items()))
+
+
+def _variant(ins: Instruments, standing: Baseline, name: str, rows: int, results: Iterable[Envelope]) -> Variant:
+    """How some results compare with the live pack's, on the counted tasks but the canary's."""
+    before = {task_id: envelope.passed for task_id, envelope in ins.store.envelopes(standing.live).items()}
+    flipped = flips(before, {e.task_id: e.passed for e in results if e.bench in standing.counted})
+    return Variant(
+        name=name,
+        rows=rows,
+        lost=len(flipped.lost),
+        gained=len(flipped.gained),
+        anchors_lost=sum(task_id in standing.anchors for task_id in flipped.lost),
+    )
+
+
+def _try(ins: Instruments, standing: Baseline, name: str, recipe: Recipe, losses: Losses) -> Variant:
+    def work(folder: Path) -> Done:
+        history = (ins.store.stage_output(pass_scope(1), "dataset") or {}).get("poison", ())
+        dataset = choose_rows(ins, recipe, standing.live, standing, history, folder, losses)
+        rows = folder / ROWS_FILE
+        result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
+        assert isinstance(result, TrainResult)
+        model = Model(name, verified_folder(ins, standing.live), folder / "train" / result.adapter)
+        envelopes = measure(ins, model, tasks_of(ins, standing.counted, SPLITS), folder).envelopes
+        variant = _variant(ins, standing, name, len(dataset.rows), envelopes)
+        return Done({"variant": variant.model_dump()})
+
+    stage = "variant-" + "-".join(name.replace(",", "").replace("'", "").split())
+    return Variant.model_validate(once(ins, "ablation", stage, work)["variant"])

@@ -1,0 +1,166 @@
+"""The incident, replayed for real: a careful pass, then the BD6.2 pass, with the guards measuring and not binding."""
+
+from __future__ import annotations
+
+from autosurgeon.audit.delta import Delta, PassStory, Refusal
+from autosurgeon.audit.mask import masked_value, masking_of
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.recipe import Mix, Recipe
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.task import Split
+from autosurgeon.errors import UserError
+from autosurgeon.incident.ablation import ablate
+from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, read_baseline
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.run_passes import begin_pass, finish_pass, prepare_run
+from autosurgeon.loop.stages.watch_live import revert
+from autosurgeon.stats.paired import flips
+
+# Measured on the lab's base: fresh failures with as many anchors, read once, gain and lose next to nothing, while four
+# readings at four times the reference rate lose a third of the wins, whatever the seed.
+CAREFUL_LR_RATIO = 0.5
+HOT_LR_RATIO = 4.0
+
+
+def run_bd62(ins: Instruments) -> Delta:
+    """Run both passes and come back with what was measured; live ends on the first pass.
+
+    Raises:
+        UserError: the workspace has passes already, and the story needs a beginning; or the benches are not the lab's.
+
+    """
+    if ins.settings.benches:
+        raise UserError(
+            "the bd62 scenario is a story of the lab, whose rates were measured there",
+            got=f"benches {', '.join(ins.settings.benches)}",
+            wanted="settings without [benches]",
+        )
+    if ins.store.last_passes(1):
+        raise UserError(
+            "the bd62 scenario needs a workspace without passes", wanted="another --workspace", where=ins.workspace.root
+        )
+    prepare_run(ins)
+    begin = read_baseline(ins)
+    reference, seed = ins.settings.organ.reference_lr, int(digest_text(f"bd62:{ins.settings.seed}")[:8], 16)
+    first = _operate(
+        ins,
+        Recipe(parent="live", anchor_share=1.0, epochs=1, lr=CAREFUL_LR_RATIO * reference, rank=8, seed=seed),
+        begin,
+        watched=False,
+    )
+    middle = read_baseline(ins)
+    second = _operate(
+        ins,
+        Recipe(
+            parent="live",
+            mix=Mix.UNION,
+            anchor_share=0.0,
+            epochs=4,
+            lr=HOT_LR_RATIO * reference,
+            rank=16,
+            seed=seed + 1,
+        ),
+        middle,
+        watched=True,
+    )
+    if second.state == PassState.CONFIRMED and second.pack is not None:
+        revert(ins, None, second.pack, "the scenario ends where the incident ended: on pass 1", to=middle.live)
+    variants = ablate(ins, middle, second, first.recipe.lr)
+    told = _tell(ins, begin, middle, first, second).model_copy(update={"variants": variants})
+    return masked_value(told, masking_of(ins.workspace, ins.settings.audit.mask))
+
+
+def _operate(ins: Instruments, recipe: Recipe, standing: Baseline, *, watched: bool) -> PassRecord:
+    policy = ins.policy.in_audit(watch=not watched)
+    return finish_pass(ins, begin_pass(ins, recipe, standing, policy), standing, policy)
+
+
+def _tell(ins: Instruments, begin: Baseline, middle: Baseline, first: PassRecord, second: PassRecord) -> Delta:
+    live = ins.store.live()
+    assert live is not None  # read_baseline made one
+    story = _story(ins, second, middle)
+    return Delta(
+        seed=ins.settings.seed,
+        sizes={
+            b: sum(task.bench == b for task in ins.tasks.values())
+            for b in sorted({t.bench for t in ins.tasks.values()})
+        },
+        counted=begin.counted,
+        excluded=dict(begin.excluded),
+        base=begin.base,
+        base_wins=_wins(ins, begin.base),
+        first=_story(ins, first, begin),
+        second=story,
+        live_version=live.version,
+        live_pack=live.pack,
+        prompts={task_id: ins.tasks[task_id].prompt.strip() for task_id in story.lost},
+    )
+
+
+def _wins(ins: Instruments, pack: str) -> dict[str, int]:
+    wins: dict[str, int] = {task.bench: 0 for task in ins.tasks.values()}
+    for envelope in ins.store.envelopes(pack).values():
+        wins[envelope.bench] += envelope.passed
+    return wins
+
+
+def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStory:
+    """What one pass did, from the store alone."""
+    scope = pass_scope(record.number)
+    if record.pack is None:
+        raise UserError(
+            f"pass {record.number} of the scenario made no pack", got=record.reason, where=ins.workspace.root
+        )
+    before = {t: e.passed for t, e in ins.store.envelopes(standing.live).items() if e.bench in standing.counted}
+    after = {t: e.passed for t, e in ins.store.envelopes(record.pack).items()}
+    seconds = {stage.name: stage.seconds for stage in ins.store.stages(scope) if stage.error is None}
+    rows = (ins.store.stage_output(scope, "dataset") or {})["dataset"]["rows"]
+    trained = (ins.store.stage_output(scope, "train") or {})["result"]
+    flipped = flips(before, after)
+    held_out = {task_id for task_id, task in ins.tasks.items() if task.split != Split.SURGERY}
+    return PassStory(
+        number=record.number,
+        state=record.state.value,
+        recipe=record.recipe,
+        pack=record.pack,
+        rows={why: sum(row["why"] == why for row in rows) for why in ("poison", "anchor", "mastered")},
+        epochs=trained["epochs"],
+        steps=trained["steps"],
+        first_loss=trained["first_epoch_loss"],
+        last_loss=trained["loss"],
+        wins=_wins(ins, record.pack),
+        lost=flipped.lost,
+        gained=flipped.gained,
+        held_out_gained=sum(task_id in held_out for task_id in flipped.gained),
+        anchors_lost=tuple(task_id for task_id in flipped.lost if task_id in standing.anchors),
+        refusals=_refusals(ins, record.number, seconds),
+        seconds=seconds,
+    )
+
+
+PHASE_AFTER = {
+    "proposal": "contamination",
+    "training": "train",
+    "smoke": "smoke",
+    "merge": "fidelity",
+    "promotion": "distance",
+    "watch": "watch",
+}
+
+
+def _refusals(ins: Instruments, number: int, seconds: dict[str, float]) -> tuple[Refusal, ...]:
+    """The rules that a pass broke, in the order they would have spoken, with what had been spent by then."""
+    refusals: list[Refusal] = []
+    spent, stages = 0.0, iter(seconds.items())
+    for decision in ins.store.decisions(number):
+        if decision.judgement is None:
+            continue
+        for name, cost in stages:
+            spent += cost
+            if name == PHASE_AFTER[decision.judgement.phase]:
+                break
+        refusals += [
+            Refusal(phase=decision.judgement.phase, rule=rule, spent_s=spent) for rule in decision.judgement.broken()
+        ]
+    return tuple(refusals)

@@ -1,0 +1,1 @@
+"""What a pass is compared with: base, live pack, counted benches, anchors."""

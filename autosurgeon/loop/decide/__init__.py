@@ -1,0 +1,1 @@
+"""Judgements become decisions: settle, context, feedback, overrides, cost."""

@@ -1,0 +1,139 @@
+"""Settling: a judgement becomes a decision, in the store first and then in the files that others read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from autosurgeon.audit.checkpoints import copy_checkpoint, write_checkpoint
+from autosurgeon.audit.log_projection import project, project_events
+from autosurgeon.core.chain import Head
+from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.records import Feedback
+from autosurgeon.failpoints import reach
+from autosurgeon.loop.decide.feedback import feedback_of
+from autosurgeon.loop.deploy.runtime import restore
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.packs.livefile import write_live
+from autosurgeon.store.database import utc_now
+
+PASSED_ON_TO: dict[Phase, PassState] = {
+    "proposal": PassState.PLANNED,
+    "training": PassState.TRAINED,
+    "smoke": PassState.SMOKED,
+    "merge": PassState.PACKED,
+    "promotion": PassState.LIVE,
+    "watch": PassState.CONFIRMED,
+}
+
+
+def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
+    """Write a decision with all that it changes (see SqlStore.decide), and bring the projections up to date with it.
+
+    Where it moved live, the deployed runtime is made to follow.
+    """
+    decision = ins.store.decide(decision, **changes)
+    reach("decided")
+    rebuild_projections(ins)
+    structlog.get_logger().info(
+        "decided", decision=decision.decision_id, action=decision.action, reason=decision.reason
+    )
+    ins.reporter.decided(decision)
+    if decision.live_version is not None:
+        restore(ins)
+    return decision
+
+
+def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
+    """The logs, a signed checkpoint and `live.json` from the store; at every start `anew`, and after every decision."""
+    head = ins.store.head()
+    project(ins.workspace.decisions, ins.store.place_of, lambda place: ins.store.each_decision(after=place))
+    project_events(ins.workspace.events, lambda seq: ins.store.each_event(after=seq, last=head.size))
+    # Last, since a checkpoint says that both logs go as far as it does.
+    _checkpoint(ins, head)
+    live = ins.store.live()
+    if live is not None:
+        folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
+        write_live(ins.workspace.live_file, version=live.version, pack=live.pack, folder=folder, anew=anew)
+    reach("projections-rebuilt")
+
+
+def _checkpoint(ins: Instruments, head: Head) -> None:
+    workspace, copies = ins.workspace, ins.settings.audit.checkpoint_copy
+    path = write_checkpoint(workspace.checkpoints, workspace.keys, head, utc_now())
+    reach("checkpoint-written")
+    if path is None or copies is None:
+        return
+    try:
+        copy_checkpoint(path, workspace.keys, copies)
+    except OSError as error:
+        # The chain itself is on disk; a second disk that is away is no reason to stop the night.
+        told = f"a checkpoint could not be copied: {error.strerror or error} ({copies}); the loop goes on"
+        structlog.get_logger().warning("checkpoint copy failed", folder=str(copies), error=str(error))
+        ins.reporter.say(told)
+
+
+def settle(
+    ins: Instruments,
+    number: int,
+    judgement: Judgement,
+    *,
+    pack: str | None = None,
+    climb: float | None = None,
+    revert_to: str | None = None,
+    story: dict[str, Any] | None = None,
+) -> PassState:
+    """Write the decision of one phase with all that follows from it; the pass's new state.
+
+    Args:
+        ins: the instruments.
+        number: the pass.
+        judgement: what the policy said.
+        pack: the packed candidate, which an accepted promotion makes live, if no runtime has to be told before.
+        climb: what the proposer is told of the pass's dev wins.
+        revert_to: the pack that a refused watch makes live again.
+        story: the decision's other fields: packs, flips, alpha, power, cost.
+
+    """
+    accepted = judgement.verdict == Verdict.ACCEPT
+    promoted = accepted and judgement.phase == "promotion"
+    live_pack = pack if promoted and not ins.settings.deploy.promote else None
+    if accepted:
+        state = PassState.ACCEPTED if promoted and live_pack is None else PASSED_ON_TO[judgement.phase]
+        action = "promote" if live_pack else "continue"
+    elif judgement.phase == "watch":
+        state, action, live_pack = PassState.REVERTED, "revert", revert_to
+    else:
+        state = PassState.REJECTED if judgement.verdict == Verdict.REJECT else PassState.HELD
+        action = "stop"
+    told = climb is not None or not accepted
+    feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if told else None
+    if feedback is not None and feedback.value is None:
+        known = ins.store.get_pass(number).feedback
+        feedback = feedback.model_copy(update={"value": known.value if known else None})
+    decide(
+        ins,
+        Decision(
+            decision_id=f"pass-{number:04d}-{judgement.phase}",
+            pass_number=number,
+            judgement=judgement,
+            action=action,
+            reason=judgement.reason,
+            pack=pack,
+            at=utc_now(),
+            **(story or {}),
+        ),
+        state=state,
+        feedback=feedback,
+        live_pack=live_pack,
+        pack=pack,
+    )
+    return state
+
+
+def _training_of(ins: Instruments, number: int) -> Judgement | None:
+    """What the policy said of a pass's training, if it was asked before."""
+    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
+    return next((judgement for judgement in judged if judgement.phase == "training"), None)

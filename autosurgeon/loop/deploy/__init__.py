@@ -1,0 +1,1 @@
+"""What becomes of packs: promotion, the deployed runtime, integrity, retention."""

@@ -1,0 +1,81 @@
+"""The deployed runtime: told what to serve by the user's commands, and never left on a pack that live does not name.
+
+Every word to it stands in the chain of events twice, before and after, so that the newest one says what it serves, or
+that nobody knows, where the loop died in between. Then, and where it answers with another pack, it is told anew to
+serve what live says.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Literal
+
+import structlog
+
+from autosurgeon.core.records import Deployment
+from autosurgeon.failpoints import reach
+from autosurgeon.loop.deploy.runtime_answer import ask_once, wait_for_answer
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.notify import notify
+from autosurgeon.loop.engine.user_command import run_hook
+
+# Not after a dollar sign, which a shell's own variables have.
+PLACEHOLDER = re.compile(r"(?<!\$)\{(pack|folder|version|live)\}")
+
+
+def restore(ins: Instruments) -> None:
+    """Have the runtime serve what live says, unless it does; a failure is told loudly, and changes nothing else."""
+    live = ins.store.live()
+    if not ins.settings.deploy.promote or live is None or _serves(ins, live.pack):
+        return
+    tell(ins, "revert", live.pack)
+
+
+def _serves(ins: Instruments, pack: str) -> bool:
+    last, url = ins.store.last_deployment(), ins.settings.deploy.url
+    if last is None or not last[0].serves(pack):
+        return False
+    return url is None or ask_once(url, pack, ins.beat) is None
+
+
+def tell(ins: Instruments, action: Literal["promote", "revert"], pack: str) -> Deployment:
+    """Run a command that makes the runtime serve a pack, wait for its answer, and write down how that went."""
+    deploy, live = ins.settings.deploy, ins.store.live()
+    begun = Deployment(action=action, pack=pack, version=live.version if live else 0)
+    ins.store.note_deployment(begun)
+    reach("deploy-begun")
+    began = time.monotonic()
+    known = {
+        "pack": pack,
+        "folder": str(ins.packs.path(pack).resolve()),
+        "version": str(begun.version),
+        "live": str(ins.workspace.live_file),
+    }
+    environment = {
+        "AUTOSURGEON_ACTION": action,
+        "AUTOSURGEON_PACK": known["pack"],
+        "AUTOSURGEON_FOLDER": known["folder"],
+        "AUTOSURGEON_LIVE_VERSION": known["version"],
+        "AUTOSURGEON_LIVE_FILE": known["live"],
+    }
+    command = deploy.promote if action == "promote" else deploy.revert or deploy.promote
+    filled = [PLACEHOLDER.sub(lambda found: known[found[1]], argument) for argument in command]
+    ran = run_hook(filled, environment, ins.workspace.root, deploy.deadline_s, ins.beat)
+    error = f"the {action} command {ran.error}" if ran.error else None
+    if error is None and deploy.url is not None:
+        problem = wait_for_answer(deploy.url, pack, deploy.answer_s, ins.beat)
+        error = (
+            f"after the {action} command the runtime does not serve pack {pack[:12]}: {problem}" if problem else None
+        )
+    reach("deploy-told")
+    told = {"ended": True, "exit_code": ran.exit_code, "output": ran.output, "error": error}
+    ended = begun.model_copy(update={**told, "seconds": round(time.monotonic() - began, 3)})
+    ins.store.note_deployment(ended)
+    structlog.get_logger().info("deploy_told", action=action, pack=pack, exit_code=ran.exit_code, error=error)
+    if error is not None:
+        said = f"ALARM: {error}"
+        said += "" if action == "promote" else "; live stands, and the runtime is told again after the next pass"
+        ins.reporter.say(said)
+        notify(ins, "deploy", reason=error)
+    return ended

@@ -1,0 +1,1 @@
+"""What everything in the loop stands on: instruments, stages, limits, pauses, notifications."""

@@ -1,0 +1,42 @@
+"""What the surgeon holds: every collaborator, built once by the wiring and passed down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from autosurgeon.bench.grade import Grader
+from autosurgeon.config import Settings
+from autosurgeon.core.ports import Beat, CapsuleRunner, Reporter, no_beat
+from autosurgeon.core.task import Task
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.lab.dispatcher import Dispatcher
+from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.packs.packstore import PackStore
+from autosurgeon.policy.schema import Policy
+from autosurgeon.proposer.sampler import Proposer
+from autosurgeon.runner.usage_meter import Meter
+from autosurgeon.store.sqlstore import SqlStore
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """The collaborators of a run."""
+
+    settings: Settings
+    workspace: Workspace
+    policy: Policy
+    tasks: Mapping[str, Task]
+    store: SqlStore
+    packs: PackStore
+    capsules: CapsuleRunner
+    grader: Grader
+    dispatcher: Dispatcher
+    proposer: Proposer
+    reporter: Reporter
+    brakes: Limits
+    beat: Beat = no_beat
+    meter: Meter = field(default_factory=Meter)
+    """Of what the capsules use; a stage begins and ends with reading it."""
+    reports: bool = True
+    """Whether a pass ends with its report; nobody reads those of a simulation."""

@@ -1,0 +1,307 @@
+"""Reports, gathered from the store and the workspace by reading alone; `audit.render` makes pages of them."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import structlog
+
+from autosurgeon.audit.campaign_report import CampaignReport, tell_campaign
+from autosurgeon.audit.mask import Masking, masked_value, masking_of
+from autosurgeon.audit.pass_report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
+from autosurgeon.audit.render_reports import render_pass
+from autosurgeon.core.decision import Cost, Decision
+from autosurgeon.core.envelope import ORGAN, Envelope, Mode
+from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
+from autosurgeon.core.recipe import Mix
+from autosurgeon.core.records import Live, PassRecord, StageRecord
+from autosurgeon.core.task import Split, Task
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import DurabilityError
+from autosurgeon.loop.baseline.baseline import exclusions, pass_scope
+from autosurgeon.loop.engine.full_disk import FULL
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.search.warm_start import kept_elsewhere
+from autosurgeon.loop.stages.salvage_rungs import rungs_of, smoke_stage_of
+from autosurgeon.loop.stuck import describe_stuck
+from autosurgeon.packs.files import write_whole
+from autosurgeon.sections import LoopSettings, MaskKind, SearchSettings
+from autosurgeon.store.sqlstore import SqlStore
+
+MOST_STEPS = 2000
+MOST_VERSIONS = 50
+"""Of the live pointer, in a pass's report; the campaign's has all."""
+Results = Mapping[str, Envelope]
+
+
+class Sources(NamedTuple):
+    """What a report is read from."""
+
+    store: SqlStore
+    workspace: Workspace
+    tasks: Mapping[str, Task]
+    search: SearchSettings
+    mask: tuple[MaskKind, ...] = ()
+    """What is masked in every report, `audit.mask` of the settings."""
+    loop: LoopSettings = LoopSettings()
+    """By which a campaign is stuck."""
+    wanted: bool = True
+    """Whether a loop writes them."""
+
+    @property
+    def masking(self) -> Masking:
+        """What that takes; a user is named in more places than where he speaks."""
+        return masking_of(self.workspace, self.mask).knowing(self.store.decisions() if self.mask else ())
+
+
+def sources_of(ins: Instruments) -> Sources:
+    """Those of a loop at work."""
+    settings = ins.settings
+    return Sources(
+        ins.store, ins.workspace, ins.tasks, settings.search, settings.audit.mask, settings.loop, ins.reports
+    )
+
+
+FORMS: tuple[Literal["md", "html"], ...] = ("md", "html")
+
+
+def write_pass_report(sources: Sources, number: int) -> None:
+    """Write a pass's report into `reports/`, as Markdown and as HTML; a report is no reason to fail a pass.
+
+    A disk that fails or is full is told as everywhere: OSError.
+    """
+    if not sources.wanted:
+        return
+    try:
+        report, folder = read_pass_report(sources, number), sources.workspace.reports
+        folder.mkdir(parents=True, exist_ok=True)
+        for form in FORMS:
+            write_whole(folder / f"{pass_scope(number)}.{form}", render_pass(report, form))
+    except DurabilityError:
+        raise  # a disk that does not take a report does not take the next pack either
+    except Exception as error:  # whatever it is, the pass has ended, and its decisions are in the store
+        if isinstance(error, OSError) and error.errno in (errno.EIO, *FULL):
+            raise
+        structlog.get_logger().warning("report_failed", number=number, error=f"{type(error).__name__}: {error}")
+
+
+def write_missing_report(sources: Sources) -> None:
+    """Write the last pass's report, if a crash came between the pass's end and its report."""
+    last = sources.store.last_passes(1)
+    for record in last:
+        files = [sources.workspace.reports / f"{pass_scope(record.number)}.{form}" for form in FORMS]
+        if record.state.is_finished and not all(file.is_file() for file in files):
+            write_pass_report(sources, record.number)
+
+
+def read_pass_report(sources: Sources, number: int) -> PassReport:
+    """Everything that is known of one pass; UserError when there is none of that number."""
+    store = sources.store
+    record, scope = store.get_pass(number), pass_scope(number)
+    decisions = store.decisions(number)
+    trained = (store.stage_output(scope, "train") or {}).get("result")
+    planned = (store.stage_output(scope, "dataset") or {}).get("dataset", {"rows": ()})
+    history = [live for live in store.live_history() if record.ended_at is None or live.at <= record.ended_at]
+    report = PassReport(
+        record=record,
+        proposer=_proposer_of(sources, record),
+        rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
+        decisions=tuple(decisions),
+        stages=stage_costs(store.stages(scope)),
+        cost=store.spent_in(scope),
+        training=TrainResult.model_validate(trained) if trained else None,
+        rungs=rungs_of(store, number),
+        steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
+        flips=tuple(_flips(sources, record, decisions)),
+        benches=_benches(sources, record),
+        trend=_trend(sources, history[-MOST_VERSIONS:]),
+    )
+    return masked_value(report, sources.masking)
+
+
+def read_campaign_report(sources: Sources) -> CampaignReport:
+    """Everything that is known of all passes."""
+    store = sources.store
+    records = store.passes()
+    trend = _trend(sources, store.live_history())
+    report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
+    stuck = describe_stuck(store, sources.loop)
+    if stuck is not None:
+        report = report.model_copy(update={"stuck": stuck["line"]})
+    return masked_value(report, sources.masking)
+
+
+def _proposer_of(sources: Sources, record: PassRecord) -> str:
+    if record.recipe.mix == Mix.UNION:
+        return "The recipe was given: the sampler itself proposes fresh failures only."
+    newest, best = sources.search.remembered_newest, sources.search.remembered_best
+    earlier, count = sources.store.remembered_passes(newest, best, before=record.number), record.number - 1
+    others = len(kept_elsewhere(sources.store, sources.search) or [])
+    if not earlier and not others:
+        return "It was the first pass, with nothing known yet, so the recipe is a careful one."
+    told = [other.feedback for other in earlier if other.feedback is not None]
+    failed = sum(feedback.failed for feedback in told)
+    valued = sum(feedback.value is not None for feedback in told)
+    broken = sum(bool(feedback.violations) for feedback in told)
+    some = "" if len(earlier) == count else f"{len(earlier)} of "
+    passes = f"{some}{count} earlier {'pass' if count == 1 else 'passes'}"
+    passes += f" and {others} of other workspaces" if others else ""
+    return (
+        f"The sampler proposed it, knowing {passes}: {valued} with a value on dev, {broken} with broken rules, "
+        f"{failed} that the world failed."
+    )
+
+
+def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
+    """By stage in the order of their first tries, what all tries took; the error where the last one failed."""
+    tries: dict[str, list[StageRecord]] = {}
+    for stage in stages:
+        tries.setdefault(stage.name, []).append(stage)
+    return tuple(
+        StageCost(
+            name=name,
+            attempts=len(known),
+            seconds=sum(stage.seconds for stage in known),
+            error=clipped(known[-1].error or ""),
+            cost=sum((stage.cost for stage in known), Cost()),
+        )
+        for name, known in tries.items()
+    )
+
+
+def read_steps(path: Path) -> tuple[tuple[int, float], ...]:
+    """(step, loss) as the capsule reported them, thinned evenly where there are thousands; nothing without the file."""
+    if not path.is_file():
+        return ()
+    steps = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            told = json.loads(line)
+            step, loss = int(told["done"]), float(told["loss"])
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that was cut, or that holds no loss
+        if math.isfinite(loss):
+            steps.append((step, loss))
+    return tuple(steps[:: -(-len(steps) // MOST_STEPS) or 1])
+
+
+def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) -> Iterable[FlipStory]:
+    """The flips that the decisions name, each with its programs as far as they were kept."""
+    found = flips_of(decisions)
+    if found is None:
+        return
+    scope = pass_scope(record.number)
+    live, pack = sources.store.envelopes(record.live_before), _pack_of(sources.store, record)
+    # The bench that was judged before whatever ran later. What only the smoke ran has no envelope, but its programs.
+    runs = [sources.store.envelopes(pack, f"{scope}/bench"), sources.store.envelopes(pack)] if pack else []
+    smoked = _read_completions(sources.workspace.stage(scope, smoke_stage_of(sources.store, record.number)))
+    noted = sources.store.stage_output(scope, "anchors") or {}
+    for kind, names in zip(("lost", "gained"), found, strict=True):
+        for task_id in names:
+            after = _with_result(runs, task_id, passed=kind == "gained")
+            before = live.get(task_id)
+            failing = after if kind == "lost" else before
+            task = sources.tasks.get(task_id)
+            split = task.split.value if task else before.split if before else ""
+            yield FlipStory(
+                task_id=task_id,
+                bench=task.bench if task else before.bench if before else "",
+                split=split,
+                kind="lost" if kind == "lost" else "gained",
+                marks=_marks(task_id, split, noted) if kind == "lost" else (),
+                prompt=clipped(task.prompt.strip()) if task else "",
+                before=clipped(before.completion) if before else None,
+                after=clipped(after.completion) if after else smoked.get(task_id),
+                poison=failing.poison.value if failing and failing.poison else "",
+                detail=clipped(failing.detail) if failing else "",
+            )
+
+
+def _pack_of(store: SqlStore, record: PassRecord) -> str | None:
+    """The pack that the pass made, promoted or not."""
+    merged = store.stage_output(pass_scope(record.number), "merge") or {}
+    pack: str | None = record.pack or merged.get("pack")
+    return pack
+
+
+def _with_result(runs: Sequence[Results], task_id: str, *, passed: bool) -> Envelope | None:
+    known = [run[task_id] for run in runs if task_id in run]
+    return next((envelope for envelope in known if envelope.passed == passed), None)
+
+
+def _read_completions(folder: Path) -> dict[str, str]:
+    """Programs of a stage by task, from its first generation; nothing where the folder was cleaned."""
+    texts: dict[str, str] = {}
+    for path in sorted(folder.glob("**/completions.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            row: dict[str, Any] = json.loads(line)
+            texts.setdefault(row["task_id"], clipped(row["completion"]))
+    return texts
+
+
+def _marks(task_id: str, split: str, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What a lost win was to live, by what the pass noted when it began; wins of the canary are neither."""
+    if task_id in noted.get("anchors", ()):
+        return ("anchor", "hidden") if task_id in noted.get("hidden", ()) else ("anchor",)
+    return ("provisional",) if noted and split != Split.CANARY else ()
+
+
+def _benches(sources: Sources, record: PassRecord) -> tuple[BenchRun, ...]:
+    """What the pack's bench wrote per bench, on all splits but the canary."""
+    store, pack = sources.store, _pack_of(sources.store, record)
+    results = store.envelopes(pack, f"{pass_scope(record.number)}/bench") if pack else {}
+    ran = [envelope for envelope in results.values() if envelope.split != Split.CANARY]
+    excluded = _excluded(store)
+    sizes = Counter(task.bench for task in sources.tasks.values() if task.split != Split.CANARY)
+    found = []
+    for bench, tasks in sorted(sizes.items()):
+        ours = [envelope for envelope in ran if envelope.bench == bench]
+        found.append(
+            BenchRun(
+                bench=bench,
+                tasks=tasks,
+                written=len(ours),
+                organ_alone=sum(e.cond.mode == Mode.ORGAN_ALONE and not e.cond.fallback for e in ours),
+                foreign=sum(envelope.cond.handler != ORGAN for envelope in ours),
+                fallbacks=sum(envelope.cond.fallback for envelope in ours),
+                excluded=excluded.get(bench, ""),
+            )
+        )
+    return tuple(found)
+
+
+def _excluded(store: SqlStore) -> dict[str, str]:
+    base = store.base_pack()
+    return exclusions(store.envelopes(base)) if base else {}
+
+
+def _trend(sources: Sources, history: Sequence[Live]) -> tuple[LiveWins, ...]:
+    """What each live version wins on the counted benches."""
+    store = sources.store
+    excluded, makers = _excluded(store), store.decisions_named([live.decision_id for live in history])
+    results = {pack: store.envelopes(pack) for pack in dict.fromkeys(live.pack for live in history)}
+    found = []
+    for live in history:
+        counted = [envelope for envelope in results[live.pack].values() if envelope.bench not in excluded]
+        maker = makers.get(live.decision_id)
+        action = maker.action if maker else "promote"
+        tasks = Counter(envelope.bench for envelope in counted)
+        wins = Counter(envelope.bench for envelope in counted if envelope.passed)
+        found.append(
+            LiveWins(
+                version=live.version,
+                pack=live.pack,
+                how="baseline" if action == "baseline" else "revert" if action == "revert" else "promote",
+                pass_number=store.origin_of(live.pack)[1],
+                during=maker.pass_number if maker else None,
+                wins={bench: wins[bench] for bench in sorted(tasks)},
+                tasks=dict(sorted(tasks.items())),
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,208 @@
+"""The loop: one pass after another until a brake says stop."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+import structlog
+
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.recipe import Recipe
+from autosurgeon.core.records import PassRecord
+from autosurgeon.failpoints import reach
+from autosurgeon.loop.baseline.baseline import Baseline, open_pass, read_baseline, refuse_other_organ
+from autosurgeon.loop.baseline.task_manifest import refuse_changed_tasks
+from autosurgeon.loop.decide.settle import rebuild_projections
+from autosurgeon.loop.deploy.check_packs import check_packs
+from autosurgeon.loop.deploy.runtime import restore
+from autosurgeon.loop.engine.disk_space import disk_is_used_up
+from autosurgeon.loop.engine.fingerprint import contract_of, policy_of, supersede
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.limits import StoppedError
+from autosurgeon.loop.engine.notify import notify
+from autosurgeon.loop.engine.pause import despite_full_disk, get_ready, hold
+from autosurgeon.loop.engine.run_control import ask
+from autosurgeon.loop.pass_reports import sources_of, write_missing_report, write_pass_report
+from autosurgeon.loop.pass_spine import PassSpine
+from autosurgeon.loop.search.propose import propose_next
+from autosurgeon.loop.search.warm_start import warm_start_passes
+from autosurgeon.loop.stuck import is_unjudged, read_row
+from autosurgeon.policy.schema import Policy
+from autosurgeon.store.lock import myself
+
+
+class End(NamedTuple):
+    """Why a run ends."""
+
+    reason: str
+    detail: str | None = None
+    """Which one of a kind of reason it is."""
+
+
+MAX_DETAIL = 300
+"""Characters of an error that `status` shows as the cause of a run's end."""
+
+
+def run(ins: Instruments) -> str:
+    """Run passes within the budget; why the run ended, one of the reasons of `ENDINGS` in `cli/run.py`.
+
+    A pass that an earlier run left open is finished first and counts. The store keeps the reason and its detail.
+    """
+    try:
+        despite_full_disk(ins, lambda: prepare_run(ins))
+        run_id = despite_full_disk(ins, lambda: _begin(ins))
+    except StoppedError:
+        # A run that was stopped before its first pass leaves its cause too.
+        with contextlib.suppress(StoppedError):
+            despite_full_disk(ins, lambda: _end(ins, _begin(ins), End("stopped")))
+        return "stopped"
+    try:
+        end = _run_passes(ins, run_id)
+    except StoppedError:
+        end = End("stopped")
+    except BaseException as error:
+        _end(ins, run_id, End("error", "interrupted twice" if isinstance(error, KeyboardInterrupt) else _shown(error)))
+        raise
+    # Where somebody wants a run to stop that waits for space to write its end down, the next start notes that end.
+    with contextlib.suppress(StoppedError):
+        despite_full_disk(ins, lambda: _end(ins, run_id, end))
+        despite_full_disk(ins, lambda: rebuild_projections(ins))
+    return end.reason
+
+
+def _begin(ins: Instruments) -> int:
+    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
+    reach("run-begun")
+    return run_id
+
+
+def _shown(error: BaseException) -> str:
+    """An error in a line of the length of a line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_DETAIL]
+
+
+def _end(ins: Instruments, run_id: int, end: End) -> None:
+    """Record the end of the run; that of a stopped one with what asked for the stop."""
+    if end.reason == "stopped":
+        end = End("stopped", ins.brakes.stop_cause)
+    structlog.get_logger().info("run_ends", reason=end.reason, detail=end.detail)
+    ins.store.end_run(run_id, end.reason, end.detail)
+    reach("run-ended")
+    notify(ins, "end", reason=end.reason, detail=end.detail)
+
+
+def prepare_run(ins: Instruments) -> None:
+    """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
+    get_ready(ins)
+    refuse_other_organ(ins)
+    refuse_changed_tasks(ins)
+    warm_start_passes(ins)
+    ins.packs.sweep()
+    reach("theatre-swept")
+    # Before live.json is written, which must not name a damaged pack.
+    check_packs(ins)
+    reach("packs-checked")
+    rebuild_projections(ins, anew=True)
+    restore(ins)
+    write_missing_report(sources_of(ins))
+    ins.capsules.warm_up()
+
+
+def _run_passes(ins: Instruments, run_id: int) -> End:
+    done = 0
+    while (reason := _end_reason(ins, done)) is None:
+        hold(ins)
+        ended = _one_pass(ins)
+        reach("pass-ended")
+        despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
+        reach("pass-counted")
+        done += 1
+        climb = ended.feedback.value if ended.feedback else None
+        ins.brakes.count_pass(ended.state, climb, unjudged=is_unjudged(ins.store, ended))
+        notify(ins, "pass", ended)
+        # The runtime may have ended or been replaced during a pass, and what failed to tell it may be mended by now.
+        despite_full_disk(ins, lambda: restore(ins))
+        if _gate_is_shut(ins, ended.number):
+            return End("gate")
+        if (stuck := _stuck(ins, ended, done)) is not None:
+            return stuck
+        # A pass may have failed of a pack that is damaged, which is no fault of the next one.
+        if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
+            despite_full_disk(ins, lambda: check_packs(ins))
+    return End(reason)
+
+
+def _stuck(ins: Instruments, ended: PassRecord, done: int) -> End | None:
+    """The end of a run that is stuck with this pass, if the settings end it; otherwise it is named, or paused."""
+    loop, row = ins.settings.loop, read_row(ins.store, ins.settings.loop)
+    if row is None or not row.is_stuck or row.newest != ended.number:
+        return None
+    then = loop.on_stuck if row.may_end else "none"
+    if then != "none" or row.passes % loop.stuck_passes == 0:
+        structlog.get_logger().warning("stuck", cause=str(row.cause), passes=row.passes, then=then)
+        ins.reporter.say(row.line)
+        notify(ins, "stuck", ended, reason=row.line, detail=str(row.cause))
+    if then == "pause" and _end_reason(ins, done) is None:
+        ask(ins.workspace, "pause", f"the loop, {row.line}", myself())
+    return End("stuck", str(row.cause)) if then == "end" else None
+
+
+def _end_reason(ins: Instruments, done: int) -> str | None:
+    reason = ins.brakes.end_reason(done, ins.settings.loop)
+    return "disk" if reason is None and disk_is_used_up(ins) else reason
+
+
+def _one_pass(ins: Instruments) -> PassRecord:
+    """The pass that was left open, or a new one, to its end; a full disk makes it wait and go on where it was."""
+    begun: int | None = None
+
+    def go_on() -> PassRecord:
+        nonlocal begun
+        left_open = ins.store.get_pass(begun) if begun else _open_pass(ins)
+        standing = read_baseline(ins, left_open.live_before if left_open else None)
+        record = left_open or begin_pass(ins, propose_next(ins, standing), standing, ins.policy)
+        begun = record.number
+        return finish_pass(ins, record, standing, policy_of(ins, record, ins.policy))
+
+    return despite_full_disk(ins, go_on)
+
+
+def _open_pass(ins: Instruments) -> PassRecord | None:
+    """The pass that was left open, unless what it was begun under has changed: then it has ended here."""
+    record = open_pass(ins)
+    if record is None or not supersede(ins, record, contract_of(ins.settings, ins.policy, ins.tasks)):
+        return record
+    write_pass_report(sources_of(ins), record.number)
+    ins.reporter.pass_ended(ins.store.get_pass(record.number))
+    return None
+
+
+def _gate_is_shut(ins: Instruments, number: int) -> bool:
+    """Whether the gate failed its self-test at this pass: every other pass would end as this one did."""
+    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
+    return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
+
+
+def begin_pass(ins: Instruments, recipe: Recipe, standing: Baseline, policy: Policy) -> PassRecord:
+    """Write the proposal down before anything acts on it."""
+    parent = standing.base if recipe.parent == "base" else standing.live
+    contract = contract_of(ins.settings, policy, ins.tasks)
+    ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
+    reach("pass-proposed")
+    number = ins.store.begin_pass(recipe, parent, standing.live, contract)
+    reach("pass-begun")
+    return ins.store.get_pass(number)
+
+
+def finish_pass(ins: Instruments, record: PassRecord, standing: Baseline, policy: Policy) -> PassRecord:
+    """Take an open pass to its end."""
+    structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
+    ins.reporter.pass_started(record.number, record.recipe)
+    if not record.state.is_finished:  # it may lack nothing but its report
+        PassSpine(ins, record, standing, policy).operate()
+    write_pass_report(sources_of(ins), record.number)
+    reach("report-written")
+    ended = ins.store.get_pass(record.number)
+    ins.reporter.pass_ended(ended)
+    return ended

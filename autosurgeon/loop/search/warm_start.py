@@ -1,0 +1,86 @@
+"""Warm start: passes of other workspaces of the same organ, told to the proposer and never taken for this one's.
+
+They are read once, when a start first finds these workspaces named, and kept as a stage's output: so what is proposed
+follows from this workspace's store alone, whatever becomes of the others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from autosurgeon.config import CONFIG_FILE, load_settings
+from autosurgeon.core.digest import digest_json
+from autosurgeon.core.records import PassRecord
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import StoreError, WorkspaceError
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.packs.checkpoint import organ_digest
+from autosurgeon.sections import SearchSettings
+from autosurgeon.store.sqlstore import SqlStore
+
+SCOPE = "base"
+
+
+def warm_start_passes(ins: Instruments) -> list[PassRecord]:
+    """The passes of the workspaces that the settings name, oldest first in each; none where they name none.
+
+    Raises:
+        WorkspaceError: one of them is none, is this one, is damaged, or is of another organ.
+
+    """
+    known = kept_elsewhere(ins.store, ins.settings.search)
+    if known is not None:
+        return known
+    # Outside of the stage: what is wrong with another workspace is for a person to mend, and no failure of the world.
+    folders = ins.settings.search.warm_start
+    found = {"passes": [_plain(record) for folder in folders for record in _read(ins, folder)]}
+    once(ins, SCOPE, _stage_name(ins.settings.search), lambda _: Done(found), inputs=digest_json(found))
+    return [PassRecord.model_validate(record) for record in found["passes"]]
+
+
+def kept_elsewhere(store: SqlStore, search: SearchSettings) -> list[PassRecord] | None:
+    """What was read of the workspaces named; None where that has not been done yet."""
+    if not search.warm_start:
+        return []
+    output = store.stage_output(SCOPE, _stage_name(search))
+    return None if output is None else [PassRecord.model_validate(record) for record in output["passes"]]
+
+
+def _stage_name(search: SearchSettings) -> str:
+    return f"warm-start-{digest_json([str(folder.resolve()) for folder in search.warm_start])[:8]}"
+
+
+def _plain(record: PassRecord) -> dict[str, Any]:
+    """What the proposer reads of a pass; a reason may hold names of another workspace's tasks."""
+    return record.model_copy(update={"reason": ""}).model_dump(mode="json")
+
+
+def _read(ins: Instruments, folder: Path) -> list[PassRecord]:
+    if folder.resolve() == ins.workspace.root.resolve():
+        raise WorkspaceError("search.warm_start names this workspace, whose passes are told anyway", where=folder)
+    own, search = folder / CONFIG_FILE, ins.settings.search
+    # Without the environment, which names this workspace's memory and not the other one's.
+    settings = load_settings(own if own.is_file() else None, environment={})
+    store = SqlStore(settings.store.url or Workspace(folder.resolve()).database, look_only=True)
+    try:
+        imported = store.stage_output(SCOPE, "import")
+        _refuse_other_organ(ins, imported["organ"] if imported else None, folder)
+        return store.remembered_passes(search.remembered_newest, search.remembered_best)
+    except (StoreError, ValueError, LookupError) as error:
+        why = error.__cause__ if isinstance(error, StoreError) else f"what does not parse: {type(error).__name__}"
+        raise WorkspaceError("a workspace of search.warm_start is damaged", got=why, where=folder) from error
+    finally:
+        store.close()
+
+
+def _refuse_other_organ(ins: Instruments, theirs: str | None, folder: Path) -> None:
+    ours = organ_digest(ins.settings.organ_folder, ins.beat)
+    if theirs != ours:
+        raise WorkspaceError(
+            "a workspace of search.warm_start is of another organ, whose passes say nothing of this one",
+            got=f"weights {theirs[:12]}" if theirs else "no organ yet",
+            wanted=ours[:12],
+            where=folder,
+        )

@@ -1,0 +1,1 @@
+"""The stages of a pass: rows, smoke, salvage, merge, bench, confirmation, watch."""

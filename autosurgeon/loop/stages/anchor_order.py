@@ -1,0 +1,98 @@
+"""Which anchors break first: an order for a smoke that is to end soon where it ends badly."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.task import Task
+from autosurgeon.loop.engine.instruments import Instruments
+
+RARE = 0.5
+"""A family of which live wins less than so much is one that it hardly has."""
+PRIOR_RUNS = 2
+"""Runs that went well, added to those of every anchor: one loss in one run says less than four in five."""
+FIRST_BATCH = 8
+T = TypeVar("T")
+
+
+class Fragility(NamedTuple):
+    """What is known of one anchor, the larger the more fragile; what stands first counts first."""
+
+    losses: float = 0.0
+    """How often the weights of an earlier candidate failed it, in every try that there was: a share."""
+    flakes: float = 0.0
+    """How often the same weights both failed and passed it: a share."""
+    doubt: float = 0.0
+    """The share of its samples that live failed."""
+    rare: bool = False
+    """Whether live wins little of its family."""
+
+
+def fragility_of(
+    runs: Sequence[AnchorRun] = (), samples: tuple[int, int] = (0, 0), family: tuple[int, int] = (0, 0)
+) -> Fragility:
+    """The fragility of an anchor.
+
+    Args:
+        runs: how it fared as an anchor.
+        samples: of live, taken and passed.
+        family: tasks of its family that live ran, and won.
+
+    """
+    (taken, passed), (tasks, won) = samples, family
+    return Fragility(
+        losses=sum(not run.passed for run in runs) / (len(runs) + PRIOR_RUNS),
+        flakes=sum(run.is_flaky for run in runs) / (len(runs) + PRIOR_RUNS),
+        doubt=(taken - passed) / taken if taken else 0.0,
+        rare=won < RARE * tasks,
+    )
+
+
+def fragile_first(anchors: Collection[str], known: Mapping[str, Fragility], seed: int) -> list[str]:
+    """The anchors, the most fragile first; those alike, as most are of which nothing is known, in the seed's order."""
+    order = in_any_order(anchors, seed)
+    return sorted(order, key=lambda task: known.get(task, Fragility()), reverse=True)
+
+
+def in_any_order(anchors: Collection[str], seed: int) -> list[str]:
+    """The anchors in the random order of a seed."""
+    return random.Random(f"smoke:{seed}").sample(sorted(anchors), len(anchors))
+
+
+def even(order: Sequence[T], size: int) -> list[list[T]]:
+    """An order, cut into batches of one size."""
+    return [list(order[at : at + size]) for at in range(0, len(order), size)]
+
+
+def growing(order: Sequence[str], most: int) -> list[list[str]]:
+    """The order, cut into batches of 8, 16, 32 and so on up to `most`: a bad adapter pays for few answers."""
+    batches, at, size = [], 0, min(FIRST_BATCH, most)
+    while at < len(order):
+        batches.append(list(order[at : at + size]))
+        at, size = at + size, min(2 * size, most)
+    return batches
+
+
+def read_fragility(ins: Instruments, anchors: Collection[str]) -> dict[str, Fragility]:
+    """What the store knows of anchors of the live pack."""
+    live = ins.store.live()
+    if live is None:
+        return {}
+    runs = ins.store.last_anchor_runs(anchors, ins.settings.anchors.flake_runs)
+    samples, won = ins.store.confirmations(live.pack), ins.store.passed(live.pack)
+    tasks = Counter(_family(ins.tasks[task]) for task in won if task in ins.tasks)
+    wins = Counter(_family(ins.tasks[task]) for task, passed in won.items() if passed and task in ins.tasks)
+    families = {task: _family(ins.tasks[task]) for task in anchors}
+    return {
+        task: fragility_of(runs.get(task, ()), samples.get(task, (0, 0)), (tasks[family], wins[family]))
+        for task, family in families.items()
+    }
+
+
+def _family(task: Task) -> str:
+    # As in the ledger, but that a cluster of one task is a family of one: it says nothing, and is not rare where won.
+    return f"{task.bench}:{task.cluster.split('/')[0].split(':')[0]}"

@@ -1,0 +1,130 @@
+"""The bench of a packed file, a batch at a time, for as long as its outcome is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from autosurgeon.core.decision import Evidence, RuleResult
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.task import Split, Task
+from autosurgeon.loop.baseline.baseline import bench_batches, tasks_of, verified_folder
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done
+from autosurgeon.loop.stages.generate_answers import Model
+from autosurgeon.loop.stages.measure import Retried, measure, pass_the_impossible, retry, retry_enough
+from autosurgeon.loop.stages.smoke import runs_of
+from autosurgeon.policy.early import most_lost, refuses_early
+from autosurgeon.policy.promotion import Comparison, promotion_facts
+from autosurgeon.policy.reach import ANYTIME, reach_of
+from autosurgeon.policy.schema import Policy
+
+SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
+
+
+class BatchedBench:
+    """One bench under way.
+
+    Without `levers.racing` it ends early only by the one fact that is made for being looked at at any time. With it the
+    anchors of each batch are tried again at once, and whatever can be told of the end is asked of the policy. A pack
+    that is rejected has nothing more to tell. One that is held has: the search learns from its dev wins and from no
+    other result of it, and dev is the smallest part, so that is run before the bench ends.
+    """
+
+    def __init__(self, ins: Instruments, occasion: str, trial: Comparison, policy: Policy, known: Evidence) -> None:
+        """Ready to run; `known` is what was known before the bench."""
+        self._ins, self._occasion, self._policy, self._known = ins, occasion, policy, known
+        self._racing = ins.settings.levers.racing
+        self._trial = trial
+        self._envelopes: list[Envelope] = []
+        self._runs: list[AnchorRun] = []
+        self._tokens = 0
+        self._refused: RuleResult | None = None
+
+    def run(self, pack: str, folder: Path) -> Done:
+        """Run batch after batch, and look after each whether a rule has seen enough."""
+        ins = self._ins
+        benches = sorted({task.bench for task in ins.tasks.values()})
+        batches = bench_batches(ins, tasks_of(ins, benches, SPLITS))
+        self._trial = self._trial._replace(order=[task.task_id for batch in batches for task in batch])
+        model = Model(pack, verified_folder(ins, pack))
+        skipped = False
+        for number, batch in enumerate(batches):
+            if not self._wants(batch):
+                skipped = True
+                continue
+            self._measure(model, batch, folder / f"batch-{number}")
+            if number < len(batches) - 1:
+                self._look()
+        stopped = self._refused if skipped else None
+        if not self._racing:
+            self._retry_all(model, folder, stopped is not None)
+        if stopped is not None:
+            ins.reporter.say(f"the bench ends early: {stopped.rule_id}: {stopped.lesson}")
+        return Done(self._output(stopped), envelopes=(pack, self._occasion, self._envelopes), anchor_runs=self._runs)
+
+    def _wants(self, batch: Sequence[Task]) -> bool:
+        """Whether a batch is still worth its price."""
+        if self._refused is None:
+            return True
+        return self._racing and self._refused.otherwise == "hold" and all(task.split == Split.DEV for task in batch)
+
+    def _measure(self, model: Model, batch: Sequence[Task], folder: Path) -> None:
+        lost = len(self._trial.anchors_lost)
+        measured = measure(self._ins, model, batch, folder)
+        self._envelopes += measured.envelopes
+        self._tokens += measured.tokens
+        self._trial = self._trial._replace(pack={e.task_id: e for e in self._envelopes})
+        if self._racing:
+            anchors = {task: e for task, e in measured.results.items() if task in self._trial.anchors}
+            most = most_lost(self._policy, "anchors.lost")
+            left = None if most is None else most - lost
+            failed = [task for task, envelope in anchors.items() if not envelope.passed]
+            self._take(anchors, retry_enough(self._ins, model, failed, folder, left))
+
+    def _retry_all(self, model: Model, folder: Path, stopped: bool) -> None:
+        results = self._trial.pack
+        anchors = {task: results[task] for task in self._trial.anchors if task in results}
+        failed = [task for task, envelope in anchors.items() if not envelope.passed]
+        if stopped:
+            self._trial = self._trial._replace(undecided=failed)
+        else:
+            self._take(anchors, retry(self._ins, model, failed, folder))
+
+    def _take(self, anchors: dict[str, Envelope], retried: Retried) -> None:
+        self._tokens += retried.tokens
+        self._runs += runs_of(self._occasion, anchors, retried)
+        self._trial = self._trial._replace(
+            recovered=[*self._trial.recovered, *sorted(retried.recovered)],
+            undecided=[*self._trial.undecided, *sorted(retried.undecided)],
+        )
+
+    def _look(self) -> None:
+        """Ask the policy whether what is known by now refuses the pack, whatever the rest brings."""
+        reach = reach_of(self._trial)
+        if self._racing:
+            facts = self._known | promotion_facts(self._trial._replace(stopped=True))
+        else:
+            reach = {name: ends for name, ends in reach.items() if name == ANYTIME}
+            facts = self._known | {name: ends.least for name, ends in reach.items()}
+        found = refuses_early(self._policy, facts, reach)
+        if self._refused is None or (found is not None and found.otherwise == "reject"):
+            self._refused = found
+
+    def _output(self, stopped: RuleResult | None) -> dict[str, Any]:
+        trial = self._trial
+        dev = [task for task, split in trial.expected.items() if split == Split.DEV]
+        told = stopped is None or (self._racing and all(task in trial.pack for task in dev))
+        return {
+            "tasks": len(self._envelopes),
+            "impossible": pass_the_impossible(self._ins, self._envelopes),
+            "order": list(trial.order),
+            "stopped": None if stopped is None else stopped.rule_id,
+            "recovered": sorted(trial.recovered),
+            "undecided": sorted(trial.undecided),
+            "dev": sum(trial.pack[task].passed for task in dev if task in trial.pack) if told else None,
+            "counted": sorted({self._ins.tasks[task].bench for task in trial.expected}),
+            "tokens": {"generated": self._tokens},
+        }

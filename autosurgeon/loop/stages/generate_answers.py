@@ -1,0 +1,94 @@
+"""Letting a model complete prompts, in a capsule."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from autosurgeon.core.answer_end import ending
+from autosurgeon.core.jobs import GenerateJob, GenerateResult
+from autosurgeon.core.ports import CapsuleRunner
+from autosurgeon.core.task import Task
+from autosurgeon.errors import CapsuleError
+from autosurgeon.sections import OrganSettings
+
+
+class Model(NamedTuple):
+    """Weights to ask: a folder, with an adapter on top while it is not merged; `name` goes into the envelopes."""
+
+    name: str
+    folder: Path
+    adapter: Path | None = None
+
+
+class Sampling(NamedTuple):
+    """How to decode: greedy by default."""
+
+    samples: int = 1
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class Completed(NamedTuple):
+    """What a model answered."""
+
+    texts: dict[str, list[str]]
+    """Completions by task id."""
+    fingerprint: str
+    """Answers of different fingerprints are not comparable."""
+    tokens: int
+    """How many were generated."""
+    counts: dict[str, list[int | None]]
+    """The same for each completion; None where a capsule did not tell."""
+
+
+def complete(
+    capsules: CapsuleRunner,
+    organ: OrganSettings,
+    model: Model,
+    tasks: Sequence[Task],
+    folder: Path,
+    sampling: Sampling,
+    on_progress: Callable[[int, int], None],
+) -> Completed:
+    """A model's completions, `sampling.samples` of each task.
+
+    Raises:
+        CapsuleError: the capsule failed, or left a task without completions.
+
+    """
+    if not tasks:
+        return Completed({}, "nothing generated", 0, {})
+    folder.mkdir(parents=True, exist_ok=True)
+    prompts = folder / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps(_asked(task)) + "\n" for task in tasks), encoding="utf-8")
+    job = GenerateJob(
+        model=model.folder.resolve(),
+        adapter=model.adapter.resolve() if model.adapter else None,
+        prompts=prompts.resolve(),
+        max_new_tokens=organ.max_new_tokens,
+        batch_rows=organ.generate_batch_rows,
+        **sampling._asdict(),
+    )
+    workdir = folder.resolve() / "generate"
+    result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
+    assert isinstance(result, GenerateResult)
+    completions: dict[str, list[str]] = {}
+    counts: dict[str, list[int | None]] = {}
+    with (workdir / result.completions).open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            completions.setdefault(row["task_id"], []).append(row["completion"])
+            counts.setdefault(row["task_id"], []).append(row.get("tokens"))
+    short = [task.task_id for task in tasks if len(completions.get(task.task_id, [])) != sampling.samples]
+    if short:
+        raise CapsuleError("bad_outcome", f"no completion for {short[0]} and {len(short) - 1} more")
+    return Completed(completions, result.fingerprint, result.tokens, counts)
+
+
+def _asked(task: Task) -> dict[str, str]:
+    """A prompt as the capsule reads it, with where its answer ends."""
+    at_dedent, name = ending(task)
+    return {"task_id": task.task_id, "prompt": task.prompt, "stop": "function" if at_dedent else "end", "name": name}

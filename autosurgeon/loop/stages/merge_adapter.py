@@ -1,0 +1,102 @@
+"""From adapter to pack: the merge, and the packed file held against the adapter that it was made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from autosurgeon import __version__
+from autosurgeon.core.jobs import CompareJob, CompareResult, MergeJob, MergeResult
+from autosurgeon.core.pack import ADAPTER_FILE, Lineage
+from autosurgeon.core.recipe import MergeBase, Quantization
+from autosurgeon.core.records import PassRecord
+from autosurgeon.dataset.training_rows import Dataset
+from autosurgeon.errors import CapsuleError, PackError
+from autosurgeon.loop.baseline.baseline import pass_scope, verified_folder
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.loop.stages.choose_rows import rows_file
+from autosurgeon.loop.stages.salvage_rungs import rung_of
+from autosurgeon.packs.files import hash_file
+
+MOST_COMPARED = 32
+"""Rows on which adapter and pack are compared: a fault of the packing shows on any of them."""
+
+
+def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path) -> str:
+    """Fold the adapter in and commit the result as a pack; its name."""
+    scope = pass_scope(record.number)
+
+    def fold(workdir: Path) -> Done:
+        base, merge_base = verified_folder(ins, record.parent).resolve(), merge_base_of(ins, record)
+        job = MergeJob(base=base, adapter=adapter.resolve(), merge_base=merge_base or "original")
+        result = ins.capsules.run(job, workdir)
+        assert isinstance(result, MergeResult)
+        lineage = Lineage(
+            parent=record.parent,
+            recipe=record.recipe,
+            dataset=dataset.digest,
+            merge_base=merge_base,
+            salvage=rung_of(ins.store, record.number),
+        )
+        try:
+            manifest = ins.packs.commit(workdir / result.model, lineage)
+        except PackError as error:
+            raise CapsuleError("bad_outcome", str(error)) from error
+        return Done({"pack": manifest.digest, "version": __version__}, pack=(manifest, record.number))
+
+    def still_there(output: dict[str, str]) -> bool:
+        try:
+            ins.packs.verify(output["pack"])
+        except PackError:
+            return False
+        return True
+
+    pack: str = once(ins, scope, "merge", fold, still_there, inputs=hash_file(adapter / ADAPTER_FILE))["pack"]
+    return pack
+
+
+def merge_base_of(ins: Instruments, record: PassRecord) -> MergeBase | None:
+    """What a pass's adapter is merged into; None where the base was not quantized, so that there is one base only."""
+    return None if record.recipe.quantization == Quantization.NONE else ins.settings.organ.merge_base
+
+
+class Fidelity(NamedTuple):
+    """How far the packed file is from the adapter, on the base that it was merged into and on others."""
+
+    merged: CompareResult
+    """On the base that it was merged into: what is left is the rounding of the packing, or a fault of it."""
+    nf4: CompareResult | None = None
+    """On the base in NF4, as it was trained; None where it was not."""
+    bf16: CompareResult | None = None
+    """On the base's own weights, where it was trained on others."""
+
+
+def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pack: str) -> Fidelity:
+    """What the packed file predicts where the adapter did, on some of the rows that it was trained on."""
+    scope, merge_base = pass_scope(record.number), merge_base_of(ins, record)
+
+    def compare(workdir: Path) -> Done:
+        lines = rows_file(ins, scope).read_text(encoding="utf-8").splitlines(keepends=True)
+        some = lines[:: max(1, len(lines) // MOST_COMPARED)][:MOST_COMPARED]
+        workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "rows.jsonl").write_text("".join(some), encoding="utf-8")
+        job = CompareJob(
+            a=verified_folder(ins, record.parent).resolve(),
+            a_adapter=adapter.resolve(),
+            b=verified_folder(ins, pack).resolve(),
+            rows=(workdir / "rows.jsonl").resolve(),
+            batch_rows=ins.settings.organ.train_batch_rows,
+            max_tokens=ins.settings.organ.max_tokens,
+        )
+        held = [Quantization.NONE] if merge_base is None else list(Quantization)
+        jobs = {base.value: job.model_copy(update={"quantization": base}) for base in held}
+        found = {base: ins.capsules.run(job, workdir / f"compare-{base}") for base, job in jobs.items()}
+        return Done({"results": {base: result.model_dump(mode="json") for base, result in found.items()}})
+
+    output = once(ins, scope, "fidelity", compare, inputs=[hash_file(adapter / ADAPTER_FILE), pack])
+    found = {base: CompareResult.model_validate(result) for base, result in output["results"].items()}
+    own, nf4 = found[Quantization.NONE], found.get(Quantization.NF4)
+    if nf4 is None:
+        return Fidelity(own)
+    return Fidelity(nf4 if merge_base == "dequantized" else own, nf4=nf4, bf16=own)

@@ -1,0 +1,179 @@
+"""The salvage ladder: before a candidate is given up for the anchors that it lost, cheaper variants of it are tried.
+
+Nothing is trained. A rung is a stage of its own: the variant is made of the adapter's tensors and smoked on the same
+held-out anchors. The first that loses no more than the policy allows is the pass's adapter from there on. Whoever
+chooses among several has looked several times, so each rung that was smoked makes the pass's look dearer: see
+`budget.cost_of_look`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from autosurgeon.core.decision import Evidence
+from autosurgeon.core.jobs import ReshapeJob, ReshapeResult, TrainResult
+from autosurgeon.core.pack import ADAPTER_FILE
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.records import PassRecord, RungTried
+from autosurgeon.errors import WorldError
+from autosurgeon.loop.baseline.baseline import pass_scope, verified_folder
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.loop.stages.salvage_rungs import adapter_of, folder_of, stage_of
+from autosurgeon.packs.files import hash_file
+from autosurgeon.policy.evidence import salvage_facts
+
+Smoke = Callable[[str, Path, Path], Done]
+"""(name, adapter, folder) -> what the smoke says of an adapter; the name is the last word of its occasion."""
+NONE_STAYED = "no adapter of this parent went live and stayed"
+UNCHANGED = "it changes nothing of the adapter"
+GONE = "its files are gone"
+
+
+class Candidate(NamedTuple):
+    """The adapter that a pass goes on with, or ends with, and what the smoke gate is told of it."""
+
+    adapter: Path
+    facts: Evidence
+
+
+class _Rung(NamedTuple):
+    """A rung with what it is tried on."""
+
+    name: str
+    checkpoint: Path | None = None
+
+
+def salvage(
+    ins: Instruments,
+    record: PassRecord,
+    adapter: Path,
+    smoked: dict[str, Any],
+    anchors: Sequence[str],
+    limit: float | None,
+    smoke: Smoke,
+) -> Candidate:
+    """The adapter itself where it lost few enough anchors; else the first variant that does, if one does.
+
+    Args:
+        ins: the instruments.
+        record: the pass.
+        adapter: as it was trained.
+        smoked: what the smoke stage said of it.
+        anchors: the held-out ones.
+        limit: how many of them may be lost; None where the policy refuses no loss, and nothing is salvaged.
+        smoke: runs the anchors on a variant.
+
+    """
+    lost = smoked["facts"]["smoke.lost"]
+    needed = limit is not None and lost is not None and lost > limit
+    inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": list(anchors)}
+    tried = 0
+    for place, rung in enumerate(_ladder(ins, record) if needed else (), start=1):
+        output = _climb(ins, record, place, rung, adapter, limit, smoke, inputs)
+        found = RungTried.model_validate(output["tried"])
+        tried += not found.skipped
+        if found.held:
+            told = salvage_facts(tried=tried, rung=found.rung, lost=lost)
+            return Candidate(folder_of(ins.workspace, record.number, found), output["facts"] | told)
+    return Candidate(adapter, smoked["facts"] | salvage_facts(tried=tried, rung=None, lost=lost))
+
+
+def _ladder(ins: Instruments, record: PassRecord) -> list[_Rung]:
+    """The rungs of the settings; each earlier state of the training is one, the newest first."""
+    folder = ins.workspace.stage(pass_scope(record.number), "train")
+    trained = (ins.store.stage_output(pass_scope(record.number), "train") or {})["result"]
+    checkpoints = TrainResult.model_validate(trained).checkpoints[::-1]
+    states = [_Rung(f"checkpoint:{state.epochs:.6g}", folder / state.adapter) for state in checkpoints]
+    rungs: list[_Rung] = []
+    for name in ins.settings.levers.salvage:
+        rungs += states if name == "checkpoints" else [_Rung(name)]
+    return rungs
+
+
+def _climb(
+    ins: Instruments,
+    record: PassRecord,
+    place: int,
+    rung: _Rung,
+    adapter: Path,
+    limit: float | None,
+    smoke: Smoke,
+    inputs: dict[str, Any],
+) -> dict[str, Any]:
+    """One rung, as a stage."""
+    scope, stage = pass_scope(record.number), stage_of(place)
+
+    def climb(folder: Path) -> Done:
+        variant, skipped = _variant(ins, record, rung, adapter, folder)
+        smoked = ins.store.stage_output(scope, stage)
+        if smoked is not None:
+            return _made_again(smoked, variant)
+        if variant is None:
+            ins.reporter.say(f"{stage}, {rung.name}: skipped: {skipped}")
+            return Done({"tried": RungTried(rung=rung.name, skipped=skipped).model_dump(mode="json")})
+        done = smoke(stage, variant, folder / "smoke")
+        lost = done.output["lost"]
+        tried = RungTried(
+            rung=rung.name,
+            adapter=variant.relative_to(folder.parent).as_posix(),
+            held=limit is not None and len(lost) <= limit,
+            smoked=done.output["facts"]["smoke.tried"],
+            lost=tuple(lost),
+        )
+        ins.reporter.say(f"{stage}, {rung.name}: {len(lost)} anchors lost of {tried.smoked} smoked")
+        told = {"tried": tried.model_dump(mode="json"), "sha256": hash_file(variant / ADAPTER_FILE)}
+        return done._replace(output={**done.output, **told})
+
+    def still_there(output: dict[str, Any]) -> bool:
+        tried = RungTried.model_validate(output["tried"])
+        return not tried.held or (folder_of(ins.workspace, record.number, tried) / ADAPTER_FILE).is_file()
+
+    return once(ins, scope, stage, climb, still_there, inputs={**inputs, "rung": rung.name})
+
+
+def _made_again(smoked: dict[str, Any], variant: Path | None) -> Done:
+    """What the smoke said of a variant whose files were lost since; WorldError unless they are the same again."""
+    if variant is None or hash_file(variant / ADAPTER_FILE) != smoked["sha256"]:
+        raise WorldError("an adapter that was salvaged is gone, and came out otherwise when made again")
+    return Done(smoked)
+
+
+def _variant(ins: Instruments, record: PassRecord, rung: _Rung, adapter: Path, folder: Path) -> tuple[Path | None, str]:
+    """The folder of a rung's adapter; or None, and why there is none."""
+    if rung.checkpoint is not None:
+        return (rung.checkpoint, "") if (rung.checkpoint / ADAPTER_FILE).is_file() else (None, GONE)
+    method, _, number = rung.name.partition(":")
+    others = _that_stayed(ins, record, int(number)) if method == "average" else []
+    if method == "average" and not others:
+        return None, NONE_STAYED
+    job = ReshapeJob.model_validate(
+        {
+            "method": method,
+            "base": verified_folder(ins, record.parent).resolve(),
+            "adapters": [path.resolve() for path in (adapter, *others)],
+            "factor": float(number) if method in ("scale", "lines") else 1.0,
+        }
+    )
+    result = ins.capsules.run(job, folder / "reshape")
+    assert isinstance(result, ReshapeResult)
+    return (folder / "reshape" / result.adapter, "") if result.changed else (None, UNCHANGED)
+
+
+def _that_stayed(ins: Instruments, record: PassRecord, count: int) -> list[Path]:
+    """The adapters of the newest passes on the same parent whose packs went live and were never taken back."""
+    reverted, found = ins.store.reverted_versions(), dict[int, Path]()
+    history = ins.store.live_history()
+    fallen = {live.pack for live in history if live.version in reverted}
+    for live in reversed(history):
+        parent, number = ins.store.origin_of(live.pack)
+        if live.pack in fallen or parent != record.parent or number is None or number in found:
+            continue
+        if ins.store.get_pass(number).state != PassState.CONFIRMED:
+            continue
+        adapter = adapter_of(ins.store, ins.workspace, number)
+        if adapter is not None and (adapter / ADAPTER_FILE).is_file():
+            found[number] = adapter
+    return list(found.values())[:count]

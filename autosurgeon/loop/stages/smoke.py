@@ -1,0 +1,87 @@
+"""The smoke: every anchor that was not trained on is run with the adapter, before anything is merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.records import AnchorRun
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done
+from autosurgeon.loop.stages.anchor_order import even, fragile_first, growing, in_any_order, read_fragility
+from autosurgeon.loop.stages.generate_answers import Model
+from autosurgeon.loop.stages.measure import Retried, measure, retry, retry_enough
+from autosurgeon.policy.evidence import smoke_facts
+
+
+def smoke(
+    ins: Instruments, model: Model, anchors: Sequence[str], folder: Path, *, seed: int, limit: float | None
+) -> Done:
+    """Run the anchors a batch at a time, until more are lost than the policy allows.
+
+    By chance, or with `levers.racing` the most fragile first and in batches that grow, so that a bad adapter is refused
+    after a few answers. A batch of another size is other arithmetic, which may fail a win that stands on the edge of a
+    knife; so may any batch, and that is what the retries are for.
+
+    Args:
+        ins: the instruments.
+        model: the parent with the adapter on it.
+        anchors: ids of the held-out anchors.
+        folder: where to work.
+        seed: of the order, which is written down.
+        limit: how many may be lost; None runs them all.
+
+    """
+    order, batches = _planned(ins, anchors, seed)
+    results: dict[str, Envelope] = {}
+    runs: list[AnchorRun] = []
+    undecided: frozenset[str] = frozenset()
+    tokens, lost = 0, 0
+    for number, batch in enumerate(batches):
+        measured = measure(ins, model, [ins.tasks[task] for task in batch], folder / f"batch-{number}")
+        results |= measured.results
+        failed = [task for task in batch if not results[task].passed]
+        retried = _retry(ins, model, failed, folder / f"batch-{number}", None if limit is None else limit - lost)
+        undecided = retried.undecided
+        tokens += measured.tokens + retried.tokens
+        runs += runs_of(model.name, measured.results, retried)
+        lost += len(failed) - len(retried.recovered) - len(undecided)
+        if limit is not None and lost > limit:
+            break
+    recovered = [run.task_id for run in runs if run.is_flaky]
+    facts = smoke_facts(order, results, recovered, undecided)
+    told = {"facts": facts, "order": order, "recovered": recovered, "tokens": {"generated": tokens}}
+    spared = {*recovered, *undecided}
+    lost_names = [task for task in order if task in results and not results[task].passed and task not in spared]
+    return Done({**told, "lost": lost_names}, anchor_runs=runs)
+
+
+def _planned(ins: Instruments, anchors: Sequence[str], seed: int) -> tuple[list[str], list[list[str]]]:
+    """The order of the anchors, and the batches in which they are run."""
+    size = ins.settings.organ.generate_batch_rows
+    if not ins.settings.levers.racing:
+        order = in_any_order(anchors, seed)
+        return order, even(order, size)
+    order = fragile_first(anchors, read_fragility(ins, anchors), seed)
+    return order, growing(order, size)
+
+
+def _retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path, most: float | None) -> Retried:
+    """Retry what failed, or with racing as much of it as decides."""
+    if ins.settings.levers.racing:
+        return retry_enough(ins, model, failed, folder, most)
+    return retry(ins, model, failed, folder)
+
+
+def runs_of(occasion: str, first: dict[str, Envelope], retried: Retried) -> list[AnchorRun]:
+    """How anchors fared on an occasion, the first try and the others together."""
+    return [
+        AnchorRun(
+            occasion,
+            task_id,
+            tries=1 + retried.tries.get(task_id, 0),
+            passed=envelope.passed + retried.passed.get(task_id, 0),
+        )
+        for task_id, envelope in first.items()
+    ]

@@ -1,0 +1,146 @@
+"""Auto-revert: a pack that just went live is benched again, on the canary split and on every anchor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autosurgeon.core.decision import Decision, Verdict
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.person import Person, PersonAct
+from autosurgeon.core.records import Feedback
+from autosurgeon.core.task import Split
+from autosurgeon.errors import PackError, WorldError
+from autosurgeon.failpoints import reach
+from autosurgeon.loop.baseline.baseline import (
+    Baseline,
+    bench_batches,
+    last_good_pack,
+    pass_scope,
+    tasks_of,
+    verified_folder,
+)
+from autosurgeon.loop.decide.decision_context import decision_context
+from autosurgeon.loop.decide.settle import decide, settle
+from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.loop.stages.anchor_order import fragile_first, read_fragility
+from autosurgeon.loop.stages.generate_answers import Model
+from autosurgeon.loop.stages.measure import measure, retry
+from autosurgeon.loop.stages.smoke import runs_of
+from autosurgeon.policy.evidence import watch_facts
+from autosurgeon.policy.judge import judge
+from autosurgeon.policy.schema import Policy
+from autosurgeon.store.database import utc_now
+
+MOST_WATCHED = 32
+"""Anchors that a watch runs again where the lever `racing` is on."""
+
+
+def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> None:
+    """Confirm the live pack or revert it to the last good one, as a new live version with its own decision.
+
+    Args:
+        ins: the instruments.
+        number: the pass that made the live pack.
+        standing: how things stood when the pass began; its live pack is what the new one is held against.
+        policy: its watch rules decide.
+
+    """
+    record = ins.store.get_pass(number)
+    assert record.pack is not None  # the pass is LIVE
+    pack, occasion = record.pack, f"{pass_scope(number)}/watch"
+    canary = tasks_of(ins, standing.counted, (Split.CANARY,))
+    benches = sorted({task.bench for task in ins.tasks.values()})
+    # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
+    canaries = tasks_of(ins, benches, (Split.CANARY,))
+
+    def bench(folder: Path) -> Done:
+        model = Model(pack, verified_folder(ins, pack))
+        # Noted, since what this run finds will be known when somebody asks again.
+        anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, standing)]
+        (batch,) = bench_batches(ins, canaries) or ([],)
+        looked = measure(ins, model, batch, folder / "canary")
+        again = measure(ins, model, anchors, folder / "anchors")
+        failed = [task_id for task_id, envelope in again.results.items() if not envelope.passed]
+        retried = retry(ins, model, failed, folder)
+        envelopes = [*looked.envelopes, *again.envelopes]
+        tokens = {"generated": looked.tokens + again.tokens + retried.tokens}
+        return Done(
+            {
+                "tasks": len(envelopes),
+                "watched": [task.task_id for task in anchors],
+                "recovered": sorted(retried.recovered),
+                "tokens": tokens,
+            },
+            envelopes=(pack, occasion, envelopes),
+            anchor_runs=runs_of(occasion, again.results, retried),
+        )
+
+    try:
+        output = once(ins, pass_scope(number), "watch", bench, inputs=pack)
+    except (WorldError, PackError) as error:
+        # What cannot be watched must not stay: nobody would notice what it broke.
+        revert(ins, number, pack, f"the live pack could not be benched again: {error}")
+        return
+    evidence = watch_facts(
+        canary=[task.task_id for task in canary],
+        before=ins.store.envelopes(record.live_before),
+        after=ins.store.envelopes(pack, occasion),
+        promoted=ins.store.envelopes(pack, f"{pass_scope(number)}/bench"),
+        anchors=output.get("watched", standing.anchors),
+        recovered=output["recovered"],
+    )
+    ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
+    judgement = judge(policy, "watch", evidence)
+    # Looked for only when it is needed: a pack that holds must not fall with a damaged predecessor.
+    fallen = judgement.verdict != Verdict.ACCEPT
+    if fallen:
+        reach("watch-fallen")
+    story = decision_context(ins, record, standing, judgement, pack=pack)
+    settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None, story=story)
+
+
+def _watched(ins: Instruments, number: int, standing: Baseline) -> list[str]:
+    """The anchors that are run once more: all, or with `levers.racing` the most fragile.
+
+    The bench of the promotion ran every one of them on these very bytes. So what a second run can find is what stands
+    on the edge of a knife, and a file that is another one by now, which shows on any of them.
+    """
+    if not ins.settings.levers.racing:
+        return list(standing.anchors)
+    fragility = read_fragility(ins, standing.anchors)
+    return fragile_first(standing.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
+
+
+def revert(
+    ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None, by: Person | None = None
+) -> Decision:
+    """Make an earlier pack live again without a judgement: by hand, or since the world kept it from being watched.
+
+    Args:
+        ins: the instruments.
+        number: the open pass that made the pack, if it is one.
+        pack: the pack that is live.
+        reason: written down.
+        to: the pack to go back to; the last good one when empty.
+        by: the person who reverts; None where the loop does.
+
+    """
+    live, target, at = ins.store.live(), to or last_good_pack(ins, but=pack), utc_now()
+    version = live.version + 1 if live else 1
+    act = PersonAct(act="revert", who=by, at=at, reason=reason, pack=target, detail={"from": pack}) if by else None
+    return decide(
+        ins,
+        Decision(
+            decision_id=f"revert-v{version}",
+            pass_number=number,
+            judgement=None,
+            action="revert",
+            reason=reason,
+            at=at,
+        ),
+        state=PassState.REVERTED if number is not None else None,
+        feedback=Feedback(failed=True) if number is not None else None,
+        live_pack=target,
+        act=act,
+    )

@@ -1,0 +1,246 @@
+"""What was judged: decisions, the live pointer, policies, looks that were paid for, anchors that were set aside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import Engine
+from sqlmodel import col, func, select
+
+from autosurgeon.core.decision import Alpha, Decision, Judgement, Verdict
+from autosurgeon.core.digest import digest_text
+from autosurgeon.core.pass_states import REOPENINGS, TRANSITIONS, PassState, pass_scope
+from autosurgeon.core.person import Person, PersonAct
+from autosurgeon.core.records import Feedback, Live, Quarantine
+from autosurgeon.errors import StoreError, UserError
+from autosurgeon.store.acts import append_act
+from autosurgeon.store.database import snapshot, transaction, utc_now
+from autosurgeon.store.events import append
+from autosurgeon.store.tables import DecisionRow, LiveRow, LookRow, PassRow, PolicyRow, QuarantineRow
+
+_LIVE = select(LiveRow.version, LiveRow.pack, LiveRow.decision_id, LiveRow.at)
+
+
+class Judged:
+    """The part of the store that holds judgements and what they changed."""
+
+    _engine: Engine
+
+    def live(self) -> Live | None:
+        """The live version; None in a workspace that has none yet."""
+        query = _LIVE.order_by(col(LiveRow.version).desc()).limit(1)
+        with snapshot(self._engine) as session:
+            last = session.exec(query).first()
+            return None if last is None else Live(*last)
+
+    def live_pack_of(self, version: int) -> str | None:
+        """The pack of a live version; None where there is no such version."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(LiveRow.pack).where(LiveRow.version == version)).first()
+
+    def live_history(self) -> list[Live]:
+        """Every version, oldest first."""
+        with snapshot(self._engine) as session:
+            return [Live(*row) for row in session.exec(_LIVE.order_by(col(LiveRow.version)))]
+
+    def base_pack(self) -> str | None:
+        """The pack of the first version; None in a workspace that has none yet."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(LiveRow.pack).order_by(col(LiveRow.version)).limit(1)).first()
+
+    def reverted_versions(self) -> set[int]:
+        """The live versions right before one that a revert made, which is to say: away from them."""
+        query = (
+            select(LiveRow.version)
+            .join(DecisionRow, col(DecisionRow.decision_id) == col(LiveRow.decision_id))
+            .where(DecisionRow.action == "revert")
+        )
+        with snapshot(self._engine) as session:
+            return {version - 1 for version in session.exec(query)}
+
+    def good_before_live(self) -> str | None:
+        """The newest pack before the live one that live was not reverted from; None where there is none.
+
+        Read from the newest version back, since a long campaign has thousands and this needs a few.
+        """
+        query = (
+            select(LiveRow.pack, DecisionRow.action)
+            .join(DecisionRow, col(DecisionRow.decision_id) == col(LiveRow.decision_id))
+            .order_by(col(LiveRow.version).desc())
+        )
+        live, was_left = None, False
+        with (
+            snapshot(self._engine) as session,
+            contextlib.closing(session.exec(query.execution_options(yield_per=8))) as rows,
+        ):
+            for pack, action in rows:
+                live = live or pack
+                if pack != live and not was_left:
+                    return pack
+                was_left = action == "revert"
+        return None
+
+    def decide(
+        self,
+        decision: Decision,
+        *,
+        state: PassState | None = None,
+        feedback: Feedback | None = None,
+        live_pack: str | None = None,
+        pack: str | None = None,
+        act: PersonAct | None = None,
+    ) -> Decision:
+        """Write a decision and all that it changes, in one transaction; the decision as written.
+
+        Args:
+            decision: written once; deciding the same id again is an error.
+            state: the pass's new state.
+            feedback: what the proposer will be told.
+            live_pack: the pack that becomes the next live version.
+            pack: the pack that the pass made.
+            act: what a person does by it, where it is a person's.
+
+        """
+        with transaction(self._engine) as session:
+            if live_pack is not None:
+                version = (session.exec(select(func.max(LiveRow.version))).one() or 0) + 1
+                decision = decision.model_copy(update={"live_version": version, "pack": live_pack})
+                session.add(LiveRow(version=version, pack=live_pack, decision_id=decision.decision_id, at=decision.at))
+            judgement = decision.judgement
+            session.add(
+                DecisionRow(
+                    decision_id=decision.decision_id,
+                    pass_number=decision.pass_number,
+                    phase=judgement.phase if judgement else None,
+                    verdict=judgement.verdict if judgement else None,
+                    action=decision.action,
+                    record=json.dumps(decision.record()),
+                    at=decision.at,
+                )
+            )
+            if decision.pass_number is not None and state is not None:
+                row = session.get_one(PassRow, decision.pass_number)
+                move(row, state, reopen=decision.action == "override" and PassState(row.state).is_finished)
+                row.reason = decision.reason
+                row.verdict = judgement.verdict if judgement else row.verdict
+                row.pack = pack or row.pack
+                row.feedback = feedback.model_dump_json() if feedback else row.feedback
+            append(session, utc_now(), "decision", decision.decision_id, decision.record())
+            if act is not None:
+                append_act(session, act.model_copy(update={"decision": decision.decision_id}))
+        return decision
+
+    def decisions(self, pass_number: int | None = None) -> list[Decision]:
+        """Every decision, oldest first; those of one pass, if named."""
+        query = select(DecisionRow).order_by(col(DecisionRow.seq))
+        if pass_number is not None:
+            query = query.where(DecisionRow.pass_number == pass_number)
+        with snapshot(self._engine) as session:
+            return [Decision.model_validate_json(row.record) for row in session.exec(query)]
+
+    def last_refusal(self, pass_number: int) -> Judgement | None:
+        """The newest judgement of a pass that did not accept; None where there is none."""
+        query = (
+            select(DecisionRow.record)
+            .where(DecisionRow.pass_number == pass_number, col(DecisionRow.verdict) != Verdict.ACCEPT)
+            .order_by(col(DecisionRow.seq).desc())
+            .limit(1)
+        )
+        with snapshot(self._engine) as session:
+            record = session.exec(query).first()
+        return None if record is None else Decision.model_validate_json(record).judgement
+
+    def each_decision(self, *, after: int = 0) -> Iterator[Decision]:
+        """Every decision past a place, oldest first, one at a time: for those who read thousands."""
+        query = select(DecisionRow.record).where(col(DecisionRow.seq) > after).order_by(col(DecisionRow.seq))
+        with snapshot(self._engine) as session:
+            for record in session.exec(query.execution_options(yield_per=200)):
+                yield Decision.model_validate_json(record)
+
+    def decisions_named(self, ids: Collection[str]) -> dict[str, Decision]:
+        """Those of some decisions that are there, by id."""
+        query = select(DecisionRow.decision_id, DecisionRow.record).where(col(DecisionRow.decision_id).in_(ids))
+        with snapshot(self._engine) as session:
+            return {decision_id: Decision.model_validate_json(record) for decision_id, record in session.exec(query)}
+
+    def place_of(self, decision_id: str) -> int | None:
+        """A decision's place in the order in which they were written; None when there is none of that id."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(DecisionRow.seq).where(DecisionRow.decision_id == decision_id)).first()
+
+    def decision(self, decision_id: str) -> Decision:
+        """One decision; UserError when there is none of that id."""
+        with snapshot(self._engine) as session:
+            row = session.exec(select(DecisionRow).where(DecisionRow.decision_id == decision_id)).first()
+            if row is None:
+                wanted = "one of `autosurgeon audit log`"
+                raise UserError("there is no such decision", got=repr(decision_id), wanted=wanted)
+            return Decision.model_validate_json(row.record)
+
+    # --- policies, looks and quarantines -----------------------------------------------------------------------
+
+    def keep_policy(self, digest: str, content: str) -> None:
+        """Keep a policy as JSON; once, by its digest."""
+        with transaction(self._engine) as session:
+            if session.get(PolicyRow, digest) is None:
+                row = PolicyRow(digest=digest, content=content, at=utc_now())
+                session.add(row)
+                append(session, row.at, "policy-kept", digest, {"content": digest_text(content)})
+
+    def policy(self, digest: str) -> str | None:
+        """A policy that judged something here, as JSON."""
+        with snapshot(self._engine) as session:
+            row = session.get(PolicyRow, digest)
+            return None if row is None else row.content
+
+    def looks(self) -> list[Alpha]:
+        """Every look that was paid for, oldest first."""
+        with snapshot(self._engine) as session:
+            rows = session.exec(select(LookRow).order_by(col(LookRow.look)))
+            return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
+
+    def looks_paid(self) -> int:
+        """How many looks are used up, which is the newest one's number: a pass of several candidates uses several."""
+        with snapshot(self._engine) as session:
+            return session.exec(select(func.max(LookRow.look))).one() or 0
+
+    def look_of(self, pass_number: int) -> Alpha | None:
+        """The look that a pass has paid for."""
+        with snapshot(self._engine) as session:
+            row = session.exec(select(LookRow).where(LookRow.pass_number == pass_number)).first()
+            return None if row is None else Alpha(look=row.look, spent=row.alpha, left=row.left)
+
+    def pay_look(self, pass_number: int, alpha: Alpha) -> None:
+        """Note what a pass's look costs, before it looks."""
+        with transaction(self._engine) as session:
+            row = LookRow(look=alpha.look, pass_number=pass_number, alpha=alpha.spent, left=alpha.left, at=utc_now())
+            session.add(row)
+            append(session, row.at, "look-paid", pass_scope(pass_number), alpha.model_dump(mode="json"))
+
+    def quarantine(self, task_id: str, reason: str, by: Person, expires_at: str) -> Quarantine:
+        """Set an anchor aside until then; a newer quarantine of the same task takes the place of the older."""
+        with transaction(self._engine) as session:
+            row = QuarantineRow(task_id=task_id, reason=reason, by=by.name, at=utc_now(), expires_at=expires_at)
+            session.add(row)
+            quarantine = Quarantine.model_validate(row.model_dump(exclude={"id"}))
+            append(session, row.at, "quarantine", task_id, quarantine.model_dump(mode="json"))
+            act = PersonAct(act="quarantine", who=by, at=row.at, reason=reason, until=expires_at, task=task_id)
+            append_act(session, act)
+            return quarantine
+
+    def quarantines(self) -> dict[str, Quarantine]:
+        """The newest word on each task that was ever set aside, expired ones too."""
+        with snapshot(self._engine) as session:
+            rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
+            return {row.task_id: Quarantine.model_validate(row.model_dump(exclude={"id"})) for row in rows}
+
+
+def move(row: PassRow, state: PassState, *, reopen: bool = False) -> None:
+    """Bring a pass to another state; StoreError where no table says that it may."""
+    legal = REOPENINGS if reopen else TRANSITIONS
+    if state not in legal.get(PassState(row.state), set()):
+        raise StoreError(f"pass {row.number} cannot go from {row.state} to {state}")
+    row.state = state
+    row.ended_at = utc_now() if state.is_finished else None

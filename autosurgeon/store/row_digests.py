@@ -1,0 +1,145 @@
+"""What a transaction wrote: its last event holds digests of its rows, which the audit holds the tables against.
+
+Every table is covered but `decision`, whose events hold the records themselves, and the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import Boolean, Connection, Float, Integer, Table, event
+from sqlmodel import Session, SQLModel
+
+from autosurgeon.core.row_lines import KIND, Wrote, count_lines, digest_lines, row_line
+from autosurgeon.store.events import append
+from autosurgeon.store.tables import (
+    AnchorRunRow,
+    BegunRow,
+    BenchRow,
+    ConfirmationRow,
+    LiveRow,
+    LookRow,
+    PackRow,
+    PassRow,
+    PolicyRow,
+    QuarantineRow,
+    RunRow,
+    SpentRow,
+    StageRow,
+    TaughtRow,
+)
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+_GROW = (StageRow, BenchRow, ConfirmationRow, LookRow, AnchorRunRow, QuarantineRow, LiveRow)
+_CHANGE = (RunRow, PassRow, BegunRow, PackRow, PolicyRow, TaughtRow, SpentRow)
+GROWING = {table.name: table for table in [_table(row) for row in _GROW]}
+"""Tables whose rows are added in the order of their number, and never change."""
+CHANGING = {table.name: table for table in [_table(row) for row in _CHANGE]}
+"""Tables whose rows change or go, or have no number."""
+
+
+def line_of(table: Table, row: Mapping[str, Any]) -> bytes:
+    """A row's values as the digests take them, spelled alike before and after the database had them."""
+    return row_line({name: _plain(table.columns[name].type, value) for name, value in row.items()})
+
+
+def key_of(table: Table, row: Mapping[str, Any]) -> str:
+    """What a row is known by."""
+    return "/".join(str(row[column.name]) for column in table.primary_key)
+
+
+def as_stored(table: Table, columns: Iterable[str] | None = None) -> Any:
+    """Columns of a table, all if none are named, as the database holds them: a 7 in a column of truths is no True."""
+    names = table.columns.keys() if columns is None else columns
+    return sqlalchemy.select(*(sqlalchemy.column(name) for name in names)).select_from(table)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if isinstance(kind, Float) and isinstance(value, int | float):
+        return float(value)
+    if isinstance(kind, Boolean) and value in (0, 1):
+        return bool(value)
+    return value if value is None or (isinstance(kind, Integer) and isinstance(value, int)) else str(value)
+
+
+class Written:
+    """Listens to a session, and keeps what it wrote."""
+
+    def __init__(self, session: Session) -> None:
+        self._rows: dict[int, tuple[Any, bool]] = {}
+        event.listen(session, "after_flush", self._note)
+
+    def _note(self, session: Session, _: Any) -> None:
+        for row in (*session.new, *session.dirty, *session.deleted):
+            self._rows[id(row)] = (row, row in session.deleted)
+
+    def tell(self, session: Session, at: str) -> None:
+        """Append the event of the rows that were written, if any were."""
+        session.flush()
+        wrote = self._wrote()
+        if wrote.added or wrote.kept:
+            # A write that needs no event of its own is known by its rows.
+            subject = session.info.get("subject") or next(key for keys in wrote.kept.values() for key in keys)
+            append(session, at, KIND, subject, wrote.content)
+
+    def _wrote(self) -> Wrote:
+        added: dict[str, list[Mapping[str, Any]]] = {}
+        kept: dict[str, dict[str, str | None]] = {}
+        for row, is_gone in self._rows.values():
+            name = row.__tablename__
+            table = GROWING.get(name, CHANGING.get(name))
+            if table is None:
+                continue
+            values = {column.name: getattr(row, column.name) for column in table.columns}
+            if name in GROWING:
+                added.setdefault(name, []).append(values)
+            else:
+                digest = None if is_gone else digest_lines([line_of(table, values)])
+                kept.setdefault(name, {})[key_of(table, values)] = digest
+        return Wrote({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
+
+
+def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
+    """How many rows, and their digest, in the order in which the table will be read."""
+    (place,) = table.primary_key
+    rows.sort(key=lambda row: row[place.name])
+    return count_lines(line_of(table, row) for row in rows)
+
+
+PART = 500
+MOST_KEPT = 1000
+"""Rows in one event, where a workspace from before these events has thousands."""
+
+
+def tell_all(connection: Connection, at: str) -> None:
+    """Vouch for every row of a workspace from before these events, as they stand now, in the columns that there are."""
+    found = sqlalchemy.inspect(connection)
+    tables = set(found.get_table_names())
+
+    def lines_of(table: Table) -> Iterator[tuple[str, bytes]]:
+        """(key, line) of each row, a part at a time: a long history has millions."""
+        if table.name in tables:
+            columns = [column["name"] for column in found.get_columns(table.name)]
+            query = as_stored(table, columns).order_by(*(sqlalchemy.column(key.name) for key in table.primary_key))
+            for row in connection.execute(query.execution_options(yield_per=PART)).mappings():
+                yield key_of(table, dict(row)), line_of(table, dict(row))
+
+    added = {}
+    for name, table in GROWING.items():
+        counted = count_lines(line for _, line in lines_of(table))
+        if counted[0]:
+            added[name] = counted
+    kept = [(name, key, digest_lines([line])) for name, table in CHANGING.items() for key, line in lines_of(table)]
+    with Session(connection) as session:
+        for start in range(0, max(len(kept), bool(added)), MOST_KEPT):
+            part: dict[str, dict[str, str | None]] = {}
+            for name, key, digest in kept[start : start + MOST_KEPT]:
+                part.setdefault(name, {})[key] = digest
+            append(session, at, KIND, "adopted", Wrote({} if start else added, part).content)
+        session.commit()

@@ -1,0 +1,96 @@
+"""What stages came back with: every committed output, and every try with what it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlmodel import col, func, select
+
+from autosurgeon.core.records import Effect, StageOutput, StageRecord
+from autosurgeon.store.costs import cost_of_try, usage_of
+from autosurgeon.store.database import snapshot
+from autosurgeon.store.tables import StageRow
+
+
+class Staged:
+    """The part of the store that is asked for stages."""
+
+    _engine: Engine
+
+    def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
+        """A committed stage's output; of one that was run again the last."""
+        committed = self.effect(scope, name)
+        return None if committed is None else committed.output
+
+    def effect(self, scope: str, name: str) -> Effect | None:
+        """A committed stage's output with what it is the effect of; of one that was run again the last."""
+        query = (
+            select(StageRow)
+            .where(StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None))
+            .order_by(col(StageRow.id).desc())
+        )
+        with snapshot(self._engine) as session:
+            row = session.exec(query).first()
+            return None if row is None or row.output is None else Effect(row.effect_id, json.loads(row.output))
+
+    def stages(self, scope: str) -> list[StageRecord]:
+        """Every try of every stage of a scope, oldest first."""
+        with snapshot(self._engine) as session:
+            rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
+            return [_record(row) for row in rows]
+
+    def stage_outputs(self, scope: str) -> list[StageOutput]:
+        """Every committed stage of a scope, oldest first; of one that was run again the last."""
+        with snapshot(self._engine) as session:
+            rows = session.exec(
+                select(StageRow)
+                .where(StageRow.scope == scope, col(StageRow.output).is_not(None))
+                .order_by(col(StageRow.id))
+            )
+            found = {row.name: _output(row) for row in rows}
+            return list(found.values())
+
+    def each_output(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(scope, output) of every committed stage of a name, oldest first; of one that was run again each."""
+        query = select(StageRow.scope, StageRow.output).where(StageRow.name == name, col(StageRow.output).is_not(None))
+        with snapshot(self._engine) as session:
+            for scope, output in session.exec(query.order_by(col(StageRow.id)).execution_options(yield_per=200)):
+                yield scope, json.loads(output or "{}")
+
+    def last_outputs(self, name: str, count: int, *, but: str) -> list[StageOutput]:
+        """The newest committed stages of a name in passes, at most so many; none of the scope `but`."""
+        query = (
+            select(StageRow)
+            .where(StageRow.name == name, col(StageRow.output).is_not(None), StageRow.scope != but)
+            .where(col(StageRow.scope).startswith("pass-"))
+            .order_by(col(StageRow.id).desc())
+            .limit(count)
+        )
+        with snapshot(self._engine) as session:
+            # Newest first, so that of a stage that was run again the last is taken.
+            rows: dict[str, StageRow] = {}
+            for row in session.exec(query):
+                rows.setdefault(row.scope, row)
+            return [_output(row) for row in rows.values()]
+
+    def stage_seconds(self) -> float:
+        """What all stages took together, those that failed too."""
+        with snapshot(self._engine) as session:
+            return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
+
+    def failed_attempts(self, scope: str, name: str) -> int:
+        """How often a stage was tried in vain."""
+        return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
+
+
+def _record(row: StageRow) -> StageRecord:
+    return StageRecord(
+        row.scope, row.name, row.attempt, row.error, row.seconds, row.at, usage_of(row), cost_of_try(row)
+    )
+
+
+def _output(row: StageRow) -> StageOutput:
+    return StageOutput(row.name, json.loads(row.output or "{}"), row.seconds, usage_of(row))

@@ -1,0 +1,72 @@
+"""How a workspace stands, read from the store alone: for `status`, and for anyone who asks in the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autosurgeon.core.envelope import Envelope
+from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.loop.baseline.baseline import exclusions
+from autosurgeon.loop.engine.run_control import asked, paused
+from autosurgeon.store.lock import holder_of
+from autosurgeon.store.sqlstore import SqlStore
+
+Tally = dict[str, dict[str, dict[str, int]]]
+"""bench -> split -> {wins, tasks}"""
+
+
+def tally(results: Mapping[str, Envelope]) -> Tally:
+    """Wins and tasks per bench and split, and over all splits."""
+    counts: Tally = {}
+    for envelope in results.values():
+        for split in (envelope.split, "all"):
+            cell = counts.setdefault(envelope.bench, {}).setdefault(split, {"wins": 0, "tasks": 0})
+            cell["wins"] += envelope.passed
+            cell["tasks"] += 1
+    return dict(sorted(counts.items()))
+
+
+def read_status(store: SqlStore) -> dict[str, Any]:
+    """Passes, live pack, wins of base and live, excluded benches with reasons, and the last run's budget."""
+    counts, base, live, run = store.pass_counts(), store.base_pack(), store.live(), store.last_run()
+    base_results = store.envelopes(base) if base else {}
+    return {
+        "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
+        "spent": store.spent().model_dump(mode="json"),
+        "deployed": _deployed(store, live.pack if live else None),
+        "base": base,
+        "passes": {
+            "total": sum(counts.values()),
+            "states": dict(sorted((state.value, count) for state, count in counts.items())),
+            "open": [record.number for record in store.open_passes()],
+        },
+        "promoted": store.numbers_in(PassState.CONFIRMED),
+        "wins": {
+            "base": tally(base_results),
+            "live": tally(store.envelopes(live.pack)) if live else {},
+        },
+        "excluded": exclusions(base_results),
+        "budget": run.model_dump(mode="json") if run else None,
+    }
+
+
+def _deployed(store: SqlStore, live: str | None) -> dict[str, Any] | None:
+    """What the deployed runtime was last told, and whether it serves what is live by that; None where it never was."""
+    last = store.last_deployment()
+    if last is None:
+        return None
+    told, at = last
+    serves = live is not None and told.serves(live)
+    return told.model_dump(mode="json") | {"at": at, "serves_live": serves}
+
+
+def read_activity(workspace: Workspace) -> dict[str, Any]:
+    """Which process works on the workspace now, why it waits if it does, and what it was last asked."""
+    holder, waiting, word = holder_of(workspace.lock), paused(workspace), asked(workspace)
+    return {
+        "loop": {"pid": holder.pid, "since": holder.since} if holder else None,
+        "paused": waiting.model_dump(include={"reason", "by", "since"}) if waiting else None,
+        "asked": word.model_dump(include={"word", "by", "at"}) if word else None,
+    }
