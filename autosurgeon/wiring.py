@@ -23,6 +23,7 @@ from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.loop.baseline.bench_tasks import read_benches
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
+from autosurgeon.loop.keys import ready_key
 from autosurgeon.loop.traces import open_memory
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
@@ -201,6 +202,7 @@ def open_loop(
         memory = open_memory(workspace, settings.store.url or workspace.database, create=True, writes=True)
         store = stack.enter_context(memory)
         stack.enter_context(store.sole_loop())
+        ready_key(workspace, store, settings.audit.checkpoint_copy, reporter.say)
         capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat, meter := Meter()))
         yield Instruments(
             settings=settings,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -234,9 +234,11 @@ class _DecisionLog(Check):
 class CheckpointCheck(Check):
     """Signed checkpoints, in the order of their length."""
 
-    def __init__(self, source: str, checkpoints: Iterator[Checkpoint]) -> None:
+    def __init__(self, source: str, checkpoints: Iterator[Checkpoint], fault_of: Callable[[Checkpoint], str]) -> None:
+        """Take what is held against the events, and what tells why one of them is not to be believed."""
         self.source = source
         self.count = 0
+        self._fault_of = fault_of
         self._checkpoints = checkpoints
         self._good = 0
         self._next = next(checkpoints, None)
@@ -251,7 +253,7 @@ class CheckpointCheck(Check):
         """Hear that there are no more."""
         if self._next is None:
             return
-        if self._next.wrong:
+        if self._fault_of(self._next):
             self._hold(self._next, Event(head.size, "", "", "", "", "", head.hash))
             return
         size = self._next.head.size
@@ -261,8 +263,8 @@ class CheckpointCheck(Check):
     def _hold(self, checkpoint: Checkpoint, event: Event) -> None:
         name, size = checkpoint.path.name, checkpoint.head.size
         self.count += 1
-        if checkpoint.wrong:
-            got, todo = f"{name} {checkpoint.wrong}", "compare it with its copy (audit.checkpoint_copy)"
+        if wrong := self._fault_of(checkpoint):
+            got, todo = f"{name} {wrong}", "compare it with its copy (audit.checkpoint_copy)"
             what = "a checkpoint cannot be believed"
             self.find(size, what, got=got, wanted="the workspace's own signature", todo=todo)
         elif (event.seq, event.hash) == checkpoint.head:

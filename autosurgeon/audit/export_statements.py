@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from autosurgeon.audit.intoto import PAYLOAD_TYPE, Known, LeftOut, Predicate, predicates_of, statement_of
+from autosurgeon.audit.keys import SignedChain, kept_keys, known_keys, signer_for
 from autosurgeon.audit.mask import Mask, Masked, Masking
-from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, signed, signer_of, write_durably
+from autosurgeon.audit.rotation import rotation_files
+from autosurgeon.audit.signing import PUBLIC, is_signed, key_bytes, open_envelope, signed, write_durably
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 MASKED = "autosurgeon_masked"
 
 
-class Memory(Protocol):
-    """What the store tells of packs."""
+class Memory(SignedChain, Protocol):
+    """What the store knows of packs, and of the chain whose key signs."""
 
     def packs(self) -> list[tuple[Manifest, int | None, str]]:
         """(manifest, pass number, when) of every pack, oldest first."""
@@ -75,9 +77,9 @@ def export(
 
     """
     decisions = store.decisions()
-    signer, masking = signer_of(workspace.keys), masking.knowing(decisions)
+    signer, masking = signer_for(workspace, store), masking.knowing(decisions)
     passes = store.passes()
-    told, bundles = [], {PUBLIC: (workspace.keys / PUBLIC).read_bytes()}
+    told, bundles = [], _keys_of(workspace.keys, signer)
     for manifest, number, at in store.packs():
         if packs and manifest.digest not in packs:
             continue
@@ -88,7 +90,8 @@ def export(
         if name is not None:
             bundles[name] = raw
         told.append((manifest.digest, name, tuple(one.type for one in predicates), left_out, masked))
-    wrote = _write(folder, bundles, signer.public_key)
+    keys = known_keys(workspace.keys) | {signer.public_key.keyid: signer.public_key}
+    wrote = _write(folder, bundles, keys)
     return [_exported(*one, wrote.get(one[1] or "", "")) for one in told]
 
 
@@ -138,14 +141,22 @@ def _bundle(
     return "".join(lines).encode(), all_masked.found
 
 
-def _write(folder: Path, files: Mapping[str, bytes], key: SSlibKey) -> dict[str, Literal["new", "again", "same"]]:
-    """Write what is not there yet, the key first: a bundle without it could not be verified."""
+def _keys_of(folder: Path, signer: CryptoSigner) -> dict[str, bytes]:
+    """What verifies: the key, the keys before it, and the statements by which each took over."""
+    files = {PUBLIC: key_bytes(signer.public_key)}
+    return files | {path.name: path.read_bytes() for path in (*kept_keys(folder), *rotation_files(folder))}
+
+
+def _write(
+    folder: Path, files: Mapping[str, bytes], keys: Mapping[str, SSlibKey]
+) -> dict[str, Literal["new", "again", "same"]]:
+    """Write what is not there yet, the keys first: a bundle without its key could not be verified."""
     wrote: dict[str, Literal["new", "again", "same"]] = {}
     try:
         for name, raw in files.items():
             found = (folder / name).read_bytes() if (folder / name).exists() else None
             wrote[name] = "new" if found is None else "same" if found == raw else "again"
-            if found not in (None, raw) and not _is_ours(found or b"", key):
+            if found not in (None, raw) and not _is_ours(name, found or b"", keys):
                 raise UserError(
                     "another file is in the way of the export",
                     got=f"a key of another workspace in {name}"
@@ -162,10 +173,13 @@ def _write(folder: Path, files: Mapping[str, bytes], key: SSlibKey) -> dict[str,
     return wrote
 
 
-def _is_ours(raw: bytes, key: SSlibKey) -> bool:
-    """Whether every line is an envelope that this workspace signed: what is replaced then is an older word of it."""
+def _is_ours(name: str, raw: bytes, keys: Mapping[str, SSlibKey]) -> bool:
+    """Whether it is one of this workspace's keys, or every line an envelope that one of them signed."""
+    if name == PUBLIC:
+        return raw in map(key_bytes, keys.values())
     try:
-        return all(is_signed(open_envelope(line), key) for line in raw.splitlines()) and bool(raw)
+        envelopes = [open_envelope(line) for line in raw.splitlines()]
+        return bool(raw) and all(any(is_signed(envelope, key) for key in keys.values()) for envelope in envelopes)
     except ValueError:
         return False
 

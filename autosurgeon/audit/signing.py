@@ -1,4 +1,4 @@
-"""Signing: DSSE envelopes by an Ed25519 key of the workspace's own, which any reader of DSSE can verify.
+"""Signing: DSSE envelopes by Ed25519 keys, which any reader of DSSE can verify; `keys` knows which key signs.
 
 The library takes a sixth of a second to load, so each function asks for it when it is needed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autosurgeon.core.digest import canonical_json
 from autosurgeon.errors import UserError, durably
@@ -17,48 +17,101 @@ if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
+    Signer: TypeAlias = CryptoSigner
+
 PRIVATE, PUBLIC = "private.pem", "public.json"
+KIND_OF_KEY = "ed25519"
 
 
-def signer_of(folder: Path) -> CryptoSigner:
-    """The workspace's signer; its key is made at the first call, readable by its owner alone."""
+def generate_signer() -> CryptoSigner:
+    """A new pair of keys."""
     from securesystemslib.signer import CryptoSigner
 
-    private = folder / PRIVATE
-    if not private.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        signer = CryptoSigner.generate_ed25519()
-        # The public half first: a private key without it would be of no use after a crash between the two.
-        key = signer.public_key
-        write_durably(folder / PUBLIC, canonical_json({"keyid": key.keyid, **key.to_dict()}).encode() + b"\n")
-        write_durably(private, signer.private_bytes, mode=0o600)
+    return CryptoSigner.generate_ed25519()
+
+
+def private_signer(path: Path, *, any_mode: bool = False) -> CryptoSigner:
+    """A signer from a private key's file; its public half is derived from it.
+
+    Args:
+        path: PEM, PKCS #8, not encrypted.
+        any_mode: take a file too that other users may read.
+
+    Raises:
+        UserError: the file cannot be read, is no Ed25519 key, or can be read by others.
+
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.signer import CryptoSigner, SSlibKey
+
     try:
-        return CryptoSigner.from_priv_key_uri(f"file2:{private}", public_key(folder / PUBLIC))
-    except (OSError, ValueError) as error:
-        raise UserError("the signing key cannot be used", got=error, wanted="both halves", where=private) from error
+        raw, mode = path.read_bytes(), path.stat().st_mode
+    except OSError as error:
+        raise UserError("the signing key cannot be read", got=error.strerror, where=path) from error
+    if mode & 0o077 and not any_mode:
+        raise UserError(
+            "the signing key can be read by other users",
+            got=f"mode {mode & 0o777:o}",
+            wanted=f"`chmod 600 {path}`; and where one of them may have read it, `autosurgeon audit rotate-key`",
+            where=path,
+        )
+    wanted = "an Ed25519 key as PEM: put it back from a backup, or `autosurgeon audit rotate-key --lost --reason R`"
+    try:
+        private = load_pem_private_key(raw, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        got = f"{len(raw)} bytes that are no private key, or one that is cut short or encrypted"
+        raise UserError("the signing key is damaged", got=got, wanted=wanted, where=path) from error
+    if not isinstance(private, Ed25519PrivateKey):
+        got = f"{type(private).__name__}, as a newer autosurgeon may make it"
+        what = "the signing key is of a kind that this version does not know"
+        raise UserError(what, got=got, wanted=wanted, where=path)
+    return CryptoSigner(private, SSlibKey.from_crypto(private.public_key(), scheme=KIND_OF_KEY))
 
 
 def public_key(path: Path) -> SSlibKey:
     """A public key from its file; UserError where it is none."""
+    try:
+        return key_of(json.loads(path.read_bytes()))
+    except OSError as error:
+        raise UserError("a public key cannot be read", got=error.strerror, where=path) from error
+    except (ValueError, RecursionError) as error:
+        wanted = "a key that this version knows; where private.pem lies beside the file, remove it and it is made again"
+        raise UserError("a public key is damaged or of a newer format", got=error, wanted=wanted, where=path) from error
+
+
+def key_of(content: Any) -> SSlibKey:
+    """A public key from its JSON object, with its `keyid`; ValueError where it is none."""
     from securesystemslib.signer import Key, SSlibKey
 
     try:
-        content = json.loads(path.read_bytes())
-        key = Key.from_dict(content.pop("keyid"), content)
-    except OSError as error:
-        raise UserError("a public key cannot be read", got=error.strerror, where=path) from error
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UserError("a public key is damaged", got=error, where=path) from error
-    assert isinstance(key, SSlibKey)
+        fields = dict(content)
+        key = Key.from_dict(fields.pop("keyid"), fields)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"no public key: {error}") from error
+    if not isinstance(key, SSlibKey) or not isinstance(key.keyid, str) or key.keytype != KIND_OF_KEY:
+        raise ValueError(f"a key of kind {key.keytype}")
     return key
 
 
-def signed(content: Any, payload_type: str, signer: CryptoSigner) -> dict[str, Any]:
-    """A DSSE envelope around a JSON value, as JSON."""
+def key_content(key: SSlibKey) -> dict[str, Any]:
+    """A public key as its JSON object."""
+    return {"keyid": key.keyid, **key.to_dict()}
+
+
+def key_bytes(key: SSlibKey) -> bytes:
+    """A public key as its file holds it."""
+    return canonical_json(key_content(key)).encode() + b"\n"
+
+
+def signed(content: Any, payload_type: str, *signers: CryptoSigner) -> dict[str, Any]:
+    """A DSSE envelope around a JSON value, signed by each signer, as JSON."""
     from securesystemslib.dsse import Envelope
 
     envelope = Envelope(canonical_json(content).encode(), payload_type, {})
-    envelope.sign(signer)
+    for signer in signers:
+        envelope.sign(signer)
     return dict(envelope.to_dict())
 
 
@@ -85,7 +138,7 @@ def is_signed(envelope: Envelope, key: SSlibKey) -> bool:
 
 
 def write_durably(path: Path, raw: bytes, mode: int = 0o644) -> None:
-    """Write a file whole or not at all, and onto the disk; never readable by more than `mode` says."""
+    """Write a file whole or not at all, and onto the disk; never readable by more users than `mode` allows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
@@ -95,10 +148,15 @@ def write_durably(path: Path, raw: bytes, mode: int = 0o644) -> None:
         file.flush()
         with durably(path):
             os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
+    move_durably(part, path)
+
+
+def move_durably(source: Path, target: Path) -> None:
+    """Rename a file within its folder, in place of what is there, and flush the folder."""
+    folder = os.open(target.parent, os.O_RDONLY)
     try:
-        with durably(path):
-            part.replace(path)
+        with durably(target):
+            source.replace(target)
             os.fsync(folder)
     finally:
         os.close(folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +17,10 @@ from autosurgeon.audit.chainchecks import (
     Lines,
 )
 from autosurgeon.audit.checkpoints import Checkpoint, checkpoint_files, read_checkpoint, read_checkpoints
+from autosurgeon.audit.keychecks import ExternalKeys, KeysCheck, read_folder
+from autosurgeon.audit.keys import ROTATE, ActEntry, known_keys
+from autosurgeon.audit.rotation import Rotation, Unvouched, read_rotation
 from autosurgeon.audit.rowchecks import RowsCheck
-from autosurgeon.audit.signing import PUBLIC, public_key
 from autosurgeon.core.chain import DecisionEntry, Event
 from autosurgeon.core.row_lines import Rows
 from autosurgeon.core.value import Value
@@ -54,6 +56,9 @@ class Chain(Protocol):
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
         """The decisions, oldest first."""
 
+    def acts_named(self, act: str) -> Sequence[ActEntry]:
+        """Every act of that name, oldest first."""
+
     def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
         """The rows of a table that only grows, oldest first."""
 
@@ -72,6 +77,8 @@ class Verification(Value):
     """The first bad entry, as near as any source can tell."""
     findings: tuple[Finding, ...]
     """The first fault of each source."""
+    unvouched: tuple[Unvouched, ...] = ()
+    """Where a key took over that its predecessor did not sign, since that was lost; no fault, and to be known."""
 
 
 def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> Verification:
@@ -87,17 +94,18 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
 
     """
     # Files first, the database's extent after: what a loop at work adds meanwhile is in neither, or in the latter.
-    key_file = workspace.keys / PUBLIC
-    key = public_key(key_file) if key_file.is_file() else None
-    files = checkpoint_files(workspace.checkpoints)
-    checkpoints = CheckpointCheck("checkpoint", read_checkpoints(files, key))
-    other = CheckpointCheck("against", iter([_external(against, key_file)] if against is not None else []))
+    folder, files = read_folder(workspace.keys), checkpoint_files(workspace.checkpoints)
+    keys = KeysCheck(folder, _first_rotation(store))
+    checkpoints = CheckpointCheck("checkpoint", read_checkpoints(files), keys.fault_of)
+    beside = known_keys(against.parent) if against is not None else {}
+    external = iter([_external(against)] if against is not None else [])
+    other = CheckpointCheck("against", external, ExternalKeys(beside, keys).fault_of)
     chain = ChainCheck()
     with closing(Lines(workspace.events)) as events, closing(Lines(workspace.decisions)) as log:
         extent = store.extent()
         decisions = DecisionsCheck(store.each_record(last=extent.decisions), log)
         rows = RowsCheck(extent.rows, store.each_line)
-        checks: list[Check] = [chain, decisions, decisions.log, rows, EventLogCheck(events), checkpoints, other]
+        checks: list[Check] = [chain, keys, decisions, decisions.log, rows, EventLogCheck(events), checkpoints, other]
         size = _walk(store.each_event(last=extent.events), chain, checks)
         signed = int(files[-1].stem) if files else 0
         for check in checks:
@@ -115,6 +123,7 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
         checkpoints=checkpoints.count + other.count,
         first=findings[0] if findings else None,
         findings=tuple(findings),
+        unvouched=tuple(keys.unvouched),
     )
 
 
@@ -132,18 +141,20 @@ def _walk(events: Iterable[Event], chain: ChainCheck, checks: list[Check]) -> in
     return size
 
 
-def _external(path: Path, own_key: Path) -> Checkpoint:
-    """A checkpoint from elsewhere, by the key beside it if there is one: the workspace's own may have been replaced."""
-    beside = path.parent / PUBLIC
-    key_file = beside if beside.is_file() else own_key
+def _first_rotation(store: Chain) -> Rotation | None:
+    """The first rotation, whose old key is the one that the chain began with; the walk finds what is wrong with it."""
     try:
-        found = read_checkpoint(path, public_key(key_file) if key_file.is_file() else None)
+        entries = store.acts_named(ROTATE)
+        return read_rotation(entries[0].act) if entries else None
+    except (StoreError, ValueError):
+        return None
+
+
+def _external(path: Path) -> Checkpoint:
+    """A checkpoint from elsewhere; UserError where the file is none."""
+    try:
+        return read_checkpoint(path)
     except OSError as error:
         raise UserError("a checkpoint cannot be read", got=error.strerror, where=path) from error
     except ValueError as error:
         raise UserError("this is no checkpoint", got=error, wanted="a file of logs/checkpoints", where=path) from error
-    if found.wrong or not (beside.is_file() and own_key.is_file()):
-        return found
-    if public_key(beside).to_dict() != public_key(own_key).to_dict():
-        return found._replace(wrong="was signed by another key than the workspace has now: the key was replaced")
-    return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosurgeon.cli.audit_export import export_packs
+from autosurgeon.cli.audit_keys import rotate_key
 from autosurgeon.cli.audit_verify import verify_chain
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
@@ -84,3 +85,4 @@ def print_schema() -> None:
 
 app.command("verify")(verify_chain)
 app.command("export")(export_packs)
+app.command("rotate-key")(rotate_key)

@@ -40,5 +40,7 @@ def verify_chain(
             say(f"whole: {found.size} entries, {found.checkpoints} checkpoints, head {found.head[:16]}")
             if not found.checkpoints:
                 say("nothing was signed yet, so a chain that was cut short or rewritten cannot be told from this one")
+        for unvouched in found.unvouched:
+            say(unvouched.words)
     if not found.whole:
         raise typer.Exit(ExitCode.FINDING)

@@ -196,9 +196,11 @@ def collect_packs(
     every pack that an open pass names, with the adapters that they were merged from. Of the others the manifest stays,
     and all that is known of them.
     """
+    from autosurgeon.cli.acts import try_to_record
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.decide.settle import write_logs
     from autosurgeon.loop.deploy.retention import Freed, collect, collect_adapters
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.store.database import utc_now
@@ -214,14 +216,20 @@ def collect_packs(
 
     keep_live = settings_of(workspace, config).retention.keep_live
     with hold_workspace(workspace) as store:
-        if not dry_run:
-            # Before anything goes: an act that is recorded and cut short is known, the reverse is not.
-            plan = list[Freed]()
-            collect(store, PackStore(place.packs), place.pins, keep_live, removed=plan.append, dry_run=True)
-            detail = {"packs": [freed.pack for freed in plan]}
-            store.record_act(PersonAct(act="gc", who=current_person(), at=utc_now(), reason=reason, detail=detail))
+        plan = list[Freed]()
+        collect(store, PackStore(place.packs), place.pins, keep_live, removed=plan.append, dry_run=True)
+        detail = {"packs": [freed.pack for freed in plan]}
+        act = PersonAct(act="gc", who=current_person(), at=utc_now(), reason=reason, detail=detail)
+        # Before anything goes: an act that is recorded and cut short is known, the reverse is not.
+        missing = "" if dry_run else try_to_record(store, act)
         total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=tell, dry_run=dry_run)
         adapters = collect_adapters(store, place.passes, place.pins, keep_live, dry_run=dry_run)
+        # A full disk, which may be why packs are removed, takes the entry by now.
+        missing = missing and try_to_record(store, act)
+        if not dry_run and not missing:
+            write_logs(place, store)
+    if missing:
+        typer.echo(f"this is not in the record: {missing}", err=True)
     if as_json:
         told = {"pass_adapters": [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]}
         print_json({"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total} | told)

@@ -56,6 +56,13 @@ class Acts:
         entries += [Entry(None, act) for act in older if since is None or act.at >= since]
         return sorted(entries, key=lambda entry: entry.act.at)
 
+    def acts_named(self, act: str) -> list[Entry]:
+        """Every act of that name in the chain, oldest first."""
+        query = select(EventRow.seq, EventRow.payload).where(EventRow.kind == KIND, EventRow.subject == act)
+        with snapshot(self._engine) as session:
+            found = session.exec(query.order_by(col(EventRow.seq)))
+            return [Entry(seq, _read(seq, payload)) for seq, payload in found]
+
     def last_act(self, act: str) -> Entry | None:
         """The newest act of that name; None where there is none."""
         query = (

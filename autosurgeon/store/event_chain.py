@@ -55,6 +55,12 @@ class Chained:
         with snapshot(self._engine) as session:
             return session.exec(select(EventRow.hash).where(EventRow.seq == seq)).first()
 
+    def is_past_first_decision(self) -> bool:
+        """Whether the chain has more than one decision; each is signed for by a checkpoint before the next one."""
+        query = select(EventRow.seq).where(EventRow.kind == "decision").limit(2)
+        with snapshot(self._engine) as session:
+            return len(session.exec(query).all()) > 1
+
     def extent(self) -> Extent:
         """All ends in one snapshot, so that a loop at work cannot come between."""
         with snapshot(self._engine) as session:

@@ -29,6 +29,7 @@ from autosurgeon.core.person import Person
 from autosurgeon.errors import UserError
 from autosurgeon.loop.decide.overrides import override
 from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.keys import rotate_key
 from autosurgeon.loop.run_passes import run
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
@@ -232,3 +233,22 @@ def test_a_word_against_the_policy_leaves_the_verdict_failed_and_is_masked(tmp_p
     [verdict] = [one["predicate"] for one in statements(tmp_path / "plain", record.pack)[VERIFICATION]]
     assert verdict["autosurgeon_overrides"][0]["by"] == "zoe"
     assert not plain[record.pack].masked
+
+
+def test_statements_of_before_a_rotation_and_of_after_it_verify_in_one_folder(tmp_path: Path) -> None:
+    with small_theatre(tmp_path / "w", learns_everything) as ins:
+        run(ins)
+        out, before = tmp_path / "out", tmp_path / "before"
+        packs = list(exported(ins, out))
+        shutil.copytree(out, before)
+        rotate_key(ins.workspace, ins.store, None, print, who=Person(login="ann"), reason="a new year", lost=False)
+        (one,) = export(ins.workspace, ins.store, out, Masking(), packs[:1])
+        assert one.wrote == "again"
+        names = [path.name for path in out.iterdir() if not path.name.endswith(".jsonl")]
+        assert len(names) == 3  # both public keys, and the statement between them
+        for folder in (out, before):
+            for pack in packs:
+                done = verify(folder, ins.packs.path(pack), tmp_path)
+                assert done.returncode == 0, done.stderr
+        assert {one.wrote for one in export(ins.workspace, ins.store, before, Masking())} == {"again"}
+        assert verify(before, ins.packs.path(packs[1]), tmp_path).returncode == 0

@@ -12,6 +12,7 @@ import tampering
 from audited import build, check, copied, publish, rows_of, write_rows
 
 from autosurgeon.audit.checkpoints import checkpoint_files
+from autosurgeon.audit.keys import make_key
 from autosurgeon.audit.signing import PUBLIC
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
@@ -88,6 +89,7 @@ def test_a_rewrite_with_a_new_key_is_seen_by_a_copy_and_its_key(workspace: Works
         (copy / path.name).write_bytes(path.read_bytes())
     for path in workspace.keys.iterdir():
         path.unlink()
+    make_key(workspace.keys)
     forge_everything(workspace)
     assert check(workspace).whole
     found = check(workspace, checkpoint_files(copy)[0])

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from builders import NOON, make_decision
 
 from autosurgeon.audit.checkpoints import write_checkpoint
+from autosurgeon.audit.keys import make_key
 from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.digest import canonical_json
 from autosurgeon.core.row_lines import KIND, Wrote, digest_lines, row_line
@@ -69,7 +70,7 @@ def build(root: Path, length: int) -> None:
             events.write(line_of(event))
             head = Head(event.seq, event.hash)
     connection.close()
-    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)
+    write_checkpoint(workspace.checkpoints, make_key(workspace.keys), head, NOON)
 
 
 def measure(root: Path) -> None:

@@ -122,7 +122,7 @@ def traced(spans: Spans, *, flushed: bool) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for owner, name, kind in (
             (DefaultDialect, "do_commit", COMMIT),
-            (settle, "write_checkpoint", "sign checkpoints"),
+            (settle, "sign_head", "sign checkpoints"),
             (settle, "project", "decisions.jsonl"),
             (settle, "project_events", "events.jsonl"),
             (settle, "write_live", "live.json"),

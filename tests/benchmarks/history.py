@@ -22,7 +22,7 @@ from builders import NOON, make_envelope, make_recipe, weights_file
 from databases import vouch_for_all
 from historytexts import PACK, Texts, template
 
-from autosurgeon.audit.checkpoints import write_checkpoint
+from autosurgeon.audit.checkpoints import sign_head
 from autosurgeon.audit.log_projection import project_events
 from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.decision import PHASES, Decision
@@ -296,5 +296,5 @@ def write_history(root: Path, tasks: dict[str, Task], count: int) -> None:
     store = SqlStore(workspace.database)
     head = store.head()
     project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
+    sign_head(workspace, store, head, NOON)
     store.close()
-    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)

@@ -31,7 +31,9 @@ IN_CAPSULES = {
     "training-state-written",
 }
 """Reached with real capsules only: tests/runner/test_runner_lifetime.py, tests/capsule/test_capsule_resume.py."""
-PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES), Place()) | {
+IN_ROTATIONS = {"key-staged", "key-recorded", "key-kept", "key-published", "key-in-place"}
+"""Reached where a person rotates the signing key: tests/cli/test_cli_audit_keys.py."""
+PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES - IN_ROTATIONS), Place()) | {
     "base-staged": Place(begun=0, passes=1),
     "watch-fallen": Place(begun=2, passes=3),
     "pack-set-aside": Place("damaged"),

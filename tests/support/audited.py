@@ -9,7 +9,7 @@ from pathlib import Path
 
 from builders import NOON, make_contract, make_decision, make_envelope, make_recipe
 
-from autosurgeon.audit.checkpoints import write_checkpoint
+from autosurgeon.audit.checkpoints import sign_head
 from autosurgeon.audit.log_projection import project, project_events
 from autosurgeon.audit.verify import Verification, verify
 from autosurgeon.core.chain import Event, line_of
@@ -30,7 +30,7 @@ def publish(workspace: Workspace, store: SqlStore) -> None:
     head = store.head()
     project(workspace.decisions, store.place_of, lambda place: store.each_decision(after=place))
     project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
-    write_checkpoint(workspace.checkpoints, workspace.keys, head, NOON)
+    sign_head(workspace, store, head, NOON)
 
 
 def build(root: Path, passes: int = 6) -> Workspace:

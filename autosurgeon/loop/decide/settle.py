@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from autosurgeon.audit.checkpoints import copy_checkpoint, write_checkpoint
+from autosurgeon.audit.checkpoints import copy_checkpoint, sign_head
 from autosurgeon.audit.log_projection import project, project_events
 from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import Feedback
+from autosurgeon.core.workspace import Workspace
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.decide.feedback import feedback_of
 from autosurgeon.loop.deploy.runtime import restore
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.database import utc_now
+from autosurgeon.store.sqlstore import SqlStore
+
+if TYPE_CHECKING:
+    from autosurgeon.audit.signing import Signer
 
 PASSED_ON_TO: dict[Phase, PassState] = {
     "proposal": PassState.PLANNED,
@@ -48,11 +55,7 @@ def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
 
 def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
     """The logs, a signed checkpoint and `live.json` from the store; at every start `anew`, and after every decision."""
-    head = ins.store.head()
-    project(ins.workspace.decisions, ins.store.place_of, lambda place: ins.store.each_decision(after=place))
-    project_events(ins.workspace.events, lambda seq: ins.store.each_event(after=seq, last=head.size))
-    # Last, since a checkpoint says that both logs go as far as it does.
-    _checkpoint(ins, head)
+    write_record(ins.workspace, ins.store, ins.settings.audit.checkpoint_copy, ins.reporter.say)
     live = ins.store.live()
     if live is not None:
         folder = ins.packs.path(live.pack).relative_to(ins.workspace.live_file.parent)
@@ -60,9 +63,29 @@ def rebuild_projections(ins: Instruments, *, anew: bool = False) -> None:
     reach("projections-rebuilt")
 
 
-def _checkpoint(ins: Instruments, head: Head) -> None:
-    workspace, copies = ins.workspace, ins.settings.audit.checkpoint_copy
-    path = write_checkpoint(workspace.checkpoints, workspace.keys, head, utc_now())
+def write_record(
+    workspace: Workspace,
+    store: SqlStore,
+    copies: Path | None,
+    say: Callable[[str], None],
+    signer: Signer | None = None,
+) -> None:
+    """Bring both logs up to date with the store, and sign how far they go.
+
+    Args:
+        workspace: whose logs.
+        store: its memory.
+        copies: where a second copy of the checkpoint goes, setting `audit.checkpoint_copy`.
+        say: gets the line that a copy could not be written.
+        signer: what signs; the workspace's key where it is left out.
+
+    Raises:
+        UserError: the signing key cannot be used.
+
+    """
+    head = write_logs(workspace, store)
+    # Last, since a checkpoint vouches that both logs go as far as it does.
+    path = sign_head(workspace, store, head, utc_now(), signer)
     reach("checkpoint-written")
     if path is None or copies is None:
         return
@@ -70,9 +93,16 @@ def _checkpoint(ins: Instruments, head: Head) -> None:
         copy_checkpoint(path, workspace.keys, copies)
     except OSError as error:
         # The chain itself is on disk; a second disk that is away is no reason to stop the night.
-        told = f"a checkpoint could not be copied: {error.strerror or error} ({copies}); the loop goes on"
         structlog.get_logger().warning("checkpoint copy failed", folder=str(copies), error=str(error))
-        ins.reporter.say(told)
+        say(f"a checkpoint could not be copied: {error.strerror or error} ({copies}); the loop goes on")
+
+
+def write_logs(workspace: Workspace, store: SqlStore) -> Head:
+    """Bring both logs up to date with the store, under the workspace's lock; where the chain ends by them."""
+    head = store.head()
+    project(workspace.decisions, store.place_of, lambda place: store.each_decision(after=place))
+    project_events(workspace.events, lambda seq: store.each_event(after=seq, last=head.size))
+    return head
 
 
 def settle(
