@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,24 +14,10 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
-    from autosurgeon.config import Settings
+    from collections.abc import Iterator
 
-STACK = ("torch", "transformers", "peft", "bitsandbytes", "safetensors", "accelerate")
-ASK = f"""
-import importlib.metadata, json
-def version(name):
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-print(json.dumps({{name: version(name) for name in {STACK!r}}}))
-"""
-DEVICES = """
-import json, torch
-seen = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-found = [torch.cuda.get_device_properties(number) for number in seen]
-print(json.dumps([[one.name, one.total_memory] for one in found]))
-"""
+    from autosurgeon.cli.checks import Check, Finding
+    from autosurgeon.config import Settings
 
 
 def doctor(
@@ -43,50 +26,65 @@ def doctor(
     failpoints: Annotated[
         bool, typer.Option("--failpoints", help="List the places where a test can let the world fail, and end.")
     ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a test through [notify] too, as `notify test` does.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check interpreter, capsule stack, organ, policy, jail and disk; exit code 15 when something is missing."""
+    """Try this machine, the jail and whatever the settings name; exit code 15 when something is missing."""
     if failpoints:
         _list_failpoints(as_json)
         return
-    from autosurgeon.bench.selfcheck import check_jail
+    from autosurgeon.cli.checks import try_check
     from autosurgeon.cli.render import print_json, print_table
-    from autosurgeon.errors import AutosurgeonError
     from autosurgeon.wiring import settings_of
 
     settings = settings_of(workspace, config)
-    findings = []
-    for name, look in _checks(workspace, settings).items():
-        try:
-            findings.append({"check": name, "ok": True, "found": look()})
-        except (AutosurgeonError, OSError, subprocess.SubprocessError, ValueError) as error:
-            findings.append({"check": name, "ok": False, "found": str(error)})
-    findings += [
-        {"check": f"jail: {promise}", "ok": holds, "found": seen}
-        for promise, holds, seen in check_jail(settings.grading)
-    ]
+    findings = [try_check(check) for check in _checks(workspace, settings)]
+    findings += _notified(workspace, settings) if notify else []
+    findings += _jail(settings)
     if as_json:
-        print_json(findings)
+        print_json([finding._asdict() for finding in findings])
     else:
-        rows = [(finding["check"], "passed" if finding["ok"] else "failed", finding["found"]) for finding in findings]
+        rows = [(finding.check, "passed" if finding.ok else "failed", finding.found) for finding in findings]
         print_table("doctor", ("check", "result", "found"), rows)
-    if not all(finding["ok"] for finding in findings):
+    if not all(finding.ok for finding in findings):
         raise typer.Exit(ExitCode.FINDING)
 
 
-def _checks(workspace: Path, settings: Settings) -> dict[str, Callable[[], str]]:
-    """What is looked at, by name; each says what it found, or raises."""
-    return {
-        "interpreter": _interpreter,
-        "capsule stack": lambda: _stack(settings.capsule.python or sys.executable),
-        "device": lambda: _device(settings.capsule.python or sys.executable),
-        "memory": lambda: _memory(settings.capsule.memory_gib),
-        "organ": lambda: _organ(settings),
-        "benches": lambda: _benches(workspace, settings),
-        "policy": lambda: _policy(settings.policy_file),
-        "disk": lambda: _disk(workspace, settings.loop.min_free_mib),
-        "capsules' end": _capsules_end,
-    }
+def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
+    """What is tried: this machine, and whatever the settings name."""
+    from autosurgeon.cli.checks import Check
+    from autosurgeon.cli.doctor_settings import check_settings
+
+    yield Check("interpreter", _interpreter)
+    yield from check_settings(workspace, settings)
+    yield Check("memory", lambda: _memory(settings.capsule.memory_gib))
+    yield Check("disk", lambda: _disk(workspace, settings.loop.min_free_mib))
+    yield Check("capsules' end", _capsules_end)
+
+
+def _notified(workspace: Path, settings: Settings) -> list[Finding]:
+    """What comes back of a test document through each channel."""
+    from autosurgeon.cli.checks import Finding
+    from autosurgeon.cli.notify import in_words
+    from autosurgeon.loop.engine.notify import send_test
+
+    ends = send_test(settings.notify, workspace)
+    return [Finding(f"notify test: {end.channel}", end.ok, in_words(end)) for end in ends]
+
+
+def _jail(settings: Settings) -> list[Finding]:
+    """Each promise of the jail; one finding where there is no jail of the level that the settings ask for."""
+    from autosurgeon.bench.selfcheck import check_jail
+    from autosurgeon.cli.checks import Finding
+    from autosurgeon.errors import AutosurgeonError
+
+    try:
+        # In this thread: the programs have limits of their own.
+        return [Finding(f"jail: {promise}", holds, seen) for promise, holds, seen in check_jail(settings.grading)]
+    except (AutosurgeonError, OSError) as error:
+        return [Finding("jail: level", False, " ".join(str(error).split()))]
 
 
 def _list_failpoints(as_json: bool) -> None:
@@ -103,63 +101,10 @@ def _interpreter() -> str:
     return f"Python {sys.version.split()[0]} on {sys.platform}"
 
 
-def _stack(python: str) -> str:
-    from autosurgeon.errors import UserError
-
-    done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, timeout=60, check=True)
-    versions = json.loads(done.stdout)
-    missing = [name for name, version in versions.items() if version is None]
-    if missing:
-        raise UserError(
-            f"{', '.join(missing)} not installed", wanted="pip install 'autosurgeon[capsule]'", where=python
-        )
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
-
-
-def _device(python: str) -> str:
-    """What capsules compute on; UserError where there is a GPU that this torch cannot use."""
-    from autosurgeon.errors import UserError
-
-    done = subprocess.run([python, "-c", DEVICES], capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode != 0:
-        raise UserError("torch cannot be asked", got=(done.stderr.strip().splitlines() or [""])[-1], where=python)
-    found = json.loads(done.stdout.splitlines()[-1])
-    if found:
-        return ", ".join(f"{name}, {size / (1 << 30):.0f} GiB" for name, size in found)
-    if shutil.which("nvidia-smi"):
-        raise UserError(
-            "there is a GPU that torch cannot use", wanted="the build of torch for its driver", where=python
-        )
-    return "no GPU: capsules compute on the CPU, which suits the lab; a model of 0.5B wants a GPU"
-
-
 def _memory(limit_gib: float) -> str:
     total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     told = f"{total_gib:.0f} GiB; a capsule may take {limit_gib:g} (setting capsule.memory_gib)"
     return told if limit_gib <= total_gib else f"{told}, so the kernel would be the one to end it"
-
-
-def _organ(settings: Settings) -> str:
-    from autosurgeon.wiring import organ_at_hand
-
-    folder = organ_at_hand(settings).organ_folder
-    return f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 1e6:.1f} MB of weights in {folder}"
-
-
-def _benches(workspace: Path, settings: Settings) -> str:
-    from collections import Counter
-
-    from autosurgeon.wiring import tasks_in
-
-    sizes = Counter(task.bench for task in tasks_in(workspace, settings).values())
-    return ", ".join(f"{bench}: {count} tasks" for bench, count in sizes.items())
-
-
-def _policy(file: Path) -> str:
-    from autosurgeon.policy.load import load_policy
-
-    policy = load_policy(file)
-    return f"{policy.name}, {len(policy.rules)} rules"
 
 
 def _capsules_end() -> str:

@@ -19,6 +19,7 @@ from autosurgeon.cli import (
     doctor,
     init,
     lab,
+    notify,
     override,
     packs,
     passes,
@@ -62,6 +63,7 @@ app.command("override")(override.override)
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")
 app.add_typer(service.app, name="service")
+app.add_typer(notify.app, name="notify")
 app.add_typer(lab.app, name="lab")
 app.command("doctor")(doctor.doctor)
 

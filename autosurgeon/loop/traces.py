@@ -116,10 +116,7 @@ def open_memory(
     """
     traces = read_traces(workspace)  # before the memory: what a loop at work adds meanwhile must not look like a loss
     has_past = prove_life(workspace, traces)
-    if has_past and not has_memory(where):
-        raise refusal(
-            workspace, traces, where, "is empty" if isinstance(where, str) or where.exists() else "is missing"
-        )
+    _refuse_no_memory(workspace, traces, where, has_past=has_past)
     store = SqlStore(where, create=create)
     try:
         if store.head().size == 0:
@@ -132,6 +129,18 @@ def open_memory(
         yield store
     finally:
         store.close()
+
+
+def refuse_lost_memory(workspace: Workspace, where: Path | str) -> None:
+    """WorkspaceError where the folder shows a past and there is no memory of any; no memory is opened or made."""
+    traces = read_traces(workspace)
+    _refuse_no_memory(workspace, traces, where, has_past=prove_life(workspace, traces))
+
+
+def _refuse_no_memory(workspace: Workspace, traces: Traces, where: Path | str, *, has_past: bool) -> None:
+    if has_past and not has_memory(where):
+        memory = "is empty" if isinstance(where, str) or where.exists() else "is missing"
+        raise refusal(workspace, traces, where, memory)
 
 
 def refusal(workspace: Workspace, traces: Traces, where: Path | str, memory: str) -> WorkspaceError:

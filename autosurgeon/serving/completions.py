@@ -126,13 +126,7 @@ def complete_at(
             for it.
 
     """
-    owned = sorted(server.settings.extra_body.keys() & OWN_FIELDS)
-    if owned:
-        raise UserError("a field of each request is not yours to set", got=", ".join(owned), where="serving.extra_body")
-    try:
-        canonical_json(server.settings.extra_body)
-    except (TypeError, ValueError) as error:
-        raise UserError("a field of each request is no JSON", got=error, where="serving.extra_body") from error
+    check_extra_body(server.settings)
     if not tasks:
         return Answers({}, "nothing generated")
     try:
@@ -140,6 +134,17 @@ def complete_at(
     except BaseExceptionGroup as group:
         # The first that failed ended the others.
         raise next((e for e in group.exceptions if isinstance(e, AutosurgeonError)), group.exceptions[0]) from group
+
+
+def check_extra_body(settings: ServingSettings) -> None:
+    """UserError for further fields of a request that are not the user's to set, or that are no JSON."""
+    owned = sorted(settings.extra_body.keys() & OWN_FIELDS)
+    if owned:
+        raise UserError("a field of each request is not yours to set", got=", ".join(owned), where="serving.extra_body")
+    try:
+        canonical_json(settings.extra_body)
+    except (TypeError, ValueError) as error:
+        raise UserError("a field of each request is no JSON", got=error, where="serving.extra_body") from error
 
 
 class _Asking:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from autosurgeon.cli.main import app
+from autosurgeon.errors import UserError
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 
 
@@ -24,22 +25,6 @@ def said_of_the_end(workspace: Path) -> str:
     return found
 
 
-def test_doctor_says_where_capsules_have_cgroups(tmp_path: Path) -> None:
-    group = make_cgroup(own_cgroup())
-    if group is None:
-        pytest.skip("no cgroup v2 that this process may divide")
-    remove_cgroup(group)
-    assert f"below {own_cgroup()}, and is killed as a whole" in said_of_the_end(tmp_path)
-    assert not list(group.parent.glob(f"{group.name.rsplit('-', 1)[0]}-*"))
-
-
-def test_doctor_says_what_may_outlive_a_capsule_where_there_are_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("autosurgeon.runner.cgroup.own_cgroup", lambda: tmp_path)
-    assert "no cgroup v2 that may be divided" in said_of_the_end(tmp_path)
-
-
 @pytest.fixture
 def no_other_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """The jail's promises take seconds, and are tried elsewhere."""
@@ -53,6 +38,26 @@ def interpreter(folder: Path, says: str, status: int = 0) -> str:
     program.chmod(0o755)
     (folder / "autosurgeon.toml").write_text(f'[capsule]\npython = "{program}"\nmemory_gib = 1000000\n')
     return str(program)
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_doctor_says_where_capsules_have_cgroups(tmp_path: Path) -> None:
+    group = make_cgroup(own_cgroup())
+    if group is None:
+        pytest.skip("no cgroup v2 that this process may divide")
+    remove_cgroup(group)
+    interpreter(tmp_path, "[]")
+    assert f"below {own_cgroup()}, and is killed as a whole" in said_of_the_end(tmp_path)
+    assert not list(group.parent.glob(f"{group.name.rsplit('-', 1)[0]}-*"))
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_doctor_says_what_may_outlive_a_capsule_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autosurgeon.runner.cgroup.own_cgroup", lambda: tmp_path)
+    interpreter(tmp_path, "[]")
+    assert "no cgroup v2 that may be divided" in said_of_the_end(tmp_path)
 
 
 @pytest.mark.usefixtures("no_other_check")
@@ -87,3 +92,15 @@ def test_a_torch_that_does_not_start_is_a_finding_and_no_traceback(tmp_path: Pat
     holds, found = finding(tmp_path, "device")
     assert not holds
     assert "torch cannot be asked" in found
+
+
+@pytest.mark.usefixtures("no_other_check")
+def test_a_jail_that_this_machine_does_not_have_is_a_finding_and_no_end_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(grading: object) -> list[object]:
+        raise UserError("this machine has no such jail", got="bwrap")
+
+    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", absent)
+    interpreter(tmp_path, "[]")
+    assert finding(tmp_path, "jail: level") == (False, "this machine has no such jail; got bwrap")

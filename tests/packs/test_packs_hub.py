@@ -78,10 +78,17 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         server.shutdown()
 
 
-def fetch(home: Path, endpoint: str, revision: str = COMMIT) -> subprocess.CompletedProcess[str]:
+LOOK = """
+import sys
+from autosurgeon.packs.hub import ask_hub, cached_checkpoint
+print(cached_checkpoint(*sys.argv[1:]) or ask_hub(*sys.argv[1:]))
+"""
+
+
+def fetch(home: Path, endpoint: str, revision: str = COMMIT, program: str = FETCH) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", FETCH, "one/organ", revision]
+    command = [sys.executable, "-c", program, "one/organ", revision]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
 
 
@@ -108,3 +115,14 @@ def test_a_commit_that_the_hub_has_not_is_one_line(hub: Hub, tmp_path: Path) -> 
     done = fetch(tmp_path / "home", f"http://127.0.0.1:{hub.server_port}", "f" * 40)
     assert done.returncode != 0
     assert "PackError: a hub's checkpoint cannot be fetched" in done.stderr.splitlines()[-1]
+
+
+def test_a_look_fetches_nothing_and_reports_what_the_hub_or_the_cache_has(hub: Hub, tmp_path: Path) -> None:
+    endpoint, home = f"http://127.0.0.1:{hub.server_port}", tmp_path / "home"
+    done = fetch(home, endpoint, program=LOOK)
+    assert "model.safetensors" in done.stdout, done.stderr
+    assert not list(home.rglob("*.safetensors"))
+    away = fetch(home, "http://127.0.0.1:1", program=LOOK)
+    assert "the hub cannot be asked for it" in away.stderr.splitlines()[-1]
+    folder = fetch(home, endpoint).stdout
+    assert fetch(home, "http://127.0.0.1:1", program=LOOK).stdout == folder

@@ -1,17 +1,11 @@
-"""Telling somebody: a command or a webhook, each with a deadline, beside the loop and never in its way."""
+"""Notifications: a command or a webhook gets a document of each event, beside the loop and never in its way."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import json
-import os
-import signal
-import subprocess
 import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +15,7 @@ import structlog
 from autosurgeon.audit.mask import masked_record, masking_of
 from autosurgeon.core.records import PassRecord
 from autosurgeon.endpoints import NotifySettings
+from autosurgeon.loop.engine.delivery import Delivery, deliver, post, run_command
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.store.database import utc_now
 
@@ -55,9 +50,32 @@ def notify(
         _log_failure("document", type(error).__name__)
         return
     if settings.command:
-        _beside(functools.partial(_run_command, ins.workspace.root), settings, document)
+        _beside(functools.partial(run_command, settings, ins.workspace.root, document))
     if settings.webhook is not None:
-        _beside(_post, settings, document)
+        _beside(functools.partial(post, settings, settings.webhook, document))
+
+
+def send_test(settings: NotifySettings, root: Path) -> list[Delivery]:
+    """Send a document that is marked as a test through each channel that the settings name, and wait for the ends.
+
+    Args:
+        settings: of `[notify]`.
+        root: the workspace's folder, in which the command runs; the current one where it does not exist yet.
+
+    """
+    content: dict[str, Any] = {
+        "event": "test",
+        "test": True,
+        "at": utc_now(),
+        "workspace": root.resolve().name,
+        "pass": None,
+        "state": None,
+        "verdict": None,
+        "reason": "a test of [notify]; nothing has happened",
+        "detail": None,
+        "live_version": None,
+    }
+    return deliver(settings, root if root.is_dir() else Path.cwd(), json.dumps(content).encode())
 
 
 def _document(
@@ -80,66 +98,14 @@ def _document(
     return json.dumps(masked_record(content, masking)).encode()
 
 
-def _beside(tell: Callable[[NotifySettings, bytes], None], settings: NotifySettings, document: bytes) -> None:
-    # Not a daemon: the end of the run is told too, and the deadline bounds how long that may hold the program.
-    threading.Thread(target=tell, args=(settings, document), name="autosurgeon-notify").start()
+def _beside(send: Callable[[], Delivery]) -> None:
+    def send_and_log() -> None:
+        ended = send()
+        if not ended.ok:
+            _log_failure(ended.channel, ended.found)
 
-
-def _run_command(folder: Path, settings: NotifySettings, document: bytes) -> None:
-    quiet = subprocess.DEVNULL
-    try:
-        process = subprocess.Popen(
-            settings.command,
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=quiet,
-            stderr=quiet,
-            start_new_session=True,
-        )
-    except OSError as error:
-        _log_failure("command", type(error).__name__)
-        return
-    try:
-        process.communicate(document, timeout=settings.deadline_s)
-    except subprocess.TimeoutExpired:
-        # Its whole group, which its own session made one.
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        _log_failure("command", "deadline")
-        return
-    except OSError as error:
-        _log_failure("command", type(error).__name__)
-        process.wait()
-        return
-    if process.returncode != 0:
-        _log_failure("command", f"exit code {process.returncode}")
-
-
-def _post(settings: NotifySettings, document: bytes) -> None:
-    """Post in a thread of its own, since a socket's time-out starts anew with every byte of a slow answer."""
-    assert settings.webhook is not None  # asked before
-    url = settings.webhook.get_secret_value()
-    done = threading.Event()
-
-    def post() -> None:
-        try:
-            if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-                raise ValueError("the webhook is no http address")
-            headers = {"Content-Type": "application/json"}
-            request = urllib.request.Request(url, data=document, headers=headers, method="POST")
-            with urllib.request.urlopen(request, timeout=settings.deadline_s):
-                pass
-        except Exception as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-            _log_failure("webhook", f"{type(error).__name__} {getattr(error, 'code', '')}".strip())
-        finally:
-            done.set()
-
-    threading.Thread(target=post, daemon=True, name="autosurgeon-webhook").start()
-    if not done.wait(settings.deadline_s):
-        _log_failure("webhook", "deadline")
+    # Not a daemon: the end of the run is sent too, and the deadline bounds how long that may hold the program.
+    threading.Thread(target=send_and_log, name="autosurgeon-notify").start()
 
 
 def _log_failure(channel: str, why: str) -> None:

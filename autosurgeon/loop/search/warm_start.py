@@ -11,6 +11,7 @@ from typing import Any
 
 from autosurgeon.config import CONFIG_FILE, load_settings
 from autosurgeon.core.digest import digest_json
+from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, WorkspaceError
@@ -34,8 +35,9 @@ def warm_start_passes(ins: Instruments) -> list[PassRecord]:
     if known is not None:
         return known
     # Outside of the stage: what is wrong with another workspace is for a person to mend, and no failure of the world.
-    folders = ins.settings.search.warm_start
-    found = {"passes": [_plain(record) for folder in folders for record in _read(ins, folder)]}
+    organ, search = ins.settings.organ_folder, ins.settings.search
+    read = [read_elsewhere(ins.workspace, folder, organ, search, ins.beat) for folder in search.warm_start]
+    found = {"passes": [_plain(record) for records in read for record in records]}
     once(ins, SCOPE, _stage_name(ins.settings.search), lambda _: Done(found), inputs=digest_json(found))
     return [PassRecord.model_validate(record) for record in found["passes"]]
 
@@ -57,16 +59,31 @@ def _plain(record: PassRecord) -> dict[str, Any]:
     return record.model_copy(update={"reason": ""}).model_dump(mode="json")
 
 
-def _read(ins: Instruments, folder: Path) -> list[PassRecord]:
-    if folder.resolve() == ins.workspace.root.resolve():
+def read_elsewhere(
+    workspace: Workspace, folder: Path, organ: Path, search: SearchSettings, beat: Beat = no_beat
+) -> list[PassRecord]:
+    """The passes of another workspace that the proposer of this one learns from; nothing is written there.
+
+    Args:
+        workspace: this one.
+        folder: the other one's.
+        organ: this one's checkpoint, which has to be the other one's too.
+        search: how many are remembered.
+        beat: called while weights are read.
+
+    Raises:
+        WorkspaceError: there is none, it is this one, is damaged, of another schema, or of another organ.
+
+    """
+    if folder.resolve() == workspace.root.resolve():
         raise WorkspaceError("search.warm_start names this workspace, whose passes are told anyway", where=folder)
-    own, search = folder / CONFIG_FILE, ins.settings.search
+    own = folder / CONFIG_FILE
     # Without the environment, which names this workspace's memory and not the other one's.
     settings = load_settings(own if own.is_file() else None, environment={})
     store = SqlStore(settings.store.url or Workspace(folder.resolve()).database, look_only=True)
     try:
         imported = store.stage_output(SCOPE, "import")
-        _refuse_other_organ(ins, imported["organ"] if imported else None, folder)
+        _refuse_other_organ(organ_digest(organ, beat), imported["organ"] if imported else None, folder)
         return store.remembered_passes(search.remembered_newest, search.remembered_best)
     except (StoreError, ValueError, LookupError) as error:
         why = error.__cause__ if isinstance(error, StoreError) else f"what does not parse: {type(error).__name__}"
@@ -75,8 +92,7 @@ def _read(ins: Instruments, folder: Path) -> list[PassRecord]:
         store.close()
 
 
-def _refuse_other_organ(ins: Instruments, theirs: str | None, folder: Path) -> None:
-    ours = organ_digest(ins.settings.organ_folder, ins.beat)
+def _refuse_other_organ(ours: str, theirs: str | None, folder: Path) -> None:
     if theirs != ours:
         raise WorkspaceError(
             "a workspace of search.warm_start is of another organ, whose passes say nothing of this one",

@@ -1,0 +1,271 @@
+"""What `doctor` tries of the settings: every path, program, command and address that they name, really.
+
+`TRIED` has each such setting by name; a test holds it against the marks in the settings' types (`places.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from autosurgeon.cli.checks import Check
+from autosurgeon.cli.doctor_places import check_program, check_sendable, check_writable, regular_file
+from autosurgeon.errors import UserError, WorkspaceError
+
+if TYPE_CHECKING:
+    from autosurgeon.config import Settings
+
+READ_S = 300.0
+"""For files of tasks, which may be large."""
+ASK_S = 15.0
+"""For whoever is asked over a network."""
+
+
+class _Subject(NamedTuple):
+    """What is looked at."""
+
+    root: Path
+    """The workspace's folder."""
+    settings: Settings
+
+
+def check_settings(root: Path, settings: Settings) -> Iterator[Check]:
+    """A check for whatever these settings name; those that name nothing have none."""
+    for trial in dict.fromkeys(TRIED.values()):
+        yield from trial(_Subject(root, settings))
+
+
+def _policy(subject: _Subject) -> Iterator[Check]:
+    def look() -> str:
+        from autosurgeon.policy.load import load_policy
+
+        policy = load_policy(regular_file(subject.settings.policy_file, "policy"))
+        return f"{policy.name}, {len(policy.rules)} rules"
+
+    yield Check("policy", look)
+
+
+def _organ(subject: _Subject) -> Iterator[Check]:
+    def look() -> str:
+        from autosurgeon.packs.checkpoint import check_base
+        from autosurgeon.packs.hub import ask_hub, cached_checkpoint
+
+        organ, folder = subject.settings.organ, subject.settings.organ_folder
+        if organ.hub is not None and organ.revision is not None:
+            cached = cached_checkpoint(organ.hub, organ.revision)
+            if cached is None:
+                files = ask_hub(organ.hub, organ.revision)
+                return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
+            folder = cached
+        weights = check_base(folder)
+        return f"{sum(file.stat().st_size for file in weights) / 1e6:.1f} MB of weights in {folder}"
+
+    yield Check("organ", look)
+
+
+def _benches(subject: _Subject) -> Iterator[Check]:
+    for name, bench in subject.settings.benches.items():
+
+        def look_at_tasks(name: str = name) -> str:
+            from autosurgeon.bench.formats.read import read_bench
+
+            bench = subject.settings.benches[name]
+            file = regular_file(bench.tasks, f"benches.{name}.tasks")
+            tasks = read_bench(file, bench.format, name, first=bench.first, count=bench.count)
+            return f"{len(tasks)} tasks in {file}"
+
+        def look_at_quarantine(name: str = name, file: Path | None = bench.quarantine) -> str:
+            from autosurgeon.bench.quarantine import read_quarantine
+
+            assert file is not None  # asked below
+            return f"{len(read_quarantine(regular_file(file, f'benches.{name}.quarantine')))} tasks set aside in {file}"
+
+        yield Check(f"benches.{name}.tasks", look_at_tasks, READ_S)
+        if bench.quarantine is not None:
+            yield Check(f"benches.{name}.quarantine", look_at_quarantine)
+
+    def look() -> str:
+        from collections import Counter
+
+        from autosurgeon.wiring import tasks_in
+
+        sizes = Counter(task.bench for task in tasks_in(subject.root, subject.settings).values())
+        return ", ".join(f"{bench}: {count} tasks" for bench, count in sizes.items())
+
+    yield Check("benches", look, READ_S)
+
+
+def _warm_start(subject: _Subject) -> Iterator[Check]:
+    for folder in subject.settings.search.warm_start:
+
+        def look(folder: Path = folder) -> str:
+            from autosurgeon.core.workspace import Workspace
+            from autosurgeon.loop.search.warm_start import read_elsewhere
+            from autosurgeon.wiring import organ_at_hand
+
+            settings = organ_at_hand(subject.settings)
+            workspace = Workspace(subject.root.resolve())
+            passes = read_elsewhere(workspace, folder, settings.organ_folder, settings.search)
+            return f"{len(passes)} passes of the same organ"
+
+        yield Check(f"search.warm_start {folder}", look, READ_S)
+
+
+def _capsule(subject: _Subject) -> Iterator[Check]:
+    from autosurgeon.cli.doctor_capsule import IMPORT_S, START_S, Interpreter
+
+    interpreter = Interpreter(subject.settings.capsule.python)
+    yield Check("capsule stack", interpreter.stack, START_S + 10)
+    yield Check("device", interpreter.device, START_S + IMPORT_S + 20)
+
+
+def _notify(subject: _Subject) -> Iterator[Check]:
+    notify = subject.settings.notify
+    if notify.command:
+        yield Check("notify.command", lambda: check_program(notify.command, "notify.command"))
+    if notify.webhook is not None:
+        webhook = notify.webhook
+
+        def look() -> str:
+            from autosurgeon.loop.engine.delivery import check_webhook
+
+            try:
+                return f"{check_webhook(webhook)}; `autosurgeon notify test` posts a test"
+            except OSError as error:
+                # Without the error's words, which may hold the address.
+                raise UserError(
+                    "the webhook's host cannot be reached", got=error.strerror or type(error).__name__
+                ) from error
+
+        yield Check("notify.webhook", look, ASK_S)
+
+
+def _deploy(subject: _Subject) -> Iterator[Check]:
+    deploy = subject.settings.deploy
+    for name, command in {"deploy.promote": deploy.promote, "deploy.revert": deploy.revert}.items():
+        if command:
+            yield Check(name, functools.partial(check_program, command, name, subject.root))
+    if deploy.url is not None:
+        url = deploy.url
+        yield Check("deploy.url", lambda: _runtime(subject, url), ASK_S)
+
+
+def _runtime(subject: _Subject, url: str) -> str:
+    """Whether the runtime answers; one that was never told to serve anything need not."""
+    from autosurgeon.core.ports import no_beat
+    from autosurgeon.loop.deploy.runtime_answer import ask_once
+    from autosurgeon.serving.link import address_of
+
+    pack = _served_pack(subject)
+    problem = ask_once(address_of(url), pack or "none", no_beat)
+    if pack is None:
+        lists = problem is None or "lists" in problem
+        return "it answers" if lists else f"nothing was deployed yet, and so far: {problem}"
+    if problem is not None:
+        raise UserError("the runtime does not serve what it was told to", got=problem, wanted=pack[:12])
+    return f"it serves pack {pack[:12]}"
+
+
+def _served_pack(subject: _Subject) -> str | None:
+    """The pack that the runtime was last told to serve, with success; None where there is no memory of any."""
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.store.sqlstore import SqlStore
+
+    where = subject.settings.store.url or Workspace(subject.root.resolve()).database
+    try:
+        store = SqlStore(where, look_only=True)
+    except WorkspaceError:  # none yet, or one that has a row of its own to be named in
+        return None
+    try:
+        last = store.last_deployment()
+    finally:
+        store.close()
+    return last[0].pack if last is not None and last[0].serves(last[0].pack) else None
+
+
+def _store(subject: _Subject) -> Iterator[Check]:
+    def look() -> str:
+        from autosurgeon.core.workspace import Workspace
+        from autosurgeon.loop.traces import refuse_lost_memory
+        from autosurgeon.store.probe import probe_database
+
+        workspace = Workspace(subject.root.resolve())
+        where = subject.settings.store.url or workspace.database
+        found = probe_database(where)
+        refuse_lost_memory(workspace, where)
+        return found
+
+    yield Check("store", look)
+
+
+def _checkpoint_copy(subject: _Subject) -> Iterator[Check]:
+    folder = subject.settings.audit.checkpoint_copy
+    if folder is not None:
+        yield Check("audit.checkpoint_copy", lambda: check_writable(folder, "audit.checkpoint_copy"))
+
+
+def _fallback(subject: _Subject) -> Iterator[Check]:
+    fallback = subject.settings.fallback
+    if fallback.model is not None:
+        model = fallback.model
+
+        def look_at_model() -> str:
+            from autosurgeon.packs.checkpoint import check_checkpoint
+
+            check_checkpoint(model)
+            return f"a checkpoint in {model}"
+
+        yield Check("fallback.model", look_at_model)
+    if fallback.url is not None:
+        url = fallback.url
+
+        def look_at_server() -> str:
+            from autosurgeon.serving.completions import Server, choose_model
+            from autosurgeon.serving.link import address_of
+
+            check_sendable(fallback.api_key, "fallback.api_key")
+            patience = {"retries": 0, "request_s": min(10.0, subject.settings.serving.request_s)}
+            server = Server(address_of(url), subject.settings.serving.model_copy(update=patience), fallback.api_key)
+            return f"it serves {choose_model(server, fallback.served)}"
+
+        yield Check("fallback.url", look_at_server, ASK_S)
+
+
+def _serving(subject: _Subject) -> Iterator[Check]:
+    serving = subject.settings.serving
+    if not serving.extra_body and serving.api_key is None:
+        return
+
+    def look() -> str:
+        from autosurgeon.serving.completions import check_extra_body
+
+        check_extra_body(serving)
+        check_sendable(serving.api_key, "serving.api_key")
+        return f"{len(serving.extra_body)} further fields of each request"
+
+    yield Check("serving", look)
+
+
+TRIED: Mapping[str, Callable[[_Subject], Iterator[Check]]] = {
+    "policy": _policy,
+    "organ.model": _organ,
+    "organ.hub": _organ,
+    "benches.*.tasks": _benches,
+    "benches.*.quarantine": _benches,
+    "search.warm_start": _warm_start,
+    "capsule.python": _capsule,
+    "notify.command": _notify,
+    "notify.webhook": _notify,
+    "deploy.promote": _deploy,
+    "deploy.revert": _deploy,
+    "deploy.url": _deploy,
+    "store.url": _store,
+    "audit.checkpoint_copy": _checkpoint_copy,
+    "serving.extra_body": _serving,
+    "serving.api_key": _serving,
+    "fallback.model": _fallback,
+    "fallback.url": _fallback,
+}
+"""What tries each setting that names something outside."""
