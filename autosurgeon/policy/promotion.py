@@ -9,8 +9,7 @@ from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.policy.evidence import Results, first_named, passed
 from autosurgeon.stats.eprocess import EProcess
-from autosurgeon.stats.paired import Flips, flips, p_luck, p_regression
-from autosurgeon.stats.power import smallest_called_loss
+from autosurgeon.stats.paired import Flips, flips, p_luck, p_regression, smallest_called_loss
 
 SPLITS = ("surgery", "dev", "gate")
 """What a promotion is judged on; the canary split is read after it."""

@@ -1,1 +1,1 @@
-"""Statistics of paired results: pure functions of counts."""
+"""Statistics of paired results, as pure functions of counts."""

@@ -1,13 +1,13 @@
-"""The Ladder: what a proposer that sees every score of the same bench is told, so that it cannot learn the bench.
+"""The Ladder: coarse scores for a proposer that sees every score of one bench, so that it cannot overfit the bench.
 
-Blum and Hardt 2015, arXiv 1502.04585: a score is told only where it beats the best one so far by a step, and rounded to
-the step; else the last one is told again. The told score then stays within about a step of the truth through very many
-looks, as chance alone rarely climbs a step. Higher is better here; the paper speaks of losses.
+Blum and Hardt 2015, arXiv 1502.04585: a score is reported only if it beats the best one so far by a step, rounded to
+the step; otherwise the previous report is repeated. The report stays within about a step of the true score over very
+many looks, because chance alone rarely gains a step. Here higher is better; the paper uses losses.
 """
 
 from __future__ import annotations
 
-from math import floor, sqrt
+from math import floor
 from typing import Self
 
 from pydantic import Field
@@ -16,50 +16,24 @@ from autosurgeon.core.value import Value
 
 
 class Ladder(Value):
-    """The ladder with a fixed step, in the unit of the score.
+    """The Ladder with a fixed step, in the unit of the score.
 
-    It is held against the best score itself, where the paper holds it against the told one, which rounding may have
-    moved by half a step: so less than a step is never told, and a whole step always is.
+    A new score is compared with the best score itself. The paper compares it with the report, which rounding may have
+    moved by half a step; here less than a step is never reported, and a whole step always is.
     """
 
     step: float = Field(gt=0, allow_inf_nan=False)
     best: float | None = Field(None, allow_inf_nan=False)
 
     @property
-    def told(self) -> float | None:
-        """The best score to the nearest step, a half upwards; None before the first."""
+    def reported(self) -> float | None:
+        """The best score rounded to the nearest step, halves upwards; None before the first score."""
         return None if self.best is None else floor(self.best / self.step + 0.5) * self.step
 
-    def tell(self, score: float) -> tuple[float, Self]:
-        """What is told of one more score, and the ladder after it."""
-        dev_climb = self.best is None or score >= self.best + self.step
-        after = self.model_copy(update={"best": score}) if dev_climb else self
-        told = after.told
-        assert told is not None
-        return told, after
-
-
-class PairedLadder(Value):
-    """The ladder without a parameter, on tasks passed.
-
-    The step is the standard error of the difference to the best: of many flips more must be gained than of few. One
-    gain alone, with nothing lost, is just above it and told; who wants more takes `Ladder` with a step.
-    """
-
-    tasks: int = Field(ge=1)
-    best: int = Field(ge=0)
-    """Tasks that the best passes, which is also what is told: the paper rounds to one task."""
-
-    def tell(self, lost: int, gained: int) -> tuple[int, Self]:
-        """What is told of results with so many flips against those of the best, and the ladder after them.
-
-        Where the told score rises, the caller keeps those results: they are the best from now on. ValueError for flips
-        that so many tasks, or so many passes, cannot have.
-        """
-        if not (0 <= lost <= self.best and 0 <= gained <= self.tasks - self.best):
-            raise ValueError(f"{lost} lost and {gained} gained do not fit {self.best} of {self.tasks} passed")
-        net = gained - lost
-        # The standard deviation of single differences, times the root of their number; rounding may take it below 0.
-        step = sqrt(max(0.0, lost + gained - net * net / self.tasks))
-        best = self.best + net if net > step else self.best
-        return best, self.model_copy(update={"best": best})
+    def report(self, score: float) -> tuple[float, Self]:
+        """Return the report after one more score, and the ladder after it."""
+        improves = self.best is None or score >= self.best + self.step
+        after = self.model_copy(update={"best": score}) if improves else self
+        reported = after.reported
+        assert reported is not None
+        return reported, after

@@ -1,4 +1,4 @@
-"""Paired results of two packs on the same tasks: flips, and how surprising they are."""
+"""Paired results of two packs on the same tasks: flips, exact tests, and the smallest loss that a test can call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Flips(NamedTuple):
-    """The tasks whose result differs, in order of name; `tasks` counts those that both packs ran."""
+    """The tasks whose results differ, in order of name; `tasks` counts the tasks that both packs ran."""
 
     lost: tuple[str, ...]
     gained: tuple[str, ...]
@@ -31,28 +31,28 @@ def flips(before: Mapping[str, bool], after: Mapping[str, bool]) -> Flips:
 
 
 def p_regression(lost: int, gained: int) -> float:
-    """Exact one-sided McNemar: how likely at least this many losses are among the flips of two equal packs.
+    """Return the p-value of the exact one-sided McNemar test: at least this many losses among the flips of equal packs.
 
-    P(Bin(lost + gained, 1/2) >= lost); 1.0 when nothing flipped. McNemar 1947, in its exact binomial form.
+    P(Bin(lost + gained, 1/2) >= lost); 1.0 without flips. McNemar 1947, in its exact binomial form.
     """
     return _tail(lost, lost + gained) / (1 << (lost + gained))
 
 
 def p_difference(lost: int, gained: int) -> float:
-    """Exact two-sided McNemar: how likely flips at least this uneven, either way, are between two equal packs.
+    """Return the p-value of the exact two-sided McNemar test: flips at least this uneven, either way, of equal packs.
 
-    Twice the smaller tail, 1.0 at most; under 1/2 that is also the sum of all splits no likelier than the observed one.
+    It is twice the smaller tail, at most 1.0; below 1/2 that equals the sum of all splits that are no likelier.
     """
     return min(1.0, 2 * _tail(max(lost, gained), lost + gained) / (1 << (lost + gained)))
 
 
 def p_luck(confirmed: int, tasks: int, samples: int) -> float:
-    """How likely so many confirmed gains are where no task was really gained: 1.0 where none was confirmed.
+    """Return the chance of at least so many confirmed gains when no task truly improves; 1.0 without confirmed gains.
 
-    A gain is confirmed where the old pack fails its run and `samples` more, and the new one passes as many. A task that
-    each passes with the same chance p does that with (p (1 - p))^(samples + 1), which is 4^-(samples + 1) at most,
-    whatever p is; so the count is stochastically below Bin(tasks, 4^-(samples + 1)), and this is its upper tail. The
-    tasks are taken as independent. ValueError for counts that cannot be.
+    A gain is confirmed if the old pack fails its run and `samples` more, and the new pack passes as many. A task that
+    each pack passes with the same chance p is confirmed with a chance of (p (1 - p))^(samples + 1), at most
+    4^-(samples + 1) whatever p is. The count is therefore stochastically below Bin(tasks, 4^-(samples + 1)), and this
+    is its upper tail. The tasks count as independent. ValueError for impossible counts.
     """
     if not 0 <= confirmed <= tasks or samples < 0:
         raise ValueError(f"confirmed gains lie between 0 and the tasks; got {confirmed} of {tasks}, {samples} samples")
@@ -63,11 +63,29 @@ def p_luck(confirmed: int, tasks: int, samples: int) -> float:
     return float(bdtrc(confirmed - 1, tasks, 4.0 ** -(samples + 1)))
 
 
+def smallest_called_loss(tasks: int, alpha: float) -> int | None:
+    """Return the fewest losses without gains that `p_regression` calls at alpha; None if it calls not even all tasks.
+
+    ValueError for a negative number of tasks, or unless 0 < alpha < 1.
+    """
+    if tasks < 0 or not 0 < alpha < 1:
+        raise ValueError(f"tasks are counted from 0 and alpha lies between 0 and 1; got {tasks} and {alpha}")
+    return next((lost for lost in range(1, tasks + 1) if p_regression(lost, 0) <= alpha), None)
+
+
+def power_line(tasks: int, alpha: float) -> str:
+    """Return one sentence on the smallest loss that a bench can see at best, without gains beside it."""
+    loss = smallest_called_loss(tasks, alpha)
+    if loss is None:
+        return f"this bench of {tasks} tasks can see no loss at alpha {alpha:g}: not even all of its tasks"
+    return f"this bench can see a loss of {loss} or more tasks"
+
+
 def _tail(least: int, flipped: int) -> int:
-    """In how many of the 2^flipped ways at least so many flips are losses."""
+    """Return in how many of the 2^flipped outcomes at least `least` flips are losses."""
     ways = total = comb(flipped, least)
     for k in range(least, flipped):
-        # From one binomial to the next: `comb` anew for each takes 500 times as long where ten thousand flipped.
+        # Each binomial follows from the previous one: `comb` for each takes 500 times as long at ten thousand flips.
         ways = ways * (flipped - k) // (k + 1)
         total += ways
     return total

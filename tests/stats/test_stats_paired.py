@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.stats.paired import flips, p_difference, p_luck, p_regression
+from autosurgeon.stats.paired import flips, p_difference, p_luck, p_regression, power_line, smallest_called_loss
 
 RESULTS = st.dictionaries(st.sampled_from([f"t{n}" for n in range(12)]), st.booleans())
 COUNTS = st.integers(0, 200)
 
 
 @given(RESULTS, RESULTS)
-def test_looking_the_other_way_swaps_lost_and_gained(before: dict[str, bool], after: dict[str, bool]) -> None:
+def test_the_reverse_comparison_swaps_lost_and_gained(before: dict[str, bool], after: dict[str, bool]) -> None:
     forth, back = flips(before, after), flips(after, before)
     assert (forth.lost, forth.gained, forth.tasks) == (back.gained, back.lost, back.tasks)
     assert forth.net == -back.net
@@ -42,7 +42,7 @@ def test_a_pack_does_not_differ_from_itself(results: dict[str, bool]) -> None:
 
 
 @given(COUNTS, COUNTS)
-def test_the_chance_is_a_probability_and_never_zero(lost: int, gained: int) -> None:
+def test_the_p_value_is_a_probability_above_zero(lost: int, gained: int) -> None:
     assert 0 < p_regression(lost, gained) <= 1
 
 
@@ -54,19 +54,19 @@ def test_both_tails_overlap_in_exactly_the_observed_split(lost: int, gained: int
 
 
 @given(COUNTS, COUNTS)
-def test_one_more_loss_is_never_more_likely_and_one_more_gain_never_less(lost: int, gained: int) -> None:
+def test_a_loss_never_raises_the_p_value_and_a_gain_never_lowers_it(lost: int, gained: int) -> None:
     assert p_regression(lost + 1, gained) <= p_regression(lost, gained) <= p_regression(lost, gained + 1)
 
 
 @pytest.mark.parametrize(
     ("lost", "gained", "wanted"), [(0, 0, 1.0), (0, 9, 1.0), (1, 0, 0.5), (5, 0, 1 / 32), (7, 2, 46 / 512)]
 )
-def test_the_chance_agrees_with_the_table(lost: int, gained: int, wanted: float) -> None:
+def test_the_p_value_agrees_with_the_table(lost: int, gained: int, wanted: float) -> None:
     assert p_regression(lost, gained) == wanted
 
 
 @pytest.mark.parametrize("flipped", range(11))
-def test_both_chances_agree_with_counting_every_way_the_flips_could_fall(flipped: int) -> None:
+def test_both_p_values_agree_with_an_enumeration_of_all_outcomes(flipped: int) -> None:
     ways = [sum(way) for way in product([0, 1], repeat=flipped)]
     for lost in range(flipped + 1):
         assert p_regression(lost, flipped - lost) == sum(other >= lost for other in ways) / len(ways)
@@ -75,19 +75,19 @@ def test_both_chances_agree_with_counting_every_way_the_flips_could_fall(flipped
 
 
 @given(COUNTS, COUNTS)
-def test_the_two_sided_chance_does_not_know_which_way_is_loss(lost: int, gained: int) -> None:
+def test_the_two_sided_p_value_is_symmetric(lost: int, gained: int) -> None:
     assert p_difference(lost, gained) == p_difference(gained, lost)
     assert 0 < p_difference(lost, gained) <= 1
     assert p_difference(lost, gained) == min(1.0, 2 * min(p_regression(lost, gained), p_regression(gained, lost)))
 
 
-def test_ten_thousand_flips_take_no_time_to_judge() -> None:
+def test_ten_thousand_flips_are_tested_fast() -> None:
     assert p_difference(5000, 5000) == 1.0
     assert p_regression(5000, 5000) == pytest.approx(0.504, abs=1e-3)
 
 
 @given(st.integers(1, 400), st.integers(0, 6), st.data())
-def test_more_confirmed_gains_are_less_likely_by_luck_and_more_tasks_make_them_likelier(
+def test_luck_falls_with_confirmed_gains_and_samples_and_rises_with_tasks(
     tasks: int, samples: int, data: st.DataObject
 ) -> None:
     confirmed = data.draw(st.integers(0, tasks - 1))
@@ -103,12 +103,40 @@ def test_luck_is_the_upper_tail_of_a_binomial() -> None:
     assert p_luck(2, 2, 4) == pytest.approx(q * q)
 
 
-def test_no_coin_is_confirmed_more_often_than_the_bound_says() -> None:
+def test_no_pass_rate_is_confirmed_more_often_than_the_bound() -> None:
     worst = max((p / 1000 * (1 - p / 1000)) ** 5 for p in range(1001))
     assert worst == pytest.approx(4.0**-5)
 
 
 @pytest.mark.parametrize(("confirmed", "tasks", "samples"), [(-1, 5, 4), (6, 5, 4), (1, 5, -1)])
-def test_counts_that_cannot_be_have_no_luck(confirmed: int, tasks: int, samples: int) -> None:
+def test_impossible_counts_of_confirmed_gains_are_refused(confirmed: int, tasks: int, samples: int) -> None:
     with pytest.raises(ValueError, match="confirmed gains"):
         p_luck(confirmed, tasks, samples)
+
+
+@given(st.integers(0, 100), st.sampled_from([0.2, 0.05, 0.01]))
+def test_the_smallest_called_loss_is_called_and_one_task_less_is_not(tasks: int, alpha: float) -> None:
+    loss = smallest_called_loss(tasks, alpha)
+    if loss is None:
+        assert p_regression(tasks, 0) > alpha
+    else:
+        assert loss <= tasks
+        assert p_regression(loss, 0) <= alpha < p_regression(loss - 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "alpha", "line"),
+    [
+        (264, 0.05, "this bench can see a loss of 5 or more tasks"),
+        (378, 0.01, "this bench can see a loss of 7 or more tasks"),
+        (4, 0.05, "this bench of 4 tasks can see no loss at alpha 0.05: not even all of its tasks"),
+    ],
+)
+def test_one_line_describes_the_smallest_loss_that_a_bench_can_see(tasks: int, alpha: float, line: str) -> None:
+    assert power_line(tasks, alpha) == line
+
+
+@pytest.mark.parametrize(("tasks", "alpha"), [(10, 0.0), (10, 1.0), (-1, 0.05)])
+def test_a_called_loss_needs_a_count_and_an_alpha_between_0_and_1(tasks: int, alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha lies"):
+        smallest_called_loss(tasks, alpha)

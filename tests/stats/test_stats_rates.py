@@ -32,16 +32,14 @@ def test_the_interval_lies_in_0_to_1_and_around_the_share(share: tuple[int, int]
 
 
 @given(shares(), st.floats(0.01, 0.9999))
-def test_the_interval_of_failures_is_that_of_successes_in_the_mirror(share: tuple[int, int], confidence: float) -> None:
+def test_the_interval_of_failures_mirrors_the_interval_of_successes(share: tuple[int, int], confidence: float) -> None:
     successes, n = share
     low, high = wilson(successes, n, confidence)
     assert wilson(n - successes, n, confidence) == pytest.approx((1 - high, 1 - low), abs=1e-12)
 
 
 @given(shares(), st.floats(0.01, 0.99))
-def test_more_confidence_is_a_wider_interval_and_one_more_success_a_higher_one(
-    share: tuple[int, int], confidence: float
-) -> None:
+def test_more_confidence_widens_the_interval_and_a_success_raises_it(share: tuple[int, int], confidence: float) -> None:
     successes, n = share
     low, high = wilson(successes, n, confidence)
     wider = wilson(successes, n, confidence + 0.005)
@@ -51,7 +49,7 @@ def test_more_confidence_is_a_wider_interval_and_one_more_success_a_higher_one(
 
 
 @given(shares())
-def test_each_end_is_where_the_score_test_would_just_refuse_the_share(share: tuple[int, int]) -> None:
+def test_each_end_is_where_the_score_test_just_rejects_the_share(share: tuple[int, int]) -> None:
     successes, n = share
     for end in wilson(successes, n):
         if 1e-9 < end < 1 - 1e-9:
@@ -68,18 +66,18 @@ def test_the_interval_agrees_with_the_table(successes: int, n: int, wanted: tupl
     assert wilson(successes, n) == pytest.approx(wanted, abs=5e-5)
 
 
-def test_no_trials_say_nothing() -> None:
+def test_without_trials_the_interval_is_0_to_1() -> None:
     assert wilson(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("successes", "n", "confidence"), [(2, 1, 0.9), (-1, 1, 0.9), (1, 2, 1.0), (1, 2, 0.0)])
-def test_counts_and_confidences_that_are_none_are_refused(successes: int, n: int, confidence: float) -> None:
+def test_impossible_counts_and_confidences_are_refused(successes: int, n: int, confidence: float) -> None:
     with pytest.raises(ValueError, match="between 0 and"):
         wilson(successes, n, confidence)
 
 
 @pytest.mark.parametrize("n", range(1, 9))
-def test_pass_at_k_is_the_share_of_draws_that_hold_a_pass(n: int) -> None:
+def test_pass_at_k_is_the_share_of_draws_that_contain_a_pass(n: int) -> None:
     for c in range(n + 1):
         for k in range(1, n + 1):
             draws = list(combinations([index < c for index in range(n)], k))
@@ -116,6 +114,6 @@ def test_a_rare_pass_among_many_samples_keeps_its_digits() -> None:
 
 
 @pytest.mark.parametrize(("n", "c", "k"), [(5, 6, 1), (5, -1, 1), (5, 2, 0), (5, 2, 6), (0, 0, 1)])
-def test_counts_that_are_none_are_refused(n: int, c: int, k: int) -> None:
+def test_impossible_counts_of_samples_are_refused(n: int, c: int, k: int) -> None:
     with pytest.raises(ValueError, match="pass@k wants"):
         pass_at_k(n, c, k)

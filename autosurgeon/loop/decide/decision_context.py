@@ -12,7 +12,7 @@ from autosurgeon.loop.decide.alpha_budget import before_the_look, cost_of_look
 from autosurgeon.loop.decide.pass_cost import avoided_by_ending
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.policy.promotion import Comparison
-from autosurgeon.stats.power import power_line
+from autosurgeon.stats.paired import power_line
 
 
 def decision_context(

@@ -19,7 +19,7 @@ def dev_climb(ins: Instruments, standing: Baseline, number: int) -> float | None
     """
     dev = {task.task_id for task in tasks_of(ins, standing.counted, (Split.DEV,))}
     base = sum(passed for task_id, passed in ins.store.passed(standing.base).items() if task_id in dev)
-    _, ladder = Ladder(step=ins.settings.statistics.ladder_step_tasks).tell(base)
+    _, ladder = Ladder(step=ins.settings.statistics.ladder_step_tasks).report(base)
     wins: dict[int, int | None] = {}
     for scope, output in ins.store.each_output("bench"):
         # Of a bench that was run again, the first is the one that its pass goes by.
@@ -27,11 +27,11 @@ def dev_climb(ins: Instruments, standing: Baseline, number: int) -> float | None
             wins.setdefault(told_by, dev_wins(output, standing))
     if wins.get(number) is None:
         return None
-    before = ladder.told
-    told = before
+    before = ladder.reported
+    reported = before
     for _, known in sorted(wins.items()):
         if known is not None:
-            before = ladder.told
-            told, ladder = ladder.tell(known)
-    assert told is not None and before is not None  # the base was told first
-    return told - before
+            before = ladder.reported
+            reported, ladder = ladder.report(known)
+    assert reported is not None and before is not None  # the base is the first report
+    return reported - before
