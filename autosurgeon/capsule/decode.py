@@ -14,7 +14,7 @@ import torch
 from autosurgeon.capsule.attention import Memory, memory_argument, use_decode_attention
 from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.stop_tokens import DedentTokens
-from autosurgeon.core.answer_end import cut
+from autosurgeon.core.answers import cut
 
 LOOK_EVERY = {"cuda": 16, "cpu": 1}
 SLOT_STEP = {"cuda": 256, "cpu": 8}

@@ -82,8 +82,8 @@ class ParentGauge:
         self, job: TrainJob, model: Any, pair: Pair, sample: Sample, ranks: Ranks, on_batch: Callable[[], None]
     ) -> None:
         self._model, self._pair, self._ranks, self._on_batch = model, pair, ranks, on_batch
-        self._asks_poison = "training.kl" in job.gauged
-        self._asks_probe = not job.gauged <= {"training.kl"}
+        self._asks_poison = "training.kl" in job.parent_facts
+        self._asks_probe = not job.parent_facts <= {"training.kl"}
         self._poison, self._probe = (evenly_spaced(rows, MAX_GAUGED_ROWS)[ranks.rank :: ranks.size] for rows in sample)
 
     def facts(self) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Which tokens can bring the end of a function about; `core/answer_end.py` has the rule."""
+"""Which tokens can bring the end of a function about; `core/answers.py` has the rule."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from autosurgeon.core.answer_end import DEDENT
+from autosurgeon.core.answers import DEDENT
 
 _OUTSIDE = re.compile(r"[^\s#)\]}]")
 

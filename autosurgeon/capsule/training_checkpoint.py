@@ -167,7 +167,7 @@ def _identity(job: TrainJob, device: torch.device) -> str:
     assert job.state is not None
     content: dict[str, Any] = job.model_dump(mode="json", exclude={"base", "rows", "probe", "state"})
     content |= {"effect": job.state.effect, "rows": hashlib.sha256(job.rows.read_bytes()).hexdigest()}
-    if job.probe is not None and job.gauged:  # where a stop rule looks at it, the end hangs on it
+    if job.probe is not None and job.parent_facts:  # where a stop rule looks at it, the end hangs on it
         content["probe"] = hashlib.sha256(job.probe.read_bytes()).hexdigest()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return digest_json(content | {"torch": torch.__version__, "device": where})

@@ -89,7 +89,7 @@ class _Training:
         """After which steps the model is held against its parent, and after which it is saved."""
         job, steps = self._job, self._epoch_steps
         every = Fraction(job.measure_every_epochs).limit_denominator(1000)
-        self._gauge_after = frozenset(marks(steps, job.epochs, every) if job.gauged else ())
+        self._gauge_after = frozenset(marks(steps, job.epochs, every) if job.parent_facts else ())
         per_epoch = job.checkpoints_per_epoch
         self._save_after = frozenset(marks(steps, job.epochs, Fraction(1, per_epoch)) if per_epoch else ())
         self._checkpoints, self._saved = list[Checkpoint](), list[str]()

@@ -12,7 +12,7 @@ import typer
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from autosurgeon.core.exported_pack import Export
+    from autosurgeon.core.pack import Export
 
 
 class Format(StrEnum):
@@ -81,7 +81,7 @@ def export_pack(
 
 
 def _export(folder: Path, name: str, out: Path, words: list[str] | None, dtype: Dtype, deadline: float) -> Export:
-    from autosurgeon.core.exported_pack import Export
+    from autosurgeon.core.pack import Export
     from autosurgeon.loop.deploy.custom_packer import run_packer
     from autosurgeon.packs.ggufexport import export_gguf
 

@@ -1,1 +1,1 @@
-"""The nouns: frozen values that every floor speaks of; no I/O, no clock."""
+"""The domain's frozen values, shared by all packages; no I/O, no clock."""

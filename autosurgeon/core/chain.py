@@ -1,6 +1,6 @@
-"""The chain of events: each entry carries the hash of the one before it, so that none can be changed unseen.
+"""The hash chain of events: each entry carries the hash of the previous one, so that every change is detected.
 
-Pure arithmetic: the store appends by it, and the audit walks by it.
+Pure functions: the store appends with them, and the audit verifies with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import rfc8785
 
 GENESIS = "0" * 64
-"""What the first entry names as the hash before it."""
+"""The previous hash of the first entry."""
 _SAFE_INTEGER = 2**53 - 1
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -32,23 +32,23 @@ class Event(NamedTuple):
     payload: str
     """Canonical JSON by RFC 8785."""
     previous: str
-    """The hash of the entry before."""
+    """The hash of the previous entry."""
     hash: str
 
 
 class Head(NamedTuple):
-    """How long a chain is, and the hash of its last entry."""
+    """The length of a chain and the hash of its last entry."""
 
     size: int
     hash: str
 
 
 DECISION_COLUMNS = ("pass_number", "phase", "verdict", "action", "at")
-"""What a decision's row repeats of its record, so that it can be found by it."""
+"""The columns of a decision's row that repeat fields of its record, for queries."""
 
 
 class DecisionEntry(NamedTuple):
-    """A decision's row, as an event of the chain has to say it."""
+    """A decision's row, as the event for it must contain it."""
 
     decision_id: str
     record: str
@@ -57,15 +57,15 @@ class DecisionEntry(NamedTuple):
     """In the order of DECISION_COLUMNS."""
 
     def differing(self, content: dict[str, Any]) -> str:
-        """The first column that says another thing than the record's content; empty where none does."""
+        """Return the first column that contradicts the record's content; empty if none does."""
         judgement = content.get("judgement") or {}
         wanted = {"phase": judgement.get("phase"), "verdict": judgement.get("verdict")}
-        told = zip(DECISION_COLUMNS, self.columns, strict=True)
-        return next((name for name, value in told if value != wanted.get(name, content.get(name))), "")
+        columns = zip(DECISION_COLUMNS, self.columns, strict=True)
+        return next((name for name, value in columns if value != wanted.get(name, content.get(name))), "")
 
 
 class Break(NamedTuple):
-    """An entry that does not belong where it stands."""
+    """An entry that breaks the chain."""
 
     seq: int
     what: str
@@ -74,37 +74,37 @@ class Break(NamedTuple):
 
 
 def payload_text(content: Any) -> str:
-    """A payload's one spelling, by RFC 8785.
+    """Return a payload as canonical JSON by RFC 8785.
 
-    What that has no spelling for (integers beyond 2^53, NaN, half a surrogate pair) is told as text first: an event
+    Values that RFC 8785 cannot encode (integers beyond 2^53, NaN, lone surrogates) become text first, because an event
     that cannot be written would stop the loop.
     """
     try:
         return rfc8785.dumps(content).decode()
     except rfc8785.CanonicalizationError:
-        return rfc8785.dumps(_spellable(content)).decode()
+        return rfc8785.dumps(_encodable(content)).decode()
 
 
 def link(head: Head, at: str, kind: str, subject: str, payload: str) -> Event:
-    """The entry that follows."""
+    """Return the entry that follows the head."""
     bare = Event(head.size + 1, at, kind, subject, payload, head.hash, "")
     return bare._replace(hash=hash_of(bare))
 
 
 def hash_of(event: Event) -> str:
-    """SHA-256 over the canonical JSON of all its fields but the hash."""
+    """Return the SHA-256 of the canonical JSON of all fields except the hash."""
     content = event._asdict()
     del content["hash"]
     return hashlib.sha256(_canonical(content)).hexdigest()
 
 
 def line_of(event: Event) -> bytes:
-    """The entry as the log holds it, with its line's end."""
+    """Return the entry as a line of the log, with its line break."""
     return _canonical(event._asdict()) + b"\n"
 
 
 def digest_records(records: Iterable[str]) -> tuple[int, str]:
-    """How many decision records, and SHA-256 over their canonical JSON, a line each."""
+    """Return the number of decision records and the SHA-256 of their canonical JSON, one line each."""
     count, digest = 0, hashlib.sha256()
     for record in records:
         digest.update(f"{payload_text(json.loads(record))}\n".encode())
@@ -113,13 +113,13 @@ def digest_records(records: Iterable[str]) -> tuple[int, str]:
 
 
 class Walk:
-    """Steps along a chain, an entry at a time, and says where it breaks."""
+    """A walk along a chain, entry by entry, which reports where the chain breaks."""
 
     def __init__(self) -> None:
         self.head = Head(0, GENESIS)
 
     def step(self, event: Event) -> Break | None:
-        """Take the next entry; what is wrong with it, if anything is."""
+        """Take the next entry; return what is wrong with it, or None."""
         seq, head = self.head.size + 1, self.head
         self.head = Head(event.seq, event.hash)
         if event.seq < seq:
@@ -135,16 +135,16 @@ class Walk:
 
 
 def _canonical(content: dict[str, str | int]) -> bytes:
-    # For ASCII keys with texts and small integers, `json` spells what RFC 8785 does, at a tenth of the time; a test
-    # holds the two against each other. Half a surrogate is only met in what was damaged, and must have some hash.
+    # For ASCII keys with texts and small integers, `json` writes what RFC 8785 does, in a tenth of the time; a test
+    # compares the two. Lone surrogates occur only in damaged data, which must have some hash.
     return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
 
 
-def _spellable(value: Any) -> Any:
+def _encodable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {_spellable(key): _spellable(item) for key, item in value.items()}
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_spellable(item) for item in value]
+        return [_encodable(item) for item in value]
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     is_wide = isinstance(value, int) and abs(value) > _SAFE_INTEGER

@@ -1,4 +1,4 @@
-"""A decision: a verdict with its evidence, rule by rule, written once."""
+"""A decision: a verdict with its evidence, rule by rule; immutable once written."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PHASES: tuple[Phase, ...] = ("baseline", "proposal", "training", "smoke", "merge
 Severity = Literal["info", "minor", "major", "critical"]
 Scalar = bool | int | float | str
 FactValue = Scalar | tuple[str, ...] | None
-"""None is missing: never a pass, whatever the bound."""
+"""None means missing, which never passes a rule, whatever its bound."""
 Evidence = dict[str, FactValue]
 
 
 class Verdict(StrEnum):
-    """What a phase came to; the worst of its rules, in this order."""
+    """The outcome of a phase: the worst outcome of its rules, in this order."""
 
     INVALID = "INVALID"
     ERROR = "ERROR"
@@ -32,13 +32,13 @@ class Verdict(StrEnum):
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:
-    """The verdict that overrules the others."""
+    """Return the verdict that overrules the others."""
     order = list(Verdict)
     return min(verdicts, key=order.index)
 
 
 class RuleResult(Value):
-    """One rule at one judgement. `margin` is how far inside its bound the fact was; negative when outside."""
+    """The outcome of one rule in one judgement; `margin` is how far inside its bound the fact is, negative outside."""
 
     rule_id: str
     result: Literal["passed", "failed", "missing", "skipped", "error"]
@@ -51,18 +51,18 @@ class RuleResult(Value):
     lesson: str
     severity: Severity = "major"
     reason: str = ""
-    """Why it came to that result, in words."""
+    """The reason for the result, in words."""
 
     @property
     def seen(self) -> str:
-        """What was observed, as people read it."""
+        """The observed value, formatted for people."""
         if self.result == "missing":
             return "missing"
         return f"{self.observed:.3g}" if isinstance(self.observed, float) else f"{self.observed}"
 
 
 class Judgement(Value):
-    """What `judge` says of one phase: a pure function of policy and evidence."""
+    """The result of `judge` for one phase: a pure function of policy and evidence."""
 
     phase: Phase
     verdict: Verdict
@@ -75,13 +75,13 @@ class Judgement(Value):
     """The policy's parameters in force, by name."""
 
     def broken(self, *, mode: str | None = None) -> list[RuleResult]:
-        """The rules that failed, broke down or had no fact to judge; those of one mode, if named."""
+        """Return the rules that failed, raised an error or had no fact to judge; of one mode, if given."""
         bad = [rule for rule in self.rules if rule.result in ("failed", "missing", "error")]
         return [rule for rule in bad if mode is None or rule.mode == mode]
 
 
 class Alpha(Value):
-    """What a look at the benches cost the campaign's budget for false promotions."""
+    """The alpha that a look at the benches spent of the campaign's budget for false promotions."""
 
     look: int
     spent: float
@@ -89,23 +89,23 @@ class Alpha(Value):
 
 
 class Cost(Value):
-    """What something took; None is not known, and a sum counts what is."""
+    """The resources that something used; None means unknown, and a sum counts the known values."""
 
     seconds: float = 0
     trained_tokens: int = 0
     generated_tokens: int = 0
     gpu_seconds: float | None = None
-    """Of the capsules that used a GPU."""
+    """Seconds of the capsules that used a GPU."""
     peak_host_bytes: int | None = None
-    """Most resident memory of a capsule with all that it started."""
+    """The peak resident memory of a capsule with its child processes."""
     peak_gpu_bytes: int | None = None
-    """Most that a capsule held of its GPUs."""
+    """The peak GPU memory of a capsule."""
     energy_joules: float | None = None
-    """Of the GPUs that capsules used, by the driver."""
+    """The energy of the GPUs that capsules used, as the driver reports it."""
 
     @classmethod
     def of(cls, seconds: float, output: Mapping[str, Any], usage: Usage | None) -> Cost:
-        """A try of a stage, by what it came back with and what it used, as far as that was kept."""
+        """Return the cost of one attempt of a stage, from its output and its usage, if recorded."""
         tokens = output.get("tokens", {})
         used = usage.model_dump() if usage else {}
         return cls(
@@ -116,7 +116,7 @@ class Cost(Value):
         )
 
     def __add__(self, other: Cost) -> Cost:
-        """Both together; of the peaks the higher one."""
+        """Return the sum; of peaks, the higher one."""
         return Cost(
             seconds=self.seconds + other.seconds,
             trained_tokens=self.trained_tokens + other.trained_tokens,
@@ -129,7 +129,7 @@ class Cost(Value):
 
     @property
     def words(self) -> dict[str, str]:
-        """What it took of the machine, as people read it, by what it is."""
+        """The machine's resources that were used, by name, formatted for people."""
         no_gpu = "none" if self.gpu_seconds == 0 else "unknown"
         host, gpu, energy = self.peak_host_bytes, self.peak_gpu_bytes, self.energy_joules
         return {
@@ -141,49 +141,49 @@ class Cost(Value):
 
 
 class Override(Value):
-    """A person's word against a verdict: who, why and until when."""
+    """A person's override of a verdict: who, why and until when."""
 
     by: str
     """The system user."""
     reason: str
     expires_at: str
-    """UTC, ISO 8601; past it the override has no effect."""
+    """UTC, ISO 8601; after it the override has no effect."""
     overrules: str
-    """The decision that it is about."""
+    """The decision that it overrules."""
     verdict: Literal["ACCEPT", "REJECT"]
 
 
 class Decision(Value):
-    """A judgement written down: where, when, on what, at what cost, and what it did to the live pointer."""
+    """A recorded judgement: pass, time, packs, cost, and its effect on the live pointer."""
 
     decision_id: str
     pass_number: int | None
     judgement: Judgement | None
-    """None for what a person or a start did: a revert by hand, an override."""
+    """None for a decision without a judgement: a revert by hand, an override, the baseline."""
     action: Literal["continue", "stop", "promote", "revert", "baseline", "override"]
     reason: str
     live_version: int | None = None
-    """The version that this decision made, where it moved live."""
+    """The version of the live pointer that this decision created, if it moved live."""
     pack: str | None = None
     at: str
     """UTC, ISO 8601."""
     evidence_digest: str = ""
     """SHA-256 of the judgement's evidence, as canonical JSON."""
     packs: dict[str, str] = Field(default_factory=dict)
-    """The packs compared, by what they were: `candidate`, `parent`, `live`, `base`."""
+    """The packs compared, by role: `candidate`, `parent`, `live`, `base`."""
     lost: tuple[str, ...] = ()
-    """Counted tasks that live wins and the candidate fails, as far as they were run."""
+    """Counted tasks that live passes and the candidate fails, among those that were run."""
     gained: tuple[str, ...] = ()
-    """Counted tasks that live fails and the candidate wins."""
+    """Counted tasks that live fails and the candidate passes."""
     alpha: Alpha | None = None
     power: str = ""
-    """What the benches can see at that alpha, in a sentence."""
+    """The smallest loss that the benches can see at that alpha, in a sentence."""
     cost: Cost | None = None
-    """What the pass had cost by then."""
+    """The cost of the pass up to this decision."""
     avoided: Cost | None = None
-    """What the rest of the pass would have cost, by the median of earlier passes; None where none ran that far."""
+    """The expected cost of the rest of the pass, by the median of earlier passes; None if none ran that far."""
     override: Override | None = None
 
     def record(self) -> dict[str, Any]:
-        """The JSON that the log holds."""
+        """Return the JSON that the log stores."""
         return self.model_dump(mode="json")

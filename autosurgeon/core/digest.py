@@ -1,4 +1,4 @@
-"""Digests: how values, texts and bytes are named."""
+"""Digests that name values and texts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 
 def digest_text(text: str) -> str:
-    """The SHA-256 of a text in UTF-8, as 64 hex digits."""
+    """Return the SHA-256 of a text in UTF-8, as 64 hex digits."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
-    """One spelling per JSON value: sorted keys, no blanks, no NaN (ValueError)."""
+    """Return the canonical form of a JSON value: sorted keys, no blanks; ValueError for NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest_json(value: Any) -> str:
-    """The SHA-256 of a JSON value's canonical spelling."""
+    """Return the SHA-256 of the canonical form of a JSON value."""
     return digest_text(canonical_json(value))

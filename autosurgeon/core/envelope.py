@@ -7,45 +7,45 @@ from enum import StrEnum
 from autosurgeon.core.value import Value
 
 ORGAN = "organ"
-"""The handler that is under surgery; any other that answers is foreign."""
+"""The handler that is under surgery; any other handler is foreign."""
 FALLBACK = "fallback"
-"""The handler of a model that stands in for the organ."""
+"""The handler of the fallback model."""
 
 
 class Mode(StrEnum):
-    """Who may answer."""
+    """The models that may answer."""
 
     FALLBACK_ALONE = "A"
     ORGAN_ALONE = "B"
-    """What counts."""
+    """The mode that counts."""
     ORGAN_WITH_FALLBACK = "C"
 
 
 class Poison(StrEnum):
-    """Why a task failed."""
+    """The cause of a task's failure."""
 
     WRONG = "wrong"
-    """An answer is not the wanted one."""
+    """A result differs from the wanted one."""
     TYPE = "type"
-    """An answer is no plain data: an object of the candidate's own, too deep, cyclic."""
+    """A result is not plain data: an object of the candidate's own class, too deep, or cyclic."""
     ERROR = "error"
-    """It raised an exception."""
+    """The program raises an exception."""
     SYNTAX = "syntax"
-    """It does not compile."""
+    """The program does not compile."""
     MISSING = "missing"
-    """It does not define the entry point."""
+    """The program does not define the entry point."""
     TIMEOUT = "timeout"
-    """It used more CPU time, or slept longer, than it may."""
+    """The program exceeds its CPU time or its wall time."""
     MEMORY = "memory"
-    """It wanted more memory than it may have."""
+    """The program exceeds its memory limit."""
     OUTPUT = "output"
-    """It said more than it may."""
+    """The program exceeds its output limit."""
     DIED = "died"
-    """Its process ended before it had answered."""
+    """The process ends before it returns a result."""
 
 
 class Condition(Value):
-    """Under what a task was run; results of different fingerprints are not comparable."""
+    """The conditions under which a task was run; results of different fingerprints are not comparable."""
 
     mode: Mode
     pack: str
@@ -55,7 +55,7 @@ class Condition(Value):
 
 
 class Envelope(Value):
-    """One task's result: `food` is how many cases passed, `poison` why it failed, None when it did not."""
+    """One task's result: `food` counts the passed cases, `poison` is the cause of failure, None if it passed."""
 
     task_id: str
     bench: str
@@ -64,9 +64,9 @@ class Envelope(Value):
     poison: Poison | None
     detail: str = ""
     tier: str = "split"
-    """`split`: tests and candidate in two processes; `shared`: in one, which a hostile candidate might fool."""
+    """`split`: tests and candidate in two processes; `shared`: in one, which a hostile candidate might deceive."""
     jail: str = ""
-    """How the program was kept in: bwrap, landlock or plain."""
+    """The isolation of the program: bwrap, landlock or plain."""
     completion: str = ""
     cond: Condition
 

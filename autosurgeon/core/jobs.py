@@ -1,7 +1,7 @@
-"""The wire format between the runner and the capsule: one job in, one outcome out, both files.
+"""The wire format between the runner and the capsule: a job file in, an outcome file out.
 
-A capsule works in the folder that holds its `job.json`. It appends to `progress.jsonl` while it runs and writes
-`outcome.json` last, so its existence means that everything it names is complete.
+A capsule works in the folder of its `job.json`. It appends to `progress.jsonl` while it runs and writes `outcome.json`
+last, so if that file exists, everything that it names is complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 class StopRule(Value):
-    """A bound that training obeys while it runs: past it, training ends and keeps what it has."""
+    """A bound that is checked during training: past it, training ends early and keeps its adapter."""
 
     rule_id: str
     fact: Literal[
@@ -40,20 +40,20 @@ class StopRule(Value):
         return self
 
     def is_past(self, observed: float) -> bool:
-        """Whether the bound is passed; a number that is on it is not."""
+        """Whether the observed value is past the bound; a value on the bound is not."""
         below = self.at_least is not None and observed < self.at_least
         return below or (self.at_most is not None and observed > self.at_most)
 
 
 class TrainingState(Value):
-    """Where training keeps all that it needs to go on from where it was killed, to the very same end."""
+    """The checkpoint from which a killed training resumes, with the same result as an uninterrupted one."""
 
     folder: Path
-    """Outside of the capsule's own folder, which every try begins empty."""
+    """Outside of the capsule's own folder, which is empty at the start of each attempt."""
     effect: str
-    """What the training brings about: a state of another effect is left alone."""
+    """The effect id of the training; a checkpoint of another effect is not used."""
     every_s: float
-    """Seconds of training from one writing to the next; 0 writes after each step."""
+    """Seconds of training between two checkpoints; 0 writes one after each step."""
 
 
 class TrainJob(Value):
@@ -62,9 +62,9 @@ class TrainJob(Value):
     verb: Literal["train"] = "train"
     base: Path
     rows: Path
-    """JSONL with `prompt`, `completion` and `why`: rows whose `why` is `poison` are what `kl_poison` is measured on.
+    """JSONL with `prompt`, `completion` and `why`; `kl_poison` is measured on the rows whose `why` is `poison`.
 
-    A row's `weight`, where it has one, multiplies its tokens' losses; where it has none, it weighs 1."""
+    The optional `weight` of a row multiplies the losses of its tokens; it defaults to 1."""
     epochs: int
     lr: float
     rank: int
@@ -76,27 +76,27 @@ class TrainJob(Value):
     max_tokens: int
     seed: int
     pack_tokens: int = 1 << 14
-    """Tokens of a forward pass, in which rows stand beside each other; halved where memory runs out."""
+    """Tokens of a forward pass with packed rows; halved when memory runs out."""
     optimizer: Optimizer = "adamw"
     rslora: bool = False
-    """Scale the adapter by alpha over the root of the rank, and not over the rank."""
+    """Scale the adapter by alpha over the root of the rank instead of alpha over the rank."""
     stop_rules: tuple[StopRule, ...] = ()
     probe: Path | None = None
-    """JSONL with `prompt` and `completion`, none of it trained on: wins whose loss is measured before and after."""
+    """JSONL with `prompt` and `completion`, not trained on: wins whose loss is measured before and after training."""
     processes: int = Field(1, ge=1)
-    """Processes that share the rows of each step, on a GPU each where there are GPUs."""
+    """Processes that share the rows of each step, one GPU each if there are GPUs."""
     state: TrainingState | None = None
-    """Nothing is kept where it is empty."""
+    """None keeps no checkpoint for resuming."""
     checkpoints_per_epoch: int = Field(0, ge=0)
-    """Adapters that are saved on the way, evenly over each epoch; the one at the end is the result and none of them."""
+    """Intermediate adapters, evenly spaced over each epoch; the final adapter is the result and not one of them."""
     kl_weight: float = 0.0
     """Weight of KL(parent || tuned) on the rows whose `why` is `anchor`, beside the cross-entropy."""
     measure_every_epochs: float = 0.25
-    """How often a fact that needs the parent is measured, where a stop rule names one: on 32 rows at most."""
+    """The interval at which facts that need the parent are measured, on at most 32 rows, if a stop rule names one."""
 
     @property
-    def gauged(self) -> frozenset[str]:
-        """The facts of stop rules that need the parent; losses tell the others."""
+    def parent_facts(self) -> frozenset[str]:
+        """The facts of stop rules that need the parent; the others follow from the training loss."""
         return frozenset(rule.fact for rule in self.stop_rules) - {"training.loss", "training.loss_fraction"}
 
 
@@ -116,39 +116,39 @@ class GenerateJob(Value):
 
 
 class MergeJob(Value):
-    """Fold an adapter into its base: FP32 sums, one BF16 rounding, a tensor at a time."""
+    """Merge an adapter into its base: FP32 sums, one BF16 rounding, one tensor at a time."""
 
     verb: Literal["merge"] = "merge"
     base: Path
     adapter: Path
     merge_base: MergeBase = "original"
-    """With `dequantized`, layers that training held in NF4 are taken from there and back before the sum."""
+    """With `dequantized`, layers that training held in NF4 are quantized and dequantized before the sum."""
 
 
 class ReshapeJob(Value):
-    """Make another adapter of those that there are, without training: a plain LoRA adapter like them."""
+    """Derive a plain LoRA adapter from existing ones, without training."""
 
     verb: Literal["reshape"] = "reshape"
     method: Literal["scale", "lines", "average", "intruders"]
-    """`scale`: the delta times the factor. `lines`: times one that rises linearly from the factor in the first layer to
-    1 in the last; what is in no layer gets the factor. `average`: the mean of the deltas. `intruders`: without most of
-    the singular directions that the parent's weights do not have."""
+    """`scale` multiplies the delta by the factor. `lines` multiplies it by a value that rises linearly from the factor
+    in the first layer to 1 in the last; modules outside of the layers get the factor. `average` takes the mean of the
+    deltas. `intruders` removes most of the singular directions that the parent's weights do not have."""
     base: Path
-    """What the adapters were trained on."""
+    """The model that the adapters were trained on."""
     adapters: tuple[Path, ...] = Field(min_length=1)
-    """The candidate's first; the others are only averaged with."""
+    """The candidate's adapter first; the others are used only by `average`."""
     factor: float = Field(1.0, ge=0, le=1)
 
 
 class CompareJob(Value):
-    """Hold model b against model a: the tensors of their files, and what they predict on the rows, teacher-forced."""
+    """Compare model b with model a: the tensors of their files, and their teacher-forced predictions on the rows."""
 
     verb: Literal["compare"] = "compare"
     a: Path
     a_adapter: Path | None = None
     """Applied, not merged."""
     quantization: Quantization = Quantization.NONE
-    """Of a's base, as the adapter was trained on it."""
+    """The quantization of a's base, as in the training of the adapter."""
     b: Path
     b_adapter: Path | None = None
     rows: Path
@@ -177,20 +177,20 @@ JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="verb")])
 
 
 class Checkpoint(Value):
-    """An adapter that was saved on the way."""
+    """An intermediate adapter of a training."""
 
     adapter: str
     """Folder, relative to the job's."""
     epochs: float
     loss: float | None
-    """Of the window of steps before it."""
+    """Mean over the window of steps before it."""
 
 
 class TrainResult(Value):
-    """What a training run measured; losses are mean cross-entropy in nats per learned token, as rows weigh.
+    """The measurements of a training; losses are weighted mean cross-entropy in nats per learned token.
 
-    What needs the parent is measured at the end, teacher-forced, with the adapter in place and with it disabled, on at
-    most 64 rows of a kind, evenly spaced over their order. None where there is no such row or a number is not finite.
+    Comparisons with the parent are made at the end, teacher-forced, with the adapter enabled and disabled, on at most
+    64 evenly spaced rows of a kind. A field is None if there is no such row or the value is not finite.
     """
 
     verb: Literal["train"] = "train"
@@ -199,34 +199,34 @@ class TrainResult(Value):
     rows: int
     steps: int
     epochs: float
-    """How many readings of the rows were done; fewer than asked where a stop rule spoke."""
+    """Epochs done; fewer than requested if a stop rule ended training."""
     tokens: int
     trainable_parameters: int
     loss: float | None
-    """Of the last window of steps; None where it was not finite."""
+    """Mean over the last window of steps; None if it was not finite."""
     first_epoch_loss: float | None
     loss_fraction: float | None
-    """`loss` over `first_epoch_loss`; 1 until the first epoch is over."""
+    """`loss` over `first_epoch_loss`; 1 until the first epoch ends."""
     gradient_norm: float | None
     """The largest norm before clipping."""
     stopped_by: str | None
     """The rule that ended training early."""
     epoch_losses: tuple[float, ...] = ()
-    """Mean of the steps of each epoch that was read to its end."""
+    """Mean loss of the steps of each completed epoch."""
     kl_poison: float | None = None
     """Mean of KL(tuned || parent) over the tokens of poison completions, in nats per token."""
     anchor_loss_before: float | None = None
-    """The parent's on the probe."""
+    """The parent's loss on the probe."""
     anchor_loss_after: float | None = None
-    """The tuned model's on the same rows."""
+    """The tuned model's loss on the probe."""
     kl_anchors: float | None = None
     """Mean of KL(tuned || parent) over the tokens of the probe's completions, in nats per token."""
     checkpoints: tuple[Checkpoint, ...] = ()
-    """Oldest first; without the adapter at the end."""
+    """Oldest first, without the final adapter."""
 
 
 class GenerateResult(Value):
-    """How much was generated, and under what conditions: runs of different fingerprints are not comparable."""
+    """The volume and the conditions of a generation: results of different fingerprints are not comparable."""
 
     verb: Literal["generate"] = "generate"
     completions: str
@@ -237,7 +237,7 @@ class GenerateResult(Value):
 
 
 class MergeResult(Value):
-    """What a merge wrote."""
+    """The files that a merge wrote."""
 
     verb: Literal["merge"] = "merge"
     model: str
@@ -247,7 +247,7 @@ class MergeResult(Value):
 
 
 class ReshapeResult(Value):
-    """What a reshaping wrote."""
+    """The adapter that a reshape wrote."""
 
     verb: Literal["reshape"] = "reshape"
     adapter: str
@@ -255,36 +255,36 @@ class ReshapeResult(Value):
     pairs: int
     """Adapted matrices."""
     changed: int
-    """Of these, those that are not as they were trained."""
+    """The number of pairs that differ from the trained adapter."""
 
 
 class CompareResult(Value):
-    """How far b is from a, over the completion tokens of the rows, in nats per token; None where one was not finite."""
+    """The divergence of b from a over the completion tokens of the rows, in nats per token; None if not finite."""
 
     verb: Literal["compare"] = "compare"
     rows: int
-    """Those that have a completion within `max_tokens`."""
+    """The rows that have a completion within `max_tokens`."""
     tokens: int
     kl: float | None
     """Mean of KL(a || b) over tokens."""
     largest_kl: float | None
-    """The largest of the rows' means."""
+    """The largest mean of a row."""
     flips: int
-    """Tokens where the two most likely ones differ, or where a model's numbers are not finite."""
+    """Tokens where the models' most likely tokens differ, or where a model's logits are not finite."""
     flipped_rows: int
     """Rows with a flip."""
     loss_a: float | None
     loss_b: float | None
     missing_tensors: tuple[str, ...]
-    """What a's base has and b's lacks; such a tensor is filled at random where b is run."""
+    """Tensors that a's base has and b's lacks; they are filled at random when b is run."""
     foreign_tensors: tuple[str, ...]
-    """What b's base has and a's lacks."""
+    """Tensors that b's base has and a's lacks."""
     reshaped_tensors: tuple[str, ...]
-    """What both have in different shapes; where there is one, b is not run and every token counts as flipped."""
+    """Tensors whose shapes differ; if there is one, b is not run and every token counts as flipped."""
 
 
 class PretrainResult(Value):
-    """What pretraining made."""
+    """The model that pretraining wrote."""
 
     verb: Literal["pretrain"] = "pretrain"
     model: str
@@ -298,7 +298,7 @@ Result = TrainResult | GenerateResult | MergeResult | ReshapeResult | CompareRes
 
 
 class Outcome(Value):
-    """What a capsule says of its job; written last."""
+    """The outcome of a capsule's job, which the capsule writes last."""
 
     format: Literal["autosurgeon.outcome/1"] = "autosurgeon.outcome/1"
     result: Annotated[Result, Field(discriminator="verb")] | None = None
@@ -306,4 +306,4 @@ class Outcome(Value):
     """One line; the traceback is in the capsule's log."""
     cause: Literal["user", "memory", "crash"] | None = None
     usage: DeviceUsage | None = None
-    """None from a capsule that does not tell."""
+    """None if the capsule does not report it."""

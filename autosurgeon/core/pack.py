@@ -1,4 +1,4 @@
-"""A pack's manifest: what it holds, byte for byte, and where it came from."""
+"""A pack's manifest, with its files and its lineage, and the record of an export of a pack."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ class PackedFile(Value):
 
 
 class Lineage(Value):
-    """Where a pack came from; nothing for a base that was imported."""
+    """The origin of a pack; empty for an imported base."""
 
     parent: str | None = None
     recipe: Recipe | None = None
     dataset: str | None = None
     """SHA-256 of the rows."""
     merge_base: MergeBase | None = None
-    """Where the parent was quantized in training: what the adapter was merged into."""
+    """The weights that the adapter was merged into, if the parent was quantized in training."""
     salvage: str | None = None
-    """The rung that made the adapter of the one that was trained, such as `scale:0.5`."""
+    """The salvage rung that derived the adapter from the trained one, such as `scale:0.5`."""
 
     @model_serializer(mode="wrap")
-    def _without_what_does_not_apply(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what there was not, so that packs from before it was told keep their names."""
+    def _without_absent_fields(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Omit absent values, so that packs that predate these fields keep their names."""
         content: dict[str, Any] = whole(self)
         for name in ("merge_base", "salvage"):
             if content[name] is None:
@@ -45,7 +45,7 @@ class Lineage(Value):
 
 
 class Manifest(Value):
-    """The pack's name is this manifest's digest, so a pack cannot change and keep its name."""
+    """The content of a pack; the manifest's digest is the pack's name, so a changed pack has another name."""
 
     format: Literal["autosurgeon.pack/1"] = "autosurgeon.pack/1"
     files: dict[str, PackedFile]
@@ -55,3 +55,25 @@ class Manifest(Value):
     def digest(self) -> str:
         """The pack's name: 64 hex digits."""
         return digest_json(self.model_dump(mode="json"))
+
+
+class Export(Value):
+    """The record of one export of a pack, successful or not: to another file format, or by the user's own packer."""
+
+    format: Literal["gguf", "command"]
+    dtype: Literal["bf16", "f32"] | None = None
+    """The type of a GGUF file's matrices."""
+    command: tuple[str, ...] = ()
+    """The packer and its arguments, as started."""
+    out: str
+    """The path of the file to write."""
+    seconds: float
+    exit_code: int | None = None
+    """The packer's exit code; None without a packer, or if it was killed at its deadline."""
+    output: str = ""
+    """The end of the packer's standard output and error."""
+    sha256: str | None = None
+    """The digest of the file; None without a file."""
+    bytes: int | None = None
+    error: str | None = None
+    """Why there is no file."""

@@ -1,7 +1,7 @@
-"""The states of a pass, and the only table of legal transitions.
+"""The states of a pass and the table of legal transitions.
 
-Without deploy hooks the decision and the live pointer change in one transaction, so a pass goes from PACKED to LIVE at
-once. With them it is ACCEPTED in between: judged, and not live before the deployed runtime answers with its pack.
+Without deploy hooks, the decision and the live pointer change in one transaction, so a pass goes from PACKED to LIVE
+directly. With deploy hooks it is ACCEPTED in between: judged, but not live until the deployed runtime serves its pack.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class PassState(StrEnum):
-    """Where a pass is; the last six are final."""
+    """The state of a pass; the last six are final."""
 
     PROPOSED = "PROPOSED"
     PLANNED = "PLANNED"
@@ -30,7 +30,7 @@ class PassState(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more happens to the pass."""
+        """Whether the state is final."""
         return not TRANSITIONS[self]
 
 
@@ -43,7 +43,7 @@ TRANSITIONS: dict[PassState, set[PassState]] = {
     PassState.SMOKED: {PassState.PACKED, *_ENDS},
     PassState.PACKED: {PassState.ACCEPTED, PassState.LIVE, *_ENDS},
     PassState.ACCEPTED: {PassState.LIVE, *_ENDS},
-    # A watch that the world kept from ending reverts: an unwatched pack must not stay.
+    # A watch that cannot end reverts: a pack that was not watched must not stay live.
     PassState.LIVE: {PassState.CONFIRMED, PassState.REVERTED},
     PassState.CONFIRMED: set(),
     PassState.REVERTED: set(),
@@ -56,21 +56,21 @@ REOPENINGS: dict[PassState, set[PassState]] = {
     ended: {PassState.PLANNED, PassState.TRAINED, PassState.SMOKED, PassState.PACKED}
     for ended in (PassState.REJECTED, PassState.HELD)
 }
-"""What a person's override may make of a pass that a gate ended: it stands where that gate would have let it go on."""
+"""The states that a person's override may give a pass that a gate ended: the state after acceptance by that gate."""
 
 
 def pass_scope(number: int) -> str:
-    """A pass, as its stages and events name it."""
+    """Return the name of a pass in stages and events."""
     return f"pass-{number:04d}"
 
 
 def number_of(scope: str) -> int | None:
-    """The pass that a scope is of; None for any other scope."""
+    """Return the pass number of a scope; None if the scope is not a pass."""
     found = re.fullmatch(r"pass-(\d{4,})", scope)
     return int(found[1]) if found else None
 
 
 def number_in(occasion: str) -> int | None:
-    """The pass that an occasion is of, whatever follows its scope; None for any other occasion."""
+    """Return the pass number at the start of an occasion; None if the occasion is not of a pass."""
     found = re.match(r"pass-(\d{4,})(?!\w)", occasion)
     return int(found[1]) if found else None

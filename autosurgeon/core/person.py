@@ -36,9 +36,9 @@ class Person(Value):
     """Who acts, by the operating system."""
 
     uid: int | None = None
-    """The real user id of the process; None where it is not known: a signal, or a record that has names alone."""
+    """The real user id of the process; None if unknown: a signal, or a record with names only."""
     login: str = ""
-    """The name that the password database has for that uid; empty where it has none."""
+    """The name of that uid in the password database; empty if it has none."""
     sudo_claim: str = ""
     """Under sudo, the user that SUDO_UID names; a claim, since an environment variable can hold anything."""
 
@@ -46,7 +46,7 @@ class Person(Value):
 
     @property
     def name(self) -> str:
-        """The login, or the uid where there is no login."""
+        """The login, or the uid if there is no login."""
         return self.login or ("unknown" if self.uid is None else f"uid {self.uid}")
 
     @property
@@ -65,7 +65,7 @@ class PersonAct(Value):
     """UTC, ISO 8601."""
     reason: str = ""
     until: str | None = None
-    """UTC, ISO 8601; past it the act has no effect. None where the act has no such end."""
+    """UTC, ISO 8601; after it the act has no effect. None if the act does not expire."""
     pass_number: int | None = None
     pack: str | None = None
     task: str | None = None
@@ -78,7 +78,7 @@ class PersonAct(Value):
 
     @property
     def concerns(self) -> str:
-        """What the act is about, in words; empty where it is about the workspace as a whole."""
+        """What the act concerns, in words; empty if it concerns the workspace as a whole."""
         parts = (
             f"pass {self.pass_number}" if self.pass_number is not None else "",
             f"pack {self.pack[:12]}" if self.pack else "",
@@ -88,15 +88,12 @@ class PersonAct(Value):
 
 
 def person_of(uid: int) -> Person:
-    """The user of a uid, by the password database."""
+    """Return the user of a uid, by the password database."""
     return Person(uid=uid, login=_login_of(uid))
 
 
 def current_person() -> Person:
-    """The user whom the operating system runs this process for.
-
-    An environment variable alone names no one: LOGNAME and USER are not read.
-    """
+    """Return the real user of this process; LOGNAME and USER are not read, because anyone can set them."""
     person = person_of(os.getuid())
     claimed = os.environ.get(SUDO_UID, "")
     if person.uid != 0 or not (claimed.isascii() and claimed.isdigit() and len(claimed) <= _LONGEST_UID):
@@ -105,7 +102,7 @@ def current_person() -> Person:
 
 
 def spelled(value: Any) -> Any:
-    """A text without what UTF-8 has no spelling for, as a command line in another encoding may hold; others as is."""
+    """Return a text with lone surrogates escaped, which UTF-8 cannot encode; any other value unchanged."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 

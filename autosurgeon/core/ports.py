@@ -1,4 +1,4 @@
-"""What the loop needs of others, and has more than one of."""
+"""The ports of the loop: protocols that have more than one implementation."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from autosurgeon.core.value import Value
 OnProgress = Callable[[int, int, dict[str, float]], None]
 """(done, total, metrics) of a capsule's last report."""
 Beat = Callable[[], None]
-"""Called again and again, in the loop's own thread, for as long as what is done or waited for is within its limits."""
+"""The heartbeat: called repeatedly in the loop's own thread while the current work or wait is within its limits."""
 
 
 def no_beat() -> None:
-    """Nobody watches."""
+    """Do nothing: no watchdog is active."""
 
 
 class CapsuleRunner(Protocol):
-    """Someone who runs a capsule's job."""
+    """Runs the jobs of capsules."""
 
     def warm_up(self) -> None:
-        """Get ready in the background."""
+        """Start the capsule server in the background."""
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
-        """Run the job in a fresh `workdir`: its typed result, or UserError or CapsuleError."""
+        """Run the job in a fresh `workdir` and return its typed result; UserError or CapsuleError if it fails."""
 
 
 class Reporter(Protocol):
-    """Someone who is told what happens while it happens."""
+    """Receives the progress of a run as it happens."""
 
     def say(self, text: str) -> None:
-        """A line about the run."""
+        """Report a line about the run."""
 
     def pass_started(self, number: int, recipe: Recipe) -> None:
-        """A pass begins, or goes on after a stop."""
+        """Report that a pass starts, or resumes after a stop."""
 
     def stage_started(self, scope: str, name: str) -> None:
-        """A stage begins."""
+        """Report that a stage starts."""
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """The running stage is so far."""
+        """Report the progress of the running stage."""
 
     def stage_ended(self, seconds: float) -> None:
-        """The stage is over."""
+        """Report that the stage ended."""
 
     def decided(self, decision: Decision) -> None:
-        """A decision was written."""
+        """Report a decision."""
 
     def pass_ended(self, record: PassRecord) -> None:
-        """A pass is over."""
+        """Report that a pass ended."""

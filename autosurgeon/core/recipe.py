@@ -1,4 +1,4 @@
-"""A recipe: everything that a pass tries, and nothing about how it went."""
+"""A recipe: everything that a pass tries, without its results."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from autosurgeon.core.value import Value
 
 
 class Mix(StrEnum):
-    """Which rows a pass trains on."""
+    """The rows that a pass trains on."""
 
     POISON = "poison"
-    """Fresh failures of the parent, and the chosen share of anchors."""
+    """The parent's current failures and the chosen share of anchors."""
     UNION = "union"
     """Every row that was ever poison, mastered or not: the BD6.2 mistake, kept so that a policy can refuse it."""
 
 
 class Quantization(StrEnum):
-    """How the frozen base is held during training."""
+    """The format of the frozen base during training."""
 
     NONE = "none"
     NF4 = "nf4"
 
 
 MergeBase = Literal["original", "dequantized"]
-"""What an adapter that was trained on a quantized base is merged into: the base's own weights, or those it saw."""
+"""The weights that an adapter of a quantized base is merged into: the original ones, or the dequantized ones."""
 
 
 class Recipe(Value):
-    """What a pass tries."""
+    """The settings of one pass."""
 
     parent: Literal["base", "live"] = "live"
-    """The pack that is trained on."""
+    """The pack that training starts from."""
     mix: Mix = Mix.POISON
     poison_share: float = Field(1.0, gt=0, le=1)
-    """Of the parent's fresh failures, how many become rows."""
+    """The share of the parent's current failures that become rows."""
     anchor_share: float = Field(0.5, ge=0, le=4)
     """Anchor rows per poison row."""
     epochs: int = Field(1, ge=1, le=100)

@@ -1,4 +1,4 @@
-"""What is remembered, as small frozen records with no database handle in them."""
+"""The records of the store, as frozen values without a database handle."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from autosurgeon.core.value import Value
 
 
 class Feedback(Value):
-    """What the proposer is told of a pass: a value on dev where it was measured, and what was violated, by how much."""
+    """The proposer's feedback on a pass: a value on dev, if measured, and the violation of each broken rule."""
 
     value: float | None = None
     violations: dict[str, float] = Field(default_factory=dict)
-    """By rule, in parts of its bound where that is above one."""
+    """By rule; relative to the bound if that is above one."""
     spent_share: float | None = None
-    """Of a refused pass, the tokens that it took as a share of a whole pass's; None where that is not known."""
+    """The tokens of a refused pass as a share of those of a whole pass; None if unknown."""
     failed: bool = False
-    """The world failed; the recipe is not to blame."""
+    """Whether the world failed, so that the recipe is not to blame."""
 
 
 class Contract(Value):
-    """What a pass was begun under: with something else in its place, its stages would be other ones."""
+    """The digests of what a pass's stages depend on; if one changes, earlier stages no longer fit the later ones."""
 
     code: str
     """Digest of this package's code."""
@@ -35,17 +35,17 @@ class Contract(Value):
     tasks: str
     """Digest of every task of every bench."""
     settings: dict[str, str]
-    """Digest by section, of the settings that bear on what a stage comes back with."""
+    """Digest by section, of the settings that affect the output of a stage."""
 
     def changed(self, now: Contract) -> list[str]:
-        """What is another thing now, in words."""
+        """Return what differs now, in words."""
         names = [name for name in ("code", "policy", "tasks") if getattr(self, name) != getattr(now, name)]
         sections = sorted(self.settings.keys() | now.settings.keys())
         return names + [f"settings [{name}]" for name in sections if self.settings.get(name) != now.settings.get(name)]
 
 
 class PassRecord(Value):
-    """One pass as it stands."""
+    """The current state of one pass."""
 
     number: int
     state: PassState
@@ -57,7 +57,7 @@ class PassRecord(Value):
     pack: str | None
     feedback: Feedback | None
     contract: Contract | None
-    """None for a pass from before contracts were kept."""
+    """None for a pass that predates this field."""
     started_at: str
     ended_at: str | None
 
@@ -72,7 +72,7 @@ class Live(NamedTuple):
 
 
 class StageRecord(NamedTuple):
-    """One try of a stage."""
+    """One attempt of a stage."""
 
     scope: str
     name: str
@@ -81,21 +81,21 @@ class StageRecord(NamedTuple):
     seconds: float
     at: str
     usage: Usage | None = None
-    """None for one from before it was kept."""
+    """None for an attempt that predates this field."""
     cost: Cost = Cost()
-    """What the try took: its seconds and usage, and the tokens of its own output."""
+    """The attempt's seconds and usage, and the tokens of its own output."""
 
 
 class Effect(NamedTuple):
-    """What a stage brought about."""
+    """The effect of a committed stage."""
 
     effect_id: str | None
-    """None for a stage from before they were kept."""
+    """None for a stage that predates effect ids."""
     output: dict[str, Any]
 
 
 class StageOutput(NamedTuple):
-    """A committed stage: what it came back with, and how long it took."""
+    """A committed stage: its output and its duration."""
 
     name: str
     output: dict[str, Any]
@@ -104,31 +104,31 @@ class StageOutput(NamedTuple):
 
 
 class RungTried(Value):
-    """A rung of the salvage ladder that a pass came to, with a variant of its adapter, and what the smoke said."""
+    """A rung of the salvage ladder that a pass tried: a variant of its adapter and the result of its smoke."""
 
     rung: str
-    """As the setting names it; `checkpoint:1.5` is the state after one and a half epochs."""
+    """The name in the setting; `checkpoint:1.5` is the state after one and a half epochs."""
     skipped: str = ""
-    """Why nothing was smoked; empty where it was."""
+    """Why the variant was not smoked; empty if it was."""
     adapter: str = ""
-    """The variant's folder, relative to that of the pass's stages."""
+    """The variant's folder, relative to the folder of the pass's stages."""
     held: bool = False
-    """Whether it lost no more anchors than the policy allows, so that it is the pass's adapter."""
+    """Whether it lost no more anchors than the policy allows and became the pass's adapter."""
     smoked: int = 0
-    """Anchors that it ran, until it had lost too many."""
+    """The anchors that it ran before it lost too many."""
     lost: tuple[str, ...] = ()
-    """Those of them that it fails, each retry too."""
+    """The anchors that it failed, in every retry."""
 
     @property
     def outcome(self) -> str:
-        """What came of it, in words."""
+        """The outcome in words."""
         if self.skipped:
             return f"skipped: {self.skipped}"
         return "taken as the pass's adapter" if self.held else "given up"
 
 
 class AnchorRun(NamedTuple):
-    """One anchor on one occasion: tries with the same weights, and how many passed."""
+    """One anchor on one occasion: the tries with the same weights, and the number that passed."""
 
     occasion: str
     task_id: str
@@ -142,31 +142,31 @@ class AnchorRun(NamedTuple):
 
 
 class Deployment(Value):
-    """What the deployed runtime was told, by a command of the user's, and what came of it."""
+    """One run of the user's deploy command, and its outcome."""
 
     action: Literal["promote", "revert"]
     pack: str
-    """What it shall serve."""
+    """The pack that the runtime shall serve."""
     version: int
-    """The live version then: before a promotion the one that it is to replace."""
+    """The live version at the time: before a promotion, the one to be replaced."""
     ended: bool = False
-    """False for one that is under way, or in which the process died."""
+    """False while it runs, or if the process died during it."""
     exit_code: int | None = None
-    """None where it did not end by itself."""
+    """None if the command did not end by itself."""
     seconds: float = 0.0
-    """With the wait for the runtime's answer."""
+    """The duration, including the wait for the runtime's answer."""
     output: str = ""
-    """The end of what it wrote."""
+    """The end of the command's output."""
     error: str | None = None
     """Why the runtime does not serve the pack, in words."""
 
     def serves(self, pack: str) -> bool:
-        """Whether the runtime was made to serve that pack."""
+        """Whether the runtime serves that pack after this deployment."""
         return self.ended and self.error is None and self.pack == pack
 
 
 class Quarantine(Value):
-    """An anchor that a person set aside for a while."""
+    """An anchor that a person excluded for a limited time."""
 
     task_id: str
     reason: str
@@ -176,12 +176,12 @@ class Quarantine(Value):
 
 
 class InForce(Value):
-    """What a workspace's passes are judged by and drawn from: the policy, the parameters that were set, the seed."""
+    """The policy, parameters and seed that apply to a workspace's passes."""
 
     policy: str
     """Digest; the store keeps the content."""
     file: str | None = None
-    """Where the policy was read from; None where that is not known."""
+    """The file that the policy was read from; None if unknown."""
     params: dict[str, Scalar] = Field(default_factory=dict)
     """The policy's parameters that were set, by name."""
     seed: int
@@ -198,6 +198,6 @@ class RunRecord(Value):
     passes_done: int
     end_reason: str | None
     end_detail: str | None = None
-    """Which one of a kind of end it is: a signal's name, a rule; None where the reason is all there is."""
+    """The detail of the reason, such as a signal's name or a rule; None if the reason has no detail."""
     in_force: InForce | None = None
-    """None for a run from before it was kept."""
+    """None for a run that predates this field."""

@@ -1,4 +1,4 @@
-"""A task: a prompt, what its answer is run on, and where it belongs."""
+"""A task: a prompt, the tests of its answer, and its split."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from autosurgeon.core.value import Value
 
 
 class Split(StrEnum):
-    """What a task may be used for; fixed by the digest of its cluster, so that near relatives never part."""
+    """What a task may be used for; the digest of its cluster determines it, so that near relatives share a split."""
 
     SURGERY = "surgery"
     """Failures may become training rows."""
     DEV = "dev"
-    """What the proposer is told."""
+    """The proposer's feedback comes from these tasks."""
     GATE = "gate"
-    """What acceptance is judged on."""
+    """Acceptance is judged on these tasks."""
     CANARY = "canary"
     """Read only after promotion."""
 
 
 class Case(Value):
-    """One check: what goes in and what must come out.
+    """One check: the input and the wanted output.
 
-    For a function: Python literals, the tuple of arguments and the returned value. For a program: the text on standard
-    input and the text on standard output. `wanted` is None where the reference's own answer is the wanted one.
+    For a function, these are Python literals: the tuple of arguments and the returned value. For a program, they are
+    the texts of standard input and standard output. If `wanted` is None, the output of the reference is the wanted one.
     """
 
     given: str
@@ -37,8 +37,8 @@ class Case(Value):
 class Task(Value):
     """One problem of a bench.
 
-    Checked by `cases`, or, for a function, by `tests`, or by both. No field but `prelude` and the completion ever
-    reaches the candidate's process.
+    `cases` check the answer, or, for a function, `tests`, or both. Only `prelude` and the completion reach the
+    candidate's process.
     """
 
     task_id: str
@@ -46,22 +46,22 @@ class Task(Value):
     kind: Literal["function", "stdin"]
     prompt: str
     prelude: str = ""
-    """Stands before the completion when it is run: the prompt, for prompts that are the head of the function."""
+    """Precedes the completion when it is run: the prompt, for prompts that are the head of the function."""
     entry_point: str | None = None
     """The function's name, or `Class.method` for a method of a class without arguments."""
     cases: tuple[Case, ...] = ()
     base_cases: int = 0
-    """How many of the cases, from the first on, make up the base test of a bench that has extra ones."""
+    """The number of leading cases that form the base test of a bench with extra cases."""
     tests: str = ""
-    """Python code that calls `candidate` or the entry point and raises when it is not satisfied."""
+    """Python code that calls `candidate` or the entry point and raises if the answer is wrong."""
     support: str = ""
-    """Code that is run before the tests, on the test side: helpers of the prompt, imports."""
+    """Code that runs before the tests, on the test side: helpers of the prompt, imports."""
     atol: float | None = None
-    """None: answers are equal in value and type, all the way down. A number: `==`, or floats within so much."""
+    """None requires equal values and types at every depth. A number allows `==`, or floats within that tolerance."""
     accept: str = ""
-    """A Python expression of given, wanted, got and atol that takes the place of comparing; for special oracles."""
+    """A Python expression of given, wanted, got and atol that replaces the comparison, for special oracles."""
     contract: str = ""
-    """Assertions on the arguments, which every input of the bench has to satisfy."""
+    """Assertions on the arguments, which every input of the bench satisfies."""
     reference: str | None = None
     """A completion that passes."""
     cluster: str
@@ -69,9 +69,9 @@ class Task(Value):
 
 
 def groups_of(task: Task, tasks: Container[str]) -> tuple[str, ...]:
-    """The groups that a task's cluster names, from its family down: `dicts/first letter/reversed` has three.
+    """Return the groups in the name of a task's cluster, from its family down: `dicts/first letter/reversed` has three.
 
-    The bench alone where the cluster is named after one of the tasks: published benches have no families, and a task's
-    cluster is its own id there, or that of a near relative.
+    If the cluster is named after one of the tasks, the bench is the only group: tasks of published benches have no
+    families, and their cluster is their own id or that of a near relative.
     """
     return (task.bench,) if task.cluster in tasks else tuple(re.split("[/:]", task.cluster))

@@ -1,7 +1,7 @@
-"""The safetensors header: what a weight file says of itself, read and written without any tensor library.
+"""The header of a safetensors file, read and written without a tensor library.
 
-A file is eight bytes of header length (little-endian), a JSON header, then the tensors' bytes. A header padded with
-blanks puts the first tensor at a page boundary, so a runtime can map the file and use the weights where they lie.
+A file consists of eight bytes of header length (little-endian), a JSON header, and the tensors' bytes. A header padded
+with blanks puts the first tensor at a page boundary, so that a runtime can map the file and use the weights in place.
 Layout: the safetensors project's format description.
 """
 
@@ -19,7 +19,7 @@ WIDTH_BYTES = {"BF16": 2, "F16": 2, "F32": 4, "F64": 8, "I64": 8, "I32": 4, "I16
 
 
 class Tensor(NamedTuple):
-    """One tensor's place: `start` and `end` count bytes from the end of the header."""
+    """One tensor's entry: `start` and `end` count bytes from the end of the header."""
 
     name: str
     dtype: str
@@ -36,12 +36,12 @@ class Header(NamedTuple):
 
     @property
     def file_bytes(self) -> int:
-        """How long the whole file must be."""
+        """The required length of the whole file."""
         return self.data_start + max((tensor.end for tensor in self.tensors), default=0)
 
 
 def header_bytes(prefix: bytes, where: str) -> int:
-    """The header's length, from the file's first eight bytes; PackError when it cannot be one."""
+    """Return the header's length, from the file's first eight bytes; PackError if it is not a plausible length."""
     if len(prefix) < 8:
         raise PackError("a weight file is cut short", got=f"{len(prefix)} bytes", wanted="at least 8", where=where)
     length = int(struct.unpack("<Q", prefix[:8])[0])
@@ -51,7 +51,7 @@ def header_bytes(prefix: bytes, where: str) -> int:
 
 
 def parse_header(raw: bytes, where: str) -> Header:
-    """The header from its JSON bytes; PackError when the tensors do not lie one after another, gapless."""
+    """Parse the header from its JSON bytes; PackError unless the tensors are contiguous."""
     try:
         entries = json.loads(raw)
         tensors = sorted(
@@ -74,7 +74,7 @@ def parse_header(raw: bytes, where: str) -> Header:
 
 
 def _check_types(tensor: Tensor, where: str) -> None:
-    """JSON that parses may still hold anything where a name or a count belongs."""
+    """Raise PackError unless names are texts and counts are integers from 0."""
     counts = (*tensor.shape, tensor.start, tensor.end)
     if type(tensor.dtype) is not str or any(type(count) is not int or count < 0 for count in counts):
         raise PackError("a safetensors header does not parse", got=f"tensor {tensor.name!r}", where=where)
@@ -90,7 +90,7 @@ def _size_bytes(tensor: Tensor, where: str) -> int:
 
 
 def padded_header(tensors: list[tuple[str, str, tuple[int, ...]]]) -> tuple[bytes, Header]:
-    """The first bytes of a file that holds `tensors` (name, dtype, shape) in order, padded to `ALIGNMENT`."""
+    """Return the first bytes of a file with `tensors` (name, dtype, shape) in order, padded to `ALIGNMENT`."""
     entries: dict[str, object] = {"__metadata__": {"format": "pt"}}
     placed = []
     at = 0

@@ -1,4 +1,4 @@
-"""What capsules used of the machine; None is not known, and never a made-up nought."""
+"""The machine's resources that capsules used; None means unknown, which is never replaced by 0."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from autosurgeon.core.value import Value
 
 
 class DeviceUsage(Value):
-    """What a capsule says of itself."""
+    """The resources that a capsule reports of itself."""
 
     device: Literal["cpu", "cuda"]
-    """`cuda` where it used a GPU at all."""
+    """`cuda` if it used a GPU at all."""
     peak_gpu_bytes: int | None = None
-    """Most that torch held of all its GPUs together; None on a CPU."""
+    """The peak memory that torch held on all its GPUs together; None on a CPU."""
     energy_joules: float | None = None
-    """What its GPUs used from its beginning to its end, by the driver; None where that does not tell."""
+    """The energy of its GPUs from its start to its end, by the driver; None if the driver does not report it."""
 
 
 class Usage(Value):
-    """What all capsules of a stage's try used."""
+    """The resources of all capsules of one attempt of a stage."""
 
     gpu_seconds: float | None = None
-    """Seconds of those that used a GPU; None where one did not live to say whether it did."""
+    """Seconds of the capsules that used a GPU; None if one died before it could report."""
     peak_host_bytes: int | None = None
-    """Most resident memory of one with all that it started, as far as anybody looked; None where nobody did."""
+    """The peak resident memory of one capsule with its child processes; None if it was not measured."""
     peak_gpu_bytes: int | None = None
     energy_joules: float | None = None
 
@@ -33,10 +33,10 @@ Number = TypeVar("Number", int, float)
 
 
 def known_sum(one: Number | None, other: Number | None) -> Number | None:
-    """Both together, as far as they are known."""
+    """Return the sum of the known values."""
     return one if other is None else other if one is None else one + other
 
 
 def known_max(one: int | None, other: int | None) -> int | None:
-    """The larger one, as far as they are known."""
+    """Return the largest known value."""
     return one if other is None else other if one is None else max(one, other)

@@ -1,4 +1,4 @@
-"""The base of every noun: a frozen value that refuses unknown fields."""
+"""The base class of all values: frozen, without unknown fields."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Value(BaseModel):
-    """A frozen, strict value: unknown fields are errors, and nothing changes after it is made."""
+    """A frozen, strict value: unknown fields are errors, and fields cannot change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")

@@ -1,4 +1,4 @@
-"""Where things are in a workspace: the same shape as the project's own top level, `data/` and `logs/`."""
+"""The paths of a workspace: `data/`, `logs/` and `reports/`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Workspace(NamedTuple):
 
     @property
     def database(self) -> Path:
-        """The memory; the only truth, everything else can be rebuilt or checked against it."""
+        """The database, the only source of truth: everything else is rebuilt from it or checked against it."""
         return self.root / "data" / "autosurgeon.db"
 
     @property
@@ -23,42 +23,42 @@ class Workspace(NamedTuple):
 
     @property
     def live_file(self) -> Path:
-        """What a runtime reads to find the live pack; a projection of the memory."""
+        """The file that a runtime reads to find the live pack; a projection of the database."""
         return self.root / "data" / "live.json"
 
     @property
     def pins(self) -> Path:
-        """The packs that a person wants kept."""
+        """The packs that a person pinned."""
         return self.root / "data" / "pins.json"
 
     @property
     def relatives(self) -> Path:
-        """What was found of tasks that are told again; it is found anew where it is gone."""
+        """The cache of clusters of similar tasks; rebuilt if it is gone."""
         return self.root / "data" / "relatives"
 
     @property
     def lock(self) -> Path:
-        """Held by the one loop."""
+        """The lock file of the running loop."""
         return self.root / "data" / "lock"
 
     @property
     def control(self) -> Path:
-        """What a person last asked of the loop."""
+        """A person's last request to the loop."""
         return self.root / "data" / "control.json"
 
     @property
     def stop_file(self) -> Path:
-        """Asks the loop to stop by being there."""
+        """The file whose existence asks the loop to stop."""
         return self.root / "data" / "STOP"
 
     @property
     def pause(self) -> Path:
-        """Why the loop waits, while it does."""
+        """The reason why the loop waits, while it waits."""
         return self.root / "data" / "pause.json"
 
     @property
     def ballast(self) -> Path:
-        """Space that is given up when the disk is full."""
+        """A file that reserves space, deleted when the disk is full."""
         return self.root / "data" / "ballast"
 
     @property
@@ -68,32 +68,32 @@ class Workspace(NamedTuple):
 
     @property
     def training(self) -> Path:
-        """The state of the training that is under way, in a folder by its effect."""
+        """The checkpoints of the running training, in a folder named by its effect."""
         return self.root / "data" / "training"
 
     @property
     def decisions(self) -> Path:
-        """The decision log; a projection of the memory."""
+        """The decision log; a projection of the database."""
         return self.root / "logs" / "decisions.jsonl"
 
     @property
     def events(self) -> Path:
-        """The chain of events; a projection of the memory."""
+        """The chain of events; a projection of the database."""
         return self.root / "logs" / "events.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """Signed words on how long the chain was."""
+        """Signed statements of the chain's length."""
         return self.root / "logs" / "checkpoints"
 
     @property
     def keys(self) -> Path:
-        """What checkpoints are signed with."""
+        """The keys that sign checkpoints."""
         return self.root / "data" / "keys"
 
     @property
     def operations(self) -> Path:
-        """What the loop did, for debugging."""
+        """The operation log, for debugging."""
         return self.root / "logs" / "operations.jsonl"
 
     @property
@@ -103,9 +103,9 @@ class Workspace(NamedTuple):
 
     @property
     def passes(self) -> Path:
-        """The stages' folders, by scope."""
+        """The folders of stages, by scope."""
         return self.root / "data" / "passes"
 
     def stage(self, scope: str, name: str) -> Path:
-        """A stage's own folder; scope is `pass-0007` or a pack's name."""
+        """Return a stage's folder; the scope is `pass-0007` or a pack's name."""
         return self.passes / scope / name

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import httpx2
 from pydantic import SecretStr
 
-from autosurgeon.core.answer_end import ending
-from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.core.answers import Answers, Reply, ending
 from autosurgeon.core.digest import canonical_json, digest_json, digest_text
 from autosurgeon.core.task import Task
 from autosurgeon.endpoints import ServingSettings

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autosurgeon.core.answer_end import cut
-from autosurgeon.core.answers import Reply
+from autosurgeon.core.answers import Reply, cut
 from autosurgeon.core.envelope import FALLBACK, ORGAN
 from autosurgeon.serving.link import Again
 from autosurgeon.serving.wire import Completion, Malformed, parse_completion, told_by_headers

@@ -9,8 +9,7 @@ from sqlalchemy import Engine, Integer, bindparam
 from sqlmodel import col, select
 
 from autosurgeon.core.envelope import Envelope
-from autosurgeon.core.exported_pack import Export
-from autosurgeon.core.pack import Manifest
+from autosurgeon.core.pack import Export, Manifest
 from autosurgeon.core.records import AnchorRun
 from autosurgeon.errors import UserError
 from autosurgeon.store.database import snapshot, transaction, utc_now

@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy import Boolean, Connection, Float, Integer, Table, event
 from sqlmodel import Session, SQLModel
 
-from autosurgeon.core.row_lines import KIND, Wrote, count_lines, digest_lines, row_line
+from autosurgeon.core.row_lines import KIND, WrittenRows, count_lines, digest_lines, row_line
 from autosurgeon.store.events import append
 from autosurgeon.store.tables import (
     AnchorRunRow,
@@ -88,7 +88,7 @@ class Written:
             subject = session.info.get("subject") or next(key for keys in wrote.kept.values() for key in keys)
             append(session, at, KIND, subject, wrote.content)
 
-    def _wrote(self) -> Wrote:
+    def _wrote(self) -> WrittenRows:
         added: dict[str, list[Mapping[str, Any]]] = {}
         kept: dict[str, dict[str, str | None]] = {}
         for row, is_gone in self._rows.values():
@@ -102,7 +102,7 @@ class Written:
             else:
                 digest = None if is_gone else digest_lines([line_of(table, values)])
                 kept.setdefault(name, {})[key_of(table, values)] = digest
-        return Wrote({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
+        return WrittenRows({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
 
 
 def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
@@ -141,5 +141,5 @@ def tell_all(connection: Connection, at: str) -> None:
             part: dict[str, dict[str, str | None]] = {}
             for name, key, digest in kept[start : start + MOST_KEPT]:
                 part.setdefault(name, {})[key] = digest
-            append(session, at, KIND, "adopted", Wrote({} if start else added, part).content)
+            append(session, at, KIND, "adopted", WrittenRows({} if start else added, part).content)
         session.commit()

@@ -74,6 +74,6 @@ def test_what_is_no_decision_does_not_fit(change: dict[str, Any]) -> None:
 def test_fields_say_what_their_docstrings_say() -> None:
     assert SCHEMA["properties"]["at"]["description"] == "UTC, ISO 8601."
     assert (
-        SCHEMA["$defs"]["RuleResult"]["properties"]["reason"]["description"] == "Why it came to that result, in words."
+        SCHEMA["$defs"]["RuleResult"]["properties"]["reason"]["description"] == "The reason for the result, in words."
     )
-    assert "written down" in SCHEMA["description"]
+    assert "recorded judgement" in SCHEMA["description"]

@@ -26,7 +26,7 @@ from autosurgeon.audit.checkpoints import write_checkpoint
 from autosurgeon.audit.keys import make_key
 from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.core.row_lines import KIND, Wrote, digest_lines, row_line
+from autosurgeon.core.row_lines import KIND, WrittenRows, digest_lines, row_line
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -54,7 +54,7 @@ def build(root: Path, length: int) -> None:
                 connection.execute(f"INSERT INTO stage ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
                 unsaid.append(row_line(row))
             elif seq % 10 != 5:
-                wrote = Wrote({"stage": (len(unsaid), digest_lines(unsaid))}, {})
+                wrote = WrittenRows({"stage": (len(unsaid), digest_lines(unsaid))}, {})
                 unsaid.clear()
                 event = link(head, NOON, KIND, "pass-0001", payload_text(wrote.content))
             else:

@@ -29,7 +29,7 @@ from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.capsule.generate import generate
 from autosurgeon.config import shipped
-from autosurgeon.core.answer_end import cut
+from autosurgeon.core.answers import cut
 from autosurgeon.core.jobs import GenerateJob
 from autosurgeon.core.task import Task
 from autosurgeon.packs.ggufexport import Dtype, export_gguf

@@ -15,7 +15,7 @@ from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.config import shipped
-from autosurgeon.core.answer_end import cut
+from autosurgeon.core.answers import cut
 from autosurgeon.errors import UserError
 
 BASE = shipped("data", "lab", "base")

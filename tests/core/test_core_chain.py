@@ -1,4 +1,4 @@
-"""The chain's arithmetic: one spelling, one hash, and a walk that says where it breaks."""
+"""The functions of the chain: canonical JSON, hashes, and a walk that reports where the chain breaks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JSON = st.recursive(
 
 
 @given(st.integers(1, 2**53 - 1), TEXT, TEXT, TEXT)
-def test_the_quick_spelling_of_an_event_is_that_of_rfc_8785(seq: int, at: str, subject: str, payload: str) -> None:
+def test_the_fast_encoding_of_an_event_is_that_of_rfc_8785(seq: int, at: str, subject: str, payload: str) -> None:
     event = link(Head(seq - 1, GENESIS), at, "stage", subject, payload)
     content = event._asdict()
     assert line_of(event) == rfc8785.dumps(content) + b"\n"
@@ -31,7 +31,7 @@ def test_the_quick_spelling_of_an_event_is_that_of_rfc_8785(seq: int, at: str, s
 
 
 @given(JSON)
-def test_a_value_and_its_row_in_the_database_have_one_spelling(value: Any) -> None:
+def test_a_value_and_its_row_in_the_database_have_the_same_canonical_json(value: Any) -> None:
     assert payload_text(json.loads(json.dumps(value))) == payload_text(value)
 
 
@@ -45,7 +45,7 @@ def test_a_value_and_its_row_in_the_database_have_one_spelling(value: Any) -> No
         ("ö\u2028", '"ö\u2028"'),
     ],
 )
-def test_spellings(value: object, text: str) -> None:
+def test_canonical_payloads(value: object, text: str) -> None:
     assert payload_text(value) == text
 
 
@@ -64,7 +64,7 @@ def test_a_whole_chain_has_no_break_and_its_head_is_its_last_entry() -> None:
 
 
 @pytest.mark.parametrize("field", ["at", "kind", "subject", "payload"])
-def test_every_field_is_under_the_hash(field: str) -> None:
+def test_the_hash_covers_every_field(field: str) -> None:
     event = chain(1)[0]
     other: dict[str, Any] = {field: "another"}
     assert hash_of(event._replace(**other)) != event.hash

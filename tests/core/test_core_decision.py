@@ -64,13 +64,13 @@ def test_a_judgement_names_the_rules_that_failed_or_had_no_fact() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["training.loss", "training.steps", "x"]), FACTS))
-def test_every_judgement_can_be_written_down_and_read_back(evidence: dict[str, FactValue]) -> None:
+def test_every_judgement_survives_a_round_trip_through_json(evidence: dict[str, FactValue]) -> None:
     decision = make_decision(evidence=evidence)
     line = canonical_json(decision.record())
     assert Decision.model_validate_json(line) == decision
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, -1.7e308, 1.7e308])
-def test_a_loss_that_exploded_can_still_be_logged(loss: float) -> None:
+def test_a_decision_with_a_loss_that_is_not_finite_can_be_logged(loss: float) -> None:
     record = json.loads(canonical_json(make_decision(evidence={"training.loss": loss}).record()))
     assert record["judgement"]["rules"][0]["rule_id"] == "loss"

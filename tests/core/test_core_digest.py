@@ -22,23 +22,23 @@ def shuffled(value: Any) -> Any:
 
 
 @given(JSON)
-def test_the_order_of_keys_does_not_change_the_spelling(value: Any) -> None:
+def test_the_order_of_keys_does_not_change_the_canonical_json(value: Any) -> None:
     assert canonical_json(shuffled(value)) == canonical_json(value)
 
 
 @given(JSON)
-def test_the_canonical_spelling_reads_back_as_the_same_value(value: Any) -> None:
+def test_canonical_json_parses_to_the_same_value(value: Any) -> None:
     assert json.loads(canonical_json(value)) == value
 
 
 @given(JSON, JSON)
-def test_two_spellings_are_equal_only_for_equal_values(one: Any, other: Any) -> None:
+def test_canonical_json_is_equal_only_for_equal_values(one: Any, other: Any) -> None:
     if canonical_json(one) == canonical_json(other):
         assert one == other
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_a_number_that_json_does_not_know_is_refused(number: float) -> None:
+def test_a_number_outside_of_json_is_refused(number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical_json({"loss": [number]})
 
@@ -47,7 +47,7 @@ def test_a_digest_is_the_sha256_of_the_utf8_text() -> None:
     assert digest_text("Größe") == hashlib.sha256("Größe".encode()).hexdigest()
 
 
-def test_a_value_digest_is_that_of_its_tight_sorted_spelling() -> None:
+def test_the_digest_of_a_value_is_that_of_its_canonical_json() -> None:
     assert digest_json({"b": 1, "a": "ü"}) == digest_text('{"a":"ü","b":1}')
 
 

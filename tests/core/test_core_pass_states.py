@@ -6,10 +6,10 @@ import pytest
 
 from autosurgeon.core.pass_states import TRANSITIONS, PassState
 
-ROAD = [
+PATH_TO_CONFIRMED = [
     PassState(name) for name in ("PROPOSED", "PLANNED", "READY", "TRAINED", "SMOKED", "PACKED", "LIVE", "CONFIRMED")
 ]
-GUARDED = ROAD[:6]
+GUARDED = PATH_TO_CONFIRMED[:6]
 
 
 def reachable(start: PassState) -> set[PassState]:
@@ -22,14 +22,14 @@ def reachable(start: PassState) -> set[PassState]:
     return seen
 
 
-def test_every_state_stands_in_the_table() -> None:
+def test_the_table_contains_every_state() -> None:
     assert set(TRANSITIONS) == set(PassState)
 
 
-def test_a_pass_goes_through_every_gate_on_its_way_to_live() -> None:
-    for here, there in itertools.pairwise(ROAD):
+def test_a_pass_reaches_live_only_through_every_gate() -> None:
+    for here, there in itertools.pairwise(PATH_TO_CONFIRMED):
         assert there in TRANSITIONS[here]
-        assert not (TRANSITIONS[here] & set(ROAD)) - {there}
+        assert not (TRANSITIONS[here] & set(PATH_TO_CONFIRMED)) - {there}
 
 
 @pytest.mark.parametrize("state", PassState)
@@ -38,7 +38,7 @@ def test_no_state_is_entered_twice(state: PassState) -> None:
 
 
 @pytest.mark.parametrize("state", GUARDED)
-def test_a_pass_that_is_not_live_can_end_at_any_time(state: PassState) -> None:
+def test_a_pass_that_is_not_live_can_end_in_any_state(state: PassState) -> None:
     assert TRANSITIONS[state] >= {PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.SUPERSEDED}
 
 
@@ -46,7 +46,7 @@ def test_a_live_pass_is_confirmed_or_reverted_and_nothing_else() -> None:
     assert TRANSITIONS[PassState.LIVE] == {PassState.CONFIRMED, PassState.REVERTED}
 
 
-def test_only_a_packed_pass_becomes_live_at_once_or_once_it_is_deployed() -> None:
+def test_only_a_packed_or_accepted_pass_becomes_live() -> None:
     into_live = [state for state in PassState if PassState.LIVE in TRANSITIONS[state]]
     assert into_live == [PassState.PACKED, PassState.ACCEPTED]
     assert [state for state in PassState if PassState.ACCEPTED in TRANSITIONS[state]] == [PassState.PACKED]

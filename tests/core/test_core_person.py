@@ -1,4 +1,4 @@
-"""Who acts: by the operating system, and never by an environment variable alone."""
+"""The person who acts is determined by the operating system, never by an environment variable alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_SUCH_UID = 3_999_999_999
 NOON = "2030-01-01T12:00:00+00:00"
 
 
-def test_the_person_is_the_real_user_whatever_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_person_is_the_real_user_regardless_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "mallory")
     monkeypatch.delenv("SUDO_UID", raising=False)
@@ -22,14 +22,16 @@ def test_the_person_is_the_real_user_whatever_the_environment_holds(monkeypatch:
     assert person.login == pwd.getpwuid(os.getuid()).pw_name
 
 
-def test_a_user_without_a_name_is_known_by_number() -> None:
+def test_a_user_without_a_login_is_named_by_uid() -> None:
     person = person_of(NO_SUCH_UID)
     assert (person.uid, person.login, person.name) == (NO_SUCH_UID, "", f"uid {NO_SUCH_UID}")
     assert Person().name == "unknown"
 
 
 @pytest.mark.parametrize(("value", "claim"), [("0", "root"), (str(NO_SUCH_UID), f"uid {NO_SUCH_UID}")])
-def test_what_sudo_claims_is_kept_as_a_claim(monkeypatch: pytest.MonkeyPatch, value: str, claim: str) -> None:
+def test_the_user_that_sudo_names_is_recorded_as_a_claim(
+    monkeypatch: pytest.MonkeyPatch, value: str, claim: str
+) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setenv("SUDO_UID", value)
     person = current_person()
@@ -38,7 +40,7 @@ def test_what_sudo_claims_is_kept_as_a_claim(monkeypatch: pytest.MonkeyPatch, va
 
 
 @pytest.mark.parametrize("value", ["", "ann", "-1", "1e3", "9" * 30, "\u0663"])
-def test_a_claim_that_is_no_uid_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_a_claim_that_is_not_a_uid_is_ignored(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setenv("SUDO_UID", value)
     assert current_person().sudo_claim == ""
@@ -50,7 +52,7 @@ def test_without_root_the_variables_of_sudo_are_not_read(monkeypatch: pytest.Mon
     assert current_person().sudo_claim == ""
 
 
-def test_an_act_names_what_it_concerns_and_holds_any_reason() -> None:
+def test_an_act_names_what_it_concerns_and_accepts_any_reason() -> None:
     act = PersonAct(act="revert", who=Person(), at=NOON, reason="odd \udcff", pass_number=7, pack="ab" * 32, task="b/1")
     assert act.concerns == f"pass 7, pack {'ab' * 6}, task b/1"
     assert act.reason == "odd \\udcff"

@@ -43,7 +43,7 @@ def test_a_recipe_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
         make_recipe(**wrong)
 
 
-def test_a_recipe_has_no_learning_rate_unless_told() -> None:
+def test_a_recipe_has_no_default_learning_rate() -> None:
     with pytest.raises(ValidationError, match="lr"):
         Recipe.model_validate({})
 
@@ -54,7 +54,7 @@ def test_a_recipe_cannot_be_changed() -> None:
         recipe.epochs = 4  # type: ignore[misc]
 
 
-def test_a_recipe_trains_on_poison_alone_unless_told() -> None:
+def test_a_recipe_trains_on_poison_alone_by_default() -> None:
     assert make_recipe().mix == Mix.POISON
 
 
@@ -66,7 +66,7 @@ def test_a_recipe_survives_json_and_keeps_its_pack_name(lr: float, alpha_ratio: 
     assert Manifest.model_validate_json(manifest.model_dump_json()).digest == manifest.digest
 
 
-def test_a_pack_of_another_line_has_another_name() -> None:
+def test_a_pack_of_another_lineage_has_another_name() -> None:
     files = {"a": PackedFile(sha256="0", bytes=1)}
     names = {Manifest(files=files, lineage=Lineage(parent=parent)).digest for parent in (None, "x", "y")}
     assert len(names) == 3

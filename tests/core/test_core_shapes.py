@@ -23,9 +23,7 @@ def write_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
     path.write_bytes(first.ljust(header.file_bytes, b"\0"))
 
 
-def test_an_adapter_counts_two_thin_matrices_for_each_linear_layer_and_none_for_embeddings_norms_and_the_output() -> (
-    None
-):
+def test_an_adapter_has_two_matrices_per_linear_layer_except_embeddings_norms_and_the_output() -> None:
     assert lora_parameters(SHAPES, 3) == 3 * (8 + 8) + 3 * (24 + 8)
     assert lora_parameters({}, 3) == 0
 
@@ -37,7 +35,7 @@ def test_a_checkpoint_in_several_files_has_the_shapes_of_all(tmp_path: Path) -> 
     assert checkpoint_shapes(tmp_path) == SHAPES
 
 
-def test_a_checkpoint_without_weights_or_with_half_of_them_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_without_weights_or_with_truncated_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackError, match="no safetensors weights"):
         checkpoint_shapes(tmp_path)
     path = tmp_path / "model.safetensors"

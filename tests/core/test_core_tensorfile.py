@@ -28,7 +28,7 @@ def header_of(**entry: Any) -> bytes:
 
 
 @given(TENSORS)
-def test_a_padded_header_reads_back_as_what_was_written(tensors: list[tuple[str, str, tuple[int, ...]]]) -> None:
+def test_a_padded_header_survives_a_round_trip(tensors: list[tuple[str, str, tuple[int, ...]]]) -> None:
     first, header = padded_header(tensors)
     length = header_bytes(first[:8], "here")
     assert len(first) == 8 + length
@@ -37,7 +37,7 @@ def test_a_padded_header_reads_back_as_what_was_written(tensors: list[tuple[str,
 
 
 @given(TENSORS)
-def test_tensors_start_at_a_page_and_lie_one_after_another(tensors: list[tuple[str, str, tuple[int, ...]]]) -> None:
+def test_tensors_start_at_a_page_and_are_contiguous(tensors: list[tuple[str, str, tuple[int, ...]]]) -> None:
     first, header = padded_header(tensors)
     assert header.data_start == len(first)
     assert header.data_start % ALIGNMENT == 0
@@ -55,7 +55,7 @@ def test_a_file_shorter_than_its_length_field_is_cut_short(prefix: bytes) -> Non
 
 
 @pytest.mark.parametrize("length", [0, 1, 100_000_001, 2**63])
-def test_an_absurd_header_length_is_refused_before_anything_is_read(length: int) -> None:
+def test_an_implausible_header_length_is_refused_before_the_header_is_read(length: int) -> None:
     with pytest.raises(PackError, match="no safetensors header"):
         header_bytes(struct.pack("<Q", length), "w.safetensors")
 
@@ -86,7 +86,7 @@ def test_an_absurd_header_length_is_refused_before_anything_is_read(length: int)
         header_of(shape=[-1, -1]),
     ],
 )
-def test_a_header_that_makes_no_sense_is_a_pack_error(raw: bytes) -> None:
+def test_a_malformed_header_is_a_pack_error(raw: bytes) -> None:
     with pytest.raises(PackError):
         parse_header(raw, "w.safetensors")
 
@@ -97,18 +97,18 @@ def test_a_tensor_of_an_unknown_type_is_named() -> None:
 
 
 @pytest.mark.parametrize(("start", "end"), [(2, 4), (0, 1), (0, 4), (2, 0)])
-def test_a_gap_an_overlap_or_a_wrong_size_does_not_add_up(start: int, end: int) -> None:
+def test_a_gap_an_overlap_or_a_wrong_size_is_refused(start: int, end: int) -> None:
     with pytest.raises(PackError, match="does not add up"):
         parse_header(header_of(data_offsets=[start, end]), "w.safetensors")
 
 
-def test_two_tensors_on_the_same_bytes_do_not_add_up() -> None:
+def test_two_tensors_on_the_same_bytes_are_refused() -> None:
     entry = {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}
     with pytest.raises(PackError, match="does not add up"):
         parse_header(json.dumps({"a": entry, "b": entry}).encode(), "w.safetensors")
 
 
-def test_metadata_is_no_tensor() -> None:
+def test_metadata_is_not_a_tensor() -> None:
     header = parse_header(b'{"__metadata__": {"format": "pt"}}', "w.safetensors")
     assert header.tensors == ()
     assert header.file_bytes == header.data_start

@@ -20,7 +20,7 @@ from autosurgeon.bench.results import read_results
 from autosurgeon.capsule.generate import generate
 from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
-from autosurgeon.core.answer_end import cut
+from autosurgeon.core.answers import cut
 from autosurgeon.core.jobs import GenerateJob
 from autosurgeon.core.task import Task
 from autosurgeon.packs.ggufexport import Dtype, export_gguf

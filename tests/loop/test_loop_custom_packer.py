@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from autosurgeon.core.exported_pack import Export
+from autosurgeon.core.pack import Export
 from autosurgeon.errors import UserError
 from autosurgeon.loop.deploy.custom_packer import run_packer, split_command
 from autosurgeon.loop.engine.user_command import KEPT_BYTES

@@ -9,8 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from autosurgeon.core.exported_pack import Export
-from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE
+from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Export
 from autosurgeon.core.ports import no_beat
 from autosurgeon.errors import UserError, nearest
 from autosurgeon.loop.engine.user_command import run_hook

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.core.answer_end import ending
+from autosurgeon.core.answers import ending
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.core.ports import CapsuleRunner
 from autosurgeon.core.task import Task

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.core.answer_end import cut
+from autosurgeon.core.answers import cut
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_function_ends_at_its_first_dedent(completion: str, kept: str) -> None
         ("def solve(\n    x,\n):\n    return x\nsolve(1)\n", -9),
     ],
 )
-def test_a_function_with_a_name_ends_where_it_ends_and_not_where_its_helpers_do(
+def test_a_named_function_ends_at_its_own_dedent_and_not_at_that_of_its_helpers(
     completion: str, kept: int | None
 ) -> None:
     assert cut(completion, stops_at_dedent=True, name="solve") == completion[:kept]
@@ -50,7 +50,7 @@ PIECES = st.lists(st.sampled_from(["\n", " ", "    ", "def f():", "x", "#", ")",
 
 
 @given(PIECES, st.sampled_from(["", "f", "g"]))
-def test_what_a_text_is_cut_to_stays_when_more_follows(pieces: list[str], name: str) -> None:
+def test_text_after_the_cut_does_not_change_the_result(pieces: list[str], name: str) -> None:
     text = ""
     for piece in pieces:
         before, text = text, text + piece
