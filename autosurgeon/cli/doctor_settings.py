@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autosurgeon.cli.checks import Check
 from autosurgeon.cli.doctor_places import check_program, check_sendable, check_writable, regular_file
-from autosurgeon.errors import UserError, WorkspaceError
+from autosurgeon.errors import PackError, UserError, WorkspaceError
 
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
@@ -50,19 +50,27 @@ def _policy(subject: _Subject) -> Iterator[Check]:
 def _organ(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
         from autosurgeon.packs.checkpoint import check_base
-        from autosurgeon.packs.hub import ask_hub, cached_checkpoint
+        from autosurgeon.packs.hub import ask_hub
 
-        organ, folder = subject.settings.organ, subject.settings.organ_folder
-        if organ.hub is not None and organ.revision is not None:
-            cached = cached_checkpoint(organ.hub, organ.revision)
-            if cached is None:
-                files = ask_hub(organ.hub, organ.revision)
-                return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
-            folder = cached
+        organ, folder = subject.settings.organ, _organ_folder(subject)
+        if folder is None:
+            assert organ.hub is not None and organ.revision is not None  # a folder needs no fetching
+            files = ask_hub(organ.hub, organ.revision)
+            return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
         weights = check_base(folder)
         return f"{sum(file.stat().st_size for file in weights) / 1e6:.1f} MB of weights in {folder}"
 
     yield Check("organ", look)
+
+
+def _organ_folder(subject: _Subject) -> Path | None:
+    """The organ's folder; None for a hub's checkpoint that is not in the cache yet."""
+    from autosurgeon.packs.hub import cached_checkpoint
+
+    organ = subject.settings.organ
+    if organ.hub is not None and organ.revision is not None:
+        return cached_checkpoint(organ.hub, organ.revision)
+    return subject.settings.organ_folder
 
 
 def _benches(subject: _Subject) -> Iterator[Check]:
@@ -91,6 +99,9 @@ def _benches(subject: _Subject) -> Iterator[Check]:
 
         from autosurgeon.wiring import tasks_in
 
+        for name, bench in subject.settings.benches.items():
+            for file in filter(None, (bench.tasks, bench.quarantine)):
+                regular_file(file, f"benches.{name}")
         sizes = Counter(task.bench for task in tasks_in(subject.root, subject.settings).values())
         return ", ".join(f"{bench}: {count} tasks" for bench, count in sizes.items())
 
@@ -103,11 +114,16 @@ def _warm_start(subject: _Subject) -> Iterator[Check]:
         def look(folder: Path = folder) -> str:
             from autosurgeon.core.workspace import Workspace
             from autosurgeon.loop.search.warm_start import read_elsewhere
-            from autosurgeon.wiring import organ_at_hand
+            from autosurgeon.packs.checkpoint import check_base
 
-            settings = organ_at_hand(subject.settings)
-            workspace = Workspace(subject.root.resolve())
-            passes = read_elsewhere(workspace, folder, settings.organ_folder, settings.search)
+            organ, workspace = _organ_folder(subject), Workspace(subject.root.resolve())
+            if organ is None:
+                return "not looked at before `run` has fetched the organ, which has to be the same one"
+            try:
+                check_base(organ)
+            except PackError as error:
+                raise UserError("not tried, since there is no organ to compare with", wanted="see `organ`") from error
+            passes = read_elsewhere(workspace, folder, organ, subject.settings.search)
             return f"{len(passes)} passes of the same organ"
 
         yield Check(f"search.warm_start {folder}", look, READ_S)

@@ -173,6 +173,17 @@ def test_a_pipe_in_place_of_a_file_is_a_finding_and_no_wait(tmp_path: Path, sett
     assert (found.ok, "a pipe or a device" in found.found) == (False, True)
 
 
+def test_a_device_in_place_of_tasks_is_not_read_by_any_check(tmp_path: Path) -> None:
+    found = findings(tmp_path, "[benches.mine]\ntasks = '/dev/zero'\n", "benches")
+    assert [(one.ok, "a pipe or a device" in one.found) for one in found.values()] == [(False, True)] * 2
+
+
+def test_a_warm_start_is_not_blamed_for_an_organ_that_is_none(tmp_path: Path) -> None:
+    text = "[organ]\nmodel = 'nowhere'\n[search]\nwarm_start = ['last']\n"
+    (found,) = findings(tmp_path, text, "search.warm_start").values()
+    assert (found.ok, "see `organ`" in found.found) == (False, True)
+
+
 def test_an_organ_that_is_none_is_a_finding(tmp_path: Path) -> None:
     assert "a model folder is missing" in finding(tmp_path, "[organ]\nmodel = 'nowhere'\n", "organ").found
 
