@@ -91,6 +91,24 @@ def is_mapping(annotation: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
+def named_files(section: BaseModel) -> list[Path]:
+    """Every file, folder and program that settings name by a path, anchored."""
+    found = [value for setting in place_settings(type(section)) for value in _values(section, setting, setting.steps)]
+    return [Path(value) for value in found if "/" in value]
+
+
+def _values(value: Any, setting: PlaceSetting, steps: tuple[str, ...]) -> Iterator[str]:
+    if setting.place == Place.ADDRESS or value is None:
+        return
+    if not steps:
+        several = value if isinstance(value, tuple) else (value,)
+        yield from map(str, several[:1] if setting.place == Place.COMMAND else several)
+        return
+    key, *rest = steps
+    for inner in value.values() if key == EACH else [getattr(value, key)]:
+        yield from _values(inner, setting, tuple(rest))
+
+
 def anchor_places(model: type[BaseModel], content: Any, folder: Path) -> None:
     """Let each relative path in raw settings begin at a folder, and expand `~`.
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from autosurgeon.config import Settings, load_settings, shipped
 from autosurgeon.errors import UserError
-from autosurgeon.places import Place, PlaceSetting, anchor_places, is_mapping, place_settings, section_in
+from autosurgeon.places import Place, PlaceSetting, anchor_places, is_mapping, named_files, place_settings, section_in
 from autosurgeon.sections import Span
 
 
@@ -84,6 +84,15 @@ def test_the_programs_of_commands_begin_at_the_files_folder_and_bare_names_stay_
     assert settings.notify.command == (str(tmp_path / "hooks/page"), "a/b")
     assert (settings.deploy.promote, settings.deploy.revert) == (("serve", "./x"), ("{folder}/serve",))
     assert settings.fallback.model == tmp_path / "f"
+
+
+def test_every_file_and_program_that_settings_name_is_listed(tmp_path: Path) -> None:
+    text = "policy = 'p.yaml'\n[capsule]\npython = 'python3'\n[notify]\ncommand = ['./page', './x']\n"
+    text += "[search]\nwarm_start = ['a', 'b']\n[benches.mine]\ntasks = 't.jsonl'\n[deploy]\npromote = ['serve']\n"
+    named = named_files(load_settings(written(tmp_path, text)))
+    assert {file.name for file in named} == {"p.yaml", "page", "a", "b", "t.jsonl"}
+    assert all(file.parent == tmp_path for file in named)
+    assert named_files(Settings()) == []
 
 
 def test_a_relative_config_file_makes_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
-
-if TYPE_CHECKING:
-    from autosurgeon.config import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The loop as a service of the system.")
 OTHERS_GIB = 4
@@ -49,6 +46,7 @@ def print_service(
     from autosurgeon.core.person import current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
+    from autosurgeon.places import named_files
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.wiring import settings_of
@@ -84,11 +82,6 @@ def print_service(
         capsule_s=math.ceil(settings.capsule.wall_s),
         candidate_threads=workers * THREADS,
         writes=(copies,) if copies is not None else (),
-        reads=(settings.organ_folder, settings.policy_file, *_bench_files(settings)),
+        reads=(settings.organ_folder, settings.policy_file, *named_files(settings)),
     )
     print(render(unit), end="")
-
-
-def _bench_files(settings: Settings) -> list[Path]:
-    files = [path for bench in settings.benches.values() for path in (bench.tasks, bench.quarantine)]
-    return [path.resolve() for path in files if path is not None]
