@@ -3,6 +3,8 @@
 AutosurgeonError
 ├── UserError            yours to fix: a bad file, flag or input. One line, no traceback
 │   ├── PolicyError      a policy that cannot be trusted to judge
+│   ├── InstallError     a package that cannot be imported or does not work
+│   │   └── EvaluatorError  expressions cannot be evaluated, whatever the evidence
 │   ├── PackError        a checkpoint or pack that is missing, damaged or of a refused kind
 │   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
 ├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import sys
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -103,6 +106,23 @@ class UserError(AutosurgeonError):
 
 class PolicyError(UserError):
     """A policy that cannot be trusted to judge."""
+
+
+class InstallError(UserError):
+    """A package that cannot be imported or does not work; the line ends with the command that mends it."""
+
+    def __init__(self, what: str, *, got: object, packages: Iterable[str], python: str = sys.executable) -> None:
+        command = f"`{python} -m pip install --force-reinstall {' '.join(packages)}`"
+        super().__init__(what, got=got, wanted=command)
+
+
+class EvaluatorError(InstallError):
+    """The evaluator of expressions failed, and not for what it was given; `reason` is `Type: text` of its error."""
+
+    def __init__(self, reason: str) -> None:
+        what = "the expressions of a policy cannot be evaluated"
+        super().__init__(what, got=reason, packages=["common-expression-language"])
+        self.reason = reason
 
 
 class PackError(UserError):

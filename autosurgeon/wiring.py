@@ -31,6 +31,7 @@ from autosurgeon.packs.packstore import PackStore
 from autosurgeon.policy.findings import find
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.params import Overrides
+from autosurgeon.policy.rehearsal import rehearse
 from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import Bounds, clip
 from autosurgeon.proposer.sampler import Proposer
@@ -185,6 +186,7 @@ def open_loop(
     """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
     workspace = Workspace(root.resolve())
     policy = load_policy(settings.policy_file, params)
+    rehearse(policy)
     refuse_contradictions(policy, settings.policy_file)
     bounds = clip(settings.search, policy)
     settings = organ_at_hand(settings)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from autosurgeon.core.decision import Decision, Evidence, Phase, Verdict
+from autosurgeon.core.strictjson import parse
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PolicyError, UserError
@@ -161,11 +162,21 @@ def _of_log(path: Path, skip: Callable[[Skipped], None]) -> Iterator[Recorded]:
                         _finish_line(file, raw)
                         skip(Skipped(number, f"longer than {MAX_LINE_BYTES} bytes", is_torn=False))
                     elif raw.strip():
-                        yield recorded_decision(Decision.model_validate_json(raw))
+                        decision = Decision.model_validate_json(raw)
+                        if flaws := _flaws(raw):
+                            skip(Skipped(number, f"no decision: {flaws}", is_torn=False))
+                        else:
+                            yield recorded_decision(decision)
                 except ValidationError as error:
                     skip(Skipped(number, _what(error), is_torn=not raw.endswith(b"\n")))
     except OSError as error:
         raise UserError("the decision log cannot be read", got=error.strerror, where=path) from error
+
+
+def _flaws(raw: bytes) -> str:
+    """What the reader of a decision passes over, and no log holds."""
+    parsed = parse(raw)
+    return ", ".join([*(f"{name!r} stands twice" for name in parsed.twice), *(f"{word}" for word in parsed.constants)])
 
 
 def _finish_line(file: BinaryIO, raw: bytes) -> None:

@@ -39,10 +39,19 @@ def check_settings(root: Path, settings: Settings) -> Iterator[Check]:
 
 def _policy(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
+        from autosurgeon.policy.findings import find
         from autosurgeon.policy.load import load_policy
+        from autosurgeon.policy.rehearsal import rehearse
+        from autosurgeon.policy.selftest import self_test
 
-        policy = load_policy(regular_file(subject.settings.policy_file, "policy"))
-        return f"{policy.name}, {len(policy.rules)} rules"
+        file = regular_file(subject.settings.policy_file, "policy")
+        policy = load_policy(file)
+        clauses, failed = rehearse(policy), self_test(policy, {})
+        if failed:
+            raise UserError("the gate fails its self-test", got="; ".join(failed), where=file)
+        doubtful = [finding.said for finding in find(policy) if finding.kind == "unproven"]
+        evaluated = f"{len(policy.rules)} rules, of which {clauses} conditions in CEL were evaluated"
+        return "; ".join([f"{policy.name}, {evaluated}; the gate refuses and accepts known evidence", *doubtful])
 
     yield Check("policy", look)
 

@@ -33,11 +33,13 @@ def check_policy(
     from autosurgeon.config import shipped
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
+    from autosurgeon.policy.rehearsal import rehearse
     from autosurgeon.proposer.bounds import clip
     from autosurgeon.sections import SearchSettings
 
     path = file or shipped("policies", "bd62.yaml")
     policy = load_policy(path, parse_assignments(params or ()))
+    rehearse(policy)
     findings = _placed_findings(policy, path)
     clip(SearchSettings(), policy)
     if as_json:

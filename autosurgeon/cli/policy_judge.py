@@ -36,8 +36,8 @@ def judge_evidence(
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
 
-    told, facts = read_evidence(evidence)
-    phase = phase or told
+    given = read_evidence(evidence)
+    phase = phase or given.phase
     if phase is None:
         raise UserError(
             "the evidence names no phase", wanted="--phase, or `phase` and `evidence` in it", where=evidence
@@ -46,7 +46,7 @@ def judge_evidence(
     if named is None:
         raise UserError("there is no such phase", got=repr(phase), wanted=nearest(phase, PHASES))
     rules = load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ()))
-    judgement = judge_strictly(rules, named, facts)
+    judgement = judge_strictly(rules, named, given.evidence, given.flaws)
     if as_json:
         print_json(judgement.model_dump(mode="json") | {"exit_code": exit_code(judgement)})
     else:

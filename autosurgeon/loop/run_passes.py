@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
+from autosurgeon.core.decision import Verdict
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
@@ -125,6 +126,8 @@ def _run_passes(ins: Instruments, run_id: int) -> End:
         despite_full_disk(ins, lambda: restore(ins))
         if _gate_is_shut(ins, ended.number):
             return End("gate")
+        if _has_failed_evaluation(ins, ended):
+            return End("evaluation")
         if (stuck := _stuck(ins, ended, done)) is not None:
             return stuck
         # A pass may have failed of a pack that is damaged, which is no fault of the next one.
@@ -182,6 +185,12 @@ def _gate_is_shut(ins: Instruments, number: int) -> bool:
     """Whether the gate failed its self-test at this pass: every other pass would end as this one did."""
     judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
     return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
+
+
+def _has_failed_evaluation(ins: Instruments, ended: PassRecord) -> bool:
+    """Whether a rule of this pass could not be evaluated: no other pass would be judged either."""
+    judged = [decision.judgement for decision in ins.store.decisions(ended.number) if decision.judgement]
+    return ended.state in (PassState.FAILED, PassState.REVERTED) and any(j.verdict == Verdict.ERROR for j in judged)
 
 
 def begin_pass(ins: Instruments, recipe: Recipe, standing: Baseline, policy: Policy) -> PassRecord:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from autosurgeon.core.decision import Evidence, Judgement, Phase, Scalar, Verdict
+from autosurgeon.core.strictjson import parse
 from autosurgeon.core.value import Value
 from autosurgeon.errors import PolicyError, UserError, nearest
+from autosurgeon.policy.domains import possible_values
 from autosurgeon.policy.facts import BY_NAME, fact_of
 from autosurgeon.policy.judge import VALIDITY, judge, verdict_of
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.policy_files import Place, read_yaml
+from autosurgeon.policy.rules import is_no_number
 from autosurgeon.policy.schema import Policy
 
 MAX_EVIDENCE_BYTES = 1 << 20
+MOST_FLAWS = 5
 SUFFIX = "_test.yaml"
 
 
@@ -68,12 +71,11 @@ class Report(NamedTuple):
 
 
 def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
-    """The evidence that a JSON or YAML mapping holds; UserError for a value that no fact can have."""
+    """The evidence that a YAML mapping holds; UserError for a value of a kind that no fact has."""
     found: Evidence = {}
     for name, value in content.items():
         plain = tuple(value) if isinstance(value, list) else value
-        texts = isinstance(plain, tuple) and all(isinstance(item, str) for item in plain)
-        if not isinstance(name, str) or not (texts or plain is None or isinstance(plain, bool | int | float | str)):
+        if not isinstance(name, str) or not _is_fact_value(plain):
             wanted = "a number, truth, text, list of texts or null by fact"
             raise UserError(
                 "this is no evidence", got=f"{type(value).__name__} for {name!r}", wanted=wanted, where=where
@@ -82,36 +84,81 @@ def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
     return found
 
 
-def read_evidence(path: Path) -> tuple[str | None, Evidence]:
-    """The phase, where the JSON file names one, and the evidence.
+class Given(NamedTuple):
+    """What a JSON file holds: the phase, where it names one, the evidence, and what no evidence can be, in words."""
 
-    The file is an object of facts; or one with `phase` and `evidence`; or a decision as the log holds it.
+    phase: str | None
+    evidence: Evidence
+    flaws: tuple[str, ...] = ()
+
+
+def read_evidence(path: Path) -> Given:
+    """Read an object of facts; or one with `phase` and `evidence`; or a decision as the log holds it.
+
+    Raises:
+        UserError: the file cannot be read, is too large, is not JSON, or holds no object.
+
     """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_EVIDENCE_BYTES + 1)
         if len(raw) > MAX_EVIDENCE_BYTES:
             raise UserError("the evidence is too large", wanted=f"at most {MAX_EVIDENCE_BYTES} bytes", where=path)
-        content = json.loads(raw)
+        content, twice, _ = parse(raw)
     except OSError as error:
         raise UserError("the evidence cannot be read", got=error.strerror, where=path) from error
     except (ValueError, RecursionError) as error:
         raise UserError("the evidence is not JSON", got=error, where=path) from error
     if not isinstance(content, dict):
         raise UserError("evidence is an object of facts", got=type(content).__name__, where=path)
-    told = content.get("judgement", content)
-    if isinstance(told, dict) and isinstance(told.get("evidence"), dict):
-        return str(told["phase"]) if "phase" in told else None, evidence_of(told["evidence"], path)
-    return None, evidence_of(content, path)
+    phase, named = None, content
+    found = content.get("judgement", content)
+    if isinstance(found, dict) and isinstance(found.get("evidence"), dict):
+        phase, named = str(found["phase"]) if "phase" in found else None, found["evidence"]
+    evidence: Evidence = {}
+    flaws = [f"{name!r} stands twice" for name in twice]
+    for name, value in named.items():
+        plain = tuple(value) if isinstance(value, list) else value
+        if _is_fact_value(plain):
+            evidence[name] = plain
+        else:
+            evidence[name] = None
+            flaws.append(f"{name} is {_kind(value)}, wanted {_wanted(name)}")
+    return Given(phase, evidence, tuple(flaws))
 
 
-def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
-    """As `judge`, but INVALID where the evidence has a name that is no fact: a mistyped one would go unseen."""
+def _is_fact_value(value: object) -> bool:
+    texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    return texts or value is None or isinstance(value, bool | int | float | str)
+
+
+def _kind(value: object) -> str:
+    return "a list of other things than texts" if isinstance(value, list) else "an object"
+
+
+def _wanted(name: str) -> str:
+    return possible_values(name) if fact_of(name) is not None else "no such fact"
+
+
+def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence, flaws: Sequence[str] = ()) -> Judgement:
+    """As `judge`, but INVALID for what a loop never measures and a person may write.
+
+    That is a name that is no fact, since a mistyped one would go unseen; a number that is none or past every double;
+    and the flaws of the file that the evidence was read from.
+    """
     judgement = judge(policy, phase, evidence)
-    unknown = sorted(name for name in evidence if fact_of(name) is None)
-    if not unknown:
+    found = [
+        *flaws,
+        *(f"unknown fact {name!r}; {nearest(name, BY_NAME)}" for name in sorted(evidence) if fact_of(name) is None),
+        *(
+            f"{name} is {value if isinstance(value, float) else 'past every double'}, wanted {possible_values(name)}"
+            for name, value in evidence.items()
+            if is_no_number(value) and fact_of(name) is not None
+        ),
+    ]
+    if not found:
         return judgement
-    reason = f"unknown fact {unknown[0]!r}; {nearest(unknown[0], BY_NAME)}"
+    reason = "; ".join([*found[:MOST_FLAWS], *([judgement.reason] if judgement.verdict == Verdict.INVALID else [])])
     return judgement.model_copy(update={"verdict": Verdict.INVALID, "reason": reason})
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, get_args
 
 from autosurgeon.core.decision import Evidence, FactValue, Phase, Scalar
 from autosurgeon.core.recipe import Recipe
-from autosurgeon.policy.facts import FACTS, Fact, fact_of, known_at
+from autosurgeon.policy.facts import FACTS, Fact, FactType, fact_of, known_at
 
 MOST = sys.float_info.max
 MOST_COUNTED = 2**53
@@ -20,7 +20,7 @@ COUNTS = frozenset(
     | {"checks", "tensors", "tokens", "versions", "rungs"}
 )
 NOT_BELOW_ZERO = frozenset(
-    {"epochs", "ratio", "hours", "GiB", "seconds", "nats per token", "e-value", "parameters per row"}
+    {"epochs", "ratio", "hours", "GiB", "seconds", "nats per token", "e-value", "parameters per row", "1"}
 )
 SHARES = frozenset({"probability", "share"})
 SIGNED = frozenset({"net", "delta", "margin", "rise"})
@@ -60,6 +60,13 @@ class Domain(NamedTuple):
             return True
         return self.low <= value <= self.high and not (self.whole and value != math.floor(value))
 
+    @property
+    def of_numbers(self) -> str:
+        """The interval in words."""
+        kind = "a whole number" if self.whole else "a finite number"
+        low = "" if self.low <= -MOST_COUNTED else f" from {self.low:g}"
+        return f"{kind}{low}{'' if self.high >= MOST_COUNTED else f' to {self.high:g}'}"
+
 
 def known_fact(name: str) -> Fact:
     """The fact of a name; the one place that looks names up for what reckons with domains."""
@@ -68,7 +75,28 @@ def known_fact(name: str) -> Fact:
     return fact
 
 
-@lru_cache(maxsize=1024)
+def is_of_type(value: FactValue, wanted: FactType) -> bool:
+    """Whether a value has the type of a fact; a truth is no number."""
+    if wanted == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, {"truth": bool, "text": str, "list": tuple}[wanted])
+
+
+def is_possible(name: str, value: FactValue) -> bool:
+    """Whether a fact can have the value; any fact can be missing, and of a name that is no fact nothing is known."""
+    fact = fact_of(name)
+    return value is None or fact is None or (is_of_type(value, fact.type) and domain_of(name).has(value))
+
+
+def possible_values(name: str) -> str:
+    """The values that a fact can have, in words."""
+    fact, domain = known_fact(name), domain_of(name)
+    if domain.values is not None:
+        return "true or false" if fact.type == "truth" else f"one of {', '.join(map(str, domain.values))}"
+    return {"number": domain.of_numbers, "text": "a text", "list": "a list of texts"}[fact.type]
+
+
+@lru_cache(maxsize=4096)
 def domain_of(name: str) -> Domain:
     """What values the fact can have where it is known at all."""
     fact = known_fact(name)

@@ -16,7 +16,7 @@ from autosurgeon.policy.rules import Result, check, check_clause
 from autosurgeon.policy.schema import BOUNDS, Bounded, Policy, Rule
 
 OK: frozenset[Result] = frozenset({"passed", "skipped"})
-REFUSED: frozenset[Result] = frozenset({"failed", "missing"})
+REFUSED: frozenset[Result] = frozenset({"failed", "missing", "error"})
 FAILED: frozenset[Result] = frozenset({"failed"})
 NOT_FAILED: frozenset[Result] = frozenset({"passed", "skipped", "missing"})
 SPEAKS: frozenset[Result] = frozenset({"passed", "failed"})
@@ -60,7 +60,7 @@ class Constraint(NamedTuple):
         if condition is not True:
             return told(condition, None)
         found = check(self.rule, facts) if self.clause is None else check_clause(self.clause, facts, dict(self.params))
-        return told(True, found.holds)
+        return "error" if found.error is not None else told(True, found.holds)
 
 
 def told(condition: bool | None, holds: bool | None) -> Result:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from autosurgeon.core.decision import Scalar
-from autosurgeon.errors import nearest
+from autosurgeon.errors import EvaluatorError, nearest
 
 MOST_CHARACTERS = 1000
 MOST_DEPTH = 20
@@ -53,7 +53,7 @@ class Clause(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a clause came to; None where CEL failed or did not answer with a truth, and `error` says how."""
+    """What a clause came to; None where these values have no answer to it, and `error` is the type and the reason."""
 
     holds: bool | None
     error: str | None = None
@@ -182,17 +182,61 @@ def _compiled(source: str) -> Any:
     return cel.compile(in_doubles(source))
 
 
+OBJECTIONS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError)
+"""What CEL raises of its own where values have no answer: a division by zero, an index past the end, a wrong type."""
+
+
 def evaluate(source: str, values: Mapping[str, Scalar | tuple[str, ...]]) -> Outcome:
-    """The clause over values by dotted name. Whatever CEL objects to is an outcome without an answer."""
+    """Evaluate a clause over values by dotted name.
+
+    Raises:
+        EvaluatorError: CEL itself failed, which no values explain: its import, or a panic.
+
+    """
     try:
         answer: object = _compiled(source).execute(_nested(values))
-    except (KeyboardInterrupt, SystemExit):
+    except OBJECTIONS as error:
+        return Outcome(None, _named(error))
+    except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
-    except BaseException as error:  # a panic of the Rust side is no Exception, and no pass either
-        return Outcome(None, f"{type(error).__name__}: {error}".splitlines()[0])
+    except BaseException as error:  # a panic of the Rust side is no Exception
+        raise EvaluatorError(_named(error)) from error
     if not isinstance(answer, bool):
         return Outcome(None, f"TypeError: the answer is no truth but {type(answer).__name__}")
     return Outcome(answer)
+
+
+def _named(error: BaseException) -> str:
+    """The type and the first line of an error."""
+    return next(iter(f"{type(error).__name__}: {error}".splitlines()))
+
+
+KNOWN_VALUES: dict[str, Scalar | tuple[str, ...]] = {
+    "a.n": 2,
+    "a.x": 0.5,
+    "a.t": "poison",
+    "a.l": ("u", "v"),
+    "a.b": True,
+}
+KNOWN_ANSWERS = {
+    "a.n + 1 > 2.5 && a.b": True,
+    "a.n * a.x == 1 || !a.b": True,
+    "a.n - 3 >= 0": False,
+    "a.t in ['union', 'poison'] && a.t.startsWith('poi')": True,
+    "size(a.l) == 2 && a.l[0] != 'u'": False,
+    "a.l.exists(one, one == 'v')": True,
+    "a.x / a.n < 0.25": False,
+}
+"""What an evaluator that works answers."""
+
+
+def check_evaluator() -> None:
+    """Evaluate known clauses over known values; EvaluatorError where an answer is not the known one."""
+    for source, wanted in KNOWN_ANSWERS.items():
+        outcome = evaluate(source, KNOWN_VALUES)
+        if outcome.holds is not wanted:
+            got = outcome.error or f"{outcome.holds}, and not {wanted}"
+            raise EvaluatorError(f"a known expression, {source!r}, came to {got}")
 
 
 def _nested(values: Mapping[str, Scalar | tuple[str, ...]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import PHASES, Phase, Verdict
+from autosurgeon.policy.acceptance import find_accepted
 from autosurgeon.policy.domains import typical_evidence
 from autosurgeon.policy.evidence_values import (
     FAILED,
@@ -21,7 +22,7 @@ from autosurgeon.policy.schema import Bounded, Policy, Rule
 from autosurgeon.policy.search import Space, demand
 
 Level = Literal["error", "warning", "note"]
-Kind = Literal["contradictory", "unreachable", "redundant", "never-binds", "always-refuses"]
+Kind = Literal["contradictory", "unreachable", "redundant", "never-binds", "always-refuses", "unproven"]
 ORDER: tuple[Level, ...] = ("error", "warning", "note")
 
 
@@ -51,7 +52,27 @@ def _of_phase(policy: Policy, phase: Phase) -> Iterator[Finding]:
     if not any(finding.level == "error" for finding in found.values()) and not _holds(space, (binding, OK)):
         said = f"the rules of phase {phase!r} together leave nothing that could be accepted"
         yield Finding("error", "contradictory", binding[-1].rule.id, said)
+    elif not any(finding.level == "error" for finding in found.values()):
+        yield from _unaccepted(policy, phase)
     yield from _redundancies(space, [one for one in sound if one.rule.id not in found])
+
+
+def _unaccepted(policy: Policy, phase: Phase) -> Iterator[Finding]:
+    """What stands in the way where no evidence was found that the phase accepts."""
+    accepted = find_accepted(policy, phase)
+    binding = [one.rule for one in constraints_of(policy, phase) if one.rule in policy.rules]
+    if accepted.evidence is not None or not binding:
+        return
+    if accepted.proven:
+        said = f"the rules of phase {phase!r} accept only what is no evidence at all"
+        yield Finding("error", "contradictory", binding[-1].id, said)
+        return
+    expressions = [rule.id for rule in binding if rule.expr is not None]
+    said = (
+        f"no evidence was found that phase {phase!r} accepts, nor a proof that there is none, because of "
+        f"{', '.join(dict.fromkeys(expressions)) or 'its rules'}; the self-test leaves the phase out"
+    )
+    yield Finding("warning", "unproven", (expressions or [binding[-1].id])[0], said)
 
 
 def _holds(space: Space, *groups: tuple[Sequence[Constraint], frozenset[Result]]) -> bool:

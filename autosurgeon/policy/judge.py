@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, RuleResult, Verdict, worst
+from autosurgeon.policy.domains import is_possible, possible_values
 from autosurgeon.policy.facts import fact_of
 from autosurgeon.policy.rules import apply_rule, check, is_no_number, reason_of
 from autosurgeon.policy.schema import Bounded, Policy, Rule
@@ -84,7 +85,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     """
     evidence = _recordable(evidence)
     ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
-    results = (*invalidities(phase, evidence), *ruled)
+    results = (*_impossible(evidence), *invalidities(phase, evidence), *ruled)
     unknown = _unknown(phase, evidence)
     silent = [Verdict.INCONCLUSIVE] if unknown or not ruled else []
     verdict = worst([*{verdict_of(result) for result in results}, *silent])
@@ -148,10 +149,41 @@ def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, 
                 observed=None,
                 bound=rule.expr or rule.bound,
                 margin=None,
-                reason=f"the rule broke down: {type(error).__name__}: {error}",
+                reason=f"could not be evaluated: {type(error).__name__}: {error}",
                 **told,
             ),
         )
+
+
+IMPOSSIBLE = "valid-evidence"
+"""The rule by which a value that its fact cannot have makes a verdict INVALID, whatever the phase."""
+
+
+def _impossible(evidence: Evidence) -> list[RuleResult]:
+    """The facts whose values are outside their types and domains: a count below zero, a text for a number."""
+    return [
+        _invalid(IMPOSSIBLE, name, value, possible_values(name), "A measurement that cannot be measures nothing.")
+        for name, value in evidence.items()
+        if not is_possible(name, value)
+    ]
+
+
+def _invalid(
+    rule_id: str, fact: str, observed: FactValue, bound: str, lesson: str, margin: float | None = None
+) -> RuleResult:
+    return RuleResult(
+        rule_id=rule_id,
+        result="failed",
+        fact=fact,
+        observed=observed,
+        bound=bound,
+        margin=margin,
+        otherwise="invalid",
+        mode="enforce",
+        lesson=lesson,
+        severity="critical",
+        reason=reason_of("failed", observed, bound),
+    )
 
 
 def _unknown(phase: Phase, evidence: Evidence) -> list[str]:
@@ -166,20 +198,9 @@ def invalidities(phase: Phase, evidence: Evidence) -> list[RuleResult]:
         checked = check(validity.bounded, evidence) if validity.phase == phase else None
         if checked is None or checked.holds is not False:
             continue
+        bounded = validity.bounded
         found.append(
-            RuleResult(
-                rule_id=validity.rule_id,
-                result="failed",
-                fact=validity.bounded.fact,
-                observed=checked.observed,
-                bound=validity.bounded.bound,
-                margin=checked.margin,
-                otherwise="invalid",
-                mode="enforce",
-                lesson=validity.lesson,
-                severity="critical",
-                reason=reason_of("failed", checked.observed, validity.bounded.bound),
-            )
+            _invalid(validity.rule_id, bounded.fact, checked.observed, bounded.bound, validity.lesson, checked.margin)
         )
     return found
 

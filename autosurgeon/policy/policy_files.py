@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,33 @@ from autosurgeon.policy.schema import BOUNDS, SCHEMA, TOP_KEYS
 MAX_POLICY_BYTES = 1 << 20
 MAX_INCLUDE_DEPTH = 8
 MAX_FILES = 32
+NUMBERS = {
+    "tag:yaml.org,2002:int": (r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    "tag:yaml.org,2002:float": (
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        "-+.0123456789",
+    ),
+}
+"""What is a number by the core schema of YAML 1.2, and the characters that one begins with; the first match counts."""
+
+
+class Loader(yaml.SafeLoader):
+    """Plain YAML whose numbers are those of YAML 1.2: `1e-4` is one, while `1:30`, `1_000` and `0b1` are texts."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # PyYAML's own name, of an instance by its stubs
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in NUMBERS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """A whole number in decimal, or with the prefix 0o or 0x."""
+        text = str(self.construct_scalar(node))
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+for tag, (pattern, firsts) in NUMBERS.items():
+    Loader.add_implicit_resolver(tag, re.compile(pattern), list(firsts))
+Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
 
 
 class Place(NamedTuple):
@@ -89,7 +117,7 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
         raise PolicyError(f"{what} is too large", wanted=f"at most {MAX_POLICY_BYTES} bytes", where=path)
     try:
         text = raw.decode("utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = Loader(text)
         root = loader.get_single_node()
         _refuse_duplicates(root, path, set())  # before any value is made, since merges of merges would make too many
         content = None if root is None else loader.construct_document(root)

@@ -8,8 +8,10 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, RuleResult, Scalar
-from autosurgeon.policy.expression import MOST_REMEMBERED, PARAMS, Clause, clauses_of, evaluate
-from autosurgeon.policy.facts import FactType, fact_of
+from autosurgeon.errors import EvaluatorError
+from autosurgeon.policy.domains import is_of_type
+from autosurgeon.policy.expression import MOST_REMEMBERED, PARAMS, Clause, Outcome, clauses_of, evaluate
+from autosurgeon.policy.facts import fact_of
 from autosurgeon.policy.schema import Bounded, Rule
 
 NO_PARAMS: Mapping[str, Scalar] = {}
@@ -18,11 +20,12 @@ Result = Literal["passed", "failed", "missing", "skipped", "error"]
 
 
 class Check(NamedTuple):
-    """Whether a bound holds (None: the fact is missing), and by how much."""
+    """Whether a bound holds (None: the fact is missing, or `error` tells why there is no answer), and by how much."""
 
     holds: bool | None
     observed: FactValue
     margin: float | None
+    error: str | None = None
 
 
 UNCONDITIONAL = Check(True, None, None)
@@ -85,6 +88,8 @@ def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, b
     result: Result
     if condition.holds is False:
         result = "skipped"
+    elif condition.holds is not None and found.error is not None:
+        result = "error"
     elif condition.holds is None or found.holds is None:
         result = "missing"
     else:
@@ -100,7 +105,7 @@ def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, b
         mode=rule.mode,
         lesson=rule.lesson,
         severity=rule.severity,
-        reason=reason_of(result, found.observed, bound),
+        reason=found.error or "" if result == "error" else reason_of(result, found.observed, bound),
     )
 
 
@@ -118,31 +123,28 @@ def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar
     """Hold a clause against the evidence.
 
     A fact that it names and that is missing, or of another type than its own, leaves it unanswered, even where CEL
-    could do without that fact; so does whatever CEL objects to.
+    could do without that fact. Where all are there and CEL has no answer, or cannot be asked, the check has an error.
     """
     given = {name: params[name.removeprefix(PARAMS)] for name in _params_of(clause)}
     values: dict[str, Scalar | tuple[str, ...]] = {}
     for name in facts_of(clause):
         value = evidence.get(name)
         fact = fact_of(name)
-        if value is None or is_no_number(value) or fact is None or not _is_of_type(value, fact.type):
+        if value is None or is_no_number(value) or fact is None or not is_of_type(value, fact.type):
             return Check(None, None, None)
         values[name] = value
-    outcome = evaluate(clause.source, values | given)
+    try:
+        outcome = evaluate(clause.source, values | given)
+    except EvaluatorError as error:
+        outcome = Outcome(None, error.reason)
     if outcome.holds is None:
-        return Check(None, None, None)
+        return Check(None, None, None, f"could not be evaluated: {outcome.error}")
     return Check(outcome.holds, " and ".join(_shown(value) for value in values.values()), None)
 
 
 def _with_params(clause: Clause, params: Mapping[str, Scalar]) -> str:
     told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in _params_of(clause)]
     return f"{clause.source} with {', '.join(told)}" if told else clause.source
-
-
-def _is_of_type(value: FactValue, wanted: FactType) -> bool:
-    if wanted == "number":
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, {"truth": bool, "text": str, "list": tuple}[wanted])
 
 
 def _shown(value: Scalar | tuple[str, ...]) -> str:

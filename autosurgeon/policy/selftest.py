@@ -1,13 +1,15 @@
-"""Whether a gate can still say no: known answers, judged by the policy in force before each pass.
+"""Whether a gate can still refuse, and still accept: known answers, judged by the policy in force before each pass.
 
-Gates rot in silence: one that always says yes looks healthy from outside, and so does one that compares a pack with
-itself. So a record that must be refused, one that shows nothing, and one that is empty are judged first.
+Gates rot in silence: one that accepts everything looks healthy from outside, and so do one that compares a pack with
+itself and one that nothing can pass. So a record that must be refused, one that shows nothing, one that is empty, and
+for each phase evidence that its own rules accept, are judged first.
 """
 
 from __future__ import annotations
 
 from autosurgeon.core.decision import Evidence, Verdict
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
+from autosurgeon.policy.acceptance import wrongly_refused
 from autosurgeon.policy.evidence import Results
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.promotion import Comparison, promotion_facts
@@ -42,6 +44,10 @@ def self_test(policy: Policy, known: Evidence, live: Comparison | None = None) -
         failed.append("live held against itself was accepted as a gain")
     if empty != Verdict.INVALID:
         failed.append(f"an empty result came to {empty.value} and not to INVALID")
+    failed += [
+        f"evidence that the rules of phase {judgement.phase} accept came to {judgement.verdict}: {judgement.reason}"
+        for judgement in wrongly_refused(policy)
+    ]
     return tuple(failed)
 
 

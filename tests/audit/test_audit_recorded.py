@@ -15,7 +15,7 @@ from autosurgeon.errors import UserError
 
 DECISIONS = [
     make_decision("d-1", evidence={"training.loss": 0.5}, at="2030-01-01T12:00:00+00:00"),
-    make_decision("d-2", evidence={"training.loss": -0.5}, at="2030-01-02T12:00:00+00:00"),
+    make_decision("d-2", evidence={"training.loss": 0.05}, at="2030-01-02T12:00:00+00:00"),
     make_decision("d-3", at="2030-01-03T12:00:00+00:00"),
 ]
 HEAD = "schema: autosurgeon.evidence/1\nname: mine\n"
@@ -116,3 +116,16 @@ def test_where_nothing_was_recorded_the_message_says_what_is_wanted(tmp_path: Pa
 def test_a_time_that_is_none_is_one_line(log: Path) -> None:
     with pytest.raises(UserError, match="this is no time; got 'yesterday'"):
         read(log, "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [('"loss"', '"loss","rule_id":"other"', "'rule_id' stands twice"), ("0.05", "NaN", "NaN")],
+)
+def test_a_line_with_a_key_twice_or_no_number_is_no_decision(log: Path, old: str, new: str, why: str) -> None:
+    first, second, *rest = log.read_text().splitlines()
+    log.write_text("\n".join([first, second.replace(old, new, 1), *rest, ""]))
+    found, skipped = read(log)
+    assert [one.name for one in found] == ["d-1", "d-3"]
+    assert [(one.line, one.is_torn) for one in skipped] == [(2, False)]
+    assert why in skipped[0].why

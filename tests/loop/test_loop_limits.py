@@ -97,6 +97,7 @@ def test_every_reason_has_a_sentence() -> None:
         "gpu_hours",
         "stopped",
         "gate",
+        "evaluation",
         "failures",
         "stuck",
         "without_gain",

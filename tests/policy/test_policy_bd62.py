@@ -7,8 +7,10 @@ import pytest
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import PHASES, Evidence, FactValue, Judgement, Phase, Verdict
 from autosurgeon.policy.cases import evidence_of, read_cases
+from autosurgeon.policy.evidence_values import constraints_of, representatives
 from autosurgeon.policy.judge import REMEDY, VALIDITY, judge
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Bounded, Rule
 
 POLICY = load_policy(shipped("policies", "bd62.yaml"))
@@ -17,17 +19,16 @@ CASES = shipped("policies", "bd62_test.yaml")
 GOOD: Evidence = evidence_of(read_cases(CASES)[1]["good"], CASES)
 BINDING = [rule for rule in POLICY.rules if rule.otherwise in REMEDY and rule.mode == "enforce"]
 BOUNDED = [rule for rule in BINDING if rule.expr is None]
+CONSTRAINTS = [constraint for phase in PHASES for constraint in constraints_of(POLICY, phase)]
 BUILT_IN = {validity.bounded.fact for validity in VALIDITY if validity.phase == "promotion"}
 
 
 def broken_value(bounded: Bounded) -> FactValue:
-    if bounded.at_most is not None:
-        return bounded.at_most + 1
-    if bounded.at_least is not None:
-        return bounded.at_least - 1
-    if isinstance(bounded.equals, bool):
-        return not bounded.equals
-    return "something else"
+    """A value that the fact can have and that the bound refuses; None where it can have none, which holds too."""
+    values = representatives(
+        bounded.fact, [constraint for constraint in CONSTRAINTS if bounded.fact in constraint.facts]
+    )
+    return next((value for value in values if check(bounded, {bounded.fact: value}).holds is False), None)
 
 
 def judged(phase: Phase, **changes: FactValue) -> Judgement:

@@ -14,9 +14,10 @@ from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
-from autosurgeon.errors import PolicyError, UserError
+from autosurgeon.errors import ExitCode, PolicyError, UserError
 from autosurgeon.policy.cases import read_cases, run_cases
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_files import read_yaml
 
 SHIPPED = sorted(shipped("policies").glob("*_test.yaml"))
 HEAD: dict[str, Any] = {"schema": "autosurgeon.policy-test/1", "policy": str(shipped("policies", "bd62.yaml"))}
@@ -79,9 +80,7 @@ def test_the_exit_code_tells_the_verdict(
     assert (said.exit_code, said.stdout.splitlines()[-1].split(":")[0]) == (code, verdict)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{", "[" * 5000, '{"gate.net": {}}', '{"gate.net": [1]}', '{"a": ' + "9" * 5000 + "}", "\udcff"]
-)
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 5000, "3", "null", '{"smoke.lost": 0,}', "\udcff"])
 def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "evidence.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -93,8 +92,78 @@ def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
     assert isinstance(command("judge", "--phase", "smoke", "--evidence", tmp_path / "no").exception, UserError)
 
 
-def test_a_number_that_is_none_is_missing(tmp_path: Path) -> None:
-    assert judged(tmp_path, "smoke", '{"smoke.tried": 9, "smoke.lost": NaN}').exit_code == 12
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"smoke.tried": 9, "smoke.lost": -5}', "smoke.lost is -5, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": 0.5}', "smoke.lost is 0.5, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": "0"}', "smoke.lost is 0, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": false}', "smoke.lost is False, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": [1]}', "smoke.lost is a list of other things than texts, wanted a whole"),
+        ('{"smoke.tried": 9, "smoke.lost": {}}', "smoke.lost is an object, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": NaN}', "smoke.lost is nan, wanted a whole number from 0"),
+        ('{"smoke.tried": 9, "smoke.lost": 0, "training.loss": -Infinity}', "training.loss is -inf, wanted a finite"),
+        ('{"smoke.tried": 9, "smoke.lost": 1e400}', "smoke.lost is inf, wanted a whole number from 0"),
+        ('{"smoke.tried": ' + "9" * 5000 + ', "smoke.lost": 0}', "smoke.tried is inf, wanted a whole number from 0"),
+        ('{"smoke.tried": ' + "9" * 350 + ', "smoke.lost": 0}', "smoke.tried is past every double, wanted a whole"),
+        ('{"smoke.tried": 9, "smoke.lost": 0, "smoke.flake_rate": 1.01}', "smoke.flake_rate is 1.01, wanted a finite"),
+        ('{"smoke.tried": 9, "smoke.lost": 0, "recipe.mix": 3}', "recipe.mix is 3, wanted one of poison, union"),
+        ('{"smoke.tried": 9, "smoke.lost": 0, "recipe.epochs": 0}', "recipe.epochs is 0, wanted a whole number from 1"),
+        ('{"smoke.tried": 9, "smoke.lost": 0, "pack.verified": 1}', "pack.verified is 1, wanted true or false"),
+        (
+            '{"smoke.tried": 9, "smoke.lost": 0, "smoke.lost_names": "a"}',
+            "smoke.lost_names is a, wanted a list of texts",
+        ),
+        ('{"smoke.tried": 9, "smoke.lost": 5, "smoke.lost": 0}', "'smoke.lost' stands twice"),
+        ('{"phase": "smoke", "evidence": {"smoke.tried": 9, "smoke.lost": 1}, "evidence": {"smoke.lost": 0}}', "twice"),
+        (
+            '{"smoke.tried": 9, "smoke.lost": 0, "smoke.lots": 0}',
+            "unknown fact 'smoke.lots'; did you mean 'smoke.lost'?",
+        ),
+    ],
+)
+def test_evidence_that_cannot_be_is_invalid_and_says_which_fact_and_what_is_wanted(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    done = judged(tmp_path, "smoke", text)
+    assert done.exit_code == ExitCode.INVALID
+    assert done.stdout.splitlines()[-1].startswith("INVALID: ")
+    assert said in done.stdout.splitlines()[-1]
+
+
+def test_a_null_is_missing_and_no_flaw(tmp_path: Path) -> None:
+    assert judged(tmp_path, "smoke", '{"smoke.tried": 9, "smoke.lost": null}').exit_code == ExitCode.HOLD
+
+
+def test_numbers_of_a_file_are_those_of_yaml_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    text = shipped("policies", "bd62.yaml").read_text()
+    text += "  - {id: more, phase: merge, fact: merge.kl, at_most: 1e-4, otherwise: hold, lesson: Because.}\n"
+    path.write_text(text + "params: {kl: {default: 2E-5}}\n")
+    policy = load_policy(path, {"kl": "3e-5"})
+    assert (policy.rules[-1].at_most, policy.param_values) == (1e-4, {"kl": 3e-5})
+    assert load_policy(path).param_values == {"kl": 2e-5}
+    quick = SMOKED | {
+        "evidence": {"smoke.tried": 9, "smoke.lost": 0, "training.loss": 1},
+        "want": {"verdict": "ACCEPT"},
+    }
+    cases = written(tmp_path, quick)
+    cases.write_text(cases.read_text().replace("training.loss: 1", "training.loss: 1e-3"))
+    assert run_cases(cases).outcomes[0].judgement.evidence["training.loss"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("1e-4", 1e-4), ("-1.5E+3", -1500.0), (".5", 0.5), ("010", 10), ("0o10", 8), ("0x1f", 31)),
+        *(("'1e-4'", "1e-4"), ("1:30", "1:30"), ("1_000", "1_000"), ("0b1", "0b1"), ("1e", "1e"), ("yes", True)),
+    ],
+)
+def test_what_is_a_number_in_yaml(tmp_path: Path, text: str, value: object) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {text}\n")
+    read = read_yaml(path)[0]["a"]
+    assert (type(read), read) == (type(value), value)
 
 
 def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> None:

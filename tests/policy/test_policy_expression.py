@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import BENCHED, make_policy
+from builders import BENCHED, make_policy, make_rule
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from autosurgeon.config import shipped
 from autosurgeon.core.decision import Evidence, FactValue, Phase, Verdict
-from autosurgeon.errors import PolicyError
-from autosurgeon.policy.expression import MOST_DEPTH, evaluate, in_doubles, names_in, split_clauses
+from autosurgeon.errors import EvaluatorError, InstallError, PolicyError
+from autosurgeon.policy.expression import MOST_DEPTH, check_evaluator, evaluate, in_doubles, names_in, split_clauses
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 
@@ -47,8 +48,8 @@ def test_each_clause_has_a_line_of_its_own() -> None:
     assert judge(make_policy(expr_rule(GAIN)), "promotion", evidence | {"gate.gained": 3}).verdict == Verdict.ACCEPT
 
 
-@pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf, "2", True, ("a",)])
-def test_a_fact_that_is_missing_or_of_another_type_leaves_its_clause_open_and_no_other(nothing: FactValue) -> None:
+@pytest.mark.parametrize("nothing", [None, math.nan, math.inf, -math.inf])
+def test_a_fact_that_is_missing_leaves_its_clause_open_and_no_other(nothing: FactValue) -> None:
     evidence: Evidence = {"gate.gained": nothing, "gate.lost": 0, "gate.p_regression": 0.5}
     assert results(GAIN, evidence) == ["missing", "passed"]
     assert judge(make_policy(expr_rule(GAIN)), "promotion", evidence).verdict == Verdict.INCONCLUSIVE
@@ -58,10 +59,109 @@ def test_a_missing_fact_is_missing_even_where_cel_could_do_without_it() -> None:
     assert results("gate.net > 0 || gate.lost == 0", {"gate.net": 5}) == ["missing"]
 
 
-def test_what_cel_objects_to_is_missing() -> None:
-    assert results("gate.gained / gate.lost > 1", {"gate.gained": 0, "gate.lost": 0}) == ["missing"]
-    assert results("data.near_pairs[1] != 'x'", {"data.near_pairs": ("a",)}) == ["missing"]
+@pytest.mark.parametrize("wrong", ["2", True, ("a",)])
+def test_a_fact_of_another_type_is_no_evidence(wrong: FactValue) -> None:
+    evidence: Evidence = BENCHED | {"gate.gained": wrong, "gate.lost": 0, "gate.p_regression": 0.5}
+    assert judge(make_policy(expr_rule(GAIN)), "promotion", evidence).verdict == Verdict.INVALID
+
+
+@pytest.mark.parametrize(
+    ("expr", "evidence", "kind"),
+    [
+        ("gate.gained / gate.lost > 1", {"gate.gained": 0, "gate.lost": 0}, "TypeError"),
+        ("data.near_pairs[1] != 'x'", {"data.near_pairs": ("a",)}, "IndexError"),
+        ("int(recipe.mix) > 1", {"recipe.mix": "poison"}, "RuntimeError"),
+        ("int(training.loss) > 1", {"training.loss": 1e300}, "OverflowError"),
+    ],
+)
+def test_where_every_fact_is_there_and_cel_has_no_answer_the_verdict_is_error_and_names_it(
+    expr: str, evidence: Evidence, kind: str
+) -> None:
+    judgement = judge(make_policy(expr_rule(expr)), "promotion", BENCHED | evidence)
+    assert ([rule.result for rule in judgement.rules], judgement.verdict) == (["error"], Verdict.ERROR)
+    assert judgement.reason.startswith(f"r#1: could not be evaluated: {kind}: ")
+
+
+def test_a_number_past_every_double_is_missing() -> None:
     assert results("gate.net > 1", {"gate.net": 10**400}) == ["missing"]
+
+
+def test_a_fact_that_is_missing_hides_no_error_of_another_clause() -> None:
+    assert results("gate.net > 1 && data.near_pairs[1] != 'x'", {"data.near_pairs": ("a",)}) == ["missing", "error"]
+
+
+def test_an_error_of_a_rule_that_does_not_bind_is_noted_and_decides_nothing() -> None:
+    evidence: Evidence = BENCHED | {"gate.net": 1, "data.near_pairs": ()}
+    audit = expr_rule("data.near_pairs[0] == 'x'", mode="audit")
+    judgement = judge(make_policy(audit, make_rule("g", "gate.net", at_least=1)), "promotion", evidence)
+    assert (judgement.verdict, [rule.result for rule in judgement.rules]) == (Verdict.ACCEPT, ["error", "passed"])
+
+
+class PanicException(BaseException):
+    """As the Rust side raises it."""
+
+
+def broken_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """CEL as in a broken install: whatever it is asked, it raises."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("autosurgeon.policy.expression._compiled", fail)
+
+
+BROKEN = [
+    ImportError("cannot import name 'cel'"),
+    ModuleNotFoundError("No module named 'prompt_toolkit'"),
+    AttributeError("module 'cel' has no attribute 'compile'"),
+    OSError("libgcc_s.so.1: cannot open shared object file"),
+    PanicException("called `Option::unwrap()` on a `None` value"),
+]
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_an_evaluator_that_fails_is_an_error_and_never_a_missing_fact(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = make_policy(expr_rule(GAIN, otherwise="hold"))
+    broken_with(monkeypatch, error)
+    evidence: Evidence = BENCHED | {"gate.gained": 2, "gate.lost": 1, "gate.p_regression": 0.5}
+    judgement = judge(policy, "promotion", evidence)
+    assert judgement.verdict == Verdict.ERROR
+    assert judgement.reason.startswith(f"r#1: could not be evaluated: {type(error).__name__}: {error}")
+    assert judge(policy, "promotion", BENCHED).verdict == Verdict.INCONCLUSIVE, "a missing fact stays one"
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+def test_a_policy_whose_expressions_cannot_be_evaluated_is_one_line_that_ends_with_what_to_type(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_with(monkeypatch, error)
+    with pytest.raises(InstallError, match="pip install --force-reinstall common-expression-language") as caught:
+        load_policy(shipped("policies", "bd62.yaml"))
+    assert f"got {type(error).__name__}: {error}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_interrupt_is_no_error_of_an_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken_with(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("true", {})
+
+
+def test_the_known_answers_are_those_of_the_evaluator() -> None:
+    check_evaluator()
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_evaluator_that_always_gives_one_answer_is_found_out(answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Always:
+        def execute(self, values: object) -> bool:
+            return answer
+
+    monkeypatch.setattr("autosurgeon.policy.expression._compiled", lambda source: Always())
+    with pytest.raises(EvaluatorError, match="a known expression"):
+        check_evaluator()
 
 
 def test_a_number_means_the_same_whole_or_not() -> None:

@@ -12,9 +12,9 @@ from autosurgeon.core.decision import Evidence, FactValue, Verdict
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.rules import apply_rule
 
-NUMBERS = ("gate.net", "gate.lost", "gate.gained", "bench.missing", "bench.worst_net")
+NUMBERS = ("gate.net", "gate.net_split", "total.net", "bench.worst_net_over_base", "bench.worst_net")
 RANK = list(Verdict)
-NOT_NUMBERS: list[FactValue] = [None, math.nan, math.inf, -math.inf, "0", True, ("a",)]
+NOT_NUMBERS: list[FactValue] = [None, math.nan, math.inf, -math.inf]
 
 
 def result_of(rule: dict[str, Any], evidence: Evidence) -> str:

@@ -10,14 +10,20 @@ import pytest
 from builders import make_policy, make_rule
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import FEW, evidence, phases, policies, rules
+from strategies import FEW, ODD, evidence, phases, policies, rules
 
-from autosurgeon.core.decision import Evidence, Judgement, Phase, Verdict, worst
+from autosurgeon.config import shipped
+from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict, worst
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.policy.judge import VALIDITY, judge, verdict_of
-from autosurgeon.policy.rules import check
+from autosurgeon.policy.cases import judge_strictly
+from autosurgeon.policy.domains import is_possible, possible_values, typical
+from autosurgeon.policy.facts import BY_NAME, FACTS, Fact
+from autosurgeon.policy.judge import IMPOSSIBLE, VALIDITY, judge, verdict_of
+from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.rules import check, is_no_number
 from autosurgeon.policy.schema import Policy, Rule
 
+BD62 = load_policy(shipped("policies", "bd62.yaml"))
 RANK = {verdict: number for number, verdict in enumerate(Verdict)}
 drawn = phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), evidence(odd=True)))
 sound = phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), evidence(odd=False)))
@@ -63,11 +69,46 @@ def test_taking_a_fact_away_never_makes_a_verdict_acceptance(
     case: tuple[Phase, Policy, Evidence], fact: str, nothing: float | str | None
 ) -> None:
     phase, policy, facts = case
+    facts = {name: value for name, value in facts.items() if is_possible(name, _plain(value))}
     less = {name: value for name, value in facts.items() if name != fact}
     if nothing != "gone":
         less[fact] = nothing
     before, after = judge(policy, phase, facts), judge(policy, phase, less)
     assert after.verdict != Verdict.ACCEPT or before.verdict == Verdict.ACCEPT
+
+
+def _plain(value: Any) -> Any:
+    """As a decision would hold it: what is no value of any fact is missing."""
+    return judge(make_policy(), "smoke", {"smoke.lost": value}).evidence["smoke.lost"]
+
+
+@given(drawn, st.sampled_from(sorted(BY_NAME)), st.data())
+def test_evidence_outside_a_facts_domain_never_gives_acceptance(
+    case: tuple[Phase, Policy, Evidence], name: str, data: st.DataObject
+) -> None:
+    phase, policy, facts = case
+    wrong = data.draw(ODD.filter(lambda value: not is_possible(name, _plain(value))))
+    judgement = judge(policy, phase, facts | {name: wrong})
+    assert judgement.verdict == Verdict.INVALID
+    assert f"{IMPOSSIBLE}: {name} is " in judgement.reason
+    assert possible_values(name) in judgement.reason
+
+
+@given(phases, st.dictionaries(st.sampled_from(FEW), ODD, min_size=1))
+def test_what_a_person_gives_is_invalid_where_any_of_it_cannot_be(phase: Phase, facts: dict[str, Any]) -> None:
+    kinds = bool | int | float | str | None
+    written: Evidence = {name: value for name, value in facts.items() if isinstance(value, kinds)}
+    wrong = [name for name, value in written.items() if is_no_number(value) or not is_possible(name, _plain(value))]
+    verdict = judge_strictly(BD62, phase, written).verdict
+    assert verdict == Verdict.INVALID if wrong else True
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
+def test_a_typical_value_and_no_value_are_in_every_domain(fact: Fact) -> None:
+    assert is_possible(fact.name, typical(fact.name))
+    assert is_possible(fact.name, None)
+    wrong: dict[str, FactValue] = {"number": "1", "text": 1, "truth": 1, "list": "a"}
+    assert not is_possible(fact.name, wrong[fact.type])
 
 
 @given(sound)
@@ -103,11 +144,11 @@ def test_a_value_that_no_fact_can_have_is_missing_and_no_crash(value: Any) -> No
 def test_half_a_character_is_written_down_as_its_escape() -> None:
     policy = make_policy(make_rule("r", "recipe.mix", phase="proposal", equals="poison"))
     judgement = judge(policy, "proposal", {"recipe.mix": "\ud800", "\udfff": ("\ud800",)})
-    assert judgement.verdict == Verdict.REJECT
+    assert judgement.verdict == Verdict.INVALID
     assert judgement.evidence == {"recipe.mix": "\\ud800", "\\udfff": ("\\ud800",)}
 
 
 def test_a_fact_past_every_double_against_a_bound_near_it_has_no_margin_and_a_verdict() -> None:
-    policy = make_policy(make_rule("r", "gate.net", at_least=-1.7e308))
-    result = judge(policy, "promotion", {"gate.net": 10**308}).rules[0]
+    policy = make_policy(make_rule("r", "training.anchor_loss_rise", phase="training", at_least=-1.7e308))
+    result = judge(policy, "training", {"training.anchor_loss_rise": 10**308}).rules[0]
     assert (result.result, result.margin) == ("passed", None)

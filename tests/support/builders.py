@@ -125,7 +125,7 @@ def make_policy(*rules: dict[str, Any]) -> Policy:
 
 def make_decision(decision_id: str = "d-1", *, evidence: Evidence | None = None, **changes: Any) -> Decision:
     """A decision; with evidence, one that a policy of a single training rule judged."""
-    policy = make_policy(make_rule("loss", "training.loss", phase="training", at_least=0))
+    policy = make_policy(make_rule("loss", "training.loss", phase="training", at_least=0.1))
     content: dict[str, Any] = {
         "decision_id": decision_id,
         "pass_number": None,

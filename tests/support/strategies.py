@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from builders import make_policy
 from hypothesis import strategies as st
 
 from autosurgeon.core.decision import PHASES, Evidence, Phase
+from autosurgeon.policy.domains import domain_of, known_fact
 from autosurgeon.policy.expression import evaluate
 from autosurgeon.policy.facts import BY_NAME, Fact, known_at
 from autosurgeon.policy.schema import Policy
@@ -49,6 +51,20 @@ ODD: st.SearchStrategy[Any] = (
     | st.text(max_size=5)
 )
 """Values that no fact should have, and some that it may: the judge gets what it gets."""
+
+
+@lru_cache
+def possible(name: str) -> st.SearchStrategy[Any]:
+    """Values that a fact can have, small ones."""
+    domain, kind = domain_of(name), known_fact(name).type
+    if domain.values is not None:
+        return st.sampled_from(domain.values)
+    if kind != "number":
+        return SOUND[kind]
+    low, high = max(domain.low, -4), min(domain.high, 4)
+    if domain.whole:
+        return st.integers(math.ceil(low), math.floor(high)) | st.sampled_from([math.ceil(low), 2**40])
+    return st.floats(low, high) | st.sampled_from([value for value in (0.05, 1e300) if domain.has(value)])
 
 
 @st.composite
@@ -98,7 +114,7 @@ def evidence(draw: st.DrawFn, *, odd: bool) -> Evidence:
     for fact in FACTS:
         kind = draw(st.integers(0, 9))
         if kind < 8:
-            found[fact.name] = draw(SOUND[fact.type])
+            found[fact.name] = draw(possible(fact.name))
         elif odd:
             found[fact.name] = draw(ODD)
         elif kind == 8:

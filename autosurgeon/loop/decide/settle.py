@@ -34,6 +34,8 @@ PASSED_ON_TO: dict[Phase, PassState] = {
     "promotion": PassState.LIVE,
     "watch": PassState.CONFIRMED,
 }
+ENDED_BY = {Verdict.REJECT: PassState.REJECTED, Verdict.ERROR: PassState.FAILED}
+"""What a pass comes to that a gate does not let go on, HELD by default: a rule that breaks down is no pass's fault."""
 
 
 def decide(ins: Instruments, decision: Decision, **changes: Any) -> Decision:
@@ -136,9 +138,8 @@ def settle(
     elif judgement.phase == "watch":
         state, action, live_pack = PassState.REVERTED, "revert", revert_to
     else:
-        state = PassState.REJECTED if judgement.verdict == Verdict.REJECT else PassState.HELD
-        action = "stop"
-    told = climb is not None or not accepted
+        state, action = ENDED_BY.get(judgement.verdict, PassState.HELD), "stop"
+    told = (climb is not None or not accepted) and state != PassState.FAILED
     feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if told else None
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback

@@ -1,0 +1,41 @@
+"""JSON with what its reader would pass over in silence: keys that stand twice, and words that are no JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any, NamedTuple
+
+MOST_DIGITS = 400
+"""No double has more; Python refuses to read some thousands of them."""
+
+
+class Parsed(NamedTuple):
+    """The content, the keys that stand twice in one object, and the words that JSON lacks: NaN, Infinity, -Infinity."""
+
+    content: Any
+    twice: tuple[str, ...]
+    constants: tuple[str, ...]
+
+
+def parse(raw: bytes | str) -> Parsed:
+    """Parse a text; ValueError or RecursionError where it is no JSON. Whole numbers past every double are infinite."""
+    twice: dict[str, None] = {}
+    constants: dict[str, None] = {}
+
+    def whole(digits: str) -> int | float:
+        return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+    def constant(word: str) -> float:
+        constants[word] = None
+        return float(word)
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            counted = Counter(name for name, _ in pairs)
+            twice.update(dict.fromkeys(name for name in found if counted[name] > 1))
+        return found
+
+    content = json.loads(raw, parse_int=whole, parse_constant=constant, object_pairs_hook=object_of)
+    return Parsed(content, tuple(twice), tuple(constants))
