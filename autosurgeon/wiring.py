@@ -24,7 +24,7 @@ from autosurgeon.loop.baseline.bench_tasks import read_benches
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.keys import ready_key
-from autosurgeon.loop.traces import open_memory
+from autosurgeon.loop.memory.traces import open_memory
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
 from autosurgeon.packs.packstore import PackStore

@@ -16,6 +16,7 @@ from autosurgeon.core.value import Value
 
 MAX_LINE_BYTES = 8 << 20
 REWRITTEN = "take the entries since the last good checkpoint from a copy; nothing after it can be believed"
+CUT_SHORT = "the log was cut short"
 RESTORE = "restore the workspace from a copy, or find out who changed it; `audit log --json` shows what it says now"
 
 
@@ -134,7 +135,7 @@ class EventLogCheck(Check):
             wanted = f"at least {signed} lines, as the newest checkpoint says"
             todo = "the database still has them; keep this log aside, and the next run writes the lines again"
             got = f"{self._ended_at - 1} lines"
-            self.find(self._ended_at, "the log was cut short", got=got, wanted=wanted, todo=todo)
+            self.find(self._ended_at, CUT_SHORT, got=got, wanted=wanted, todo=todo)
         elif not self._ended_at and (line := self._lines.take()) is not None:
             self.find(head.size + 1, "the log goes on where the database ends", got=_shown(line), wanted="no more")
 
@@ -226,7 +227,7 @@ class _DecisionLog(Check):
         if self._ended_at and self._ended_at <= signed:
             todo = "the database still has them; keep this log aside, and the next run writes the lines again"
             wanted = f"every decision up to entry {signed}, as the newest checkpoint says"
-            self.find(self._ended_at, "the log was cut short", got="no more lines", wanted=wanted, todo=todo)
+            self.find(self._ended_at, CUT_SHORT, got="no more lines", wanted=wanted, todo=todo)
         elif not self._ended_at and (line := self._lines.take()) is not None:
             self.find(head.size + 1, "the log goes on where the database ends", got=_shown(line), wanted="no more")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ from autosurgeon.audit.keys import ROTATE, ActEntry, known_keys
 from autosurgeon.audit.rotation import Rotation, Unvouched, read_rotation
 from autosurgeon.audit.rowchecks import RowsCheck
 from autosurgeon.core.chain import DecisionEntry, Event
-from autosurgeon.core.row_lines import Rows
+from autosurgeon.core.row_lines import Replaced, Rows
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, UserError
@@ -58,6 +58,9 @@ class Chain(Protocol):
 
     def acts_named(self, act: str) -> Sequence[ActEntry]:
         """Every act of that name, oldest first."""
+
+    def replaced(self) -> Mapping[str, Sequence[Replaced]]:
+        """The stretches of entries whose rows a restoration replaced, by table."""
 
     def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
         """The rows of a table that only grows, oldest first."""
@@ -104,7 +107,7 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
     with closing(Lines(workspace.events)) as events, closing(Lines(workspace.decisions)) as log:
         extent = store.extent()
         decisions = DecisionsCheck(store.each_record(last=extent.decisions), log)
-        rows = RowsCheck(extent.rows, store.each_line)
+        rows = RowsCheck(extent.rows, store.each_line, store.replaced())
         checks: list[Check] = [chain, keys, decisions, decisions.log, rows, EventLogCheck(events), checkpoints, other]
         size = _walk(store.each_event(last=extent.events), chain, checks)
         signed = int(files[-1].stem) if files else 0

@@ -213,7 +213,7 @@ def _served_pack(subject: _Subject) -> str | None:
 def _store(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
         from autosurgeon.core.workspace import Workspace
-        from autosurgeon.loop.traces import refuse_lost_memory
+        from autosurgeon.loop.memory.traces import refuse_lost_memory
         from autosurgeon.store.probe import probe_database
 
         workspace = Workspace(subject.root.resolve())

@@ -25,6 +25,7 @@ from autosurgeon.cli import (
     passes,
     policy,
     report,
+    restore,
     run,
     service,
     simulate,
@@ -59,6 +60,7 @@ app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")
 app.add_typer(anchors.app, name="anchors")
 app.add_typer(policy.app, name="policy")
+app.command("restore")(restore.restore)
 app.command("override")(override.override)
 app.add_typer(bench.app, name="bench")
 app.add_typer(audit.app, name="audit")

@@ -15,6 +15,22 @@ KIND = "rows"
 """The kind of the entry that ends a transaction and lists the rows that it wrote."""
 
 
+RESTORED = "restored"
+"""The kind of the entry that a memory was made again from the chain before it."""
+
+
+class Replaced(NamedTuple):
+    """A stretch of entries whose rows in a table that only grows are not those that they name."""
+
+    first: int
+    """The number of the first such entry."""
+    last: int
+    size: int
+    """Rows that are there in their place."""
+    digest: str
+    """`digest_lines` of them."""
+
+
 class WrittenRows(NamedTuple):
     """The rows that one transaction wrote."""
 
@@ -22,11 +38,14 @@ class WrittenRows(NamedTuple):
     """By append-only table: the number of rows and their `digest_lines`."""
     kept: dict[str, dict[str, str | None]]
     """By any other table and a row's key: `digest_lines` of the row, None if it was deleted."""
+    rows: dict[str, list[dict[str, Any]]]
+    """By table: the rows themselves, as far as an entry holds them; of a row that changed, what changed and its key."""
 
     @property
     def content(self) -> dict[str, Any]:
         """The payload of the entry."""
-        return {"added": {table: list(rows) for table, rows in self.added.items()}, "kept": self.kept}
+        content = {"added": {table: list(rows) for table, rows in self.added.items()}, "kept": self.kept}
+        return content | ({"rows": self.rows} if self.rows else {})
 
 
 class Rows(NamedTuple):

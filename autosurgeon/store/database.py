@@ -63,7 +63,7 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
     if path is not None and not create and not path.is_file():
         raise _nothing_here(path.parent.parent)
     engine = postgres_engine(url) if path is None else looking_engine(path) if look_only else sqlite_engine(url)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", begin_transaction)
     try:
         found = _look(engine, path)
         if found.revision is None and not create:
@@ -78,10 +78,10 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
                 where=public_name(url),
             )
         if not found.up_to_date:
-            with _writing(engine).begin() as connection:
+            with writing(engine).begin() as connection:
                 bring_up_to_date(connection, public_name(url))
         # The first real connection, so that a file which cannot be used is told now and not in the middle of a night.
-        _reading(engine).connect().close()
+        reading(engine).connect().close()
     except DBAPIError as error:
         engine.dispose()
         got = without_secrets(url, error.orig)
@@ -103,7 +103,7 @@ def has_memory(where: Path | str) -> bool:
     if path is not None and not path.is_file():
         return False
     engine = postgres_engine(url) if path is None else looking_engine(path)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", begin_transaction)
     try:
         return _look(engine, path).revision is not None
     except (DBAPIError, WorkspaceError):
@@ -119,7 +119,7 @@ def _nothing_here(where: Path | str) -> WorkspaceError:
 def _look(engine: Engine, path: Path | None) -> Found:
     """What is there, found without a write."""
     if path is None:
-        with _reading(engine).begin() as connection:
+        with reading(engine).begin() as connection:
             return read_revision(connection, public_name(engine.url))
     if not path.is_file():
         return Found(None, False)
@@ -135,7 +135,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
     Other writers wait from the beginning, so what is read in it still holds when it writes.
     """
-    with _session(_writing(engine)) as session:
+    with _session(writing(engine)) as session:
         written = Written(session)
         yield session
         written.tell(session, utc_now())
@@ -147,7 +147,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
 @contextlib.contextmanager
 def snapshot(engine: Engine) -> Iterator[Session]:
     """One transaction that reads one state of the database and waits for no writer; it cannot write."""
-    with _session(_reading(engine)) as session:
+    with _session(reading(engine)) as session:
         yield session
 
 
@@ -164,15 +164,18 @@ def _session(engine: Engine) -> Iterator[Session]:
         raise StoreError(f"the store failed, so the loop stops: {said}{todo}") from error
 
 
-def _reading(engine: Engine) -> Engine:
+def reading(engine: Engine) -> Engine:
+    """The engine for transactions that only read."""
     return engine.execution_options(**READS[engine.dialect.name])
 
 
-def _writing(engine: Engine) -> Engine:
+def writing(engine: Engine) -> Engine:
+    """The engine for transactions of the one writer."""
     return engine.execution_options(**WRITES[engine.dialect.name])
 
 
-def _begin(connection: Connection) -> None:
+def begin_transaction(connection: Connection) -> None:
+    """Begin as the connection's options ask; a listener of the engine's."""
     writes = connection.get_execution_options()["writes"]
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"PRAGMA query_only={int(not writes)}")

@@ -91,6 +91,7 @@ class Judged:
         live_pack: str | None = None,
         pack: str | None = None,
         act: PersonAct | None = None,
+        above: int = 0,
     ) -> Decision:
         """Write a decision and all that it changes, in one transaction; the decision as written.
 
@@ -101,11 +102,12 @@ class Judged:
             live_pack: the pack that becomes the next live version.
             pack: the pack that the pass made.
             act: what a person does by it, where it is a person's.
+            above: a live version that was once written outside, which the new one has to be above.
 
         """
         with transaction(self._engine) as session:
             if live_pack is not None:
-                version = (session.exec(select(func.max(LiveRow.version))).one() or 0) + 1
+                version = max(session.exec(select(func.max(LiveRow.version))).one() or 0, above) + 1
                 decision = decision.model_copy(update={"live_version": version, "pack": live_pack})
                 session.add(LiveRow(version=version, pack=live_pack, decision_id=decision.decision_id, at=decision.at))
             judgement = decision.judgement

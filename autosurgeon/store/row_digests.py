@@ -1,12 +1,14 @@
 """What a transaction wrote: its last event holds digests of its rows, which the audit holds the tables against.
 
-Every table is covered but `decision`, whose events hold the records themselves, and the events.
+Every table is covered but `decision`, whose events hold the records themselves, and the events. The same event holds
+the rows, so that a lost database can be made again from the chain; except for results of benches and for long outputs
+of stages, which hold programs and would be most of the log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 from sqlalchemy import Boolean, Connection, Float, Integer, Table, event
@@ -44,6 +46,20 @@ CHANGING = {table.name: table for table in [_table(row) for row in _CHANGE]}
 """Tables whose rows change or go, or have no number."""
 
 
+PROGRAMS = BenchRow.__tablename__
+"""The table whose rows hold the programs that models wrote."""
+LONGEST_OUTPUT = 4096
+"""Characters of a stage's output that an event holds."""
+
+
+def told_row(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as an event holds it."""
+    output = row.get("output") if name == StageRow.__tablename__ else None
+    # The rows of a dataset are programs, however short.
+    is_left_out = output is not None and (len(output) > LONGEST_OUTPUT or row["name"] == "dataset")
+    return {column: value for column, value in row.items() if not (is_left_out and column == "output")}
+
+
 def line_of(table: Table, row: Mapping[str, Any]) -> bytes:
     """A row's values as the digests take them, spelled alike before and after the database had them."""
     return row_line({name: _plain(table.columns[name].type, value) for name, value in row.items()})
@@ -68,16 +84,31 @@ def _plain(kind: Any, value: Any) -> Any:
     return value if value is None or (isinstance(kind, Integer) and isinstance(value, int)) else str(value)
 
 
+class _Note(NamedTuple):
+    """What a session did to a row."""
+
+    row: Any
+    is_gone: bool
+    changed: frozenset[str]
+    """The columns that changed; of a new row all that hold something."""
+
+
 class Written:
     """Listens to a session, and keeps what it wrote."""
 
     def __init__(self, session: Session) -> None:
-        self._rows: dict[int, tuple[Any, bool]] = {}
+        self._notes: dict[int, _Note] = {}
         event.listen(session, "after_flush", self._note)
 
     def _note(self, session: Session, _: Any) -> None:
         for row in (*session.new, *session.dirty, *session.deleted):
-            self._rows[id(row)] = (row, row in session.deleted)
+            state, known = sqlalchemy.inspect(row), self._notes.get(id(row))
+            # A row that is new has no history before its first flush, and what it leaves empty is no change.
+            changed = {
+                column.key for column in state.mapper.column_attrs if state.attrs[column.key].history.has_changes()
+            }
+            before = known.changed if known is not None else frozenset()
+            self._notes[id(row)] = _Note(row, row in session.deleted, before | changed)
 
     def tell(self, session: Session, at: str) -> None:
         """Append the event of the rows that were written, if any were."""
@@ -91,7 +122,8 @@ class Written:
     def _wrote(self) -> WrittenRows:
         added: dict[str, list[Mapping[str, Any]]] = {}
         kept: dict[str, dict[str, str | None]] = {}
-        for row, is_gone in self._rows.values():
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row, is_gone, changed in self._notes.values():
             name = row.__tablename__
             table = GROWING.get(name, CHANGING.get(name))
             if table is None:
@@ -102,7 +134,14 @@ class Written:
             else:
                 digest = None if is_gone else digest_lines([line_of(table, values)])
                 kept.setdefault(name, {})[key_of(table, values)] = digest
-        return WrittenRows({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept)
+            if name in GROWING and name != PROGRAMS:
+                rows.setdefault(name, []).append(
+                    told_row(name, {column: value for column, value in values.items() if value is not None})
+                )
+            elif name in CHANGING and not is_gone:
+                keys = {column.name for column in table.primary_key}
+                rows.setdefault(name, []).append({c: v for c, v in values.items() if c in keys or c in changed})
+        return WrittenRows({name: _together(GROWING[name], rows) for name, rows in added.items()}, kept, rows)
 
 
 def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
@@ -141,5 +180,5 @@ def tell_all(connection: Connection, at: str) -> None:
             part: dict[str, dict[str, str | None]] = {}
             for name, key, digest in kept[start : start + MOST_KEPT]:
                 part.setdefault(name, {})[key] = digest
-            append(session, at, KIND, "adopted", WrittenRows({} if start else added, part).content)
+            append(session, at, KIND, "adopted", WrittenRows({} if start else added, part, {}).content)
         session.commit()

@@ -28,6 +28,7 @@ from autosurgeon.store.event_chain import Chained
 from autosurgeon.store.events import append
 from autosurgeon.store.lock import database_lock
 from autosurgeon.store.pass_queries import Attempted
+from autosurgeon.store.restorations import Restorations
 from autosurgeon.store.results import Measured
 from autosurgeon.store.stages import Staged
 from autosurgeon.store.tables import (
@@ -43,7 +44,7 @@ from autosurgeon.store.tables import (
 from autosurgeon.store.trained_rows import Taught, teach
 
 
-class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Acts, Chained):
+class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Acts, Restorations, Chained):
     """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
 
     def __init__(self, where: Path | str, *, create: bool = False, look_only: bool = False) -> None:
@@ -191,7 +192,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
                 _confirm(session, *confirmations)
             if pack is not None:
                 _add_pack(session, *pack)
-            session.add_all(AnchorRunRow(**run._asdict(), at=utc_now()) for run in anchor_runs)
+            _add_anchor_runs(session, anchor_runs)
             content = {"stage": name, "attempt": attempt, "seconds": seconds, "output": digest_text(row.output or "")}
             content |= {"effect_id": effect_id} | ({"usage": usage.model_dump(mode="json")} if usage else {})
             append(session, row.at, "stage", scope, content)
@@ -266,6 +267,17 @@ def _confirm(session: Session, digest: str, counts: dict[str, tuple[int, int]]) 
         for task_id, (samples, passed) in counts.items()
         if task_id not in known
     )
+
+
+def _add_anchor_runs(session: Session, runs: Iterable[AnchorRun]) -> None:
+    """Keep how anchors fared; what a restored memory knows of a stage that has to be run again stays as it was."""
+    known: dict[str, set[str]] = {}
+    for run in runs:
+        if run.occasion not in known:
+            query = select(AnchorRunRow.task_id).where(AnchorRunRow.occasion == run.occasion)
+            known[run.occasion] = set(session.exec(query))
+        if run.task_id not in known[run.occasion]:
+            session.add(AnchorRunRow(**run._asdict(), at=utc_now()))
 
 
 def _add_pack(session: Session, manifest: Manifest, pass_number: int | None) -> None:

@@ -54,7 +54,7 @@ def build(root: Path, length: int) -> None:
                 connection.execute(f"INSERT INTO stage ({', '.join(row)}) VALUES (:{', :'.join(row)})", row)
                 unsaid.append(row_line(row))
             elif seq % 10 != 5:
-                wrote = WrittenRows({"stage": (len(unsaid), digest_lines(unsaid))}, {})
+                wrote = WrittenRows({"stage": (len(unsaid), digest_lines(unsaid))}, {}, {})
                 unsaid.clear()
                 event = link(head, NOON, KIND, "pass-0001", payload_text(wrote.content))
             else:

@@ -132,7 +132,9 @@ def traced(spans: Spans, *, flushed: bool) -> Iterator[None]:
             stack.enter_context(patch.object(owner, name, spans.timed(kind, getattr(owner, name))))
         flush = os.fsync if flushed else lambda file: None
         stack.enter_context(patch.object(os, "fsync", spans.timed(FSYNC, flush)))
-        stack.enter_context(patch.object(database, "_begin", spans.counting_writes(database._begin)))
+        stack.enter_context(
+            patch.object(database, "begin_transaction", spans.counting_writes(database.begin_transaction))
+        )
         if not flushed:
             stack.enter_context(patch.object(sqlite, "_set_pragmas", unsafe))
         yield

@@ -15,8 +15,8 @@ from theatre import learns_everything, small_theatre
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
 from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.memory.traces import open_memory, read_traces
 from autosurgeon.loop.run_passes import prepare_run, run
-from autosurgeon.loop.traces import open_memory, read_traces
 from autosurgeon.packs.livefile import write_live
 from autosurgeon.store.sqlstore import SqlStore
 

@@ -1,0 +1,85 @@
+"""`autosurgeon restore`: the memory made again from the logs, or a workspace from a backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.loop.memory.restore_memory import Report
+
+
+def restore(
+    workspace: WorkspaceOption = Path("."),
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on though the logs prove less than a checkpoint or live.json.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; an entry of the chain.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a lost, old or damaged memory again from the logs, as far as they prove it; never while a loop works.
+
+    What was there is moved aside and not deleted. Results of benches are measured again by the next run, where neither
+    the logs nor the old database have them.
+    """
+    from autosurgeon.cli.render import print_json, say
+    from autosurgeon.cli.view import counting
+    from autosurgeon.core.person import PersonAct, current_person
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.loop.memory.restore_memory import restore as make_again
+    from autosurgeon.store.database import utc_now
+    from autosurgeon.wiring import settings_of
+
+    place = Workspace(workspace.resolve())
+    where = settings_of(workspace, config).store.url or place.database
+    act = PersonAct(act="restore", who=current_person(), at=utc_now(), reason=reason)
+    with counting("entries") as tell:
+        found = make_again(place, where, act, accept_loss=accept_loss, progress=tell)
+    if as_json:
+        print_json(_as_json(found))
+        return
+    for line in _lines(found, place):
+        say(line)
+
+
+def _as_json(found: Report) -> dict[str, Any]:
+    restored = found.restored
+    return {
+        "restored": restored is not None,
+        "why": found.why,
+        "entries": found.entries,
+        "source": found.source,
+        "live": {"version": found.live.version, "pack": found.live.pack} if found.live else None,
+        "live_damage": found.live_damage or None,
+        "rows": restored.counts if restored else {},
+        "missing": restored.missing if restored else {},
+        "reduced": restored.reduced if restored else {},
+        "unmeasured": list(restored.lacking) if restored else [],
+        "aside": [str(path) for path in found.aside],
+        "notes": list(found.notes),
+    }
+
+
+def _lines(found: Report, place: Any) -> list[str]:
+    live = found.live
+    shown = f"live version {live.version}, pack {live.pack[:12]}" if live else "no live version"
+    restored = found.restored
+    if restored is None:
+        return [f"the memory is whole: {found.entries} entries, {shown}; nothing was restored"]
+    lines = [f"the memory was restored, since {found.why}: {found.entries} entries of {found.source}, {shown}"]
+    lines += [f"the live pack is damaged: {found.live_damage}; the next run reverts it"] if found.live_damage else []
+    there = ", ".join(f"{count} of {table}" for table, count in restored.counts.items() if count)
+    lines.append(f"restored rows: {there}")
+    lines += [f"not restored: {count} rows of {table}" for table, count in restored.missing.items() if count]
+    lines += [f"restored in part: {count} rows of {table}" for table, count in restored.reduced.items() if count]
+    if restored.lacking:
+        scopes = ", ".join(restored.lacking[:8]) + (", ..." if len(restored.lacking) > 8 else "")
+        lines.append(f"without results of benches: {scopes}; the next run measures base and live again")
+    lines += list(found.notes)
+    lines += [f"kept aside: {path}" for path in found.aside]
+    return [*lines, f"next: `autosurgeon audit verify` and `autosurgeon run`, with --workspace {place.root}"]

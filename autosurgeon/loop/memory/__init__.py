@@ -1,0 +1,1 @@
+"""The memory as a whole: whether it fits the folder, restoring it, backups."""

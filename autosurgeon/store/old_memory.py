@@ -1,0 +1,121 @@
+"""What can still be read of a memory that is damaged or behind: rows that the chain vouches for are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.exc import DBAPIError
+
+from autosurgeon.core.chain import Event
+from autosurgeon.core.row_lines import digest_lines
+from autosurgeon.store.address import read_address
+from autosurgeon.store.database import begin_transaction, reading
+from autosurgeon.store.postgres import postgres_engine
+from autosurgeon.store.row_digests import as_stored, key_of, line_of
+from autosurgeon.store.sqlite import looking_engine
+from autosurgeon.store.tables import DecisionRow, EventRow
+
+Row = dict[str, Any]
+# What a driver raises for a damaged page, a text that is no UTF-8, or a table that is not there.
+_UNREADABLE = (DBAPIError, sqlalchemy.exc.NoSuchTableError, UnicodeDecodeError, ValueError)
+
+
+class Leftover:
+    """An old memory, read as far as it can be; what cannot be read is not there."""
+
+    def __init__(self, where: Path | str) -> None:
+        """Nothing is opened yet, and nothing is ever written."""
+        url = read_address(where)
+        path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        self._engine: Engine = postgres_engine(url) if path is None else looking_engine(path)
+        event.listen(self._engine, "begin", begin_transaction)
+        self._columns: dict[str, list[str]] = {}
+        self._after: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        """The old memory itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def each_event(self, *, after: int) -> Iterator[Event]:
+        """The events after a number, until one cannot be read."""
+        names = [EventRow.__table__.columns[name] for name in Event._fields]  # type: ignore[attr-defined]
+        query = sqlalchemy.select(*names).order_by(EventRow.__table__.columns["seq"])  # type: ignore[attr-defined]
+        while True:
+            try:
+                with self._connect() as connection:
+                    found = connection.execute(query.where(names[0] > after).limit(100)).all()
+            except _UNREADABLE:
+                return
+            yield from map(Event._make, found)
+            if not found:
+                return
+            after = found[-1][0]
+
+    def record_of(self, decision_id: str) -> str | None:
+        """A decision's record; None where it cannot be read."""
+        columns = DecisionRow.__table__.columns  # type: ignore[attr-defined]
+        query = sqlalchemy.select(columns["record"]).where(columns["decision_id"] == decision_id)
+        try:
+            with self._connect() as connection:
+                return connection.execute(query).scalar()
+        except _UNREADABLE:
+            return None
+
+    def take(self, table: Table, count: int, digest: str, *, seen: int) -> list[Row] | None:
+        """The rows of an entry of a table that only grows; None where those that are there are not the ones.
+
+        Args:
+            table: the table.
+            count: how many rows the entry names.
+            digest: of them.
+            seen: how many rows the entries before name: numbers of rows have no gaps, as a rule.
+
+        """
+        taken = self._after.get(table.name, 0)
+        for after in dict.fromkeys((seen, taken)):
+            rows = self._rows(table, after, count)
+            if len(rows) == count and digest_lines(line_of(table, row) for row in rows) == digest:
+                self._after[table.name] = rows[-1][next(iter(table.primary_key)).name]
+                return rows
+        return None
+
+    def rows_of(self, table: Table, wanted: dict[str, str]) -> dict[str, Row]:
+        """The rows of some keys that are the ones of those digests, by key."""
+        found: dict[str, Row] = {}
+        try:
+            with self._connect() as connection:
+                for mapping in connection.execute(as_stored(table, self._columns_of(connection, table))).mappings():
+                    row = dict(mapping)
+                    key = key_of(table, row)
+                    if key in wanted and digest_lines([line_of(table, row)]) == wanted[key]:
+                        found[key] = row
+        except _UNREADABLE:
+            return found  # as far as it could be read
+        return found
+
+    def _rows(self, table: Table, after: int, count: int) -> list[Row]:
+        (place,) = table.primary_key
+        try:
+            with self._connect() as connection:
+                query = as_stored(table, self._columns_of(connection, table)).where(place > after)
+                return [dict(row) for row in connection.execute(query.order_by(place).limit(count)).mappings()]
+        except _UNREADABLE:
+            return []
+
+    def _connect(self) -> Connection:
+        return reading(self._engine).connect()
+
+    def _columns_of(self, connection: Connection, table: Table) -> list[str]:
+        """The columns that an older schema has, too."""
+        if table.name not in self._columns:
+            found = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(table.name)}
+            self._columns[table.name] = [name for name in table.columns.keys() if name in found]  # noqa: SIM118
+        return self._columns[table.name]

@@ -1,0 +1,307 @@
+"""A memory is made again after each kind of loss: equal wherever the logs prove it, and a run goes on from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import program
+import pytest
+from audited import check
+from databases import run_sql
+from finished import (
+    chain_of,
+    copy_of,
+    cut_last_lines,
+    damage_database,
+    finish,
+    finish_twice,
+    goes_on,
+    is_whole,
+    lose_database,
+    proven,
+    put_back_database,
+    restored,
+)
+from lineage import flip_a_byte, make_live, make_pack
+from theatre import learns_everything, small_theatre
+
+from autosurgeon.audit.verify import verify
+from autosurgeon.core.chain import Head, line_of, link
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import WorkspaceError
+from autosurgeon.loop.memory.traces import open_memory
+from autosurgeon.loop.run_passes import run
+from autosurgeon.store.lock import workspace_lock
+from autosurgeon.store.sqlstore import SqlStore
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return finish_twice(tmp_path_factory.mktemp("finished") / "w")
+
+
+@pytest.fixture
+def workspace(finished: Workspace, tmp_path: Path) -> Workspace:
+    return copy_of(finished, tmp_path / "w")
+
+
+def empty_database(workspace: Workspace) -> None:
+    lose_database(workspace)
+    SqlStore(workspace.database, create=True).close()
+
+
+def put_back_text(workspace: Workspace) -> None:
+    workspace.database.write_bytes(b"text" * 5000)
+
+
+LOSSES: dict[str, Callable[[Workspace], None]] = {
+    "gone": lose_database,
+    "empty": empty_database,
+    "no bytes": lambda place: os.truncate(place.database, 0),
+    "old copy": lambda place: put_back_database(place, place.root / "early.db"),
+    "no database": put_back_text,
+    "cut short": lambda place: os.truncate(place.database, place.database.stat().st_size // 3),
+    "damaged": lambda place: damage_database(place, 0.5),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_after_each_loss_the_memory_is_what_the_logs_prove(
+    finished: Workspace, workspace: Workspace, loss: str
+) -> None:
+    LOSSES[loss](workspace)
+    there = workspace.database.read_bytes() if workspace.database.exists() else None
+    found = restored(workspace)
+    assert found.restored is not None
+    assert proven(workspace.database) == proven(finished.database)
+    assert found.live is not None
+    assert (found.live.version, found.live_damage) == (2, "")
+    whole = chain_of(finished.database, 10**6)
+    assert chain_of(workspace.database, len(whole)) == whole
+    if there is not None:
+        kept = [path for path in found.aside if path.name.startswith("autosurgeon.db.aside-")]
+        assert [path.read_bytes()[100:] for path in kept] == [there[100:]]
+    (goes_on if loss == "gone" else is_whole)(workspace)
+
+
+def test_what_an_old_memory_still_holds_is_taken_over(finished: Workspace, workspace: Workspace) -> None:
+    put_back_database(workspace, workspace.root / "early.db")
+    found = restored(workspace)
+    assert found.restored is not None
+    assert not found.restored.missing.get("bench_result")
+    results = "SELECT * FROM bench_result ORDER BY id"
+    assert run_sql(workspace.database, results) == run_sql(finished.database, results)
+    ((last,),) = run_sql(workspace.root / "early.db", "SELECT max(id) FROM stage")
+    outputs = f"SELECT id, output FROM stage WHERE id <= {last}"
+    assert run_sql(workspace.database, outputs) == run_sql(finished.database, outputs)
+    is_whole(workspace)
+
+
+def test_a_forged_row_of_an_old_memory_is_not_taken_over(workspace: Workspace) -> None:
+    run_sql(workspace.root / "early.db", "UPDATE bench_result SET passed = 1 - passed WHERE id = 3")
+    put_back_database(workspace, workspace.root / "early.db")
+    found = restored(workspace)
+    assert found.restored is not None
+    assert found.restored.missing["bench_result"] == 20
+    assert found.restored.lacking[0].startswith("pack-")
+    goes_on(workspace)
+
+
+def test_rows_that_were_changed_in_the_memory_are_made_again(finished: Workspace, workspace: Workspace) -> None:
+    run_sql(workspace.database, "UPDATE anchor_run SET passed = 0 WHERE id = 2")
+    run_sql(workspace.database, "UPDATE \"pass\" SET reason = 'another'")
+    assert not check(workspace).whole
+    assert "were changed, deleted or inserted" in restored(workspace).why
+    assert proven(workspace.database) == proven(finished.database)
+    is_whole(workspace)
+
+
+def test_the_database_of_another_workspace_is_kept_aside(
+    finished: Workspace, workspace: Workspace, tmp_path: Path
+) -> None:
+    other = finish(tmp_path / "other")
+    put_back_database(workspace, other.database)
+    found = restored(workspace)
+    assert "another workspace's" in found.why
+    assert proven(workspace.database) == proven(finished.database)
+    assert SqlStore(next(path for path in found.aside if "autosurgeon.db" in path.name)).head().size > 0
+    is_whole(workspace)
+
+
+def test_a_whole_memory_is_left_alone(workspace: Workspace) -> None:
+    before = workspace.database.read_bytes()
+    found = restored(workspace)
+    assert (found.restored, found.aside) == (None, ())
+    assert workspace.database.read_bytes() == before
+
+
+def test_a_restored_memory_is_whole_and_can_be_restored_again(finished: Workspace, workspace: Workspace) -> None:
+    lose_database(workspace)
+    restored(workspace)
+    goes_on(workspace)
+    assert restored(workspace).restored is None
+    later = proven(workspace.database)
+    lose_database(workspace)
+    restored(workspace)
+    again = proven(workspace.database)
+    assert again == later
+    goes_on(workspace)
+
+
+def test_who_restored_it_is_an_entry_of_the_chain(workspace: Workspace) -> None:
+    lose_database(workspace)
+    restored(workspace)
+    with open_memory(workspace, workspace.database) as store:
+        entry = store.last_act("restore")
+        assert entry is not None
+        assert (entry.act.who.login, entry.act.reason) == ("ann", "lost")
+
+
+def test_logs_that_end_before_the_last_checkpoint_are_refused_and_accepted_only_openly(workspace: Workspace) -> None:
+    lose_database(workspace)
+    cut_last_lines(workspace.events, 5)
+    with pytest.raises(WorkspaceError, match=r"the logs prove less than was signed.*checkpoint.*--accept-loss"):
+        restored(workspace)
+    assert not workspace.database.exists()
+    found = restored(workspace, accept_loss=True)
+    assert any(path.parent == workspace.checkpoints for path in found.aside)
+    goes_on(workspace)
+
+
+def test_a_live_version_never_goes_down_though_the_logs_end_before_it(workspace: Workspace) -> None:
+    lose_database(workspace)
+    entries = [json.loads(line) for line in workspace.events.read_bytes().splitlines()]
+    promotion = next(at for at, entry in enumerate(entries) if entry["subject"] == "pass-0001-promotion")
+    cut_last_lines(workspace.events, len(entries) - promotion)
+    shutil.rmtree(workspace.checkpoints)
+    with pytest.raises(WorkspaceError, match=r"live.json's version 2, or --accept-loss"):
+        restored(workspace)
+    found = restored(workspace, accept_loss=True)
+    assert found.live is not None
+    assert found.live.version == 3
+    assert json.loads(workspace.live_file.read_bytes())["version"] == 3
+    goes_on(workspace, version=3)
+
+
+def test_a_log_that_was_rewritten_in_the_middle_ends_there(workspace: Workspace) -> None:
+    lose_database(workspace)
+    lines = workspace.events.read_bytes().splitlines(keepends=True)
+    lines[20] = lines[20].replace(b'"at":"2', b'"at":"3', 1)
+    workspace.events.write_bytes(b"".join(lines))
+    with pytest.raises(WorkspaceError, match=r"20 entries in events.jsonl.*changed after it was written"):
+        restored(workspace)
+
+
+def test_a_log_with_a_torn_last_line_is_read_up_to_it(finished: Workspace, workspace: Workspace) -> None:
+    lose_database(workspace)
+    with workspace.events.open("a") as file:
+        file.write('{"seq": 9')
+    restored(workspace)
+    assert proven(workspace.database) == proven(finished.database)
+    is_whole(workspace)
+
+
+def test_without_logs_the_entries_of_a_damaged_memory_are_used(finished: Workspace, workspace: Workspace) -> None:
+    run_sql(workspace.database, "DELETE FROM anchor_run")
+    workspace.events.unlink()
+    workspace.decisions.unlink()
+    found = restored(workspace)
+    assert found.source == "the memory"
+    assert proven(workspace.database) == proven(finished.database)
+    is_whole(workspace)
+
+
+def test_a_log_that_parts_from_a_whole_memory_is_moved_aside(workspace: Workspace) -> None:
+    lines = workspace.events.read_bytes().splitlines(keepends=True)
+    last = json.loads(lines[-1])
+    forged = link(Head(last["seq"] - 1, last["previous"]), last["at"], "person", "stop", "{}")
+    workspace.events.write_bytes(b"".join([*lines[:-1], line_of(forged)]))
+    found = restored(workspace)
+    assert found.source == "the memory"
+    assert any(path.name.startswith("events.jsonl.aside") for path in found.aside)
+    is_whole(workspace)
+
+
+def test_nothing_is_restored_from_nothing(workspace: Workspace) -> None:
+    lose_database(workspace)
+    shutil.rmtree(workspace.root / "logs")
+    with pytest.raises(WorkspaceError, match="there is nothing to restore from"):
+        restored(workspace)
+
+
+def test_lost_keys_are_no_obstacle(finished: Workspace, workspace: Workspace) -> None:
+    lose_database(workspace)
+    shutil.rmtree(workspace.keys)
+    restored(workspace)
+    assert proven(workspace.database) == proven(finished.database)
+
+
+def test_a_damaged_live_pack_is_named_and_the_next_run_reverts_it(tmp_path: Path) -> None:
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins)
+        make_live(ins, make_pack(ins, 7))
+        flip_a_byte(ins, make_live(ins, make_pack(ins, 8)))
+        workspace = ins.workspace
+    lose_database(workspace)
+    found = restored(workspace)
+    assert found.live is not None
+    assert found.live.version == 4
+    assert "is damaged" in found.live_damage
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins)
+        assert [live.version for live in ins.store.live_history()][:5] == [1, 2, 3, 4, 5]
+
+
+def test_a_pass_that_was_open_goes_on(tmp_path: Path) -> None:
+    class Death(BaseException):
+        pass
+
+    def before(job: Any) -> None:
+        if type(job).__name__ == "MergeJob":
+            raise Death
+
+    with pytest.raises(Death), small_theatre(tmp_path, learns_everything, before=before) as ins:
+        run(ins)
+    workspace = Workspace(tmp_path)
+    lose_database(workspace)
+    restored(workspace)
+    with small_theatre(tmp_path, learns_everything) as ins:
+        assert run(ins) == "passes"
+        assert ins.store.get_pass(1).state.is_finished
+        assert verify(workspace, ins.store).whole
+
+
+def test_no_memory_is_restored_while_a_loop_works(workspace: Workspace) -> None:
+    lose_database(workspace)
+    holder = os.fork()
+    if holder == 0:
+        with workspace_lock(workspace.lock):
+            workspace.stop_file.touch()
+            while workspace.stop_file.exists():
+                pass
+        os._exit(0)
+    while not workspace.stop_file.exists():
+        pass
+    try:
+        with pytest.raises(WorkspaceError, match="another loop works"):
+            restored(workspace)
+    finally:
+        workspace.stop_file.unlink()
+        os.waitpid(holder, 0)
+
+
+def test_the_command_tells_what_was_restored_and_what_was_not(workspace: Workspace) -> None:
+    lose_database(workspace)
+    done = program.autosurgeon("restore", "-w", workspace.root, "--reason", "the disk died")
+    assert done.returncode == 0, done.stderr
+    assert "the memory was restored, since it is missing" in done.stdout
+    assert "live version 2" in done.stdout
+    assert "not restored: 48 rows of bench_result" in done.stdout
+    assert program.autosurgeon("audit", "verify", "-w", workspace.root).returncode == 0
+    again = program.autosurgeon("restore", "-w", workspace.root, "--json")
+    assert json.loads(again.stdout)["restored"] is False
