@@ -42,6 +42,7 @@ from autosurgeon.simulator.setup import simulated_settings
 from autosurgeon.simulator.simulated_capsules import MindedCapsules, Modelless
 from autosurgeon.simulator.weights import write_checkpoint
 from autosurgeon.store.lock import workspace_lock
+from autosurgeon.store.place import refuse_read_only
 from autosurgeon.store.sqlstore import SqlStore
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def open_loop(
 ) -> Iterator[Instruments]:
     """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
     workspace = Workspace(root.resolve())
+    refuse_read_only(workspace)
     policy = load_policy(settings.policy_file, params)
     rehearse(policy)
     refuse_contradictions(policy, settings.policy_file)

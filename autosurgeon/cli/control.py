@@ -59,7 +59,7 @@ def _at_work(root: Path) -> tuple[Workspace, Holder | None]:
     from autosurgeon.store.lock import holder_of
     from autosurgeon.wiring import open_store
 
-    with open_store(root):
+    with open_store(root, writes=True):
         place = Workspace(root.resolve())
     return place, holder_of(place.lock)
 

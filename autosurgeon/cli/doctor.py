@@ -60,6 +60,7 @@ def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
     yield Check("interpreter", _interpreter)
     yield from check_settings(workspace, settings)
     yield Check("memory", lambda: _memory(settings.capsule.memory_gib))
+    yield Check("workspace", lambda: _workspace(workspace))
     yield Check("disk", lambda: _disk(workspace, settings.loop.min_free_mib))
     yield Check("capsules' end", _capsules_end)
 
@@ -119,6 +120,14 @@ def _capsules_end() -> str:
         )
     remove_cgroup(group)
     return f"each capsule has a cgroup of its own, below {own}, and is killed as a whole"
+
+
+def _workspace(root: Path) -> str:
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.store.place import refuse_read_only
+
+    refuse_read_only(Workspace(root.resolve()))
+    return f"{root.resolve()} can be written"
 
 
 def _disk(workspace: Path, wanted_mib: int) -> str:

@@ -36,7 +36,7 @@ def override(
     if verdict.upper() not in ("ACCEPT", "REJECT"):
         raise UserError("an override accepts or rejects", got=repr(verdict), wanted="accept or reject")
     until = moment(expires, "--expires")
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         store.get_pass(number)
     with (
         reporting() as reporter,

@@ -67,7 +67,7 @@ def export_pack(
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UserError("a file cannot be written there", got=out, wanted="a file's name in a folder that is there")
     packs = PackStore(Workspace(workspace.resolve()).packs)
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         name = store.find_pack(digest)
         packs.verify(name)
         done = _export(packs.path(name), name, out.absolute(), words, dtype, deadline)

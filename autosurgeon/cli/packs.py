@@ -167,7 +167,7 @@ def revert_pack(
     from autosurgeon.loop.stages.watch_live import revert
     from autosurgeon.wiring import open_loop, open_store, settings_of
 
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         live = store.live()
         target = store.find_pack(to) if to else None
     if live is None or live.pack == target:
@@ -259,7 +259,7 @@ def pin_pack(
     if not reason.strip():
         raise UserError("a pin needs a reason", wanted="--reason with a few words")
     place, who = Workspace(workspace.resolve()), current_person()
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         name = store.find_pack(digest)
         if not PackStore(place.packs).has_weights(name):
             raise UserError("a pack whose weights are gone cannot be pinned", got=name[:12])
@@ -281,7 +281,7 @@ def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: Wor
     from autosurgeon.wiring import open_store
 
     place = Workspace(workspace.resolve())
-    with open_store(workspace) as store:
+    with open_store(workspace, writes=True) as store:
         name, pins = store.find_pack(digest), read_pins(place.pins)
         if pins.pop(name, None) is None:
             raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")

@@ -20,6 +20,8 @@ LOG_FILE = "capsule.log"
 KEEPER_LOG = "server.log"
 START_TIMEOUT_S = 120.0
 REAP_S = 10.0
+READY = {"ready": True}
+"""The keeper's first line."""
 
 
 class End(NamedTuple):
@@ -39,16 +41,21 @@ class ForkServer:
         self._log = home / KEEPER_LOG
         self._python = python
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [python, "-m", "autosurgeon.capsule", "--serve", *([] if warm else ["--cold"])],
-                cwd=home,
-                env=scrubbed_environment(home),
-                # The death pipe: Python opens it close-on-exec, so that no other child holds this end.
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
+            self._log_begins = log.tell()
+            try:
+                self._process = subprocess.Popen(
+                    [python, "-m", "autosurgeon.capsule", "--serve", *([] if warm else ["--cold"])],
+                    cwd=home,
+                    env=scrubbed_environment(home),
+                    # The death pipe: Python opens it close-on-exec, so that no other child holds this end.
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            except (OSError, ValueError) as error:
+                got = getattr(error, "strerror", None) or error
+                raise UserError("the capsule's interpreter cannot be started", got=got, **self._wanted) from error
         self.pid = self._process.pid
         self._ready = False
         self._unread = b""
@@ -101,8 +108,9 @@ class ForkServer:
             answer = self.answer(START_TIMEOUT_S)
         except CapsuleError as error:
             # It ended by itself; a signal would be the world's doing.
-            if self._ended(REAP_S) and self._process.returncode > 0:
-                last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            if self._ended(REAP_S) and self._process.returncode >= 0:
+                words = self._log.read_bytes()[self._log_begins :].decode(errors="replace")
+                last = words.strip().splitlines()
                 raise UserError(
                     "the capsule's interpreter cannot load the torch stack; `autosurgeon doctor` says what is missing",
                     got=last[-1] if last else "no word",
@@ -111,7 +119,14 @@ class ForkServer:
             raise
         if answer is None:
             raise CapsuleError("timeout", f"the torch stack was not imported after {START_TIMEOUT_S:.0f} s")
+        if answer != READY:
+            raise UserError("the capsule's interpreter is no Python", got="output of another program", **self._wanted)
         self._ready = True
+
+    @property
+    def _wanted(self) -> dict[str, Any]:
+        """What a message asks for, and where."""
+        return {"wanted": "the path of a Python with autosurgeon[capsule], as capsule.python", "where": self._python}
 
     @staticmethod
     def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
@@ -140,8 +155,12 @@ class ForkServer:
                 raise CapsuleError("crash", f"the capsules' keeper ended; see {self._log}")
             self._unread += chunk
         line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        # Another program in the keeper's place may write anything.
+        return answer if isinstance(answer, dict) else {}
 
     @property
     def alive(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
@@ -19,7 +19,7 @@ from autosurgeon.store.address import public_name, read_address, without_secrets
 from autosurgeon.store.migrate import Found, bring_up_to_date, read_revision
 from autosurgeon.store.postgres import WRITER_LOCK, postgres_engine
 from autosurgeon.store.row_digests import Written
-from autosurgeon.store.sqlite import looking_engine, sqlite_engine
+from autosurgeon.store.sqlite import copied_engine, looking_engine, sqlite_engine
 
 READS: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": False},
@@ -51,7 +51,7 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
     Args:
         where: a SQLite file, or the URL of a PostgreSQL database.
         create: make the tables where there are none.
-        look_only: write nothing, neither now nor later; an older schema is refused.
+        look_only: write nothing, neither now nor later; an older schema is brought up to date in a copy.
 
     Raises:
         WorkspaceError: there is none and `create` is false, it cannot be reached, is no database, holds something
@@ -68,15 +68,11 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
         found = _look(engine, path)
         if found.revision is None and not create:
             raise _nothing_here(path.parent.parent if path else public_name(url))
-        if path is not None:
+        if path is not None and create:
             path.parent.mkdir(parents=True, exist_ok=True)
         if not found.up_to_date and look_only:
-            raise WorkspaceError(
-                "a workspace that is only looked at is of an older schema",
-                got=f"schema {found.revision}",
-                wanted="`autosurgeon status` run on it once, which brings it up to date",
-                where=public_name(url),
-            )
+            engine.dispose()
+            engine = _upgraded_copy(url, path, found)
         if not found.up_to_date:
             with writing(engine).begin() as connection:
                 bring_up_to_date(connection, public_name(url))
@@ -93,6 +89,20 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
     except WorkspaceError:
         engine.dispose()
         raise
+    return engine
+
+
+def _upgraded_copy(url: URL, path: Path | None, found: Found) -> Engine:
+    """The engine of a copy, whose schema lacks what today's has; WorkspaceError for what is no file."""
+    if path is None:
+        raise WorkspaceError(
+            "a workspace that is only looked at is of an older schema",
+            got=f"schema {found.revision}",
+            wanted="`autosurgeon status` run on it once where it can be written, which brings it up to date",
+            where=public_name(url),
+        )
+    engine = copied_engine(path)
+    event.listen(engine, "begin", begin_transaction)
     return engine
 
 

@@ -1,12 +1,35 @@
-"""What SQLite needs to behave as PostgreSQL does: commits that are on disk, transactions that begin when we say so."""
+"""What SQLite needs to behave as PostgreSQL does: commits that are on disk, transactions that begin when we say so.
+
+A file that may not be written is read where it is, or, where SQLite needs files beside it that cannot be made, from a
+copy in the folder for temporary files.
+"""
 
 from __future__ import annotations
 
+import functools
+import shutil
 import sqlite3
+import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
+
+from autosurgeon.errors import WorkspaceError
+
+BESIDE = ("", "-wal", "-journal")
+"""Endings of the files that hold a database's content; `-shm` is only an index of the second."""
+Signature = tuple[tuple[int, int] | None, ...]
+"""Size and time of change of each of these files; None for one that is not there."""
+TRIES = 20
+
+
+class Copy(NamedTuple):
+    """A database's copy; the folder goes when nothing refers to it any more."""
+
+    folder: tempfile.TemporaryDirectory[str]
+    path: Path
 
 
 def sqlite_engine(url: URL) -> Engine:
@@ -17,12 +40,75 @@ def sqlite_engine(url: URL) -> Engine:
 
 
 def looking_engine(path: Path) -> Engine:
-    """An engine that cannot write: to learn whose file it is before anything is changed in it."""
-    address = f"{path.absolute().as_uri()}?mode=ro"
+    """An engine that cannot write: to learn whose file it is before anything is changed in it, or to read it at all."""
+    return create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
+
+
+def copied_engine(path: Path) -> Engine:
+    """An engine of a fresh copy, which may be changed and goes with the engine."""
+    copy = _copy(path)
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(copy.path), poolclass=NullPool)
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def file_uri(path: Path, **parameters: str) -> str:
+    """SQLite's URI of a file, whatever characters its path holds."""
+    query = "&".join(f"{name}={value}" for name, value in parameters.items())
+    return f"{path.absolute().as_uri()}?{query}"
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     # With neither of these beside it, nobody has the file open, and SQLite need not make them to be safe from others.
-    if not any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal")):
-        address += "&immutable=1"
-    return create_engine("sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool)
+    if not any(path.with_name(path.name + ending).exists() for ending in BESIDE[1:]):
+        return sqlite3.connect(file_uri(path, mode="ro", immutable="1"), uri=True)
+    connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # A log of writes that no process has open needs an index beside it, which a read-only folder does not take.
+        connection = sqlite3.connect(_kept_copy(path, _signature(path)).path)
+    return connection
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_copy(path: Path, _: Signature) -> Copy:
+    return _copy(path)
+
+
+def _copy(path: Path) -> Copy:
+    """A copy of a database and what lies beside it, as they were at one moment; WorkspaceError where there is none."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="autosurgeon-look-")
+        copy = Path(folder.name) / "copy.db"
+        for _ in range(TRIES):
+            before = _signature(path)
+            for ending in BESIDE:
+                target = copy.with_name(copy.name + ending)
+                target.unlink(missing_ok=True)
+                if path.with_name(path.name + ending).exists():
+                    shutil.copyfile(path.with_name(path.name + ending), target)
+            if before == _signature(path):
+                return Copy(folder, copy)
+            time.sleep(0.1)
+    except OSError as error:
+        wanted = "TMPDIR with room for it"
+        raise WorkspaceError(
+            "a database that is only looked at cannot be copied", got=error.strerror, wanted=wanted, where=path
+        ) from error
+    raise WorkspaceError("a database changes all the time, and cannot be looked at from here; try again", where=path)
+
+
+def _signature(path: Path) -> Signature:
+    found: list[tuple[int, int] | None] = []
+    for ending in BESIDE:
+        try:
+            stat = path.with_name(path.name + ending).stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+        except FileNotFoundError:
+            found.append(None)
+    return tuple(found)
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:

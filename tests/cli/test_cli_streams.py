@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 from program import autosurgeon
 
-NIGHT = Path(__file__).parents[1] / "night.py"
+NIGHT = Path(__file__).parents[1] / "support" / "night.py"
 PROGRAM = [sys.executable, "-m", "autosurgeon"]
 ENDLESS = 1000
 """More passes than a test waits for."""

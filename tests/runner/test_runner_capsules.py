@@ -143,6 +143,40 @@ def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -
         runner.run(generate_job(tmp_path), tmp_path / "work")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("print('not executable')", "Permission denied"),
+        ("no program at all", "Exec format error"),
+        ("#!/bin/sh\nexit 0\n", "no word"),
+        ("#!/bin/sh\necho hello\n", "output of another program"),
+        ("#!/bin/sh\necho '[1]'\n", "output of another program"),
+    ],
+)
+def test_an_interpreter_that_is_none_is_the_users_to_mend(tmp_path: Path, content: str | None, reason: str) -> None:
+    python = tmp_path / "python"
+    if content is not None:
+        python.write_text(content)
+        python.chmod(0o644 if "not executable" in content else 0o755)
+    runner = Capsules(CapsuleSettings(python=str(python)), tmp_path / "home")
+    with pytest.raises(UserError, match=f"the capsule's interpreter.*{reason}.*{python}"):
+        runner.run(generate_job(tmp_path), tmp_path / "work")
+    runner.close()
+
+
+def test_an_interpreter_that_hangs_is_given_up_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autosurgeon.runner.process.START_TIMEOUT_S", 0.2)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+    runner = Capsules(CapsuleSettings(python=str(python)), tmp_path / "home")
+    with pytest.raises(CapsuleError, match=r"the torch stack was not imported after") as caught:
+        runner.run(generate_job(tmp_path), tmp_path / "work")
+    assert caught.value.cause == "timeout"
+    runner.close()
+
+
 def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
     monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")  # how this host's GPUs talk

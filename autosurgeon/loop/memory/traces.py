@@ -25,6 +25,7 @@ from autosurgeon.errors import WorkspaceError
 from autosurgeon.packs.livefile import LiveClaim, read_live
 from autosurgeon.store.address import place_name
 from autosurgeon.store.database import has_memory
+from autosurgeon.store.place import refuse_other_than_folder, refuse_read_only, why_read_only
 from autosurgeon.store.sqlstore import SqlStore
 
 _PACK = re.compile(r"[0-9a-f]{64}")
@@ -107,17 +108,21 @@ def open_memory(
         workspace: whose memory.
         where: the SQLite file or the PostgreSQL URL.
         create: make an empty memory where there is none, and no trace of an earlier one.
-        writes: refuse also a memory none of whose packs lie in the folder.
+        writes: refuse a folder that cannot be written, and a memory none of whose packs lie in the folder. Without
+            it, a folder that cannot be written is only looked at.
         as_it_is: refuse only a memory that is missing or empty: for the commands that look for what is wrong.
 
     Raises:
         WorkspaceError: the memory is refused, or cannot be opened.
 
     """
+    refuse_other_than_folder(workspace)
+    if writes:
+        refuse_read_only(workspace)
     traces = read_traces(workspace)  # before the memory: what a loop at work adds meanwhile must not look like a loss
     has_past = prove_life(workspace, traces)
     _refuse_no_memory(workspace, traces, where, has_past=has_past)
-    store = SqlStore(where, create=create)
+    store = SqlStore(where, create=create, look_only=why_read_only(workspace) is not None)
     try:
         if store.head().size == 0:
             if has_past:

@@ -1,0 +1,55 @@
+"""Whether a workspace's folder can be written: by the mount, the permissions, and the user that this process is."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from pathlib import Path
+
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import WorkspaceError
+
+
+def why_read_only(workspace: Workspace) -> str | None:
+    """Why a run could not write here, in words; None where it can.
+
+    What has to be writable are the database, `data`, `logs` and `reports`; the folder above them where one of them is
+    still to be made.
+    """
+    for path in (workspace.database, workspace.database.parent, workspace.decisions.parent, workspace.reports):
+        found = _nearest(path)
+        if not os.access(found, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            if os.statvfs(found).f_flag & os.ST_RDONLY:
+                return f"{found} is mounted read-only"
+            return f"{_user()} may not write {found}"
+    return None
+
+
+def refuse_other_than_folder(workspace: Workspace) -> None:
+    """WorkspaceError where the workspace's path is there, and is no folder."""
+    if workspace.root.exists() and not workspace.root.is_dir():
+        raise WorkspaceError("a workspace is a folder", got="a file", wanted="--workspace DIR", where=workspace.root)
+
+
+def refuse_read_only(workspace: Workspace) -> None:
+    """WorkspaceError where a command that changes a workspace cannot."""
+    refuse_other_than_folder(workspace)
+    if (why := why_read_only(workspace)) is not None:
+        raise WorkspaceError(
+            "this workspace is read-only here, and can only be looked at",
+            got=why,
+            wanted="a workspace that this user can write; commands that only read work here",
+            where=workspace.root,
+        )
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def _user() -> str:
+    try:
+        return f"user {pwd.getpwuid(os.geteuid()).pw_name}"
+    except KeyError:
+        return f"user {os.geteuid()}"
