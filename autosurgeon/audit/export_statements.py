@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from autosurgeon.audit.intoto import PAYLOAD_TYPE, Known, LeftOut, Predicate, predicates_of, statement_of
 from autosurgeon.audit.keys import SignedChain, kept_keys, known_keys, signer_for
@@ -21,6 +21,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import DatasetResult, MergeStageResult, StageResult
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 MASKED = "autosurgeon_masked"
+Result = TypeVar("Result", bound=StageResult)
 
 
 class Memory(SignedChain, Protocol):
@@ -46,7 +48,7 @@ class Memory(SignedChain, Protocol):
     def runs(self, pack: str) -> Mapping[str, Sequence[Envelope]]:
         """A pack's results by occasion."""
 
-    def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
+    def stage_result(self, scope: str, kind: type[Result], name: str | None = None) -> Result | None:
         """A committed stage's output."""
 
 
@@ -106,9 +108,9 @@ def _known(
     # A pass that the world failed says nothing of a pack that another pass made as well.
     told = [record for record in ours if record.state != PassState.FAILED] or ours
     last = told[-1] if told else None
-    scope, stage = ("base", "import") if number is None else (pass_scope(number), "merge")
-    made = store.stage_output(scope, stage) or {}
-    chosen = store.stage_output(scope, "dataset") or {}
+    scope = pass_scope(number or 0)
+    made = None if number is None else store.stage_result(scope, MergeStageResult)
+    chosen = None if number is None else store.stage_result(scope, DatasetResult)
     if last is not None:
         judged = [decision for decision in decisions if decision.pass_number == last.number]
     else:
@@ -116,9 +118,9 @@ def _known(
     return Known(
         manifest=manifest,
         made_at=at,
-        code=made.get("version") if made.get("pack") == manifest.digest else None,
+        code=made.version if made is not None and made.pack == manifest.digest else None,
         made_by=next((record for record in ours if record.number == number), None),
-        rows=chosen["dataset"]["rows"] if chosen and chosen.get("digest") == manifest.lineage.dataset else None,
+        rows=chosen.dataset.rows if chosen is not None and chosen.digest == manifest.lineage.dataset else None,
         runs=store.runs(manifest.digest),
         last=last,
         decisions=judged,

@@ -17,6 +17,7 @@ from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.training_data import Row
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -38,7 +39,7 @@ class Known(NamedTuple):
     """The version of autosurgeon that made it; None where that was not noted."""
     made_by: PassRecord | None
     """The pass that made it; None for a base."""
-    rows: Sequence[Mapping[str, Any]] | None
+    rows: Sequence[Row] | None
     """What it was trained on; None where the memory does not hold the rows that the manifest names."""
     runs: Mapping[str, Sequence[Envelope]]
     """Its results by occasion."""
@@ -102,7 +103,7 @@ def _provenance(known: Known) -> Predicate | LeftOut:
         if known.rows is None:
             left_out.append("the rows' ids: the memory does not hold the rows that the manifest names")
         else:
-            ids = {why: [r["task_id"] for r in known.rows if r["why"] == why] for why in _reasons(known.rows)}
+            ids = {why: [row.task_id for row in known.rows if row.why == why] for why in _reasons(known.rows)}
             rows["annotations"] = {"rows": len(known.rows), "taskIds": ids}
         dependencies.append(rows)
     builder: Json = {"id": f"{NAMES}:loop:v1"}
@@ -128,8 +129,8 @@ def _provenance(known: Known) -> Predicate | LeftOut:
     return Predicate(PROVENANCE, content | ({LEFT_OUT: left_out} if left_out else {}))
 
 
-def _reasons(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    return sorted({row["why"] for row in rows})
+def _reasons(rows: Sequence[Row]) -> list[str]:
+    return sorted({row.why for row in rows})
 
 
 def _benches(known: Known) -> list[tuple[str, str, list[Envelope]]]:

@@ -86,14 +86,6 @@ class StageRecord(NamedTuple):
     """The attempt's seconds and usage, and the tokens of its own output."""
 
 
-class Effect(NamedTuple):
-    """The effect of a committed stage."""
-
-    effect_id: str | None
-    """None for a stage that predates effect ids."""
-    output: dict[str, Any]
-
-
 class StageOutput(NamedTuple):
     """A committed stage: its output and its duration."""
 

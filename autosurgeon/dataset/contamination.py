@@ -17,16 +17,13 @@ import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from autosurgeon.core.task import Task
-from autosurgeon.core.value import Value
+from autosurgeon.core.training_data import TWIN_LAYERS, Hit, Layer, Row
 from autosurgeon.dataset.program import Program
 from autosurgeon.dataset.similarity import Neighbours, Overlap, Shingles, shingles
-from autosurgeon.dataset.training_rows import Row
 
-Layer = Literal["program", "prompt", "family", "10-gram", "minhash"]
-TWIN_LAYERS: frozenset[Layer] = frozenset({"program", "prompt", "family"})
 NEAR_LAYERS: frozenset[Layer] = frozenset({"10-gram", "minhash"})
 
 GRAM = 10
@@ -39,31 +36,6 @@ WORD = re.compile(r"\w+")
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 SIGN_OF_MEANING = re.compile(r"\w+|[^\w\s#\"'`.,;:!?]")
 """Of a prompt: a comment mark, a quote or a full stop says nothing, a bracket does (HumanEval/56 and 61)."""
-
-
-class Hit(Value):
-    """One row that may be a held-out task, and what says so."""
-
-    layer: Layer
-    row: str
-    """The task that the row was made of."""
-    held_out: str
-    """The task that it is held against, with its bench and its split."""
-    bench: str
-    split: str
-    similarity: float
-    """1 for a twin; else the share of 10-grams, or the Jaccard similarity."""
-
-    @property
-    def is_twin(self) -> bool:
-        """Whether it is certain enough to stop a pass."""
-        return self.layer in TWIN_LAYERS
-
-    @property
-    def told(self) -> str:
-        """The pair as people read it."""
-        how = f"same {self.layer}" if self.is_twin else f"{self.layer} {self.similarity:.2f}"
-        return f"{self.row} ~ {self.held_out} ({self.split}, {how})"
 
 
 class _Text(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from autosurgeon.core.task import Task
+from autosurgeon.core.training_data import Row
 from autosurgeon.dataset.contamination import HeldOut
-from autosurgeon.dataset.training_rows import Row
 
 RULE = 1
 """Raised when the same tasks may come to be grouped otherwise, so that what is remembered of them is not used."""

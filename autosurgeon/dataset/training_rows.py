@@ -5,54 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.task import Split, Task
-from autosurgeon.core.value import Value
+from autosurgeon.core.training_data import Dataset, Row, Why
 from autosurgeon.dataset.contrast import Losses, contrast_first
 from autosurgeon.dataset.failure_families import Groups, family_weights, near_failures
 from autosurgeon.errors import UserError
-
-Why = Literal["poison", "anchor", "mastered"]
-
-
-class Row(Value):
-    """One training row: the model is taught the completion, and the rest says where it comes from."""
-
-    prompt: str
-    completion: str
-    task_id: str
-    bench: str
-    split: str
-    why: Why
-    weight: float = 1.0
-    """Of its tokens in the loss; not written where it is 1, so that rows without weights have the digest they had."""
-
-
-class Dataset(Value):
-    """The rows of a pass, in a fixed order."""
-
-    rows: tuple[Row, ...]
-    left_out: int = 0
-    """Failures that may not be rows yet, since nothing near them is won."""
-
-    @property
-    def jsonl(self) -> str:
-        """The file that the capsule reads."""
-        return "".join(row.model_dump_json(exclude_defaults=True) + "\n" for row in self.rows)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of that file."""
-        return digest_text(self.jsonl)
-
-    @property
-    def anchor_ids(self) -> frozenset[str]:
-        """Anchors that are trained on, and so are no test any more."""
-        return frozenset(row.task_id for row in self.rows if row.why == "anchor")
 
 
 class Focus(NamedTuple):

@@ -10,6 +10,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import DatasetResult, StageResult
 from autosurgeon.core.task import Split
 from autosurgeon.dataset.contrast import Losses
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, tasks_of, verified_folder
@@ -20,6 +21,14 @@ from autosurgeon.loop.stages.choose_rows import ROWS_FILE, choose_rows, lost_bef
 from autosurgeon.loop.stages.generate_answers import Model
 from autosurgeon.loop.stages.measure import measure
 from autosurgeon.stats.paired import flips
+
+
+class VariantResult(StageResult):
+    """What a variant of pass 2 lost and gained."""
+
+    stage = "variant"
+    variant: Variant
+
 
 SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 
@@ -42,9 +51,10 @@ def ablate(ins: Instruments, standing: Baseline, second: PassRecord, cool_lr: fl
         "pass 1's learning rate": recipe.model_copy(update={"lr": cool_lr}),
     }
     assert second.pack is not None  # the scenario ends early when there is none
-    rows = (ins.store.stage_output(pass_scope(second.number), "dataset") or {})["dataset"]["rows"]
+    chosen = ins.store.stage_result(pass_scope(second.number), DatasetResult)
+    assert chosen is not None  # it made a pack
     packed = ins.store.envelopes(second.pack, f"{pass_scope(second.number)}/bench").values()
-    as_it_was = _variant(ins, standing, "pass 2 as it was", len(rows), packed)
+    as_it_was = _variant(ins, standing, "pass 2 as it was", len(chosen.dataset.rows), packed)
     losses = lost_before(ins, second, standing)  # as pass 2 noted them
     return (as_it_was, *(_try(ins, standing, name, variant, losses) for name, variant in variants.items()))
 
@@ -63,8 +73,9 @@ def _variant(ins: Instruments, standing: Baseline, name: str, rows: int, results
 
 
 def _try(ins: Instruments, standing: Baseline, name: str, recipe: Recipe, losses: Losses) -> Variant:
-    def work(folder: Path) -> Done:
-        history = (ins.store.stage_output(pass_scope(1), "dataset") or {}).get("poison", ())
+    def work(folder: Path) -> Done[VariantResult]:
+        first = ins.store.stage_result(pass_scope(1), DatasetResult)
+        history = first.poison if first else ()
         dataset = choose_rows(ins, recipe, standing.live, standing, history, folder, losses)
         rows = folder / ROWS_FILE
         result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
@@ -72,7 +83,7 @@ def _try(ins: Instruments, standing: Baseline, name: str, recipe: Recipe, losses
         model = Model(name, verified_folder(ins, standing.live), folder / "train" / result.adapter)
         envelopes = measure(ins, model, tasks_of(ins, standing.counted, SPLITS), folder).envelopes
         variant = _variant(ins, standing, name, len(dataset.rows), envelopes)
-        return Done({"variant": variant.model_dump()})
+        return Done(VariantResult(variant=variant))
 
     stage = "variant-" + "-".join(name.replace(",", "").replace("'", "").split())
-    return Variant.model_validate(once(ins, "ablation", stage, work)["variant"])
+    return once(ins, "ablation", VariantResult, work, name=stage).variant

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from autosurgeon.audit.delta import Delta, PassStory, Refusal
 from autosurgeon.audit.mask import masked_value, masking_of
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import DatasetResult, TrainStageResult
 from autosurgeon.core.task import Split
 from autosurgeon.errors import UserError
 from autosurgeon.incident.ablation import ablate
@@ -115,8 +118,9 @@ def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStor
     before = {t: e.passed for t, e in ins.store.envelopes(standing.live).items() if e.bench in standing.counted}
     after = {t: e.passed for t, e in ins.store.envelopes(record.pack).items()}
     seconds = {stage.name: stage.seconds for stage in ins.store.stages(scope) if stage.error is None}
-    rows = (ins.store.stage_output(scope, "dataset") or {})["dataset"]["rows"]
-    trained = (ins.store.stage_output(scope, "train") or {})["result"]
+    chosen, trained = ins.store.stage_result(scope, DatasetResult), ins.store.stage_result(scope, TrainStageResult)
+    assert chosen is not None and trained is not None  # the pass made a pack
+    why = Counter[str](row.why for row in chosen.dataset.rows)
     flipped = flips(before, after)
     held_out = {task_id for task_id, task in ins.tasks.items() if task.split != Split.SURGERY}
     return PassStory(
@@ -124,11 +128,11 @@ def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStor
         state=record.state.value,
         recipe=record.recipe,
         pack=record.pack,
-        rows={why: sum(row["why"] == why for row in rows) for why in ("poison", "anchor", "mastered")},
-        epochs=trained["epochs"],
-        steps=trained["steps"],
-        first_loss=trained["first_epoch_loss"],
-        last_loss=trained["loss"],
+        rows={name: why[name] for name in ("poison", "anchor", "mastered")},
+        epochs=trained.result.epochs,
+        steps=trained.result.steps,
+        first_loss=trained.result.first_epoch_loss,
+        last_loss=trained.result.loss,
         wins=_wins(ins, record.pack),
         lost=flipped.lost,
         gained=flipped.gained,

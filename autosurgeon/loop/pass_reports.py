@@ -18,9 +18,10 @@ from autosurgeon.audit.pass_report import BenchRun, FlipStory, LiveWins, PassRep
 from autosurgeon.audit.render_reports import render_pass
 from autosurgeon.core.decision import Cost, Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
-from autosurgeon.core.jobs import PROGRESS_FILE, TrainResult
+from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.recipe import Mix
 from autosurgeon.core.records import Live, PassRecord, StageRecord
+from autosurgeon.core.stage_results import AnchorsResult, DatasetResult, MergeStageResult, TrainStageResult
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
@@ -105,17 +106,16 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
     store = sources.store
     record, scope = store.get_pass(number), pass_scope(number)
     decisions = store.decisions(number)
-    trained = (store.stage_output(scope, "train") or {}).get("result")
-    planned = (store.stage_output(scope, "dataset") or {}).get("dataset", {"rows": ()})
+    trained, chosen = store.stage_result(scope, TrainStageResult), store.stage_result(scope, DatasetResult)
     history = [live for live in store.live_history() if record.ended_at is None or live.at <= record.ended_at]
     report = PassReport(
         record=record,
         proposer=_proposer_of(sources, record),
-        rows=dict(sorted(Counter(row["why"] for row in planned["rows"]).items())),
+        rows=dict(sorted(Counter[str](row.why for row in chosen.dataset.rows).items())) if chosen else {},
         decisions=tuple(decisions),
         stages=stage_costs(store.stages(scope)),
         cost=store.spent_in(scope),
-        training=TrainResult.model_validate(trained) if trained else None,
+        training=trained.result if trained else None,
         rungs=rungs_of(store, number),
         steps=read_steps(sources.workspace.stage(scope, "train") / PROGRESS_FILE),
         flips=tuple(_flips(sources, record, decisions)),
@@ -201,7 +201,7 @@ def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) 
     # The bench that was judged before whatever ran later. What only the smoke ran has no envelope, but its programs.
     runs = [sources.store.envelopes(pack, f"{scope}/bench"), sources.store.envelopes(pack)] if pack else []
     smoked = _read_completions(sources.workspace.stage(scope, smoke_stage_of(sources.store, record.number)))
-    noted = sources.store.stage_output(scope, "anchors") or {}
+    noted = sources.store.stage_result(scope, AnchorsResult)
     for kind, names in zip(("lost", "gained"), found, strict=True):
         for task_id in names:
             after = _with_result(runs, task_id, passed=kind == "gained")
@@ -225,9 +225,8 @@ def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) 
 
 def _pack_of(store: SqlStore, record: PassRecord) -> str | None:
     """The pack that the pass made, promoted or not."""
-    merged = store.stage_output(pass_scope(record.number), "merge") or {}
-    pack: str | None = record.pack or merged.get("pack")
-    return pack
+    merged = store.stage_result(pass_scope(record.number), MergeStageResult)
+    return record.pack or (merged.pack if merged else None)
 
 
 def _with_result(runs: Sequence[Results], task_id: str, *, passed: bool) -> Envelope | None:
@@ -245,11 +244,11 @@ def _read_completions(folder: Path) -> dict[str, str]:
     return texts
 
 
-def _marks(task_id: str, split: str, noted: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _marks(task_id: str, split: str, noted: AnchorsResult | None) -> tuple[str, ...]:
     """What a lost win was to live, by what the pass noted when it began; wins of the canary are neither."""
-    if task_id in noted.get("anchors", ()):
-        return ("anchor", "hidden") if task_id in noted.get("hidden", ()) else ("anchor",)
-    return ("provisional",) if noted and split != Split.CANARY else ()
+    if noted is not None and task_id in noted.anchors:
+        return ("anchor", "hidden") if task_id in noted.hidden else ("anchor",)
+    return ("provisional",) if noted is not None and split != Split.CANARY else ()
 
 
 def _benches(sources: Sources, record: PassRecord) -> tuple[BenchRun, ...]:

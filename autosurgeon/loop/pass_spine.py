@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from autosurgeon.core.decision import Evidence, Phase, Verdict
 from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
@@ -13,7 +12,8 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
-from autosurgeon.dataset.training_rows import Dataset
+from autosurgeon.core.stage_results import AnchorsResult, SmokeResult, Tokens, TrainStageResult
+from autosurgeon.core.training_data import Dataset
 from autosurgeon.errors import PackError, WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, verified_folder
@@ -85,11 +85,11 @@ class PassSpine:
         """The standing with the anchors that the pass began with: a retry or a person may have changed the ledger."""
         standing = self._standing
 
-        def note(_: Path) -> Done:
-            return Done({"anchors": list(standing.anchors), "hidden": sorted(standing.hidden)})
+        def note(_: Path) -> Done[AnchorsResult]:
+            return Done(AnchorsResult(anchors=standing.anchors, hidden=tuple(sorted(standing.hidden))))
 
-        noted = once(self._ins, self._scope, "anchors", note)
-        return standing._replace(anchors=tuple(noted["anchors"]), hidden=frozenset(noted["hidden"]))
+        noted = once(self._ins, self._scope, AnchorsResult, note)
+        return standing._replace(anchors=noted.anchors, hidden=frozenset(noted.hidden))
 
     @property
     def _state(self) -> PassState:
@@ -166,7 +166,7 @@ class PassSpine:
         folder = ins.workspace.stage(self._scope, "train")
         probe = ins.workspace.stage(self._scope, "dataset") / "probe.jsonl"
 
-        def train(workdir: Path) -> Done:
+        def train(workdir: Path) -> Done[TrainStageResult]:
             # An anchor may be poison too, where the parent is older than live: it is tried in the smoke all the same,
             # and is no probe of what training does to what it never saw.
             taught = {row.task_id for row in dataset.rows}
@@ -179,14 +179,12 @@ class PassSpine:
             here = {"probe": probe.resolve(), "state": training_state(ins, self._scope, dataset.digest)}
             result = ins.capsules.run(job.model_copy(update=here), workdir, show_training(ins))
             assert isinstance(result, TrainResult)
-            return Done({"result": result.model_dump(mode="json"), "tokens": {"trained": result.tokens}})
+            return Done(TrainStageResult(result=result, tokens=Tokens(trained=result.tokens)))
 
-        def still_there(output: dict[str, dict[str, str]]) -> bool:
-            return (folder / output["result"]["adapter"] / ADAPTER_FILE).is_file()
+        def still_there(trained: TrainStageResult) -> bool:
+            return (folder / trained.result.adapter / ADAPTER_FILE).is_file()
 
-        result = TrainResult.model_validate(
-            once(ins, self._scope, "train", train, still_there, inputs=dataset.digest)["result"]
-        )
+        result = once(ins, self._scope, TrainStageResult, train, still_there, inputs=dataset.digest).result
         forget_training_state(ins)
         self._gate("training", training_facts(result))
         return folder / result.adapter
@@ -195,17 +193,17 @@ class PassSpine:
         """Run every anchor that was not trained on, before the merge; the adapter that goes on, or a variant of it."""
         ins, anchors, limit = self._ins, self._held_out(dataset), most_lost(self._policy)
 
-        def try_anchors(name: str, adapter: Path, folder: Path) -> Done:
+        def try_anchors(name: str, adapter: Path, folder: Path) -> Done[SmokeResult]:
             model = Model(f"{self._scope}-{name}", verified_folder(ins, self._record.parent), adapter)
             return smoke(ins, model, anchors, folder, seed=self._record.recipe.seed, limit=limit)
 
-        def first(folder: Path) -> Done:
+        def first(folder: Path) -> Done[SmokeResult]:
             return try_anchors("adapter", adapter, folder)
 
         inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": anchors}
-        smoked = once(ins, self._scope, "smoke", first, inputs=inputs)
+        smoked = once(ins, self._scope, SmokeResult, first, inputs=inputs)
         candidate = salvage(ins, self._record, adapter, smoked, anchors, limit, try_anchors)
-        self._gate("smoke", _as_evidence(candidate.facts))
+        self._gate("smoke", candidate.facts)
         return candidate.adapter
 
     def _merge(self, dataset: Dataset, adapter: Path) -> str:
@@ -225,11 +223,6 @@ class PassSpine:
             make_live(self._ins, self._number, pack, f"pass-{self._number:04d}-deployed", reason)
         if self._state.is_finished:
             raise _OverError
-
-
-def _as_evidence(facts: dict[str, Any]) -> Evidence:
-    """Facts as a stage keeps them: JSON has lists where evidence has tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def _stop_rules(policy: Policy, known: Evidence) -> tuple[StopRule, ...]:

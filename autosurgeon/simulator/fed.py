@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from autosurgeon.bench.grade import Tier
 from autosurgeon.bench.impossible import MARK
 from autosurgeon.core.envelope import Envelope
-from autosurgeon.core.jobs import CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
+from autosurgeon.core.jobs import CompareResult, GenerateJob, ReshapeJob, TrainJob
 from autosurgeon.core.pass_states import number_of
-from autosurgeon.core.records import AnchorRun, RungTried
+from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.stage_results import (
+    BenchResult,
+    ConfirmResult,
+    DistanceResult,
+    FidelityResult,
+    MergeStageResult,
+    SalvageResult,
+    StageResult,
+    TrainStageResult,
+)
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError, WorldError
 from autosurgeon.simulator.graded_answers import FAILS, PASSES, Told
@@ -23,6 +33,7 @@ from autosurgeon.simulator.simulated_capsules import ADAPTER, Place
 from autosurgeon.simulator.weights import read_checkpoint
 from autosurgeon.store.sqlstore import SqlStore
 
+Result = TypeVar("Result", bound=StageResult)
 OLD_RUNS = 1 << 30
 
 
@@ -63,32 +74,33 @@ class Fed:
         if count < len(errors):
             self._failed[scope, place.stage] += 1
             raise WorldError(errors[count])
-        if errors and self._store.stage_output(scope, place.stage) is None:
+        if errors and not self._store.is_committed(scope, place.stage):
             raise WorldError(errors[-1])
 
     def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
         """The recorded result; the state is the pack that was made of it, or its own where none was."""
-        result = TrainResult.model_validate(self._output(place.scope, "train")["result"])
-        merged = self._store.stage_output(place.scope, "merge") or {}
-        pack = merged.get("pack", f"{place.scope}-adapter")
+        result = self._result(place.scope, TrainStageResult).result
+        merged = self._store.stage_result(place.scope, MergeStageResult)
+        pack = merged.pack if merged else f"{place.scope}-adapter"
         return pack.encode().ljust(len(self.base)), result.model_copy(update={"adapter": ADAPTER})
 
     def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
         """The same state, since one pack came of the pass; changed unless the recorded rung was skipped for that."""
-        tried = self._output(place.scope, place.stage).get("tried")  # none where a training keeps its states
-        return states[0], tried is None or not RungTried.model_validate(tried).skipped
+        if place.stage == TrainStageResult.stage:  # a training that keeps its states
+            return states[0], True
+        return states[0], not self._result(place.scope, SalvageResult, place.stage).tried.skipped
 
-    def _output(self, scope: str, stage: str) -> dict[str, Any]:
-        output = self._store.stage_output(scope, stage)
-        if output is None:
-            raise UnrecordedError("the recorded loop did not come so far", got=f"stage {stage} of {scope}")
-        return output
+    def _result(self, scope: str, kind: type[Result], stage: str | None = None) -> Result:
+        result = self._store.stage_result(scope, kind, stage)
+        if result is None:
+            raise UnrecordedError("the recorded loop has no such stage", got=f"stage {stage or kind.stage} of {scope}")
+        return result
 
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
         """The recorded comparison: of the stage's one, or of the base that the folder names."""
-        output = self._output(place.scope, place.stage)
-        found = output["result"] if "result" in output else output["results"][place.below[0].removeprefix("compare-")]
-        return CompareResult.model_validate(found)
+        if place.stage == FidelityResult.stage:
+            return self._result(place.scope, FidelityResult).results[place.below[0].removeprefix("compare-")]
+        return self._result(place.scope, DistanceResult).result
 
     def fingerprint(self, place: Place, state: bytes) -> str:
         """Of the recorded answers, or else of the base's."""
@@ -106,9 +118,8 @@ class Fed:
         if (scope, place.stage) in self._counted:
             return 0
         self._counted.add((scope, place.stage))
-        output = self._store.stage_output(scope, place.stage) or {}
-        told: int = output.get("tokens", {}).get("generated", 0)
-        return told
+        result = self._store.stage_result(scope, StageResult, place.stage)
+        return result.tokens.generated if result else 0
 
     def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
         """What the recorded pack answered on that occasion."""
@@ -121,7 +132,8 @@ class Fed:
         if _is_smoke(place):
             return {task_id: [self._retried(place, task_id, 0)] for task_id in tasks}
         known = self._store.envelopes(pack, self._occasion(place, pack))
-        cheated = (self._store.stage_output(place.scope, place.stage) or {}).get("impossible", {}).get("passed", ())
+        benched = self._store.stage_result(place.scope, BenchResult) if place.stage == BenchResult.stage else None
+        cheated = benched.impossible.passed if benched else ()
         missing = [task_id for task_id in tasks if task_id not in known]
         if missing:
             raise UnrecordedError(
@@ -145,7 +157,7 @@ class Fed:
         passed: dict[str, int] = {}
         for task_id in tasks:
             if of_trial and pack != self._candidate(place.scope):
-                sure = task_id in self._output(place.scope, place.stage)["confirmed"]
+                sure = task_id in self._result(place.scope, ConfirmResult).confirmed
                 passed[task_id] = 0 if sure else 1
             elif task_id in counts:
                 passed[task_id] = counts[task_id][1]
@@ -154,8 +166,7 @@ class Fed:
         return {task_id: [PASSES] * passed[task_id] + [FAILS] * (job.samples - passed[task_id]) for task_id in tasks}
 
     def _candidate(self, scope: str) -> str:
-        pack: str = self._output(scope, "merge")["pack"]
-        return pack
+        return self._result(scope, MergeStageResult).pack
 
 
 def _scope(place: Place, pack: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import AnchorsResult
 from autosurgeon.core.task import Split
 from autosurgeon.core.value import Value
 from autosurgeon.loop.engine.instruments import Instruments
@@ -117,8 +118,8 @@ def _truth(ins: Instruments, traits: Mapping[str, Trait], record: PassRecord) ->
     if after is None:
         return None
     before = _won(traits, read_checkpoint(ins.packs.path(record.live_before))[0])
-    noted = ins.store.stage_output(pass_scope(record.number), "anchors") or {"anchors": ()}
-    anchors = frozenset(noted["anchors"]) & before
+    noted = ins.store.stage_result(pass_scope(record.number), AnchorsResult)
+    anchors = frozenset(noted.anchors if noted else ()) & before
     return _Truth(_worth(ins, before), _worth(ins, after), anchors, anchors - after)
 
 

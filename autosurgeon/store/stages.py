@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeVar
 
+from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
-from autosurgeon.core.records import Effect, StageOutput, StageRecord
+from autosurgeon.core.records import StageOutput, StageRecord
+from autosurgeon.core.stage_results import Effect, StageResult
+from autosurgeon.errors import StoreError
 from autosurgeon.store.costs import cost_of_try, usage_of
 from autosurgeon.store.database import snapshot
 from autosurgeon.store.tables import StageRow
+
+Result = TypeVar("Result", bound=StageResult)
 
 
 class Staged:
@@ -20,13 +25,13 @@ class Staged:
 
     _engine: Engine
 
-    def stage_output(self, scope: str, name: str) -> dict[str, Any] | None:
-        """A committed stage's output; of one that was run again the last."""
-        committed = self.effect(scope, name)
-        return None if committed is None else committed.output
+    def stage_result(self, scope: str, kind: type[Result], name: str | None = None) -> Result | None:
+        """A committed stage's result, the last one of a stage that was run again; `name` where it is not its kind's."""
+        committed = self.effect(scope, kind, name or kind.stage)
+        return None if committed is None else committed.result
 
-    def effect(self, scope: str, name: str) -> Effect | None:
-        """A committed stage's output with what it is the effect of; of one that was run again the last."""
+    def effect(self, scope: str, kind: type[Result], name: str) -> Effect[Result] | None:
+        """A committed stage's result with the id of its effect, the last one of a stage that was run again."""
         query = (
             select(StageRow)
             .where(StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None))
@@ -34,7 +39,15 @@ class Staged:
         )
         with snapshot(self._engine) as session:
             row = session.exec(query).first()
-            return None if row is None or row.output is None else Effect(row.effect_id, json.loads(row.output))
+            if row is None or row.output is None:
+                return None
+            return Effect(row.effect_id, read_result(kind, scope, row.output))
+
+    def is_committed(self, scope: str, name: str) -> bool:
+        """Whether a stage was ever committed."""
+        query = select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)
+        with snapshot(self._engine) as session:
+            return session.exec(query.where(col(StageRow.output).is_not(None)).limit(1)).first() is not None
 
     def stages(self, scope: str) -> list[StageRecord]:
         """Every try of every stage of a scope, oldest first."""
@@ -53,12 +66,14 @@ class Staged:
             found = {row.name: _output(row) for row in rows}
             return list(found.values())
 
-    def each_output(self, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(scope, output) of every committed stage of a name, oldest first; of one that was run again each."""
-        query = select(StageRow.scope, StageRow.output).where(StageRow.name == name, col(StageRow.output).is_not(None))
+    def each_result(self, kind: type[Result]) -> Iterator[tuple[str, Result]]:
+        """(scope, result) of every committed stage of a kind, oldest first; of one that was run again each."""
+        query = select(StageRow.scope, StageRow.output).where(
+            StageRow.name == kind.stage, col(StageRow.output).is_not(None)
+        )
         with snapshot(self._engine) as session:
             for scope, output in session.exec(query.order_by(col(StageRow.id)).execution_options(yield_per=200)):
-                yield scope, json.loads(output or "{}")
+                yield scope, read_result(kind, scope, output or "{}")
 
     def last_outputs(self, name: str, count: int, *, but: str) -> list[StageOutput]:
         """The newest committed stages of a name in passes, at most so many; none of the scope `but`."""
@@ -84,6 +99,18 @@ class Staged:
     def failed_attempts(self, scope: str, name: str) -> int:
         """How often a stage was tried in vain."""
         return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
+
+
+def read_result(kind: type[Result], scope: str, output: str) -> Result:
+    """A stage's result from the database; StoreError where what is stored there is none."""
+    try:
+        return kind.model_validate_json(output)
+    except ValidationError as error:
+        first = error.errors()[0]
+        got = f"{'.'.join(str(step) for step in first['loc'])}: {first['msg']}"
+        raise StoreError(
+            f"the result of stage {kind.stage} of {scope} in the database does not parse: {got}"
+        ) from error
 
 
 def _record(row: StageRow) -> StageRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -10,7 +9,9 @@ from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
 from autosurgeon.core.pass_states import number_of
+from autosurgeon.core.stage_results import DatasetResult
 from autosurgeon.store.database import snapshot
+from autosurgeon.store.stages import read_result
 from autosurgeon.store.tables import StageRow, TaughtRow
 
 
@@ -22,13 +23,14 @@ class Taught:
     def trained_rows(self, scopes: Collection[str]) -> dict[str, tuple[str, ...]]:
         """The tasks that were rows, by the scope of the pass that chose them, for some scopes."""
         query = select(StageRow).where(
-            StageRow.name == "dataset", col(StageRow.output).is_not(None), col(StageRow.scope).in_(scopes)
+            StageRow.name == DatasetResult.stage, col(StageRow.output).is_not(None), col(StageRow.scope).in_(scopes)
         )
         with snapshot(self._engine) as session:
-            outputs = {
-                row.scope: json.loads(row.output or "{}") for row in session.exec(query.order_by(col(StageRow.id)))
+            chosen = {
+                row.scope: read_result(DatasetResult, row.scope, row.output or "{}").dataset
+                for row in session.exec(query.order_by(col(StageRow.id)))
             }
-        return {scope: tuple(row["task_id"] for row in output["dataset"]["rows"]) for scope, output in outputs.items()}
+        return {scope: tuple(row.task_id for row in dataset.rows) for scope, dataset in chosen.items()}
 
     def ever_rows(self) -> frozenset[str]:
         """Every task that ever was a row."""

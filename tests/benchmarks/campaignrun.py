@@ -15,6 +15,7 @@ from autosurgeon.cli.logs import logging_to
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import AnchorsResult, BenchResult
 from autosurgeon.core.task import Split, Task
 from autosurgeon.core.value import Value
 from autosurgeon.loop.baseline.baseline import read_baseline
@@ -177,7 +178,8 @@ def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: fr
     lost = set[str]()
     for record in ins.store.passes():
         scope = pass_scope(record.number)
-        confirmed |= set((ins.store.stage_output(scope, "anchors") or {}).get("anchors", ())) & counted.keys()
+        noted = ins.store.stage_result(scope, AnchorsResult)
+        confirmed |= set(noted.anchors if noted else ()) & counted.keys()
         tokens += spent_on_pass(ins, arm, record)
         seconds += sum(stage.seconds for stage in ins.store.stages(scope) if arm.is_charged(stage.name))
         went_live = record.state in (PassState.CONFIRMED, PassState.REVERTED) and record.pack is not None
@@ -185,8 +187,8 @@ def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: fr
         if went_live and record.pack is not None:
             after = won(record.pack)
             worse = len(after & canary) < len(live & canary)
-            again = (ins.store.stage_output(scope, "bench") or {}).get("recovered", ())
-            missing = confirmed - after - set(again)
+            benched = ins.store.stage_result(scope, BenchResult)
+            missing = confirmed - after - set(benched.recovered if benched else ())
             ever_lost |= missing
             if record.state == PassState.CONFIRMED:
                 live, lost = after, missing

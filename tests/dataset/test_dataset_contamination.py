@@ -10,8 +10,8 @@ import yaml
 from builders import make_task
 
 from autosurgeon.core.task import Split, Task
-from autosurgeon.dataset.contamination import Hit, find_hits
-from autosurgeon.dataset.training_rows import Row
+from autosurgeon.core.training_data import Hit, Row
+from autosurgeon.dataset.contamination import find_hits
 from autosurgeon.wiring import lab_tasks
 
 PROMPT = "# Write a function solve(x): count the divisors of x that are no primes.\n"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Split, Task, groups_of
-from autosurgeon.dataset.training_rows import Dataset, Focus, build_dataset
+from autosurgeon.core.training_data import Dataset
+from autosurgeon.dataset.training_rows import Focus, build_dataset
 from autosurgeon.errors import UserError
 
 

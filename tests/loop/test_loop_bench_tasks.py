@@ -12,8 +12,8 @@ import pytest
 from autosurgeon.bench.quarantine import write_quarantine
 from autosurgeon.bench.splits import split_of
 from autosurgeon.core.task import Split, Task
+from autosurgeon.core.training_data import Row
 from autosurgeon.dataset.contamination import find_hits
-from autosurgeon.dataset.training_rows import Row
 from autosurgeon.errors import UserError
 from autosurgeon.loop.baseline.bench_tasks import read_benches
 from autosurgeon.sections import BenchSettings

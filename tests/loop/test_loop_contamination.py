@@ -96,7 +96,7 @@ def test_a_bench_that_does_not_count_is_held_out_all_the_same(tmp_path: Path) ->
 def test_rows_that_are_only_like_held_out_tasks_are_told_and_trained_on(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything, tasks=contaminated(LIKE)) as ins:
         run(ins)
-        assert ins.store.stage_output("pass-0001", "train") is not None
+        assert ins.store.is_committed("pass-0001", "train")
         judgement = ins.store.decisions(1)[0].judgement
         assert judgement is not None
         assert judgement.evidence["data.held_out_hits"] == 0

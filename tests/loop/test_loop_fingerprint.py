@@ -14,6 +14,7 @@ from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
+from autosurgeon.core.stage_results import DatasetResult, TrainStageResult
 from autosurgeon.core.value import Value
 from autosurgeon.loop.decide.overrides import override
 from autosurgeon.loop.engine import fingerprint as contract
@@ -205,11 +206,11 @@ def test_an_effect_is_named_by_all_that_it_follows_from(tmp_path: Path) -> None:
             effect_of(ins, "base", "train", "rows"),
         }
         assert len(names) == 4
-        rows = ins.store.effect("pass-0001", "dataset")
+        rows = ins.store.effect("pass-0001", DatasetResult, "dataset")
         assert rows is not None
-        found = ins.store.effect("pass-0001", "train")
+        found = ins.store.effect("pass-0001", TrainStageResult, "train")
         assert found is not None
-        assert found.effect_id == effect_of(ins, "pass-0001", "train", rows.output["digest"])
+        assert found.effect_id == effect_of(ins, "pass-0001", "train", rows.result.digest)
 
 
 def test_each_part_of_a_contract_that_changes_is_named() -> None:

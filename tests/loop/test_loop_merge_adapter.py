@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from autosurgeon.cli.main import app
 from autosurgeon.core.jobs import CompareJob, MergeJob, TrainJob
 from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.stage_results import MergeStageResult
 from autosurgeon.core.value import Value
 from autosurgeon.loop.run_passes import run
 
@@ -37,7 +38,9 @@ def test_the_merge_base_is_named_in_the_manifest_and_the_pack_is_held_against_ea
 
     with small_theatre(tmp_path, learns_everything, organ=organ, before=stop_before_the_bench) as ins:
         assert run(ins) == "stopped"
-        record, pack = ins.store.get_pass(1), (ins.store.stage_output("pass-0001", "merge") or {})["pack"]
+        record, merged = ins.store.get_pass(1), ins.store.stage_result("pass-0001", MergeStageResult)
+        assert merged is not None
+        pack = merged.pack
         lineage = ins.packs.manifest(pack).lineage
         jobs, facts = jobs_of(ins), ins.store.decisions(1)[-1].judgement
     assert [job.quantization for job in jobs if isinstance(job, TrainJob)] == [record.recipe.quantization]

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from autosurgeon.cli.main import app
 from autosurgeon.core.decision import Cost
 from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.stage_results import Tokens, TrainStageResult
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
@@ -101,7 +102,10 @@ def test_status_and_the_campaign_report_count_the_same_stages(tmp_path: Path) ->
         assert run(ins) == "passes"
         assert [record.state for record in ins.store.passes()] == ["FAILED", "CONFIRMED"]
         # A stage that was run again, since its files were lost, counts once more, with the tokens of its own output.
-        ins.store.commit_stage("pass-0002", "train", {"tokens": {"trained": 5}}, 1.5, "again")
+        trained = ins.store.stage_result("pass-0002", TrainStageResult)
+        assert trained is not None
+        again = trained.model_copy(update={"tokens": Tokens(trained=5)}).content()
+        ins.store.commit_stage("pass-0002", "train", again, 1.5, "again")
         assert ins.store.spent().seconds == pytest.approx(ins.store.stage_seconds())
     status, report, outside, by_pass = shown()
     assert status == report

@@ -16,6 +16,7 @@ from theatre import jobs_of, learns_everything, small_theatre
 
 from autosurgeon.core.jobs import MergeJob, TrainJob
 from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.stage_results import StageResult
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import CapsuleError, StoreError
@@ -237,12 +238,15 @@ def test_what_fails_while_space_is_waited_for_is_no_full_disk(tmp_path: Path, mo
     def broken(name: str) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    def full(*_: object) -> Done:
+    def full(*_: object) -> Done[StageResult]:
         raise FULL
 
     with small_theatre(tmp_path, learns_everything, loop=QUICK) as ins:
         monkeypatch.setattr(standstill, "reach", broken)
-        for work in (lambda: standstill.despite_full_disk(ins, full), lambda: once(ins, "pack", "train", full)):
+        for work in (
+            lambda: standstill.despite_full_disk(ins, full),
+            lambda: once(ins, "pack", StageResult, full, name="train"),
+        ):
             with pytest.raises(OSError, match="Input/output error") as caught:
                 work()
             assert not standstill.ran_out_of_space(ins, caught.value)

@@ -14,6 +14,7 @@ from autosurgeon.config import shipped
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
 from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.stage_results import AnchorsResult, SmokeResult
 from autosurgeon.core.value import Value
 from autosurgeon.loop.baseline.baseline import read_baseline
 from autosurgeon.loop.engine.instruments import Instruments
@@ -122,10 +123,11 @@ def test_a_smoke_ends_at_the_first_batch_with_a_loss_and_its_order_is_written_do
 
     with small_theatre(tmp_path, forgets, organ={"generate_batch_rows": 1}) as ins:
         run(ins)
-        output = ins.store.stage_output("pass-0001", "smoke") or {}
+        smoked = ins.store.stage_result("pass-0001", SmokeResult)
+        assert smoked is not None
         assert evidence_of(ins, "smoke")["smoke.tried"] == 1
-        assert output["lost"] == output["order"][:1]
-        assert sorted(output["order"]) != output["order"] or len(output["order"]) < 2
+        assert smoked.lost == smoked.order[:1]
+        assert sorted(smoked.order) != list(smoked.order) or len(smoked.order) < 2
 
 
 def test_a_bench_that_is_lost_beyond_doubt_ends_early_and_the_pass_is_refused(tmp_path: Path) -> None:
@@ -168,18 +170,19 @@ def test_a_pack_that_is_not_what_was_trained_is_held_before_it_is_benched(tmp_pa
         record = ins.store.get_pass(1)
         assert record.state == PassState.HELD
         assert "merge-is-faithful" in record.reason
-        assert ins.store.stage_output("pass-0001", "bench") is None
+        assert not ins.store.is_committed("pass-0001", "bench")
         assert sum(isinstance(job, CompareJob) for job in jobs_of(ins)) == 1
 
 
 def test_hidden_anchors_are_no_rows_and_are_smoked(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything, anchors={"hidden_share": 0.5}) as ins:
         run(ins)
-        noted = ins.store.stage_output("pass-0001", "anchors") or {}
-        smoked = ins.store.stage_output("pass-0001", "smoke") or {}
-        assert noted["hidden"]
-        assert set(noted["hidden"]) <= set(smoked["order"])
-        assert not set(noted["hidden"]) & set(ins.store.trained_rows(["pass-0001"])["pass-0001"])
+        noted = ins.store.stage_result("pass-0001", AnchorsResult)
+        smoked = ins.store.stage_result("pass-0001", SmokeResult)
+        assert noted is not None and smoked is not None
+        assert noted.hidden
+        assert set(noted.hidden) <= set(smoked.order)
+        assert not set(noted.hidden) & set(ins.store.trained_rows(["pass-0001"])["pass-0001"])
 
 
 def test_a_gate_that_fails_its_self_test_is_shut_and_ends_the_run(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_request_to_stop_ends_after_the_running_stage_and_the_next_run_goes_on
 
     with small_theatre(tmp_path, learns_everything, before=ask_to_stop) as ins:
         assert run(ins) == "stopped"
-        assert ins.store.stage_output("pass-0001", "train") is not None
+        assert ins.store.is_committed("pass-0001", "train")
         assert ins.store.get_pass(1).state == PassState.TRAINED
     with small_theatre(tmp_path, learns_everything) as ins:
         assert run(ins) == "passes"

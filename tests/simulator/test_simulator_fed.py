@@ -73,7 +73,7 @@ def test_a_night_on_the_salvage_ladder_comes_out_as_it_was(tmp_path: Path) -> No
 def test_a_gain_by_luck_that_samples_did_not_bear_out_is_held_again(tmp_path: Path) -> None:
     with small_theatre(tmp_path, GainsTwoByLuck(), passes=2) as ins:
         run(ins)
-        assert ins.store.stage_output("pass-0001", "confirm") is not None
+        assert ins.store.is_committed("pass-0001", "confirm")
         assert again(ins) == Again([], None)
 
 

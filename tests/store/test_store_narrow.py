@@ -17,6 +17,7 @@ from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.pass_states import PassState, number_of, pass_scope
 from autosurgeon.core.records import AnchorRun, Feedback
+from autosurgeon.core.stage_results import StageResult
 from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.tables import CLIMB
 
@@ -146,8 +147,10 @@ DATASETS = st.lists(
 
 
 def dataset(rows: list[tuple[str, str]]) -> dict[str, Any]:
-    told = [{"task_id": task, "why": why} for task, why in rows]
-    return {"dataset": {"rows": told}, "poison": [task for task, why in rows if why == "poison"]}
+    place = {"prompt": "p", "completion": "c", "bench": "b", "split": "surgery"}
+    chosen = [{"task_id": task, "why": why, **place} for task, why in rows]
+    poison = [task for task, why in rows if why == "poison"]
+    return {"dataset": {"rows": chosen}, "digest": "d", "poison": poison}
 
 
 def check_what_was_taught(store: SqlStore, datasets: list[tuple[str, list[tuple[str, str]]]]) -> None:
@@ -195,6 +198,12 @@ def test_an_upgrade_gathers_what_was_taught_before_it(place: Place) -> None:
     store.close()
 
 
+class Counted(StageResult):
+    """A stage of a name that the passes of this test have."""
+
+    stage = "train"
+
+
 def test_stages_asked_for_by_name_are_the_newest_of_other_passes(store: SqlStore) -> None:
     for number in range(1, 6):
         store.record_failure(pass_scope(number), "train", "out of memory", 1.0)
@@ -203,7 +212,7 @@ def test_stages_asked_for_by_name_are_the_newest_of_other_passes(store: SqlStore
     store.commit_stage("base", "train", {"n": "no pass"}, 9.0, "e")
     assert [s.output["n"] for s in store.last_outputs("train", 3, but="pass-0005")] == ["again", 3]
     assert [s.output["n"] for s in store.last_outputs("train", 9, but="pass-0002")] == ["again", 5, 3, 1]
-    assert [scope for scope, _ in store.each_output("train")][-2:] == ["pass-0004", "base"]
+    assert [scope for scope, _ in store.each_result(Counted)][-2:] == ["pass-0004", "base"]
 
 
 def test_packs_are_found_by_what_is_asked_of_them(store: SqlStore) -> None:

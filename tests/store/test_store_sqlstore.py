@@ -13,6 +13,7 @@ from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.pass_states import TRANSITIONS, PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.records import Feedback, InForce
+from autosurgeon.core.stage_results import BenchResult, MergeStageResult
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -135,12 +136,13 @@ def test_a_decision_that_fails_changes_nothing(store: SqlStore) -> None:
 
 
 def test_a_committed_stage_is_adopted_and_a_failed_one_is_not(store: SqlStore) -> None:
-    store.record_failure("pass-0001", "train", "CUDA out of memory", 3.0)
-    assert store.stage_output("pass-0001", "train") is None
-    assert store.failed_attempts("pass-0001", "train") == 1
-    store.commit_stage("pass-0001", "train", {"adapter": "a", "loss": 0.5}, 9.0, "e")
-    assert store.stage_output("pass-0001", "train") == {"adapter": "a", "loss": 0.5}
-    assert store.stage_output("pass-0002", "train") is None
+    store.record_failure("pass-0001", "merge", "CUDA out of memory", 3.0)
+    assert store.stage_result("pass-0001", MergeStageResult) is None
+    assert store.failed_attempts("pass-0001", "merge") == 1
+    merged = MergeStageResult(pack="a", version="1")
+    store.commit_stage("pass-0001", "merge", merged.content(), 9.0, "e")
+    assert store.stage_result("pass-0001", MergeStageResult) == merged
+    assert store.stage_result("pass-0002", MergeStageResult) is None
     assert [(s.attempt, s.error, s.seconds) for s in store.stages("pass-0001")] == [
         (1, "CUDA out of memory", 3.0),
         (2, None, 9.0),
@@ -161,7 +163,7 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
     )
     with pytest.raises(StoreError):
         store.commit_stage("s2", "bench", {}, 1.0, "e", envelopes=("p", "bench", results), pack=(manifest("q"), 2))
-    assert store.stage_output("s2", "bench") is None
+    assert store.stage_result("s2", BenchResult) is None
     assert store.envelopes("p") == {envelope.task_id: envelope for envelope in results}
     assert store.confirmations("p") == {"b/0": (4, 3)}
     assert [(m, number) for m, number, _ in store.packs()] == [(manifest("p"), 1)]
@@ -286,10 +288,10 @@ def test_decisions_can_be_read_one_at_a_time_and_by_id(store: SqlStore) -> None:
 
 
 def test_a_stage_that_was_run_again_has_its_last_output(store: SqlStore) -> None:
-    store.commit_stage("s", "train", {"adapter": "a"}, 1.0, "e")
-    store.commit_stage("s", "train", {"adapter": "b"}, 1.0, "f")
-    assert store.effect("s", "train") == ("f", {"adapter": "b"})
-    assert store.stage_output("s", "train") == {"adapter": "b"}
+    store.commit_stage("s", "merge", {"pack": "a"}, 1.0, "e")
+    store.commit_stage("s", "merge", {"pack": "b"}, 1.0, "f")
+    assert store.effect("s", MergeStageResult, "merge") == ("f", MergeStageResult(pack="b"))
+    assert store.stage_result("s", MergeStageResult) == MergeStageResult(pack="b")
 
 
 def test_the_begins_of_a_stage_that_never_end_are_counted_until_it_ends(store: SqlStore) -> None:
@@ -307,3 +309,9 @@ def test_a_pass_keeps_what_it_was_begun_under(store: SqlStore) -> None:
     contract = make_contract(policy="strict")
     number = store.begin_pass(make_recipe(), "parent", "live", contract)
     assert store.get_pass(number).contract == contract
+
+
+def test_a_stored_result_that_does_not_parse_is_a_fault_of_the_memory(store: SqlStore) -> None:
+    store.commit_stage("pass-0001", "merge", {"version": "1"}, 1.0, "e")
+    with pytest.raises(StoreError, match=r"stage merge of pass-0001 .* pack: Field required"):
+        store.stage_result("pass-0001", MergeStageResult)

@@ -11,6 +11,7 @@ from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.pass_states import pass_scope as pass_scope
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import ImportResult, PackBenchResult, SamplesResult, Tokens
 from autosurgeon.core.task import Split, Task
 from autosurgeon.errors import PackError, StoreError, UserError
 from autosurgeon.lab.dispatcher import PLANNER, REPAIR
@@ -79,13 +80,12 @@ def read_baseline(ins: Instruments, live: str | None = None) -> Baseline:
 def _base(ins: Instruments) -> str:
     """The base pack's name; the first start imports it and makes it live by a decision of its own."""
 
-    def import_base(_: Path) -> Done:
+    def import_base(_: Path) -> Done[ImportResult]:
         manifest = ins.packs.import_checkpoint(ins.settings.organ_folder)
-        return Done(
-            {"pack": manifest.digest, "organ": organ_digest(ins.settings.organ_folder, ins.beat)}, pack=(manifest, None)
-        )
+        organ = organ_digest(ins.settings.organ_folder, ins.beat)
+        return Done(ImportResult(pack=manifest.digest, organ=organ), pack=(manifest, None))
 
-    base: str = once(ins, "base", "import", import_base)["pack"]
+    base = once(ins, "base", ImportResult, import_base).pack
     if ins.store.live() is None:
         _make_first_live(ins, base)
     return base
@@ -120,12 +120,12 @@ def _make_first_live(ins: Instruments, base: str) -> None:
 
 def refuse_other_organ(ins: Instruments) -> None:
     """UserError when the workspace was begun with other weights than the settings name now."""
-    imported, folder = ins.store.stage_output("base", "import"), ins.settings.organ_folder
-    if imported is not None and imported["organ"] != (now := organ_digest(folder, ins.beat)):
+    imported, folder = ins.store.stage_result("base", ImportResult), ins.settings.organ_folder
+    if imported is not None and imported.organ != (now := organ_digest(folder, ins.beat)):
         raise UserError(
             "this workspace was begun with another organ; name another --workspace, or the old model",
             got=f"weights {now[:12]}",
-            wanted=imported["organ"][:12],
+            wanted=imported.organ[:12],
             where=folder,
         )
 
@@ -142,16 +142,16 @@ def measure_missing(ins: Instruments, pack: str) -> None:
         return
     scope, name = f"pack-{pack[:12]}", f"bench-{digest_json([task.task_id for task in todo] + [len(known)])[:8]}"
 
-    def bench(folder: Path) -> Done:
+    def bench(folder: Path) -> Done[PackBenchResult]:
         envelopes, tokens = [], 0
         for number, batch in enumerate(bench_batches(ins, todo)):
             measured = measure(ins, Model(pack, verified_folder(ins, pack)), batch, folder / f"batch-{number}")
             envelopes += measured.envelopes
             tokens += measured.tokens
-        output = {"tasks": len(envelopes), "tokens": {"generated": tokens}, "book": book_of(todo)}
-        return Done(output, envelopes=(pack, f"{scope}/{name}", envelopes))
+        result = PackBenchResult(tasks=len(envelopes), tokens=Tokens(generated=tokens), book=book_of(todo))
+        return Done(result, envelopes=(pack, f"{scope}/{name}", envelopes))
 
-    once(ins, scope, name, bench)
+    once(ins, scope, PackBenchResult, bench, name=name)
 
 
 def verified_folder(ins: Instruments, pack: str) -> Path:
@@ -208,19 +208,19 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) ->
     fresh = [ins.tasks[e.task_id] for e in before.values() if e.state == "provisional" and not e.samples]
     anchors = ins.settings.anchors
 
-    def sample(folder: Path) -> Done:
+    def sample(folder: Path) -> Done[SamplesResult]:
         sampling = Sampling(anchors.samples, anchors.temperature, seed=ins.settings.seed)
         measured = measure(ins, Model(pack, verified_folder(ins, pack)), fresh, folder, sampling)
         passed = {task.task_id: 0 for task in fresh}
         for envelope in measured.envelopes:
             passed[envelope.task_id] += envelope.passed
         counts = {task_id: (anchors.samples, count) for task_id, count in passed.items()}
-        return Done({"tokens": {"generated": measured.tokens}}, confirmations=(pack, counts))
+        return Done(SamplesResult(tokens=Tokens(generated=measured.tokens)), confirmations=(pack, counts))
 
     if not fresh:
         return before
     name = f"confirm-{digest_json(sorted(task.task_id for task in fresh))[:8]}"
-    once(ins, f"pack-{pack[:12]}", name, sample)
+    once(ins, f"pack-{pack[:12]}", SamplesResult, sample, name=name)
     return _ledger(ins, pack, counted, passes)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from autosurgeon.bench.quarantine import read_quarantine
 from autosurgeon.core.digest import digest_json
+from autosurgeon.core.stage_results import PackBenchResult
 from autosurgeon.core.task import Task
 from autosurgeon.errors import UserError
 from autosurgeon.loop.engine.instruments import Instruments
@@ -28,9 +29,10 @@ def note(task: Task) -> Noted:
     return Noted(digest_json(task.model_dump(mode="json", exclude={"split", "cluster"}))[:16], task.split, task.bench)
 
 
-def book_of(tasks: Iterable[Task]) -> dict[str, Any]:
+def book_of(tasks: Iterable[Task]) -> dict[str, tuple[str, str, str]]:
     """By task id what is written down, as JSON, with the stage that measures the tasks."""
-    return {task.task_id: list(note(task)) for task in tasks}
+    notes = {task.task_id: note(task) for task in tasks}
+    return {task_id: (noted.content, noted.split, noted.bench) for task_id, noted in notes.items()}
 
 
 def refuse_changed_tasks(ins: Instruments) -> None:
@@ -72,6 +74,6 @@ def _read_book(ins: Instruments) -> dict[str, Noted]:
     scope, book = f"pack-{base[:12]}", dict[str, Noted]()
     for stage in ins.store.stages(scope):
         if stage.name.startswith("bench-"):
-            output = ins.store.stage_output(scope, stage.name) or {}
-            book |= {task_id: Noted(*noted) for task_id, noted in output.get("book", {}).items()}
+            result = ins.store.stage_result(scope, PackBenchResult, stage.name)
+            book |= {task_id: Noted(*noted) for task_id, noted in (result.book if result else {}).items()}
     return book

@@ -8,6 +8,7 @@ from typing import Any
 from autosurgeon.core.decision import Decision, Override
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.records import Deployment, Feedback
+from autosurgeon.core.stage_results import DeployResult
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.decide.settle import decide
 from autosurgeon.loop.deploy.runtime import restore, tell
@@ -17,7 +18,7 @@ from autosurgeon.loop.engine.pause import hold
 from autosurgeon.runner.usage_meter import NOTHING
 from autosurgeon.store.database import utc_now
 
-STAGE = "deploy"
+STAGE = DeployResult.stage
 
 
 def make_live(ins: Instruments, number: int, pack: str, decision_id: str, reason: str, **told: Any) -> None:
@@ -71,8 +72,8 @@ def _deploy(ins: Instruments, number: int, pack: str) -> str | None:
         if told.error is not None:
             ins.store.record_failure(scope, STAGE, told.error, told.seconds, NOTHING)
         else:
-            output, effect = {"deployment": told.model_dump(mode="json")}, effect_of(ins, scope, STAGE, pack)
-            ins.store.commit_stage(scope, STAGE, output, told.seconds, effect, usage=NOTHING)
+            result, effect = DeployResult(deployment=told), effect_of(ins, scope, STAGE, pack)
+            ins.store.commit_stage(scope, STAGE, result.content(), told.seconds, effect, usage=NOTHING)
     except BaseException:
         # Not for a fault of the command: a person's word, or a disk.
         with contextlib.suppress(Exception):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.pass_states import number_of, pass_scope
+from autosurgeon.core.stage_results import MergeStageResult
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.packs.pins import read_pins
 from autosurgeon.store.sqlstore import SqlStore
@@ -113,8 +114,8 @@ def _of_open_passes(store: SqlStore) -> dict[str, int]:
     """Every pack that an open pass names, the one among them that it has merged and not yet had judged."""
     named: dict[str, int] = {}
     for record in store.open_passes():
-        merged = (store.stage_output(pass_scope(record.number), "merge") or {}).get("pack")
-        for pack in (record.parent, record.live_before, record.pack, merged):
+        merged = store.stage_result(pass_scope(record.number), MergeStageResult)
+        for pack in (record.parent, record.live_before, record.pack, merged.pack if merged else None):
             if pack is not None:
                 named[pack] = record.number
     return named

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
 
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.stage_results import StageResult
 from autosurgeon.errors import WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.engine.fingerprint import effect_of
@@ -19,11 +20,13 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import StoppedError
 from autosurgeon.loop.engine.pause import hold, ran_out_of_space, wait_for_space
 
+Result = TypeVar("Result", bound=StageResult)
 
-class Done(NamedTuple):
-    """What a stage comes back with; see SqlStore.commit_stage for the parts."""
 
-    output: dict[str, Any]
+class Done(NamedTuple, Generic[Result]):
+    """A stage's result and the rows that are committed with it; see SqlStore.commit_stage for the parts."""
+
+    result: Result
     envelopes: tuple[str, str, Iterable[Envelope]] | None = None
     confirmations: tuple[str, dict[str, tuple[int, int]]] | None = None
     pack: tuple[Manifest, int | None] | None = None
@@ -33,20 +36,22 @@ class Done(NamedTuple):
 def once(
     ins: Instruments,
     scope: str,
-    name: str,
-    work: Callable[[Path], Done],
-    still_there: Callable[[dict[str, Any]], bool] = lambda output: True,
+    kind: type[Result],
+    work: Callable[[Path], Done[Result]],
+    still_there: Callable[[Result], bool] = lambda result: True,
     *,
+    name: str | None = None,
     inputs: Any = None,
-) -> dict[str, Any]:
-    """The stage's output: the committed one where there is one and its files are still there, else a fresh run's.
+) -> Result:
+    """The stage's result: the committed one where there is one and its files are still there, else a fresh run's.
 
     Args:
         ins: the instruments.
         scope: whose stage it is.
-        name: the stage.
+        kind: the stage, by what it returns.
         work: does it, in the folder that it is given.
-        still_there: whether what a committed output names is still usable.
+        still_there: whether what a committed result names is still usable.
+        name: the stage's name where it is not `kind.stage`.
         inputs: see effect_of.
 
     Raises:
@@ -56,11 +61,12 @@ def once(
         DurabilityError: the disk did not take a flush; not tried again.
 
     """
-    effect_id, committed = effect_of(ins, scope, name, inputs), ins.store.effect(scope, name)
+    name = name or kind.stage
+    effect_id, committed = effect_of(ins, scope, name, inputs), ins.store.effect(scope, kind, name)
     if committed is not None and committed.effect_id not in (None, effect_id):
         raise WorldError(f"stage {name} was done on what was lost since, and came out otherwise when made again")
-    if committed is not None and still_there(committed.output):
-        return committed.output
+    if committed is not None and still_there(committed.result):
+        return committed.result
     hold(ins)
     _begin(ins, scope, name)
     try:
@@ -79,7 +85,7 @@ def _begin(ins: Instruments, scope: str, name: str) -> None:
         raise error
 
 
-def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], effect_id: str) -> dict[str, Any]:
+def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done[Result]], effect_id: str) -> Result:
     """Do the work until it is committed, or has failed as often as the settings allow."""
     while True:
         hold(ins)
@@ -92,7 +98,9 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], 
             seconds = time.monotonic() - began
             reach("stage-worked")
             used = ins.meter.read()
-            ins.store.commit_stage(scope, name, seconds=seconds, effect_id=effect_id, usage=used, **done._asdict())
+            rows = done._asdict()
+            output = rows.pop("result").content()
+            ins.store.commit_stage(scope, name, output, seconds, effect_id, usage=used, **rows)
         except Exception as error:
             seconds, failed = time.monotonic() - began, error
         else:
@@ -100,7 +108,7 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done], 
             reach("stage-committed")
             structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
             ins.reporter.stage_ended(seconds)
-            return done.output
+            return done.result
         # Out here: what fails while space is waited for would else be taken for a consequence of the full disk.
         ins.brakes.count_stage(name, seconds)
         if ran_out_of_space(ins, failed):

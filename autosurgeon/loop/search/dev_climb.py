@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from autosurgeon.core.pass_states import number_of
+from autosurgeon.core.stage_results import BenchResult
 from autosurgeon.core.task import Split
 from autosurgeon.loop.baseline.baseline import Baseline, tasks_of
 from autosurgeon.loop.engine.instruments import Instruments
@@ -21,10 +22,10 @@ def dev_climb(ins: Instruments, standing: Baseline, number: int) -> float | None
     base = sum(passed for task_id, passed in ins.store.passed(standing.base).items() if task_id in dev)
     _, ladder = Ladder(step=ins.settings.statistics.ladder_step_tasks).report(base)
     wins: dict[int, int | None] = {}
-    for scope, output in ins.store.each_output("bench"):
+    for scope, result in ins.store.each_result(BenchResult):
         # Of a bench that was run again, the first is the one that its pass goes by.
         if (told_by := number_of(scope)) is not None and told_by <= number:
-            wins.setdefault(told_by, dev_wins(output, standing))
+            wins.setdefault(told_by, dev_wins(result, standing))
     if wins.get(number) is None:
         return None
     before = ladder.reported

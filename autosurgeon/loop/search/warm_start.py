@@ -7,12 +7,12 @@ follows from this workspace's store alone, whatever becomes of the others.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from autosurgeon.config import CONFIG_FILE, load_settings
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import ImportResult, WarmStartResult
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import StoreError, WorkspaceError
 from autosurgeon.loop.engine.instruments import Instruments
@@ -37,26 +37,27 @@ def warm_start_passes(ins: Instruments) -> list[PassRecord]:
     # Outside of the stage: what is wrong with another workspace is for a person to mend, and no failure of the world.
     organ, search = ins.settings.organ_folder, ins.settings.search
     read = [read_elsewhere(ins.workspace, folder, organ, search, ins.beat) for folder in search.warm_start]
-    found = {"passes": [_plain(record) for records in read for record in records]}
-    once(ins, SCOPE, _stage_name(ins.settings.search), lambda _: Done(found), inputs=digest_json(found))
-    return [PassRecord.model_validate(record) for record in found["passes"]]
+    found = WarmStartResult(passes=tuple(_plain(record) for records in read for record in records))
+    inputs = digest_json({"passes": [record.model_dump(mode="json") for record in found.passes]})
+    once(ins, SCOPE, WarmStartResult, lambda _: Done(found), name=_stage_name(ins.settings.search), inputs=inputs)
+    return list(found.passes)
 
 
 def kept_elsewhere(store: SqlStore, search: SearchSettings) -> list[PassRecord] | None:
     """What was read of the workspaces named; None where that has not been done yet."""
     if not search.warm_start:
         return []
-    output = store.stage_output(SCOPE, _stage_name(search))
-    return None if output is None else [PassRecord.model_validate(record) for record in output["passes"]]
+    result = store.stage_result(SCOPE, WarmStartResult, _stage_name(search))
+    return None if result is None else list(result.passes)
 
 
 def _stage_name(search: SearchSettings) -> str:
     return f"warm-start-{digest_json([str(folder.resolve()) for folder in search.warm_start])[:8]}"
 
 
-def _plain(record: PassRecord) -> dict[str, Any]:
+def _plain(record: PassRecord) -> PassRecord:
     """What the proposer reads of a pass; a reason may hold names of another workspace's tasks."""
-    return record.model_copy(update={"reason": ""}).model_dump(mode="json")
+    return record.model_copy(update={"reason": ""})
 
 
 def read_elsewhere(
@@ -82,8 +83,8 @@ def read_elsewhere(
     settings = load_settings(own if own.is_file() else None, environment={})
     store = SqlStore(settings.store.url or Workspace(folder.resolve()).database, look_only=True)
     try:
-        imported = store.stage_output(SCOPE, "import")
-        _refuse_other_organ(organ_digest(organ, beat), imported["organ"] if imported else None, folder)
+        imported = store.stage_result(SCOPE, ImportResult)
+        _refuse_other_organ(organ_digest(organ, beat), imported.organ if imported else None, folder)
         return store.remembered_passes(search.remembered_newest, search.remembered_best)
     except (StoreError, ValueError, LookupError) as error:
         why = error.__cause__ if isinstance(error, StoreError) else f"what does not parse: {type(error).__name__}"

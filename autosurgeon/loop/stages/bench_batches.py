@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from autosurgeon.core.decision import Evidence, RuleResult
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.stage_results import BenchResult, Tokens
 from autosurgeon.core.task import Split, Task
 from autosurgeon.loop.baseline.baseline import bench_batches, tasks_of, verified_folder
 from autosurgeon.loop.engine.instruments import Instruments
@@ -43,7 +43,7 @@ class BatchedBench:
         self._tokens = 0
         self._refused: RuleResult | None = None
 
-    def run(self, pack: str, folder: Path) -> Done:
+    def run(self, pack: str, folder: Path) -> Done[BenchResult]:
         """Run batch after batch, and look after each whether a rule has seen enough."""
         ins = self._ins
         benches = sorted({task.bench for task in ins.tasks.values()})
@@ -63,7 +63,7 @@ class BatchedBench:
             self._retry_all(model, folder, stopped is not None)
         if stopped is not None:
             ins.reporter.say(f"the bench ends early: {stopped.rule_id}: {stopped.lesson}")
-        return Done(self._output(stopped), envelopes=(pack, self._occasion, self._envelopes), anchor_runs=self._runs)
+        return Done(self._result(stopped), envelopes=(pack, self._occasion, self._envelopes), anchor_runs=self._runs)
 
     def _wants(self, batch: Sequence[Task]) -> bool:
         """Whether a batch is still worth its price."""
@@ -113,18 +113,18 @@ class BatchedBench:
         if self._refused is None or (found is not None and found.otherwise == "reject"):
             self._refused = found
 
-    def _output(self, stopped: RuleResult | None) -> dict[str, Any]:
+    def _result(self, stopped: RuleResult | None) -> BenchResult:
         trial = self._trial
         dev = [task for task, split in trial.expected.items() if split == Split.DEV]
-        told = stopped is None or (self._racing and all(task in trial.pack for task in dev))
-        return {
-            "tasks": len(self._envelopes),
-            "impossible": pass_the_impossible(self._ins, self._envelopes),
-            "order": list(trial.order),
-            "stopped": None if stopped is None else stopped.rule_id,
-            "recovered": sorted(trial.recovered),
-            "undecided": sorted(trial.undecided),
-            "dev": sum(trial.pack[task].passed for task in dev if task in trial.pack) if told else None,
-            "counted": sorted({self._ins.tasks[task].bench for task in trial.expected}),
-            "tokens": {"generated": self._tokens},
-        }
+        is_whole = stopped is None or (self._racing and all(task in trial.pack for task in dev))
+        return BenchResult(
+            tasks=len(self._envelopes),
+            impossible=pass_the_impossible(self._ins, self._envelopes),
+            order=tuple(trial.order),
+            stopped=None if stopped is None else stopped.rule_id,
+            recovered=tuple(sorted(trial.recovered)),
+            undecided=tuple(sorted(trial.undecided)),
+            dev=sum(trial.pack[task].passed for task in dev if task in trial.pack) if is_whole else None,
+            counted=tuple(sorted({self._ins.tasks[task].bench for task in trial.expected})),
+            tokens=Tokens(generated=self._tokens),
+        )

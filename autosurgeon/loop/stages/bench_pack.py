@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from autosurgeon.core.decision import Evidence
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.stage_results import BenchResult, DistanceResult
 from autosurgeon.core.task import Split
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, tasks_of, verified_folder
 from autosurgeon.loop.decide.alpha_budget import pay_for_look
@@ -33,17 +32,17 @@ def bench_pack(
     trial = empty_comparison(ins, standing)._replace(alpha=alpha.spent)
     known = {**known, "budget.alpha": alpha.spent, "budget.alpha_left": alpha.left}
 
-    def bench(folder: Path) -> Done:
+    def bench(folder: Path) -> Done[BenchResult]:
         return BatchedBench(ins, occasion, trial, policy, known).run(pack, folder)
 
-    output = once(ins, scope, "bench", bench, inputs=pack)
+    result = once(ins, scope, BenchResult, bench, inputs=pack)
     trial = trial._replace(
-        order=output["order"],
+        order=result.order,
         pack=ins.store.envelopes(pack, occasion),
-        recovered=output["recovered"],
-        undecided=output.get("undecided", ()),
-        impossible=(output["impossible"]["tried"], output["impossible"]["passed"]),
-        stopped=output["stopped"] is not None,
+        recovered=result.recovered,
+        undecided=result.undecided,
+        impossible=(result.impossible.tried, result.impossible.passed),
+        stopped=result.stopped is not None,
     )
     if trial.stopped or (ins.settings.levers.racing and _refused(policy, known, trial)):
         return trial
@@ -52,10 +51,9 @@ def bench_pack(
     return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
 
 
-def dev_wins(output: Mapping[str, Any], standing: Baseline) -> int | None:
+def dev_wins(result: BenchResult, standing: Baseline) -> int | None:
     """What a pass's bench won on dev; None where it did not come so far, or other benches counted then."""
-    wins: int | None = output.get("dev") if output.get("counted") == list(standing.counted) else None
-    return wins
+    return result.dev if result.counted == standing.counted else None
 
 
 def empty_comparison(ins: Instruments, standing: Baseline) -> Comparison:
@@ -76,7 +74,7 @@ def _distance(ins: Instruments, scope: str, standing: Baseline, pack: str) -> fl
     if not told:
         return None
 
-    def compare(folder: Path) -> Done:
+    def compare(folder: Path) -> Done[DistanceResult]:
         folder.mkdir(parents=True, exist_ok=True)
         rows = folder / "references.jsonl"
         lines = (json.dumps({"prompt": task.prompt, "completion": task.reference}) + "\n" for task in told)
@@ -88,6 +86,8 @@ def _distance(ins: Instruments, scope: str, standing: Baseline, pack: str) -> fl
             batch_rows=ins.settings.organ.train_batch_rows,
             max_tokens=ins.settings.organ.max_tokens,
         )
-        return Done({"result": ins.capsules.run(job, folder / "compare").model_dump(mode="json")})
+        result = ins.capsules.run(job, folder / "compare")
+        assert isinstance(result, CompareResult)
+        return Done(DistanceResult(result=result))
 
-    return CompareResult.model_validate(once(ins, scope, "distance", compare, inputs=pack)["result"]).kl
+    return once(ins, scope, DistanceResult, compare, inputs=pack).result.kl

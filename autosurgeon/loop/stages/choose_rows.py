@@ -15,10 +15,12 @@ from autosurgeon.core.pass_states import number_in
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, PassRecord
 from autosurgeon.core.shapes import lora_parameters_of
+from autosurgeon.core.stage_results import ContaminationResult, DatasetResult, LossesResult
 from autosurgeon.core.task import Split, groups_of
-from autosurgeon.dataset.contamination import Hit, find_hits
+from autosurgeon.core.training_data import Dataset, Hit
+from autosurgeon.dataset.contamination import find_hits
 from autosurgeon.dataset.contrast import RECENT_PASSES, Losses
-from autosurgeon.dataset.training_rows import Dataset, Focus, build_dataset
+from autosurgeon.dataset.training_rows import Focus, build_dataset
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, tasks_of
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
@@ -85,17 +87,16 @@ def lost_before(ins: Instruments, record: PassRecord, standing: Baseline) -> Los
     Nothing is asked where `levers.active_anchors` is off.
     """
 
-    def note(_: Path) -> Done:
+    def note(_: Path) -> Done[LossesResult]:
         lost = losses_of(
             (run for runs in ins.store.last_anchor_runs(standing.anchors, RUNS_READ).values() for run in runs),
             range(record.number - RECENT_PASSES, record.number),
         )
-        return Done({"lost": lost})
+        return Done(LossesResult(lost={task_id: tuple(passes) for task_id, passes in lost.items()}))
 
     if not ins.settings.levers.active_anchors:
         return {}
-    noted: Losses = once(ins, pass_scope(record.number), "losses", note)["lost"]
-    return noted
+    return once(ins, pass_scope(record.number), LossesResult, note).lost
 
 
 def losses_of(runs: Iterable[AnchorRun], passes: Collection[int]) -> dict[str, list[int]]:
@@ -117,22 +118,21 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Baseline) -> tuple
     """The rows of a pass as their file says them, and what is to be said of them."""
     scope, losses = pass_scope(record.number), lost_before(ins, record, standing)
 
-    def choose(folder: Path) -> Done:
+    def choose(folder: Path) -> Done[DatasetResult]:
         history = ins.store.ever_poison(before=record.number)
         dataset = choose_rows(ins, record.recipe, record.parent, standing, history, folder, losses)
         if dataset.left_out:
             ins.reporter.say(f"{dataset.left_out} failures are left out: nothing near them is won yet")
-        poison = [row.task_id for row in dataset.rows if row.why == "poison"]
-        kept = dataset.model_dump(mode="json", exclude_defaults=True)
-        return Done({"dataset": kept, "digest": dataset.digest, "poison": poison})
+        poison = tuple(row.task_id for row in dataset.rows if row.why == "poison")
+        return Done(DatasetResult(dataset=dataset, digest=dataset.digest, poison=poison))
 
-    def still_there(output: dict[str, Any]) -> bool:
+    def still_there(result: DatasetResult) -> bool:
         path = rows_file(ins, scope)
-        return path.is_file() and digest_text(path.read_text(encoding="utf-8")) == output["digest"]
+        return path.is_file() and digest_text(path.read_text(encoding="utf-8")) == result.digest
 
     known: list[Any] = [sorted(standing.anchors), sorted(standing.hidden), list(standing.counted)]
     known += [losses] if losses else []
-    dataset = Dataset.model_validate(once(ins, scope, "dataset", choose, still_there, inputs=known)["dataset"])
+    dataset = once(ins, scope, DatasetResult, choose, still_there, inputs=known).dataset
     hits = _check(ins, scope, dataset)
     splits = {task_id: task.split.value for task_id, task in ins.tasks.items()}
     twins, near = (_told(hit for hit in hits if hit.is_twin == wanted) for wanted in (True, False))
@@ -163,13 +163,12 @@ def _seen_by(ins: Instruments, pack: str) -> set[str]:
 def _check(ins: Instruments, scope: str, dataset: Dataset) -> tuple[Hit, ...]:
     """Hold the rows against every held-out task; a stage of its own, which can add no row."""
 
-    def check(_: Path) -> Done:
+    def check(_: Path) -> Done[ContaminationResult]:
         held_out = [task for task in ins.tasks.values() if task.split != Split.SURGERY]
         hits = find_hits(dataset.rows, {task_id: task.cluster for task_id, task in ins.tasks.items()}, held_out)
-        return Done({"hits": [hit.model_dump(mode="json") for hit in hits]})
+        return Done(ContaminationResult(hits=tuple(hits)))
 
-    output = once(ins, scope, "contamination", check, inputs=dataset.digest)
-    hits = tuple(Hit.model_validate(hit) for hit in output["hits"])
+    hits = once(ins, scope, ContaminationResult, check, inputs=dataset.digest).hits
     near = sorted((hit for hit in hits if not hit.is_twin), key=lambda hit: -hit.similarity)
     if near:
         rows = len({hit.row for hit in near})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence
+from autosurgeon.core.stage_results import ConfirmResult, Tokens
 from autosurgeon.loop.baseline.baseline import verified_folder
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
@@ -63,14 +64,16 @@ def _confirm(
     gained: Sequence[str],
     sample: Callable[[Path], ConfirmedGains],
 ) -> tuple[str, ...]:
-    def work(folder: Path) -> Done:
+    def work(folder: Path) -> Done[ConfirmResult]:
         borne = sample(folder)
         samples = ins.settings.statistics.samples
         kept = {task: (samples, count) for task, count in borne.counts.items()}
-        told = {"confirmed": sorted(borne.sure), "sampled": len(kept), "tokens": {"generated": borne.tokens}}
-        return Done(told, confirmations=(packs[0], kept))
+        result = ConfirmResult(
+            confirmed=tuple(sorted(borne.sure)), sampled=len(kept), tokens=Tokens(generated=borne.tokens)
+        )
+        return Done(result, confirmations=(packs[0], kept))
 
-    return tuple(once(ins, scope, "confirm", work, inputs=[packs[0], sorted(gained)])["confirmed"])
+    return once(ins, scope, ConfirmResult, work, inputs=[packs[0], sorted(gained)]).confirmed
 
 
 class ConfirmedGains(NamedTuple):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.impossible import MARK, choose_impossible
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode
+from autosurgeon.core.stage_results import Impossible
 from autosurgeon.core.task import Task
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.stages.generate_answers import Model, Sampling, complete
@@ -109,7 +110,7 @@ def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: 
     return Retried(passed, tries, tokens, frozenset(failed) - tries.keys())
 
 
-def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> dict[str, Any]:
+def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> Impossible:
     """Grade answers that were just given against impossible twins of their tasks; who passes one has cheated.
 
     The same completions are used, so it costs no generation.
@@ -120,4 +121,4 @@ def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> dict
     passed = [envelope.task_id for envelope in grade_answers(ins.grader, answers) if envelope.passed]
     if passed:
         ins.reporter.say(f"ALARM: {len(passed)} of {len(twins)} impossible tasks were passed: {', '.join(passed)}")
-    return {"tried": len(twins), "passed": passed}
+    return Impossible(tried=len(twins), passed=tuple(passed))

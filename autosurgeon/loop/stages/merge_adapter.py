@@ -10,7 +10,8 @@ from autosurgeon.core.jobs import CompareJob, CompareResult, MergeJob, MergeResu
 from autosurgeon.core.pack import ADAPTER_FILE, Lineage
 from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.records import PassRecord
-from autosurgeon.dataset.training_rows import Dataset
+from autosurgeon.core.stage_results import FidelityResult, MergeStageResult
+from autosurgeon.core.training_data import Dataset
 from autosurgeon.errors import CapsuleError, PackError
 from autosurgeon.loop.baseline.baseline import pass_scope, verified_folder
 from autosurgeon.loop.engine.instruments import Instruments
@@ -27,7 +28,7 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
     """Fold the adapter in and commit the result as a pack; its name."""
     scope = pass_scope(record.number)
 
-    def fold(workdir: Path) -> Done:
+    def fold(workdir: Path) -> Done[MergeStageResult]:
         base, merge_base = verified_folder(ins, record.parent).resolve(), merge_base_of(ins, record)
         job = MergeJob(base=base, adapter=adapter.resolve(), merge_base=merge_base or "original")
         result = ins.capsules.run(job, workdir)
@@ -43,17 +44,16 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
             manifest = ins.packs.commit(workdir / result.model, lineage)
         except PackError as error:
             raise CapsuleError("bad_outcome", str(error)) from error
-        return Done({"pack": manifest.digest, "version": __version__}, pack=(manifest, record.number))
+        return Done(MergeStageResult(pack=manifest.digest, version=__version__), pack=(manifest, record.number))
 
-    def still_there(output: dict[str, str]) -> bool:
+    def still_there(result: MergeStageResult) -> bool:
         try:
-            ins.packs.verify(output["pack"])
+            ins.packs.verify(result.pack)
         except PackError:
             return False
         return True
 
-    pack: str = once(ins, scope, "merge", fold, still_there, inputs=hash_file(adapter / ADAPTER_FILE))["pack"]
-    return pack
+    return once(ins, scope, MergeStageResult, fold, still_there, inputs=hash_file(adapter / ADAPTER_FILE)).pack
 
 
 def merge_base_of(ins: Instruments, record: PassRecord) -> MergeBase | None:
@@ -76,7 +76,7 @@ def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pa
     """What the packed file predicts where the adapter did, on some of the rows that it was trained on."""
     scope, merge_base = pass_scope(record.number), merge_base_of(ins, record)
 
-    def compare(workdir: Path) -> Done:
+    def compare(workdir: Path) -> Done[FidelityResult]:
         lines = rows_file(ins, scope).read_text(encoding="utf-8").splitlines(keepends=True)
         some = lines[:: max(1, len(lines) // MOST_COMPARED)][:MOST_COMPARED]
         workdir.mkdir(parents=True, exist_ok=True)
@@ -91,11 +91,14 @@ def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pa
         )
         held = [Quantization.NONE] if merge_base is None else list(Quantization)
         jobs = {base.value: job.model_copy(update={"quantization": base}) for base in held}
-        found = {base: ins.capsules.run(job, workdir / f"compare-{base}") for base, job in jobs.items()}
-        return Done({"results": {base: result.model_dump(mode="json") for base, result in found.items()}})
+        found: dict[str, CompareResult] = {}
+        for base, job in jobs.items():
+            result = ins.capsules.run(job, workdir / f"compare-{base}")
+            assert isinstance(result, CompareResult)
+            found[base] = result
+        return Done(FidelityResult(results=found))
 
-    output = once(ins, scope, "fidelity", compare, inputs=[hash_file(adapter / ADAPTER_FILE), pack])
-    found = {base: CompareResult.model_validate(result) for base, result in output["results"].items()}
+    found = once(ins, scope, FidelityResult, compare, inputs=[hash_file(adapter / ADAPTER_FILE), pack]).results
     own, nf4 = found[Quantization.NONE], found.get(Quantization.NF4)
     if nf4 is None:
         return Fidelity(own)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autosurgeon.core.decision import Evidence
-from autosurgeon.core.jobs import ReshapeJob, ReshapeResult, TrainResult
+from autosurgeon.core.jobs import ReshapeJob, ReshapeResult
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import PassRecord, RungTried
+from autosurgeon.core.stage_results import SalvageResult, SmokeResult, TrainStageResult
 from autosurgeon.errors import WorldError
 from autosurgeon.loop.baseline.baseline import pass_scope, verified_folder
 from autosurgeon.loop.engine.instruments import Instruments
@@ -25,7 +26,7 @@ from autosurgeon.loop.stages.salvage_rungs import adapter_of, folder_of, stage_o
 from autosurgeon.packs.files import hash_file
 from autosurgeon.policy.evidence import salvage_facts
 
-Smoke = Callable[[str, Path, Path], Done]
+Smoke = Callable[[str, Path, Path], Done[SmokeResult]]
 """(name, adapter, folder) -> what the smoke says of an adapter; the name is the last word of its occasion."""
 NONE_STAYED = "no adapter of this parent went live and stayed"
 UNCHANGED = "it changes nothing of the adapter"
@@ -50,7 +51,7 @@ def salvage(
     ins: Instruments,
     record: PassRecord,
     adapter: Path,
-    smoked: dict[str, Any],
+    smoked: SmokeResult,
     anchors: Sequence[str],
     limit: float | None,
     smoke: Smoke,
@@ -67,25 +68,27 @@ def salvage(
         smoke: runs the anchors on a variant.
 
     """
-    lost = smoked["facts"]["smoke.lost"]
+    lost = smoked.facts.get("smoke.lost")
+    assert lost is None or isinstance(lost, int)  # it counts anchors
     needed = limit is not None and lost is not None and lost > limit
     inputs = {"adapter": hash_file(adapter / ADAPTER_FILE), "anchors": list(anchors)}
     tried = 0
     for place, rung in enumerate(_ladder(ins, record) if needed else (), start=1):
-        output = _climb(ins, record, place, rung, adapter, limit, smoke, inputs)
-        found = RungTried.model_validate(output["tried"])
+        result = _climb(ins, record, place, rung, adapter, limit, smoke, inputs)
+        found = result.tried
         tried += not found.skipped
         if found.held:
-            told = salvage_facts(tried=tried, rung=found.rung, lost=lost)
-            return Candidate(folder_of(ins.workspace, record.number, found), output["facts"] | told)
-    return Candidate(adapter, smoked["facts"] | salvage_facts(tried=tried, rung=None, lost=lost))
+            facts = salvage_facts(tried=tried, rung=found.rung, lost=lost)
+            return Candidate(folder_of(ins.workspace, record.number, found), result.facts | facts)
+    return Candidate(adapter, smoked.facts | salvage_facts(tried=tried, rung=None, lost=lost))
 
 
 def _ladder(ins: Instruments, record: PassRecord) -> list[_Rung]:
     """The rungs of the settings; each earlier state of the training is one, the newest first."""
     folder = ins.workspace.stage(pass_scope(record.number), "train")
-    trained = (ins.store.stage_output(pass_scope(record.number), "train") or {})["result"]
-    checkpoints = TrainResult.model_validate(trained).checkpoints[::-1]
+    trained = ins.store.stage_result(pass_scope(record.number), TrainStageResult)
+    assert trained is not None  # the pass was smoked
+    checkpoints = trained.result.checkpoints[::-1]
     states = [_Rung(f"checkpoint:{state.epochs:.6g}", folder / state.adapter) for state in checkpoints]
     rungs: list[_Rung] = []
     for name in ins.settings.levers.salvage:
@@ -102,41 +105,49 @@ def _climb(
     limit: float | None,
     smoke: Smoke,
     inputs: dict[str, Any],
-) -> dict[str, Any]:
+) -> SalvageResult:
     """One rung, as a stage."""
     scope, stage = pass_scope(record.number), stage_of(place)
 
-    def climb(folder: Path) -> Done:
+    def climb(folder: Path) -> Done[SalvageResult]:
         variant, skipped = _variant(ins, record, rung, adapter, folder)
-        smoked = ins.store.stage_output(scope, stage)
+        smoked = ins.store.stage_result(scope, SalvageResult, stage)
         if smoked is not None:
             return _made_again(smoked, variant)
         if variant is None:
             ins.reporter.say(f"{stage}, {rung.name}: skipped: {skipped}")
-            return Done({"tried": RungTried(rung=rung.name, skipped=skipped).model_dump(mode="json")})
+            return Done(SalvageResult(tried=RungTried(rung=rung.name, skipped=skipped)))
         done = smoke(stage, variant, folder / "smoke")
-        lost = done.output["lost"]
+        lost = done.result.lost
         tried = RungTried(
             rung=rung.name,
             adapter=variant.relative_to(folder.parent).as_posix(),
             held=limit is not None and len(lost) <= limit,
-            smoked=done.output["facts"]["smoke.tried"],
-            lost=tuple(lost),
+            smoked=_tried(done.result),
+            lost=lost,
         )
         ins.reporter.say(f"{stage}, {rung.name}: {len(lost)} anchors lost of {tried.smoked} smoked")
-        told = {"tried": tried.model_dump(mode="json"), "sha256": hash_file(variant / ADAPTER_FILE)}
-        return done._replace(output={**done.output, **told})
+        smoke_fields = {name: getattr(done.result, name) for name in SmokeResult.model_fields}
+        result = SalvageResult(**smoke_fields, tried=tried, sha256=hash_file(variant / ADAPTER_FILE))
+        return Done(result, anchor_runs=done.anchor_runs)
 
-    def still_there(output: dict[str, Any]) -> bool:
-        tried = RungTried.model_validate(output["tried"])
+    def still_there(result: SalvageResult) -> bool:
+        tried = result.tried
         return not tried.held or (folder_of(ins.workspace, record.number, tried) / ADAPTER_FILE).is_file()
 
-    return once(ins, scope, stage, climb, still_there, inputs={**inputs, "rung": rung.name})
+    inputs = {**inputs, "rung": rung.name}
+    return once(ins, scope, SalvageResult, climb, still_there, name=stage, inputs=inputs)
 
 
-def _made_again(smoked: dict[str, Any], variant: Path | None) -> Done:
+def _tried(smoked: SmokeResult) -> int:
+    tried = smoked.facts["smoke.tried"]
+    assert isinstance(tried, int)  # it counts anchors
+    return tried
+
+
+def _made_again(smoked: SalvageResult, variant: Path | None) -> Done[SalvageResult]:
     """What the smoke said of a variant whose files were lost since; WorldError unless they are the same again."""
-    if variant is None or hash_file(variant / ADAPTER_FILE) != smoked["sha256"]:
+    if variant is None or hash_file(variant / ADAPTER_FILE) != smoked.sha256:
         raise WorldError("an adapter that was salvaged is gone, and came out otherwise when made again")
     return Done(smoked)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.core.records import RungTried
+from autosurgeon.core.stage_results import SalvageResult, TrainStageResult
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore
 
@@ -20,10 +21,10 @@ def rungs_of(store: SqlStore, number: int) -> tuple[RungTried, ...]:
     """The rungs that a pass came to, in their order; none where its adapter lost nothing or has no ladder."""
     found = []
     for place in itertools.count(1):
-        output = store.stage_output(pass_scope(number), stage_of(place))
-        if output is None:
+        result = store.stage_result(pass_scope(number), SalvageResult, stage_of(place))
+        if result is None:
             break
-        found.append(RungTried.model_validate(output["tried"]))
+        found.append(result.tried)
     return tuple(found)
 
 
@@ -48,11 +49,8 @@ def adapter_of(store: SqlStore, workspace: Workspace, number: int) -> Path | Non
     for rung in rungs_of(store, number):
         if rung.held:
             return folder_of(workspace, number, rung)
-    trained = store.stage_output(pass_scope(number), "train")
-    if trained is None:
-        return None
-    folder: str = trained["result"]["adapter"]
-    return workspace.stage(pass_scope(number), "train") / folder
+    trained = store.stage_result(pass_scope(number), TrainStageResult)
+    return None if trained is None else workspace.stage(pass_scope(number), "train") / trained.result.adapter
 
 
 def folder_of(workspace: Workspace, number: int, rung: RungTried) -> Path:

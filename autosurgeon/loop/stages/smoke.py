@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.records import AnchorRun
+from autosurgeon.core.stage_results import SmokeResult, Tokens
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done
 from autosurgeon.loop.stages.anchor_order import even, fragile_first, growing, in_any_order, read_fragility
@@ -17,7 +18,7 @@ from autosurgeon.policy.evidence import smoke_facts
 
 def smoke(
     ins: Instruments, model: Model, anchors: Sequence[str], folder: Path, *, seed: int, limit: float | None
-) -> Done:
+) -> Done[SmokeResult]:
     """Run the anchors a batch at a time, until more are lost than the policy allows.
 
     By chance, or with `levers.racing` the most fragile first and in batches that grow, so that a bad adapter is refused
@@ -51,10 +52,15 @@ def smoke(
             break
     recovered = [run.task_id for run in runs if run.is_flaky]
     facts = smoke_facts(order, results, recovered, undecided)
-    told = {"facts": facts, "order": order, "recovered": recovered, "tokens": {"generated": tokens}}
     spared = {*recovered, *undecided}
-    lost_names = [task for task in order if task in results and not results[task].passed and task not in spared]
-    return Done({**told, "lost": lost_names}, anchor_runs=runs)
+    result = SmokeResult(
+        facts=facts,
+        order=tuple(order),
+        recovered=tuple(recovered),
+        lost=tuple(task for task in order if task in results and not results[task].passed and task not in spared),
+        tokens=Tokens(generated=tokens),
+    )
+    return Done(result, anchor_runs=runs)
 
 
 def _planned(ins: Instruments, anchors: Sequence[str], seed: int) -> tuple[list[str], list[list[str]]]:

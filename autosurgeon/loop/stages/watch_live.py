@@ -8,6 +8,7 @@ from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import Feedback
+from autosurgeon.core.stage_results import Tokens, WatchResult
 from autosurgeon.core.task import Split
 from autosurgeon.errors import PackError, WorldError
 from autosurgeon.failpoints import reach
@@ -54,7 +55,7 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
     # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
     canaries = tasks_of(ins, benches, (Split.CANARY,))
 
-    def bench(folder: Path) -> Done:
+    def bench(folder: Path) -> Done[WatchResult]:
         model = Model(pack, verified_folder(ins, pack))
         # Noted, since what this run finds will be known when somebody asks again.
         anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, standing)]
@@ -64,20 +65,19 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
         failed = [task_id for task_id, envelope in again.results.items() if not envelope.passed]
         retried = retry(ins, model, failed, folder)
         envelopes = [*looked.envelopes, *again.envelopes]
-        tokens = {"generated": looked.tokens + again.tokens + retried.tokens}
         return Done(
-            {
-                "tasks": len(envelopes),
-                "watched": [task.task_id for task in anchors],
-                "recovered": sorted(retried.recovered),
-                "tokens": tokens,
-            },
+            WatchResult(
+                tasks=len(envelopes),
+                watched=tuple(task.task_id for task in anchors),
+                recovered=tuple(sorted(retried.recovered)),
+                tokens=Tokens(generated=looked.tokens + again.tokens + retried.tokens),
+            ),
             envelopes=(pack, occasion, envelopes),
             anchor_runs=runs_of(occasion, again.results, retried),
         )
 
     try:
-        output = once(ins, pass_scope(number), "watch", bench, inputs=pack)
+        result = once(ins, pass_scope(number), WatchResult, bench, inputs=pack)
     except (WorldError, PackError) as error:
         # What cannot be watched must not stay: nobody would notice what it broke.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
@@ -87,8 +87,8 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
         before=ins.store.envelopes(record.live_before),
         after=ins.store.envelopes(pack, occasion),
         promoted=ins.store.envelopes(pack, f"{pass_scope(number)}/bench"),
-        anchors=output.get("watched", standing.anchors),
-        recovered=output["recovered"],
+        anchors=standing.anchors if result.watched is None else result.watched,
+        recovered=result.recovered,
     )
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     judgement = judge(policy, "watch", evidence)
