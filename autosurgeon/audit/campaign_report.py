@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from autosurgeon.audit.mask import Masked
 from autosurgeon.audit.pass_report import LiveWins, deciding_rule, flips_of, recipe_words, refusals_of
+from autosurgeon.audit.rotation import Unvouched
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
+from autosurgeon.core.person import PersonAct
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.value import Value
 from autosurgeon.stats.alpha import spent_by
@@ -64,6 +66,10 @@ class CampaignReport(Value):
     flips: tuple[TaskFlips, ...] = ()
     """The tasks that flip most often, over all candidates."""
     overrides: tuple[Decision, ...] = ()
+    people: tuple[PersonAct, ...] = ()
+    """What people did, oldest first."""
+    unvouched: tuple[Unvouched, ...] = ()
+    """Where a signing key took over that its predecessor did not sign."""
     spent: Cost = Cost()
     """What all stages of the workspace took, in passes and outside of them, as `status` shows it."""
     outside: Cost = Cost()

@@ -27,10 +27,14 @@ class Filters(NamedTuple):
 
     def keep(self, decision: Decision) -> bool:
         """Whether it is one of those."""
-        judgement, at = decision.judgement, moment(decision.at)
+        judgement = decision.judgement
         return (
             (self.verdict is None or (judgement is not None and judgement.verdict == self.verdict))
             and (self.rule is None or (judgement is not None and self.rule in {r.rule_id for r in judgement.broken()}))
-            and (self.since is None or at >= self.since)
-            and (self.until is None or at < self.until)
+            and self.covers(decision.at)
         )
+
+    def covers(self, time: str) -> bool:
+        """Whether something of that time, ISO 8601, is asked for."""
+        at = moment(time)
+        return (self.since is None or at >= self.since) and (self.until is None or at < self.until)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from autosurgeon.audit.signing import write_durably
 from autosurgeon.core.decision import Decision
+from autosurgeon.core.person import PersonAct
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
@@ -28,6 +29,8 @@ SECRET_BYTES = 32
 MARKER_DIGITS = 12
 WHOLE = {"prompt": "prompt", "prompts": "prompt", "before": "program", "after": "program", "detail": "check"}
 """By field, what it is called where `prompts` are masked; what a check said may quote the program and its answers."""
+USERS = {"by", "login", "sudo_claim"}
+"""Fields that hold a user's name."""
 PROSE = {"reason", "error", "proposer"}
 """Fields in which a user may be named among other words."""
 _REST = r"""(?:[^\s"'`<>|]*?(?=(?::\d+)*[.,:;!?)\]}]*(?:[\s"'`<>|]|$)))"""
@@ -59,9 +62,10 @@ class Masking(NamedTuple):
     """Folders that are paths however they are written, blanks and all."""
     users: frozenset[str] = frozenset()
 
-    def knowing(self, decisions: Iterable[Decision]) -> Masking:
-        """Who speaks in these decisions is a user, wherever a text names them."""
-        return self._replace(users=self.users | {d.override.by for d in decisions if d.override})
+    def knowing(self, decisions: Iterable[Decision], acts: Iterable[PersonAct] = ()) -> Masking:
+        """The people of these decisions and acts are users, wherever a text names them."""
+        named = {name for act in acts for name in (act.who.login, act.who.sudo_claim) if name}
+        return self._replace(users=self.users | named | {d.override.by for d in decisions if d.override})
 
 
 def masking_of(workspace: Workspace, kinds: Collection[MaskKind]) -> Masking:
@@ -107,11 +111,13 @@ class Mask:
             return {key: self.value(item, field if field == "prompts" else str(key)) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return type(value)([self.value(item, field) for item in value])
+        if field == "uid" and "paths" in self._masking.kinds:
+            return None  # on its machine, a number names a user as well as a name does
         if not isinstance(value, str) or not value:
             return value
         if field in WHOLE and "prompts" in self._masking.kinds:
             return self._marker(WHOLE[field], value)
-        if field == "by" and "paths" in self._masking.kinds:
+        if field in USERS and "paths" in self._masking.kinds:
             return self._marker("user", value)
         return self.text(value, prose=field in PROSE)
 

@@ -13,9 +13,11 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from autosurgeon.audit.mask import Masked
+from autosurgeon.audit.rotation import Unvouched
 from autosurgeon.core.decision import Alpha, Cost, Decision, Evidence, FactValue, Judgement, RuleResult, Verdict
 from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.person import PersonAct
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord, RungTried
 from autosurgeon.core.value import Value
@@ -142,6 +144,10 @@ class PassReport(Value):
     """Lost first, then gained."""
     benches: tuple[BenchRun, ...] = ()
     trend: tuple[LiveWins, ...] = ()
+    people: tuple[PersonAct, ...] = ()
+    """What people did while it was open, or to it and its pack, oldest first."""
+    unvouched: tuple[Unvouched, ...] = ()
+    """Where a signing key took over that its predecessor did not sign."""
     masked: tuple[Masked, ...] = ()
     """What was masked in it."""
 

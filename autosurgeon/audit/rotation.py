@@ -6,6 +6,7 @@ then on the new key is in force; its files come into place after that, now or at
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -103,9 +104,14 @@ def read_rotation(act: PersonAct) -> Rotation:
 
 
 def unvouched_in(entries: Iterable[ActEntry]) -> tuple[Unvouched, ...]:
-    """Of the acts of a chain, the rotations whose old key was lost."""
-    rotations = (read_rotation(entry.act) for entry in entries if entry.act.act == ROTATE)
-    return tuple(rotation.unvouched for rotation in rotations if rotation.lost)
+    """Of the acts of a chain, the rotations whose old key was lost; `audit verify` names one that cannot be read."""
+    found = []
+    for entry in entries:
+        if entry.act.act == ROTATE:
+            with contextlib.suppress(ValueError):
+                rotation = read_rotation(entry.act)
+                found += [rotation.unvouched] if rotation.lost else []
+    return tuple(found)
 
 
 def kept_unvouched(folder: Path) -> tuple[Unvouched, ...]:

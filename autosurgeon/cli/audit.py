@@ -9,6 +9,7 @@ import typer
 
 from autosurgeon.cli.audit_export import export_packs
 from autosurgeon.cli.audit_keys import rotate_key
+from autosurgeon.cli.audit_people import show_people
 from autosurgeon.cli.audit_verify import verify_chain
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
@@ -27,6 +28,9 @@ def show_log(
     rule: Annotated[str | None, typer.Option("--rule", help="Only where this rule failed or had no fact.")] = None,
     since: Annotated[str, typer.Option("--since", help="Only from this time on, ISO 8601.")] = "",
     until: Annotated[str, typer.Option("--until", help="Only before this time, ISO 8601.")] = "",
+    people: Annotated[
+        bool, typer.Option("--people", help="List what people did in place of the decisions: who, when, why.")
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,6 +44,11 @@ def show_log(
     if as_csv and as_json:
         raise UserError("two formats were asked for", wanted="one of --json and --csv")
     filters = Filters.of(verdict=verdict, rule=rule, since=since, until=until)
+    if people:
+        if verdict is not None or rule is not None:
+            raise UserError("what people do has no verdict and no rule", wanted="--people without --verdict and --rule")
+        show_people(workspace, number, filters, as_csv=as_csv, as_json=as_json)
+        return
     with open_store(workspace, as_it_is=True) as store:
         if number is not None:
             store.get_pass(number)

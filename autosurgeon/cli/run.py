@@ -178,6 +178,8 @@ def _outliving_its_terminal(brakes: Limits) -> Iterator[None]:
 @contextlib.contextmanager
 def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
     """End after the running stage at the first interrupt, and now at the second one."""
+    from autosurgeon.core.person import Person
+
     interrupts = 0
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -185,7 +187,7 @@ def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
         interrupts += 1
         if interrupts > 1:
             raise KeyboardInterrupt
-        brakes.request_stop(CAUSES[signal.Signals(number)])
+        brakes.request_stop(CAUSES[signal.Signals(number)], Person())  # a signal does not name its sender
         # A signal may arrive in the middle of a write to the same stream, which takes no second one.
         with contextlib.suppress(RuntimeError):
             reporter.say("stopping after this stage; once more to stop now")

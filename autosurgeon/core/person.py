@@ -78,11 +78,13 @@ class PersonAct(Value):
 
     @property
     def concerns(self) -> str:
-        """What the act concerns, in words; empty if it concerns the workspace as a whole."""
+        """What the act concerns, or what it came by, in words; empty if it concerns the workspace as a whole."""
         parts = (
             f"pass {self.pass_number}" if self.pass_number is not None else "",
             f"pack {self.pack[:12]}" if self.pack else "",
             f"task {self.task}" if self.task else "",
+            str(self.detail.get("verdict", "")),
+            str(self.detail.get("cause", "")),
         )
         return ", ".join(part for part in parts if part)
 

@@ -16,9 +16,11 @@ from autosurgeon.audit.campaign_report import CampaignReport, tell_campaign
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.pass_report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
 from autosurgeon.audit.render_reports import render_pass
+from autosurgeon.audit.rotation import kept_unvouched, unvouched_in
 from autosurgeon.core.decision import Cost, Decision
 from autosurgeon.core.envelope import ORGAN, Envelope, Mode
 from autosurgeon.core.jobs import PROGRESS_FILE
+from autosurgeon.core.person import PersonAct
 from autosurgeon.core.recipe import Mix
 from autosurgeon.core.records import Live, PassRecord, StageRecord
 from autosurgeon.core.stage_results import AnchorsResult, DatasetResult, MergeStageResult, TrainStageResult
@@ -58,7 +60,10 @@ class Sources(NamedTuple):
     @property
     def masking(self) -> Masking:
         """What that takes; a user is named in more places than where he speaks."""
-        return masking_of(self.workspace, self.mask).knowing(self.store.decisions() if self.mask else ())
+        if not self.mask:
+            return masking_of(self.workspace, self.mask)
+        acts = [entry.act for entry in self.store.acts()]
+        return masking_of(self.workspace, self.mask).knowing(self.store.decisions(), acts)
 
 
 def sources_of(ins: Instruments) -> Sources:
@@ -121,6 +126,8 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
         flips=tuple(_flips(sources, record, decisions)),
         benches=_benches(sources, record),
         trend=_trend(sources, history[-MOST_VERSIONS:]),
+        people=_people_of(store, record),
+        unvouched=kept_unvouched(sources.workspace.keys),
     )
     return masked_value(report, sources.masking)
 
@@ -131,10 +138,24 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     records = store.passes()
     trend = _trend(sources, store.live_history())
     report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
-    stuck = describe_stuck(store, sources.loop)
-    if stuck is not None:
-        report = report.model_copy(update={"stuck": stuck["line"]})
+    entries, stuck = store.acts(), describe_stuck(store, sources.loop)
+    known = {"people": tuple(entry.act for entry in entries), "unvouched": unvouched_in(entries)}
+    report = report.model_copy(update=known | ({"stuck": stuck["line"]} if stuck is not None else {}))
     return masked_value(report, sources.masking)
+
+
+def _people_of(store: SqlStore, record: PassRecord) -> tuple[PersonAct, ...]:
+    """What people did while a pass was open, and to it or its pack at any time."""
+    pack = _pack_of(store, record)
+    acts = [entry.act for entry in store.acts(since=record.started_at, pass_number=record.number)]
+    return tuple(
+        act
+        for act in acts
+        if act.pass_number == record.number
+        or (pack is not None and pack in (act.pack, act.detail.get("from")))
+        or record.ended_at is None
+        or act.at <= record.ended_at
+    )
 
 
 def _proposer_of(sources: Sources, record: PassRecord) -> str:

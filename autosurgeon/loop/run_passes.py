@@ -88,7 +88,7 @@ def _end(ins: Instruments, run_id: int, end: End) -> None:
     if end.reason == "stopped":
         end = End("stopped", ins.brakes.stop_cause)
     structlog.get_logger().info("run_ends", reason=end.reason, detail=end.detail)
-    ins.store.end_run(run_id, end.reason, end.detail)
+    ins.store.end_run(run_id, end.reason, end.detail, act=ins.brakes.stop_act)
     reach("run-ended")
     notify(ins, "end", reason=end.reason, detail=end.detail)
 

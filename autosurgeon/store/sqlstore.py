@@ -16,10 +16,11 @@ from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pack import Manifest
 from autosurgeon.core.pass_states import PassState, pass_scope
+from autosurgeon.core.person import PersonAct
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import AnchorRun, Contract, Feedback, InForce, RunRecord
 from autosurgeon.core.usage import Usage
-from autosurgeon.store.acts import Acts
+from autosurgeon.store.acts import Acts, append_act
 from autosurgeon.store.costs import Spent, spend
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
 from autosurgeon.store.decisions import Judged, move
@@ -86,9 +87,11 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
         with transaction(self._engine) as session:
             session.get_one(RunRow, run_id).passes_done += 1
 
-    def end_run(self, run_id: int, reason: str, detail: str | None = None) -> None:
-        """Record why a run ended, and which one of that kind of end it is."""
+    def end_run(self, run_id: int, reason: str, detail: str | None = None, act: PersonAct | None = None) -> None:
+        """Record why a run ended, which one of that kind of end it is, and the person's act that ended it, if any."""
         with transaction(self._engine) as session:
+            if act is not None:
+                append_act(session, act)
             _end(session, session.get_one(RunRow, run_id), reason, detail)
 
     def last_run(self) -> RunRecord | None:

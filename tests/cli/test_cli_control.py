@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 from program import autosurgeon
+
+from autosurgeon.core.workspace import Workspace
 
 PROGRAM = [sys.executable, "-m", "autosurgeon"]
 
@@ -64,6 +67,66 @@ def test_without_a_loop_stop_is_refused_and_a_pause_waits_for_the_next_one(tmp_p
     assert "end: stopped" in out
     found = status_once(tmp_path, lambda found: True)
     assert (found["loop"], found["paused"], found["budget"]["end_reason"]) == (None, None, "stopped")
+    acts = json.loads(autosurgeon("audit", "log", "--people", "--json", "--workspace", tmp_path).stdout)
+    assert [(act["act"], act["who"]["uid"]) for act in acts] == [
+        (act, os.getuid()) for act in ("pause", "resume", "pause", "stop")
+    ]
+
+
+def test_a_request_works_while_the_database_is_away_and_states_that_it_is_not_in_the_record(tmp_path: Path) -> None:
+    from autosurgeon.loop.engine.run_control import asked
+    from autosurgeon.store.sqlstore import SqlStore
+
+    place = Workspace(tmp_path)
+    SqlStore(place.database, create=True).close()
+    with start(tmp_path, "[loop]\nmin_free_mib = 1000000000\n") as loop:
+        try:
+            status_once(tmp_path, lambda found: bool(found["paused"]))
+            (tmp_path / "autosurgeon.toml").write_text(
+                "[store]\nurl = 'postgresql+psycopg://nobody@127.0.0.1:1/gone'\n"
+            )
+            done = autosurgeon("pause", "--workspace", tmp_path)
+            assert (done.returncode, "waits after the running stage" in done.stdout) == (0, True)
+            assert "this is not in the record: " in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+            word = asked(place)
+            assert word is not None and word.word == "pause"
+            assert "this is not in the record: " in autosurgeon("resume", "--workspace", tmp_path).stderr
+            done = autosurgeon("stop", "--workspace", tmp_path)
+            assert (done.returncode, "stops after the running stage" in done.stdout) == (0, True)
+            assert "this is not in the record: " in done.stderr
+            loop.communicate(timeout=60)
+        finally:
+            loop.kill()
+    assert loop.returncode == 0
+
+
+def test_a_stop_that_no_file_takes_is_sent_as_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autosurgeon.loop.engine import run_control
+    from autosurgeon.store.sqlstore import SqlStore
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    SqlStore(Workspace(tmp_path).database, create=True).close()
+    with start(tmp_path, "[loop]\nmin_free_mib = 1000000000\n") as loop:
+        try:
+            status_once(tmp_path, lambda found: bool(found["paused"]))
+            monkeypatch.setattr(run_control, "write_whole", refuse)
+            done = autosurgeon("pause", "--workspace", tmp_path)
+            assert (done.returncode, "Read-only file system" in done.stderr) == (2, True)
+            done = autosurgeon("stop", "--workspace", tmp_path)
+            assert (done.returncode, "stops after the running stage" in done.stdout) == (0, True)
+            loop.communicate(timeout=60)
+        finally:
+            loop.kill()
+    assert loop.returncode == 0
+    acts = json.loads(autosurgeon("audit", "log", "--people", "--json", "--workspace", tmp_path).stdout)
+    # By the command, and by the loop, to which a signal has no sender.
+    assert {(act["act"], act["who"]["uid"], act["about"]) for act in acts} == {
+        ("stop", os.getuid(), ""),
+        ("stop", None, "terminated (SIGTERM)"),
+    }
 
 
 def test_a_nearly_full_disk_pauses_the_run_says_so_and_is_interrupted_by_a_signal(tmp_path: Path) -> None:

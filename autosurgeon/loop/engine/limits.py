@@ -6,8 +6,10 @@ import time
 from dataclasses import dataclass, field
 
 from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.loop.search.plateau import moved
 from autosurgeon.sections import LoopSettings
+from autosurgeon.store.database import utc_now
 
 CAPSULE_STAGES = frozenset(
     {"train", "smoke", "salvage", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},
@@ -31,6 +33,8 @@ class Limits:
     stop_requested: bool = False
     stop_cause: str | None = None
     """What asked for the stop, first: a signal, a closed terminal or pipe, a word from another terminal."""
+    stop_act: PersonAct | None = None
+    """The stop as a person's act that the run is to record; None where the command that stopped it does, or no one."""
     poll_s: float = 1.0
     """Seconds between two looks while the loop waits."""
     _started: float = field(default_factory=time.monotonic)
@@ -39,8 +43,16 @@ class Limits:
     _gainless: int = 0
     _flat: int = 0
 
-    def request_stop(self, cause: str) -> None:
-        """Ask for an end after the running stage; the first cause is kept."""
+    def request_stop(self, cause: str, by: Person | None = None) -> None:
+        """Ask for an end after the running stage; the first cause is kept.
+
+        Args:
+            cause: what asked.
+            by: the person whose act the run is to record, as far as the person is known.
+
+        """
+        if self.stop_cause is None and by is not None:
+            self.stop_act = PersonAct(act="stop", who=by, at=utc_now(), detail={"cause": cause})
         self.stop_requested = True
         self.stop_cause = self.stop_cause or cause
 

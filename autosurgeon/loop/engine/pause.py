@@ -9,6 +9,7 @@ from typing import Literal, TypeVar
 
 import structlog
 
+from autosurgeon.core.person import person_of
 from autosurgeon.errors import StoreError, WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.decide.settle import rebuild_projections
@@ -149,7 +150,8 @@ def _obey_stop(ins: Instruments) -> None:
     if word is not None and word.word == "stop":
         _say(ins, f"stopping, as {word.by} asked")
         structlog.get_logger().info("stop_asked", by=word.by)
-        ins.brakes.request_stop(f"asked by {word.by}")
+        # Who asked by a command is in the record by that command; a file has its owner alone.
+        ins.brakes.request_stop(f"asked by {word.by}", person_of(word.uid) if word.uid is not None else None)
     try:
         ins.brakes.check()
     except StoppedError:

@@ -29,7 +29,9 @@ class Control(Value):
     by: str
     at: str
     to: Holder | None = None
-    """The loop that was at work; nobody where there was none."""
+    """The loop that was at work; None where there was none."""
+    uid: int | None = None
+    """The owner of the stop file; None for what a command asked."""
 
 
 class Pause(Value):
@@ -46,14 +48,15 @@ def ask(workspace: Workspace, word: Word, by: str, to: Holder | None) -> Control
     """Leave a word for the loop, durably."""
     control = Control(word=word, by=by, at=utc_now(), to=to)
     workspace.control.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(workspace.control, control.model_dump_json(indent=1) + "\n")
+    write_whole(workspace.control, control.model_dump_json(indent=1, exclude_none=True) + "\n")
     return control
 
 
 def asked(workspace: Workspace) -> Control | None:
-    """The last word, None where there is none or nobody can read it; the stop file counts before it."""
-    if workspace.stop_file.exists():
-        return Control(word="stop", by=f"the file {workspace.stop_file.name}", at=utc_now())
+    """The last request, None where there is none or it cannot be read; the stop file counts before it."""
+    with contextlib.suppress(OSError):
+        owner = workspace.stop_file.stat().st_uid
+        return Control(word="stop", by=f"the file {workspace.stop_file.name}", at=utc_now(), uid=owner)
     try:
         return Control.model_validate_json(workspace.control.read_bytes())
     except FileNotFoundError:
