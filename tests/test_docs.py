@@ -1,4 +1,4 @@
-"""What people read is held against the code: facts, rules, settings, commands and the README's own lines."""
+"""Documentation agrees with the code: facts, rules, settings, commands, links and the README's own lines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import reference
 import typer.main
 
 from autosurgeon.cli.main import app
@@ -21,6 +22,7 @@ from autosurgeon.policy.schema import BOUNDS, TOP_KEYS, Param, Rule
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 POLICY_FILES = sorted(set((ROOT / "policies").glob("*.yaml")) - set((ROOT / "policies").glob("*_test.yaml")))
 POLICIES = (ROOT / "policies" / "README.md").read_text(encoding="utf-8")
 
@@ -99,9 +101,10 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_stands_in_the_readme(command: str) -> None:
+def test_every_command_has_a_row_in_the_table_of_commands(command: str) -> None:
     noun, *verb = command.split()
-    assert re.search(rf"`{noun}[^`]*{verb[0] if verb else ''}[^`]*`", README), command
+    table = PAGES["commands.md"].partition(reference.MARK)[0]
+    assert re.search(rf"`{noun}[^`]*{verb[0] if verb else ''}[^`]*`", table), command
 
 
 def test_every_folder_of_the_house_is_on_the_map() -> None:
@@ -129,14 +132,35 @@ def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
                 assert isinstance(after, ast.Expr), f"{section.name}.{ast.unparse(field.target)}"
 
 
-@pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", README, re.DOTALL))
-def test_every_setting_that_the_readme_shows_is_one(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", re.findall(r"```toml\n(.*?)```", "".join(PAGES.values()), re.DOTALL))
+def test_every_setting_that_the_documentation_shows_is_one(block: str, tmp_path: Path) -> None:
     (tmp_path / "autosurgeon.toml").write_text(block, encoding="utf-8")
     assert load_settings(tmp_path / "autosurgeon.toml").model_fields_set
 
 
-def test_the_readme_has_each_mode_in_a_row() -> None:
-    assert all(re.search(rf"^\| `{mode.value}` \| \S+", README, re.MULTILINE) for mode in Mode)
+def test_each_mode_has_a_row() -> None:
+    assert all(re.search(rf"^\| `{mode.value}` \| \S+", PAGES["benches.md"], re.MULTILINE) for mode in Mode)
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= 8 * 1024
+
+
+@pytest.mark.parametrize("name", reference.PAGES)
+def test_the_reference_pages_are_what_the_code_says(name: str) -> None:
+    assert PAGES[name] == reference.page(name), "run `python tests/support/reference.py`"
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_every_link_leads_to_a_file(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).is_file(), target
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert all(f"(docs/{name})" in README for name in PAGES)
 
 
 def test_the_changelog_is_kept() -> None:

@@ -32,7 +32,7 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.keys import rotate_key
 from autosurgeon.loop.run_passes import run
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).resolve().parents[2] / "docs" / "decisions.md").read_text(encoding="utf-8")
 
 
 def learns_nothing(generation: int, task_id: str) -> bool:

@@ -53,9 +53,9 @@ def test_no_command_ends_with_a_number_outside_the_table(path: Path) -> None:
     assert stray_numbers(path.read_text(encoding="utf-8")) == []
 
 
-def test_the_readme_holds_the_table() -> None:
+def test_the_documentation_holds_the_table() -> None:
     rows = re.findall(
-        r"^\| (\d+) \| (.+?) \| ?(.*?) ?\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| (\d+) \| (.+?) \| ?(.*?) ?\|$", (ROOT / "docs" / "commands.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert rows == [(str(code), EXITS[code].meaning, SERVICE[EXITS[code].restarts]) for code in ExitCode]
 
