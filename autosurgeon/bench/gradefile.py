@@ -70,24 +70,41 @@ def grade_file(
 
 def _numbered(samples: Path, tasks: Mapping[str, Task]) -> Iterator[_Numbered]:
     counts: dict[str, int] = {}
+    numbered = _by_number(tasks)
     for sample in read_samples(samples):
-        task = tasks.get(sample.task_id)
-        if task is None:
-            raise UserError(
-                "a sample of no task",
-                got=sample.task_id[:80],
-                wanted=nearest(sample.task_id, tasks),
-                where=f"{samples}:{sample.line}",
-            )
-        number = counts.get(sample.task_id, 0)
-        counts[sample.task_id] = number + 1
+        task = _task_of(sample, tasks, numbered, samples)
+        number = counts.get(task.task_id, 0)
+        counts[task.task_id] = number + 1
         yield _Numbered(sample, task, number)
 
 
+def _by_number(tasks: Mapping[str, Task]) -> dict[str, list[str]]:
+    """The ids that end in a slash and a number, by that number: `Mbpp/11` by `11`, as MBPP itself has it."""
+    found: dict[str, list[str]] = {}
+    for task_id in tasks:
+        before, slash, number = task_id.rpartition("/")
+        if before and slash and number.isascii() and number.isdigit():
+            found.setdefault(number, []).append(task_id)
+    return found
+
+
+def _task_of(sample: Sample, tasks: Mapping[str, Task], numbered: Mapping[str, list[str]], samples: Path) -> Task:
+    """The task of a sample: by its id, or by the bare number that ends one id of the bench alone."""
+    meant = [sample.task_id] if sample.task_id in tasks else numbered.get(sample.task_id, [])
+    if len(meant) == 1:
+        return tasks[meant[0]]
+    where = f"{samples}:{sample.line}"
+    if meant:
+        wanted = f"one of {', '.join(meant[:3])}{', ...' if len(meant) > 3 else ''}"
+        raise UserError("a sample's number is of several tasks", got=sample.task_id, wanted=wanted, where=where)
+    wanted = nearest(sample.task_id, tasks)
+    raise UserError("a sample of no task", got=sample.task_id[:80], wanted=wanted, where=where)
+
+
 def _check_that_it_fits(row: ResultRow, numbered: _Numbered | None, out: Path) -> None:
-    sample = "no sample" if numbered is None else f"sample {numbered.number} of {numbered.sample.task_id}"
+    sample = "no sample" if numbered is None else f"sample {numbered.number} of {numbered.task.task_id}"
     if numbered is None or (row.task_id, row.sample, row.program) != (
-        numbered.sample.task_id,
+        numbered.task.task_id,
         numbered.number,
         _program(numbered.sample),
     ):
@@ -114,7 +131,7 @@ def _graded(grader: Grader, todo: Iterator[_Numbered]) -> Iterator[tuple[_Number
 
 def _row(numbered: _Numbered, grade: Grade) -> ResultRow:
     return ResultRow(
-        task_id=numbered.sample.task_id,
+        task_id=numbered.task.task_id,
         sample=numbered.number,
         verdict=grade.verdict,
         cause=grade.cause,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -44,9 +46,19 @@ def export(target: str, name: str, records: Sequence[PassRecord], search: Search
     except OSError as error:
         raise UserError("a study cannot be exported", got=error.strerror, wanted="a new file", where=path) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage: BaseStorage = (
-        RDBStorage(f"{SQLITE}{path}") if target.startswith(SQLITE) else JournalStorage(JournalFileBackend(str(path)))
-    )
+    if not target.startswith(SQLITE):
+        return _write(JournalStorage(JournalFileBackend(str(path))), name, records, search, reference_lr)
+    # By way of a plain name: releases of SQLAlchemy differ in how a URL spells the odd characters of a path.
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "study.db"
+        count = _write(RDBStorage(f"{SQLITE}{plain}"), name, records, search, reference_lr)
+        shutil.copyfile(plain, path)
+    return count
+
+
+def _write(
+    storage: BaseStorage, name: str, records: Sequence[PassRecord], search: SearchSettings, reference_lr: float
+) -> int:
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     bounds = holding(search, records, reference_lr)
     told = [

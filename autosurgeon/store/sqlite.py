@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 
+from autosurgeon.core.file_uri import file_uri
 from autosurgeon.errors import WorkspaceError
 
 BESIDE = ("", "-wal", "-journal")
@@ -50,12 +51,6 @@ def copied_engine(path: Path) -> Engine:
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(copy.path), poolclass=NullPool)
     event.listen(engine, "connect", _set_pragmas)
     return engine
-
-
-def file_uri(path: Path, **parameters: str) -> str:
-    """SQLite's URI of a file, whatever characters its path holds."""
-    query = "&".join(f"{name}={value}" for name, value in parameters.items())
-    return f"{path.absolute().as_uri()}?{query}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -55,7 +55,7 @@ def test_a_completion_continues_the_prompt_and_a_solution_stands_for_itself(tmp_
         ('{"task_id": "t/0", "completion": ["x"]}', "completion"),
         ('{"task_id": "t/0", "solution": 5}', "solution"),
         ('{"task_id": "t/0", "solution": "\\ud800"}', "solution"),
-        ('{"task_id": 5, "solution": "x"}', "task_id"),
+        ('{"task_id": 5.0, "solution": "x"}', "task_id"),
         ('{"solution": "x"}', "task_id"),
         ("[]", "row"),
         ("", "row"),

@@ -54,6 +54,38 @@ def test_results_come_in_the_order_of_the_samples_each_with_its_number(grader: G
     assert bench.pass_at == {1: pytest.approx(1.5 / 4)}
 
 
+def id_file(folder: Path, *task_ids: object) -> Path:
+    """Samples as another program writes them, with ids of any type."""
+    path = folder / "samples.jsonl"
+    path.write_text("".join(json.dumps({"task_id": task_id, "completion": RIGHT}) + "\n" for task_id in task_ids))
+    return path
+
+
+@pytest.mark.parametrize("bench", ["Mbpp", "HumanEval"])
+def test_a_sample_may_name_its_task_by_the_number_that_the_bench_itself_has(
+    grader: Grader, tmp_path: Path, bench: str
+) -> None:
+    tasks = {f"{bench}/{n}": make_task(f"{bench}/{n}") for n in (0, 11)}
+    score = graded(grader, tmp_path, id_file(tmp_path, 11, "11", f"{bench}/11", 0), tasks)
+    rows = [(row.task_id, row.sample) for row in read_results(tmp_path / "out.jsonl")]
+    assert rows == [(f"{bench}/11", 0), (f"{bench}/11", 1), (f"{bench}/11", 2), (f"{bench}/0", 0)]
+    assert graded(grader, tmp_path, id_file(tmp_path, *[f"{bench}/11"] * 3, f"{bench}/0"), tasks) == score
+
+
+def test_a_number_that_is_of_several_tasks_is_refused_by_name(grader: Grader, tmp_path: Path) -> None:
+    tasks = {task_id: make_task(task_id) for task_id in ("Mbpp/11", "HumanEval/11", "12", "Mbpp/12")}
+    with pytest.raises(UserError, match=r"several tasks; got 11; wanted one of Mbpp/11, HumanEval/11 .*jsonl:2"):
+        graded(grader, tmp_path, id_file(tmp_path, 12, 11), tasks)
+
+
+@pytest.mark.parametrize("task_id", [True, 11.0, -11, 10**400, "011", " 11", "\u0661\u0661", None, [11]])
+def test_an_id_that_is_neither_a_tasks_nor_its_number_is_refused(
+    grader: Grader, tmp_path: Path, task_id: object
+) -> None:
+    with pytest.raises(UserError, match=r"task_id|of no task"):
+        graded(grader, tmp_path, id_file(tmp_path, task_id), {"Mbpp/11": make_task("Mbpp/11")})
+
+
 def test_a_run_that_was_cut_goes_on_where_it_was(grader: Grader, tmp_path: Path) -> None:
     samples = samples_file(tmp_path, *[(f"b/{n % 4}", RIGHT if n % 3 else WRONG) for n in range(12)])
     whole = graded(grader, tmp_path, samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ def finish_workspace(root: Path, passes: int = PASSES) -> Path:
     night.lay_out(root, None, "story")
     config = root / "autosurgeon.toml"
     bench = '\n[benches.b]\ntasks = "tasks.jsonl"\nformat = "native"\n'
-    config.write_text(config.read_text().replace(json.dumps(str(root / "organ")), '"organ"') + bench)
+    config.write_text(config.read_text().replace(str(root / "organ"), "organ") + bench)
     write_tasks(root / "tasks.jsonl", night.story_tasks().values())
     done = run_night(root, passes)
     assert done.returncode == 0, done.stdout + done.stderr
