@@ -21,6 +21,7 @@ from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.lab.corpus import BENCHES
 from autosurgeon.lab.dispatcher import Dispatcher
 from autosurgeon.loop.baseline.bench_tasks import read_benches
+from autosurgeon.loop.engine.in_force import Named, choose, find_source, policy_in_force
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.keys import ready_key
@@ -47,6 +48,9 @@ from autosurgeon.store.sqlstore import SqlStore
 
 if TYPE_CHECKING:
     from autosurgeon.benchrun.answer_sources import Source
+
+NOTHING_NAMED = Named()
+"""What every command but `run` names: what is in force stays."""
 
 
 def settings_of(
@@ -129,6 +133,21 @@ def fallback_source(settings: Settings, capsules: Capsules, scratch: Path) -> So
     return folder_source(settings, capsules, (named.model.name, named.model), scratch)
 
 
+def policy_at(path: Path, file: Path | None, params: Overrides, config: Path | None = None) -> Policy:
+    """The policy that a command judges with: the named file's, or what is in force on the workspace at a path.
+
+    Where there is no workspace, or none that has run, it is that of the settings or the shipped one.
+    """
+    if file is None and path.is_dir():
+        settings, workspace = settings_of(path, config), Workspace(path.resolve())
+        # A folder of evidence is no workspace, wherever the environment keeps a memory.
+        if workspace.database.is_file() or (settings.store.url is not None and workspace.decisions.is_file()):
+            with open_store(path) as store:
+                return policy_in_force(store, settings, params)
+        return load_policy(settings.policy_file, params)
+    return load_policy(file or shipped("policies", "bd62.yaml"), params)
+
+
 def open_store(
     root: Path, *, writes: bool = False, as_it_is: bool = False
 ) -> contextlib.AbstractContextManager[SqlStore]:
@@ -168,8 +187,9 @@ def open_capsules(
         capsules.close()
 
 
-def refuse_contradictions(policy: Policy, file: Path) -> None:
-    """PolicyError for a policy by which a whole night could accept nothing."""
+def refuse_unusable(policy: Policy, file: Path) -> None:
+    """Refuse a policy that cannot be evaluated here, or by which a whole night could accept nothing."""
+    rehearse(policy)
     for finding in find(policy):
         if finding.level == "error":
             raise PolicyError(f"{finding.rule_id}: {finding.said}", wanted="see `autosurgeon policy check`", where=file)
@@ -181,16 +201,26 @@ def open_loop(
     settings: Settings,
     reporter: Reporter,
     brakes: Limits,
-    params: Overrides | None = None,
+    named: Named = NOTHING_NAMED,
     beat: Beat = no_beat,
 ) -> Iterator[Instruments]:
-    """Everything that a run needs, under the workspace's lock; let go of, whatever happens."""
+    """Everything that a run needs, under the workspace's lock; let go of, whatever happens.
+
+    Args:
+        root: the workspace.
+        settings: of the workspace; their policy and seed count for its first run.
+        reporter: shown what happens.
+        brakes: what ends the run.
+        named: the policy, parameters and seed that a person names; the workspace's own count otherwise.
+        beat: called while work goes on.
+
+    """
     workspace = Workspace(root.resolve())
     refuse_read_only(workspace)
-    policy = load_policy(settings.policy_file, params)
-    rehearse(policy)
-    refuse_contradictions(policy, settings.policy_file)
-    bounds = clip(settings.search, policy)
+    if named.policy is not None or (settings.store.url is None and not workspace.database.exists()):
+        # A policy that cannot be used is refused before anything is made.
+        file = named.policy or settings.policy_file
+        refuse_unusable(load_policy(file, named.params), file)
     settings = organ_at_hand(settings)
     grader = Grader(settings.grading, beat, settings.benches)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:
@@ -207,11 +237,19 @@ def open_loop(
         store = stack.enter_context(memory)
         stack.enter_context(store.sole_loop())
         ready_key(workspace, store, settings.audit.checkpoint_copy, reporter.say)
+        chosen = choose(store, settings, named)
+        file = find_source(chosen.file) if chosen.file is not None else settings.policy_file
+        refuse_unusable(chosen.policy, file)
+        bounds = clip(settings.search, chosen.policy)
+        settings = settings.model_copy(update={"seed": chosen.seed, "policy": file})
         capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat, meter := Meter()))
         yield Instruments(
             settings=settings,
             workspace=workspace,
-            policy=policy,
+            policy=chosen.policy,
+            policy_file=chosen.file,
+            assigned=chosen.assigned,
+            notes=chosen.notes,
             tasks=tasks,
             store=store,
             packs=PackStore(workspace.packs, beat),
@@ -249,7 +287,7 @@ def open_simulated_loop(
     tasks: Mapping[str, Task],
     reporter: Reporter,
     brakes: Limits,
-    params: Overrides | None = None,
+    policy: Policy,
 ) -> Iterator[Instruments]:
     """Everything that a run needs in an empty folder, with a mind where the capsules have a model; no reports.
 
@@ -260,12 +298,11 @@ def open_simulated_loop(
         tasks: by id.
         reporter: told of the passes.
         brakes: what ends the run.
-        params: parameters of the policy.
+        policy: what judges.
 
     """
     workspace = Workspace(root.resolve())
-    policy = load_policy(settings.policy_file, params)
-    refuse_contradictions(policy, settings.policy_file)
+    refuse_unusable(policy, settings.policy_file)
     bounds = clip(settings.search, policy)
     settings = simulated_settings(settings, root / "organ")
     write_checkpoint(settings.organ_folder, model.base, model.adapted)

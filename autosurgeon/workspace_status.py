@@ -9,6 +9,7 @@ from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.baseline.baseline import exclusions
+from autosurgeon.loop.engine.in_force import read_in_force
 from autosurgeon.loop.engine.run_control import asked, paused
 from autosurgeon.store.lock import holder_of
 from autosurgeon.store.sqlstore import SqlStore
@@ -29,10 +30,13 @@ def tally(results: Mapping[str, Envelope]) -> Tally:
 
 
 def read_status(store: SqlStore) -> dict[str, Any]:
-    """Passes, live pack, wins of base and live, excluded benches with reasons, and the last run's budget."""
+    """What is in force, passes, live pack, wins of base and live, excluded benches with reasons, the last run."""
     counts, base, live, run = store.pass_counts(), store.base_pack(), store.live(), store.last_run()
     base_results = store.envelopes(base) if base else {}
+    in_force, still_open = read_in_force(store), store.open_passes()
+    begun = {record.number: store.in_force_in(record) for record in still_open}
     return {
+        "in_force": in_force.model_dump(mode="json") if in_force else None,
         "live": {"version": live.version, "pack": live.pack, "since": live.at} if live else None,
         "spent": store.spent().model_dump(mode="json"),
         "deployed": _deployed(store, live.pack if live else None),
@@ -40,7 +44,8 @@ def read_status(store: SqlStore) -> dict[str, Any]:
         "passes": {
             "total": sum(counts.values()),
             "states": dict(sorted((state.value, count) for state, count in counts.items())),
-            "open": [record.number for record in store.open_passes()],
+            "open": list(begun),
+            "begun_under": {number: one.model_dump(mode="json") if one else None for number, one in begun.items()},
         },
         "promoted": store.numbers_in(PassState.CONFIRMED),
         "wins": {

@@ -10,7 +10,7 @@ from autosurgeon.audit.pass_report import LiveWins, deciding_rule, flips_of, rec
 from autosurgeon.audit.rotation import Unvouched
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.person import PersonAct
-from autosurgeon.core.records import PassRecord
+from autosurgeon.core.records import InForce, PassRecord
 from autosurgeon.core.value import Value
 from autosurgeon.stats.alpha import spent_by
 
@@ -55,9 +55,21 @@ class TaskFlips(Value):
     gained: int
 
 
+class Begun(Value):
+    """Passes in a row that were begun under the same policy, parameters and seed."""
+
+    first: int
+    last: int
+    in_force: InForce
+
+
 class CampaignReport(Value):
     """Every pass of a workspace."""
 
+    in_force: InForce | None = None
+    """What passes that begin now are judged by; None where no run has recorded it."""
+    begun: tuple[Begun, ...] = ()
+    """What the passes were begun under, oldest first."""
     passes: tuple[PassLine, ...] = ()
     trend: tuple[LiveWins, ...] = ()
     looks: tuple[Alpha, ...] = ()
@@ -129,6 +141,17 @@ def tell_campaign(
         spent=spent,
         outside=costs.get(None, Cost()),
     )
+
+
+def begun_together(begun_under: Mapping[int, InForce]) -> tuple[Begun, ...]:
+    """Return what passes were begun under, by number, with passes in a row under the same as one."""
+    found: list[Begun] = []
+    for number, in_force in sorted(begun_under.items()):
+        if found and found[-1].in_force == in_force:
+            found[-1] = found[-1].model_copy(update={"last": number})
+        else:
+            found.append(Begun(first=number, last=number, in_force=in_force))
+    return tuple(found)
 
 
 def _refusals(decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]:

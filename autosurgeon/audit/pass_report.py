@@ -19,7 +19,7 @@ from autosurgeon.core.jobs import TrainResult
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import PersonAct
 from autosurgeon.core.recipe import Mix, Recipe
-from autosurgeon.core.records import PassRecord, RungTried
+from autosurgeon.core.records import InForce, PassRecord, RungTried
 from autosurgeon.core.value import Value
 from autosurgeon.policy.judge import verdict_of
 
@@ -33,7 +33,7 @@ ENDINGS = {
     PassState.REJECTED: "It broke a rule, and nothing of it went live.",
     PassState.HELD: "It proved nothing either way, and nothing of it went live.",
     PassState.FAILED: "The world failed, which says nothing of the recipe.",
-    PassState.SUPERSEDED: "What it was begun under had changed before it ended, so it was given up unjudged.",
+    PassState.SUPERSEDED: "It was given up unjudged.",
 }
 
 
@@ -126,6 +126,8 @@ class PassReport(Value):
     """One pass, as the store and the workspace know it; what was not measured is empty or None."""
 
     record: PassRecord
+    in_force: InForce | None = None
+    """What the pass was begun under; None for one from before that was recorded."""
     proposer: str
     """Where the recipe came from and what was known then, in a sentence."""
     rows: dict[str, int] = Field(default_factory=dict)

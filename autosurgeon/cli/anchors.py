@@ -20,6 +20,7 @@ def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str
     from autosurgeon.errors import UserError
     from autosurgeon.loop.baseline.anchor_ledger import read_known, read_ledger
     from autosurgeon.loop.baseline.baseline import exclusions
+    from autosurgeon.loop.engine.in_force import read_in_force
     from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store, settings_of, tasks_in
 
@@ -31,7 +32,9 @@ def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str
             raise UserError("nothing is live here yet", wanted="`autosurgeon run` to begin", where=workspace)
         counted = {task.bench for task in tasks.values()} - exclusions(store.envelopes(base)).keys()
         known = read_known(store, tasks, live.pack, settings.anchors, history=history)
-    return read_ledger(tasks, known, settings.anchors, counted=counted, seed=settings.seed, now=utc_now())
+        in_force = read_in_force(store)
+    seed = settings.seed if in_force is None or in_force.seed is None else in_force.seed
+    return read_ledger(tasks, known, settings.anchors, counted=counted, seed=seed, now=utc_now())
 
 
 @app.command("list")

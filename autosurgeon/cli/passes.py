@@ -59,10 +59,11 @@ def show_pass(
     with open_store(workspace) as store:
         record, decisions = store.get_pass(number), store.decisions(number)
         stages = store.stages(pass_scope(number))
-        rungs = rungs_of(store, number)
+        rungs, begun_under = rungs_of(store, number), store.in_force_in(record)
     costs = stage_costs(stages)
     if as_json:
         content = record.model_dump(mode="json")
+        content["in_force"] = begun_under.model_dump(mode="json") if begun_under else None
         content["stages"] = [
             stage._asdict()
             | {"usage": stage.usage.model_dump(mode="json") if stage.usage else None}
@@ -75,6 +76,7 @@ def show_pass(
         print_json(content)
         return
     say(f"pass {number}: {record.state.value}: {record.reason}")
+    say(f"begun under: {begun_under.line if begun_under else 'not recorded'}")
     say(f"recipe: {recipe_line(record.recipe)}")
     print_table(
         "stages",

@@ -82,20 +82,18 @@ def policy_of(
 ) -> tuple[Policy, str]:
     """The policy to explain a judgement by, and a line where it is not the one that judged.
 
-    Without a file it is the recorded one; the shipped one where a workspace is too old to have kept it.
+    Without a file it is the recorded one; the workspace's own where that is not kept, or where parameters are set.
     """
-    from autosurgeon.config import shipped
-    from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.policy.schema import Policy
-    from autosurgeon.wiring import open_store
+    from autosurgeon.wiring import open_store, policy_at
 
     if file is None and not params:
         with open_store(workspace) as store:
             kept = store.policy(judgement.policy_digest)
         if kept is not None:
             return Policy.model_validate_json(kept), ""
-    policy = load_policy(file or shipped("policies", "bd62.yaml"), parse_assignments(params))
+    policy = policy_at(workspace, file, parse_assignments(params))
     if policy.digest == judgement.policy_digest:
         return policy, ""
     judged = f"{judgement.policy} {judgement.policy_digest[:12]}"

@@ -21,7 +21,7 @@ PathArgument = Annotated[
         envvar="AUTOSURGEON_WORKSPACE", help="A workspace, its decision log, or a folder of evidence such as data/bd62."
     ),
 ]
-PolicyOption = Annotated[Path | None, typer.Option("--policy", help="The policy; bd62.yaml when empty.")]
+PolicyOption = Annotated[Path | None, typer.Option("--policy", help="The policy; the workspace's when empty.")]
 SinceOption = Annotated[str, typer.Option("--since", help="Only decisions of this time or later, as in 2026-05-01.")]
 
 
@@ -39,11 +39,10 @@ def replay_decisions(
     from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.replay import Replayer, Summary
     from autosurgeon.cli.render import json_text
-    from autosurgeon.config import shipped
-    from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
+    from autosurgeon.wiring import policy_at
 
-    replayer = Replayer(load_policy(policy or shipped("policies", "bd62.yaml"), parse_assignments(params or ())))
+    replayer = Replayer(policy_at(path, policy, parse_assignments(params or ())))
     left_out = LeftOut()
     summary, refused = Summary(), dict[str, list[str]]()
     for one in recorded(path, since=since, skip=left_out.add):
@@ -119,21 +118,16 @@ def simulate_threshold(
     from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.simulate_threshold import parse_range, simulate, with_bound
     from autosurgeon.cli.render import print_json, print_table
-    from autosurgeon.config import shipped
     from autosurgeon.errors import UserError
-    from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
+    from autosurgeon.wiring import policy_at
 
     if (rule is None) == (param is None):
         raise UserError("one threshold moves", got=f"--rule {rule}, --param {param}", wanted="either of them")
-    steps, file, given = (
-        parse_range(values),
-        policy or shipped("policies", "bd62.yaml"),
-        parse_assignments(params or ()),
-    )
-    usual = load_policy(file, given)
+    steps, given = parse_range(values), parse_assignments(params or ())
+    usual = policy_at(path, policy, given)
     if param is not None:
-        variants = [(value, load_policy(file, {**given, param: value})) for value in steps]
+        variants = [(value, policy_at(path, policy, {**given, param: value})) for value in steps]
     else:
         variants = [(value, with_bound(usual, rule or "", value)) for value in steps]
     left_out = LeftOut()

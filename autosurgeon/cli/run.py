@@ -56,24 +56,36 @@ def run(
         typer.Option("--without-gain", min=1, help="End after so many passes in a row that were not confirmed."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of the run; setting `seed` when empty.")
+        int | None,
+        typer.Option("--seed", min=0, max=2**53 - 1, help="Seed; the workspace's when empty, at first setting `seed`."),
     ] = None,
     workspace: WorkspaceOption = Path("."),
-    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty.")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option("--policy", help="Policy file to take up; the workspace's policy when empty, at first bd62.yaml."),
+    ] = None,
     params: SetOption = None,
+    supersede: Annotated[
+        bool, typer.Option("--supersede", help="Give up the pass that is open, in place of finishing it.")
+    ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why another policy is taken up, or a pass given up; recorded.")
+    ] = "",
     config: ConfigOption = None,
     scenario: Annotated[str | None, typer.Option("--scenario", help="`bd62`: replay the incident for real.")] = None,
 ) -> None:
     """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
 
     Ctrl-C ends after the running stage, as `stop` from another terminal does; twice ends now. Either way the next
-    `run` goes on where this one stopped. A full disk makes it wait. Exit code 5: too many failures,
-    a standstill, or a shut gate.
+    `run` goes on where this one stopped. Policy, parameters and seed stay those of the run before until others are
+    named: that is shown, recorded, and counts for passes that begin from then on. A full disk makes it wait. Exit
+    code 5: too many failures, a standstill, or a shut gate.
     """
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
+    from autosurgeon.loop.engine.in_force import Named
     from autosurgeon.loop.engine.limits import Limits, StoppedError
     from autosurgeon.loop.engine.watchdog import Watchdog, WatchedReporter
     from autosurgeon.policy.params import parse_assignments
@@ -81,22 +93,24 @@ def run(
 
     if scenario not in (None, "bd62"):
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
-    settings = settings_of(workspace, config, seed=seed, policy=policy)
+    if scenario is not None and supersede:
+        raise UserError("a scenario begins without passes, and gives none up", wanted="--scenario without --supersede")
+    settings = settings_of(workspace, config)
     brakes = Limits(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
     log, watchdog = Workspace(workspace.resolve()).operations, Watchdog.taken_from(os.environ)
-    overrides = parse_assignments(params or ())
+    named = Named(policy, parse_assignments(params) if params else None, seed)
     with (
         _outliving_its_terminal(brakes),
         reporting(brakes.request_stop, workspace) as shown,
         open_loop(
-            workspace, settings, reporter := WatchedReporter(shown, watchdog), brakes, overrides, watchdog.beat
+            workspace, settings, reporter := WatchedReporter(shown, watchdog), brakes, named, watchdog.beat
         ) as ins,
         logging_to(log),
         _interruptible(brakes, reporter),
         watchdog.at_work(),
     ):
         if scenario is None:
-            _loop(ins)
+            _loop(ins, supersede=supersede, why=reason)
         else:
             try:
                 _replay(ins)
@@ -104,12 +118,13 @@ def run(
                 reporter.say("stopped; the scenario begins anew in another workspace")
 
 
-def _loop(ins: Instruments) -> None:
+def _loop(ins: Instruments, *, supersede: bool = False, why: str = "") -> None:
     from autosurgeon.loop.run_passes import run as run_loop
 
-    reason, last = run_loop(ins), ins.store.last_run()
+    reason, last = run_loop(ins, supersede=supersede, why=why), ins.store.last_run()
     detail = f": {last.end_detail}" if last is not None and last.end_detail and reason in DETAILED else ""
     ins.reporter.say(f"end: {ENDINGS[reason]}{detail}")
+    ins.reporter.say(ins.in_force.line)
     for line in _summary(ins):
         ins.reporter.say(line)
     if reason in BRAKES:
@@ -140,6 +155,7 @@ def _replay(ins: Instruments) -> None:
     from autosurgeon.audit.delta import render_delta
     from autosurgeon.incident.scenario import run_bd62
 
+    ins.reporter.say(f"{ins.in_force.line}; its rules measure, and do not bind")
     delta = run_bd62(ins)
     ins.workspace.reports.mkdir(parents=True, exist_ok=True)
     report = ins.workspace.reports / "BD6_2_DELTA.md"

@@ -17,6 +17,7 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, SetOption, Workspa
 if TYPE_CHECKING:
     from autosurgeon.config import Settings
     from autosurgeon.policy.params import Overrides
+    from autosurgeon.policy.schema import Policy
     from autosurgeon.simulator.simulated_campaign import Tally
 
 """Where a flush costs nothing; the loop flushes here as everywhere."""
@@ -26,7 +27,7 @@ LOOK_S = 0.2
 
 def simulate(
     policy: Annotated[
-        list[Path] | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty; again to compare.")
+        list[Path] | None, typer.Option("--policy", help="Policy file; the workspace's when empty; again to compare.")
     ] = None,
     passes: Annotated[int, typer.Option("--passes", "-n", min=1, help="Passes of a campaign.")] = USUAL_PASSES,
     campaigns: Annotated[int, typer.Option("--campaigns", "-m", min=1, help="Campaigns.")] = USUAL_CAMPAIGNS,
@@ -62,25 +63,34 @@ def simulate(
         return
     from autosurgeon.wiring import organ_at_hand, settings_of
 
-    files: list[Path | None] = list(policy) if policy else [None]
-    given = [organ_at_hand(settings_of(workspace, config, seed=seed, policy=file)) for file in files]
+    settings = organ_at_hand(settings_of(workspace, config, seed=seed))
+    judges = _judges(workspace, config, policy or [], overrides)
+    seeds = [settings.seed + number for number in range(campaigns)]
     wanted = [
-        Wanted(settings.model_copy(update={"seed": settings.seed + number}), workspace, passes, flaky, overrides)
-        for settings in given
-        for number in range(campaigns)
+        Wanted(settings.model_copy(update={"seed": seed, "policy": file}), workspace, passes, flaky, rules)
+        for file, rules in judges.items()
+        for seed in seeds
     ]
     began = time.monotonic()
     tallies = _run_all(wanted, workers or min(len(wanted), os.cpu_count() or 1))
     seconds = time.monotonic() - began
-    found = {
-        settings.policy_file: tallies[number * campaigns : (number + 1) * campaigns]
-        for number, settings in enumerate(given)
-    }
+    found = {file: tallies[number * campaigns : (number + 1) * campaigns] for number, file in enumerate(judges)}
     if plot is not None:
         from autosurgeon.cli.plot import draw_campaigns
 
         draw_campaigns(plot, {file.stem: told for file, told in found.items()})
     _tell(found, seconds, flaky, as_json=as_json)
+
+
+def _judges(workspace: Path, config: Path | None, files: Sequence[Path], params: Overrides) -> dict[Path, Policy]:
+    """The policies to hold against each other, by file; the workspace's, by its name, where no file is named."""
+    from autosurgeon.policy.load import load_policy
+    from autosurgeon.wiring import policy_at
+
+    if files:
+        return {file: load_policy(file, params) for file in files}
+    policy = policy_at(workspace, None, params, config)
+    return {Path(policy.name): policy}
 
 
 class Wanted(NamedTuple):
@@ -90,7 +100,7 @@ class Wanted(NamedTuple):
     workspace: Path
     passes: int
     flaky: float
-    params: Overrides
+    policy: Policy
 
 
 def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
@@ -113,7 +123,7 @@ def campaign(wanted: Wanted, on_pass: Callable[[], None]) -> Tally:
     with (
         quiet_log(),
         scratch() as root,
-        open_simulated_loop(root, settings, model, tasks, reporter, brakes, wanted.params) as ins,
+        open_simulated_loop(root, settings, model, tasks, reporter, brakes, wanted.policy) as ins,
     ):
         return run_campaign(ins, traits)
 

@@ -11,6 +11,7 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
     """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.core.records import InForce
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.search.plateau import plateau_line, read_plateau
     from autosurgeon.loop.stuck import describe_stuck
@@ -30,13 +31,15 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         if live
         else "live: none yet"
     )
+    if found["in_force"]:
+        say(f"in force: {InForce.model_validate(found['in_force']).line}")
     if found["deployed"]:
         say(_deployed(found["deployed"]))
     states = ", ".join(f"{count} {state}" for state, count in found["passes"]["states"].items())
     say(f"passes: {found['passes']['total']}" + (f" ({states})" if states else ""))
     say(f"spent: {_spent(found['spent'])}")
     if found["passes"]["open"]:
-        say(f"open: pass {found['passes']['open'][0]}; `autosurgeon run` goes on with it")
+        say(_open(found))
     if budget:
         limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
         limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
@@ -60,6 +63,18 @@ def _spent(spent: dict[str, Any]) -> str:
     tokens = f"{cost.trained_tokens} tokens trained on, {cost.generated_tokens} generated"
     used = ", ".join(f"{name}: {said}" for name, said in cost.words.items())
     return f"{cost.seconds / 3600:.2f} hours of stages, {tokens}; {used}"
+
+
+def _open(found: dict[str, Any]) -> str:
+    """The pass that is open, and what it was begun under where something else is in force by now."""
+    from autosurgeon.core.records import InForce
+
+    number = found["passes"]["open"][0]
+    line = f"open: pass {number}; `autosurgeon run` goes on with it"
+    begun, now = found["passes"]["begun_under"][number], found["in_force"]
+    if begun is None or now is None or InForce.model_validate(begun).judges_as(InForce.model_validate(now)):
+        return line
+    return f"{line}, as it was begun: {InForce.model_validate(begun).line}"
 
 
 def _deployed(told: dict[str, Any]) -> str:

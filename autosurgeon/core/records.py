@@ -36,6 +36,8 @@ class Contract(Value):
     """Digest of every task of every bench."""
     settings: dict[str, str]
     """Digest by section, of the settings that affect the output of a stage."""
+    seed: int | None = None
+    """The seed; None for a contract that has only its digest, among the settings."""
 
     def changed(self, now: Contract) -> list[str]:
         """Return what differs now, in words."""
@@ -168,15 +170,37 @@ class Quarantine(Value):
 
 
 class InForce(Value):
-    """The policy, parameters and seed that apply to a workspace's passes."""
+    """The policy, its parameters and the seed that apply to passes."""
 
     policy: str
     """Digest; the store keeps the content."""
-    file: str | None = None
-    """The file that the policy was read from; None if unknown."""
+    name: str = ""
+    """The policy's name; empty if its content is not kept."""
     params: dict[str, Scalar] = Field(default_factory=dict)
-    """The policy's parameters that were set, by name."""
-    seed: int
+    """Every parameter of the policy, by name."""
+    assigned: dict[str, Scalar] = Field(default_factory=dict)
+    """The parameters that `--set` gave."""
+    file: str | None = None
+    """The file that the policy was read from, or `shipped:NAME`; None if unknown."""
+    seed: int | None = None
+    """None if unknown."""
+
+    @property
+    def line(self) -> str:
+        """Return the line that every command shows: policy, 12 characters of its digest, parameters, seed."""
+        values = [f"{name}={_spelled(value)}" for name, value in self.params.items()]
+        named = " ".join(part for part in ("policy", self.name, self.policy[:12]) if part)
+        line = ", ".join([named, *values, f"seed {'unknown' if self.seed is None else self.seed}"])
+        # A text of a policy moves no cursor and makes no second line.
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
+
+    def judges_as(self, other: InForce) -> bool:
+        """Return whether both apply the same policy and seed; an unknown seed equals any."""
+        return self.policy == other.policy and (None in (self.seed, other.seed) or self.seed == other.seed)
+
+
+def _spelled(value: Scalar) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class RunRecord(Value):

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from autosurgeon.audit.campaign_report import CampaignReport, tell_campaign
+from autosurgeon.audit.campaign_report import CampaignReport, begun_together, tell_campaign
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.pass_report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
 from autosurgeon.audit.render_reports import render_pass
@@ -29,6 +29,7 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import DurabilityError
 from autosurgeon.loop.baseline.baseline import exclusions, pass_scope
 from autosurgeon.loop.engine.full_disk import FULL
+from autosurgeon.loop.engine.in_force import read_in_force
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.search.warm_start import kept_elsewhere
 from autosurgeon.loop.stages.salvage_rungs import rungs_of, smoke_stage_of
@@ -115,6 +116,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
     history = [live for live in store.live_history() if record.ended_at is None or live.at <= record.ended_at]
     report = PassReport(
         record=record,
+        in_force=store.in_force_in(record),
         proposer=_proposer_of(sources, record),
         rows=dict(sorted(Counter[str](row.why for row in chosen.dataset.rows).items())) if chosen else {},
         decisions=tuple(decisions),
@@ -139,7 +141,8 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     trend = _trend(sources, store.live_history())
     report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
     entries, stuck = store.acts(), describe_stuck(store, sources.loop)
-    known = {"people": tuple(entry.act for entry in entries), "unvouched": unvouched_in(entries)}
+    known: dict[str, Any] = {"people": tuple(entry.act for entry in entries), "unvouched": unvouched_in(entries)}
+    known |= {"in_force": read_in_force(store), "begun": begun_together(store.in_force_in_each(records))}
     report = report.model_copy(update=known | ({"stuck": stuck["line"]} if stuck is not None else {}))
     return masked_value(report, sources.masking)
 

@@ -18,7 +18,8 @@ from autosurgeon.loop.decide.settle import rebuild_projections
 from autosurgeon.loop.deploy.check_packs import check_packs
 from autosurgeon.loop.deploy.runtime import restore
 from autosurgeon.loop.engine.disk_space import disk_is_used_up
-from autosurgeon.loop.engine.fingerprint import contract_of, policy_of, supersede
+from autosurgeon.loop.engine.fingerprint import contract_of, settle_open_pass, under_contract
+from autosurgeon.loop.engine.in_force import act_of_change, announce
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import StoppedError
 from autosurgeon.loop.engine.notify import notify
@@ -45,18 +46,29 @@ MAX_DETAIL = 300
 """Characters of an error that `status` shows as the cause of a run's end."""
 
 
-def run(ins: Instruments) -> str:
+def run(ins: Instruments, *, supersede: bool = False, why: str = "") -> str:
     """Run passes within the budget; why the run ended, one of the reasons of `ENDINGS` in `cli/run.py`.
 
-    A pass that an earlier run left open is finished first and counts. The store keeps the reason and its detail.
+    A pass that an earlier run left open is finished first and counts, by the policy and seed that it was begun under.
+    The store keeps the reason and its detail.
+
+    Args:
+        ins: the instruments.
+        supersede: whether a person gives up the pass that is open.
+        why: why that person does, or takes up another policy.
+
+    Raises:
+        UserError: the open pass cannot be finished as it was begun, and no person gives it up.
+
     """
+    announce(ins)
     try:
-        despite_full_disk(ins, lambda: prepare_run(ins))
-        run_id = despite_full_disk(ins, lambda: _begin(ins))
+        despite_full_disk(ins, lambda: prepare_run(ins, supersede=supersede, why=why))
+        run_id = despite_full_disk(ins, lambda: _begin(ins, why))
     except StoppedError:
         # A run that was stopped before its first pass leaves its cause too.
         with contextlib.suppress(StoppedError):
-            despite_full_disk(ins, lambda: _end(ins, _begin(ins), End("stopped")))
+            despite_full_disk(ins, lambda: _end(ins, _begin(ins, why), End("stopped")))
         return "stopped"
     try:
         end = _run_passes(ins, run_id)
@@ -72,8 +84,9 @@ def run(ins: Instruments) -> str:
     return end.reason
 
 
-def _begin(ins: Instruments) -> int:
-    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours)
+def _begin(ins: Instruments, why: str) -> int:
+    ins.store.keep_policy(ins.policy.digest, ins.policy.model_dump_json(by_alias=True))
+    run_id = ins.store.begin_run(ins.brakes.passes, ins.brakes.hours, ins.in_force, act_of_change(ins, why))
     reach("run-begun")
     return run_id
 
@@ -93,11 +106,14 @@ def _end(ins: Instruments, run_id: int, end: End) -> None:
     notify(ins, "end", reason=end.reason, detail=end.detail)
 
 
-def prepare_run(ins: Instruments) -> None:
+def prepare_run(ins: Instruments, *, supersede: bool = False, why: str = "") -> None:
     """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
     get_ready(ins)
     refuse_other_organ(ins)
     refuse_changed_tasks(ins)
+    if (given_up := settle_open_pass(ins, supersede=supersede, why=why)) is not None:
+        write_pass_report(sources_of(ins), given_up.number)
+        ins.reporter.pass_ended(given_up)
     warm_start_passes(ins)
     ins.packs.sweep()
     reach("theatre-swept")
@@ -162,23 +178,18 @@ def _one_pass(ins: Instruments) -> PassRecord:
 
     def go_on() -> PassRecord:
         nonlocal begun
-        left_open = ins.store.get_pass(begun) if begun else _open_pass(ins)
-        standing = read_baseline(ins, left_open.live_before if left_open else None)
-        record = left_open or begin_pass(ins, propose_next(ins, standing), standing, ins.policy)
-        begun = record.number
-        return finish_pass(ins, record, standing, policy_of(ins, record, ins.policy))
+        left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
+        if left_open is None:
+            standing = read_baseline(ins)
+            record = begin_pass(ins, propose_next(ins, standing), standing, ins.policy)
+            begun = record.number
+            return finish_pass(ins, record, standing, ins.policy)
+        begun, under = left_open.number, under_contract(ins, left_open)
+        if not under.in_force.judges_as(ins.in_force):
+            ins.reporter.say(f"pass {begun} is finished as it was begun: {under.in_force.line}")
+        return finish_pass(under, left_open, read_baseline(under, left_open.live_before), under.policy)
 
     return despite_full_disk(ins, go_on)
-
-
-def _open_pass(ins: Instruments) -> PassRecord | None:
-    """The pass that was left open, unless what it was begun under has changed: then it has ended here."""
-    record = open_pass(ins)
-    if record is None or not supersede(ins, record, contract_of(ins.settings, ins.policy, ins.tasks)):
-        return record
-    write_pass_report(sources_of(ins), record.number)
-    ins.reporter.pass_ended(ins.store.get_pass(record.number))
-    return None
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:

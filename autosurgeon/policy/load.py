@@ -12,7 +12,7 @@ from autosurgeon.policy.params import Overrides, set_params
 from autosurgeon.policy.policy_files import MAX_POLICY_BYTES, Joined, join
 from autosurgeon.policy.schema import TOP_KEYS, Param, Policy, Rule
 
-__all__ = ["MAX_POLICY_BYTES", "load_policy"]
+__all__ = ["MAX_POLICY_BYTES", "check_whole", "load_policy"]
 UNION_MEMBERS = ("int", "float", "bool", "str", "[key]")
 
 
@@ -30,7 +30,7 @@ def load_policy(path: Path, overrides: Overrides | None = None) -> Policy:
         policy = Policy.model_validate(joined.content)
     except ValidationError as error:
         raise _explain(error, joined) from error
-    _check_whole(policy, path)
+    check_whole(policy, path)
     return policy
 
 
@@ -53,12 +53,12 @@ def _explain(error: ValidationError, joined: Joined) -> PolicyError:
     return PolicyError(message if plain or not key else f"{key}: {message}", where=where)
 
 
-def _check_whole(policy: Policy, path: Path) -> None:
-    """What no single rule shows: ids that stand twice, phases in which nothing binding is said."""
+def check_whole(policy: Policy, where: Path | str) -> None:
+    """PolicyError for what no single rule shows: two rules of one id, a phase without a binding rule."""
     ids = [rule.id for rule in policy.rules]
     twice = sorted({rule_id for rule_id in ids if ids.count(rule_id) > 1})
     if twice:
-        raise PolicyError("two rules have one id", got=twice[0], where=path)
+        raise PolicyError("two rules have one id", got=twice[0], where=where)
     for phase in PHASES:
         if not any(
             rule.phase == phase and rule.mode == "enforce" and rule.otherwise not in ("warn", "stop")
@@ -67,5 +67,5 @@ def _check_whole(policy: Policy, path: Path) -> None:
             raise PolicyError(
                 f"a policy has no binding rule for phase {phase!r}, so nothing would guard it",
                 wanted="at least one rule in mode enforce for each of " + ", ".join(PHASES),
-                where=path,
+                where=where,
             )

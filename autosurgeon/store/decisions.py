@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
@@ -13,7 +13,7 @@ from autosurgeon.core.decision import Alpha, Decision, Judgement, Verdict
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.pass_states import REOPENINGS, TRANSITIONS, PassState, pass_scope
 from autosurgeon.core.person import Person, PersonAct
-from autosurgeon.core.records import Feedback, Live, Quarantine
+from autosurgeon.core.records import Feedback, InForce, Live, PassRecord, Quarantine
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.acts import append_act
 from autosurgeon.store.database import snapshot, transaction, utc_now
@@ -197,6 +197,18 @@ class Judged:
             row = session.get(PolicyRow, digest)
             return None if row is None else row.content
 
+    def in_force_in(self, record: PassRecord) -> InForce | None:
+        """What a pass was begun under; None for one from before contracts were kept."""
+        if record.contract is None:
+            return None
+        return in_force_by(record.contract.policy, self.policy(record.contract.policy), record.contract.seed)
+
+    def in_force_in_each(self, records: Iterable[PassRecord]) -> dict[int, InForce]:
+        """Return what each pass was begun under, by its number, without those from before contracts were kept."""
+        contracts = {record.number: record.contract for record in records if record.contract is not None}
+        kept = {digest: self.policy(digest) for digest in {contract.policy for contract in contracts.values()}}
+        return {number: in_force_by(one.policy, kept[one.policy], one.seed) for number, one in contracts.items()}
+
     def looks(self) -> list[Alpha]:
         """Every look that was paid for, oldest first."""
         with snapshot(self._engine) as session:
@@ -237,6 +249,13 @@ class Judged:
         with snapshot(self._engine) as session:
             rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
             return {row.task_id: Quarantine.model_validate(row.model_dump(exclude={"id"})) for row in rows}
+
+
+def in_force_by(digest: str, content: str | None, seed: int | None) -> InForce:
+    """What is in force by a policy's digest, with name and parameters where the policy's content is kept."""
+    kept = json.loads(content) if content is not None else {}
+    params = {name: param.get("default") for name, param in (kept.get("params") or {}).items()}
+    return InForce(policy=digest, name=kept.get("name", ""), params=params, seed=seed)
 
 
 def move(row: PassRow, state: PassState, *, reopen: bool = False) -> None:

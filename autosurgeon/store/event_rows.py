@@ -69,7 +69,8 @@ def _pass_begun(event: Event, content: Row) -> Row:
         "parent": content["parent"],
         "live_before": content["live"],
         "started_at": event.at,
-        "contract": Contract.model_validate(contract).model_dump_json() if contract else None,
+        # As it was written: a contract of an older version lacks what was added since.
+        "contract": Contract.model_validate(contract).model_dump_json(exclude_unset=True) if contract else None,
     }
 
 

@@ -23,7 +23,7 @@ from autosurgeon.core.usage import Usage
 from autosurgeon.store.acts import Acts, append_act
 from autosurgeon.store.costs import Spent, spend
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
-from autosurgeon.store.decisions import Judged, move
+from autosurgeon.store.decisions import Judged, in_force_by, move
 from autosurgeon.store.deployments import Deployed
 from autosurgeon.store.event_chain import Chained
 from autosurgeon.store.events import append
@@ -39,6 +39,7 @@ from autosurgeon.store.tables import (
     ConfirmationRow,
     PackRow,
     PassRow,
+    PolicyRow,
     RunRow,
     StageRow,
 )
@@ -65,8 +66,14 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
-    def begin_run(self, passes: int | None, hours: float | None, in_force: InForce | None = None) -> int:
-        """Record a start; a run that is still open was killed, and is closed as such."""
+    def begin_run(
+        self,
+        passes: int | None,
+        hours: float | None,
+        in_force: InForce | None = None,
+        act: PersonAct | None = None,
+    ) -> int:
+        """Record a start, and what a person changes by it; a run that is still open was killed, and is closed so."""
         with transaction(self._engine) as session:
             for row in session.exec(select(RunRow).where(col(RunRow.ended_at).is_(None))):
                 _end(session, row, "killed")
@@ -74,11 +81,13 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             content: dict[str, Any] = {"passes": passes, "hours": hours}
             if in_force is not None:
                 run.policy, run.policy_file, run.seed = in_force.policy, in_force.file, in_force.seed
-                run.params = json.dumps(in_force.params, sort_keys=True)
+                run.params = json.dumps(in_force.assigned, sort_keys=True)
                 content["in_force"] = in_force.model_dump(mode="json")
             session.add(run)
             session.flush()
             assert run.id is not None
+            if act is not None:
+                append_act(session, act)
             append(session, run.started_at, "run-begun", f"run-{run.id}", content)
             return run.id
 
@@ -98,7 +107,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
         """The newest run."""
         with snapshot(self._engine) as session:
             row = session.exec(select(RunRow).order_by(col(RunRow.id).desc())).first()
-            return None if row is None else _run_record(row)
+            return None if row is None else _run_record(row, session.get(PolicyRow, row.policy) if row.policy else None)
 
     # --- passes and their stages --------------------------------------------------------------------------------
 
@@ -200,8 +209,16 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             content |= {"effect_id": effect_id} | ({"usage": usage.model_dump(mode="json")} if usage else {})
             append(session, row.at, "stage", scope, content)
 
-    def advance(self, number: int, state: PassState, *, pack: str | None = None, reason: str | None = None) -> None:
-        """Move a pass to its next state without a decision: a stage is done, or the world failed."""
+    def advance(
+        self,
+        number: int,
+        state: PassState,
+        *,
+        pack: str | None = None,
+        reason: str | None = None,
+        act: PersonAct | None = None,
+    ) -> None:
+        """Move a pass to its next state without a decision: a stage is done, the world failed, or a person's act."""
         with transaction(self._engine) as session:
             row = session.get_one(PassRow, number)
             before = row.state
@@ -211,6 +228,8 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             if state in (PassState.FAILED, PassState.SUPERSEDED):
                 row.feedback = Feedback(failed=True).model_dump_json()
             content = {"from": before, "to": state.value, "pack": row.pack, "reason": row.reason}
+            if act is not None:
+                append_act(session, act)
             append(session, utc_now(), "pass-moved", pass_scope(number), content)
 
 
@@ -220,11 +239,12 @@ def _end(session: Session, row: RunRow, reason: str, detail: str | None = None) 
     append(session, row.ended_at, "run-ended", f"run-{row.id}", content)
 
 
-def _run_record(row: RunRow) -> RunRecord:
+def _run_record(row: RunRow, kept: PolicyRow | None) -> RunRecord:
     content = row.model_dump(exclude={"policy", "policy_file", "params", "seed"})
-    if row.policy is not None and row.seed is not None:
-        params = json.loads(row.params or "{}")
-        content["in_force"] = InForce(policy=row.policy, file=row.policy_file, params=params, seed=row.seed)
+    if row.policy is not None:
+        in_force = in_force_by(row.policy, kept.content if kept else None, row.seed)
+        source = {"assigned": json.loads(row.params or "{}"), "file": row.policy_file}
+        content["in_force"] = in_force.model_copy(update=source)
     return RunRecord.model_validate(content)
 
 

@@ -1,26 +1,32 @@
-"""A pass is finished under what it was begun under, or is superseded; a stage that always kills is set aside."""
+"""A pass is finished under what it was begun under, or a person gives it up; a stage that always kills is set aside."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import make_contract
+from builders import make_contract, make_recipe
+from fakes import RecordingReporter
 from theatre import jobs_of, learns_everything, small_theatre, small_world
 
 from autosurgeon.config import Settings
 from autosurgeon.core.decision import Verdict
 from autosurgeon.core.jobs import CompareJob, GenerateJob, TrainJob
 from autosurgeon.core.pass_states import PassState
-from autosurgeon.core.person import Person
+from autosurgeon.core.person import Person, current_person
+from autosurgeon.core.records import InForce
 from autosurgeon.core.stage_results import DatasetResult, TrainStageResult
 from autosurgeon.core.value import Value
+from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import UserError
+from autosurgeon.loop.baseline.baseline import read_baseline
 from autosurgeon.loop.decide.overrides import override
 from autosurgeon.loop.engine import fingerprint as contract
 from autosurgeon.loop.engine.fingerprint import contract_of, effect_of
 from autosurgeon.loop.engine.instruments import Instruments
-from autosurgeon.loop.run_passes import run
+from autosurgeon.loop.run_passes import begin_pass, run
 from autosurgeon.policy.schema import Policy
 
 
@@ -43,6 +49,11 @@ def states(ins: Instruments) -> list[PassState]:
     return [record.state for record in ins.store.passes()]
 
 
+def lines_of(ins: Instruments) -> list[str]:
+    assert isinstance(ins.reporter, RecordingReporter)
+    return ins.reporter.lines
+
+
 def another_policy(policy: Policy) -> Policy:
     first, *others = policy.rules
     return policy.model_copy(update={"rules": (first.model_copy(update={"lesson": "Another one."}), *others)})
@@ -55,24 +66,104 @@ def test_an_open_pass_goes_on_where_nothing_has_changed(tmp_path: Path) -> None:
         assert states(ins) == [PassState.CONFIRMED]
 
 
-def test_an_open_pass_of_other_code_is_superseded_and_the_next_one_begins(
+def test_an_open_pass_of_other_code_is_refused_until_a_person_gives_it_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave_open(tmp_path)
     monkeypatch.setattr(contract, "code_digest", lambda: "newer")
     with small_theatre(tmp_path, learns_everything) as ins:
-        assert run(ins) == "passes"
+        with pytest.raises(UserError) as refused:
+            run(ins)
+        assert str(refused.value) == (
+            "pass 1 is open in state READY and cannot be finished as it was begun; got changes since then: code; "
+            "wanted what it was begun under put back, or `autosurgeon run --supersede`, which gives the pass up"
+        )
+        assert states(ins) == [PassState.READY]
+        runs = ins.store.last_run()
+        assert runs is not None
+        assert runs.id == 1, "a run that is refused does not begin"
+    with small_theatre(tmp_path, learns_everything) as ins:
+        assert run(ins, supersede=True, why="upgraded") == "passes"
         assert states(ins) == [PassState.SUPERSEDED, PassState.CONFIRMED]
-        assert ins.store.get_pass(1).reason == "begun under another contract: code"
+        login = current_person().words
+        assert ins.store.get_pass(1).reason == f"given up by {login}: begun under another contract: code; upgraded"
         assert "given up unjudged" in (ins.workspace.reports / "pass-0001.md").read_text()
         assert ins.store.get_pass(2).recipe != ins.store.get_pass(1).recipe
+        (given_up,) = [entry.act for entry in ins.store.acts() if entry.act.act == "supersede"]
+        assert (given_up.who, given_up.reason, given_up.pass_number) == (current_person(), "upgraded", 1)
+        assert given_up.detail == {"changed": ["code"]}
 
 
-def test_settings_that_bear_on_results_supersede_and_are_named(tmp_path: Path) -> None:
+def test_what_was_put_back_lets_an_open_pass_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_open(tmp_path)
+    with monkeypatch.context() as patch, small_theatre(tmp_path, learns_everything) as ins:
+        patch.setattr(contract, "code_digest", lambda: "newer")
+        with pytest.raises(UserError):
+            run(ins)
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins)
+        assert states(ins) == [PassState.CONFIRMED]
+
+
+def test_settings_that_bear_on_results_are_named_where_they_keep_a_pass_from_going_on(tmp_path: Path) -> None:
     leave_open(tmp_path)
     with small_theatre(tmp_path, learns_everything, statistics={"samples": 4}) as ins:
+        with pytest.raises(UserError, match=r"since then: settings \[statistics\];"):
+            run(ins)
+        run(ins, supersede=True)
+        reason = f"given up by {current_person().words}: begun under another contract: settings [statistics]"
+        assert ins.store.get_pass(1).reason == reason
+
+
+def test_a_pass_that_could_be_finished_is_given_up_where_a_person_does_so(tmp_path: Path) -> None:
+    leave_open(tmp_path)
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins, supersede=True)
+        assert states(ins) == [PassState.SUPERSEDED, PassState.CONFIRMED]
+        assert "it could have been finished" in ins.store.get_pass(1).reason
+
+
+def test_where_no_pass_is_open_there_is_none_to_give_up(tmp_path: Path) -> None:
+    with small_theatre(tmp_path, learns_everything) as ins:
+        run(ins, supersede=True)
+        assert states(ins) == [PassState.CONFIRMED]
+        assert lines_of(ins)[1] == "no pass is open: --supersede gives nothing up"
+
+
+def test_an_open_pass_is_finished_under_its_policy_and_seed_and_the_next_begins_under_the_new_ones(
+    tmp_path: Path,
+) -> None:
+    leave_open(tmp_path)
+    with small_theatre(tmp_path, learns_everything, passes=2, seed=9) as ins:
+        before, newer = ins.policy, another_policy(ins.policy)
+        ins = dataclasses.replace(ins, policy=newer)
         run(ins)
-        assert ins.store.get_pass(1).reason == "begun under another contract: settings [statistics]"
+        contracts = [record.contract for record in ins.store.passes()]
+        assert [(one.policy, one.seed) for one in contracts if one] == [(before.digest, 0), (newer.digest, 9)]
+        for number, policy in ((1, before), (2, newer)):
+            judged = {d.judgement.policy_digest for d in ins.store.decisions(number) if d.judgement}
+            assert judged == {policy.digest}
+        finished = InForce(policy=before.digest, name="bd62", seed=0).line
+        assert f"pass 1 is finished as it was begun: {finished}" in lines_of(ins)
+
+
+def test_an_open_pass_whose_policy_the_memory_lost_is_refused_under_another_one(tmp_path: Path) -> None:
+    from databases import run_sql
+
+    leave_open(tmp_path)
+    run_sql(Workspace(tmp_path).database, "DELETE FROM policy")
+    with small_theatre(tmp_path, learns_everything) as ins:
+        ins = dataclasses.replace(ins, policy=another_policy(ins.policy))
+        with pytest.raises(UserError, match=r"since then: policy \(the memory does not keep policy [0-9a-f]{12}\);"):
+            run(ins)
+
+
+def test_an_open_pass_of_the_scenario_whose_rules_only_measure_is_not_finished_by_them(tmp_path: Path) -> None:
+    with small_theatre(tmp_path, learns_everything, before=cut_in_training) as ins:
+        standing = read_baseline(ins)
+        begin_pass(ins, make_recipe(), standing, ins.policy.in_audit(watch=True))
+        with pytest.raises(UserError, match=r"since then: policy \(a policy has no binding rule for phase 'baseline'"):
+            run(ins)
 
 
 @pytest.mark.parametrize("settings", [{"capsule": {"wall_s": 60}}, {"retention": {"keep_live": 9}}])
@@ -83,21 +174,21 @@ def test_settings_that_bear_on_nothing_do_not(tmp_path: Path, settings: dict[str
         assert states(ins) == [PassState.CONFIRMED]
 
 
-def test_an_open_pass_of_other_tasks_is_superseded(tmp_path: Path) -> None:
+def test_an_open_pass_of_other_tasks_is_refused(tmp_path: Path) -> None:
     leave_open(tmp_path)
     tasks = small_world()
     tasks["b/gate-9"] = tasks["b/gate-0"].model_copy(update={"task_id": "b/gate-9", "cluster": "b/gate-9"})
-    with small_theatre(tmp_path, learns_everything, tasks=tasks) as ins:
+    refused = pytest.raises(UserError, match="since then: tasks;")
+    with small_theatre(tmp_path, learns_everything, tasks=tasks) as ins, refused:
         run(ins)
-        assert ins.store.get_pass(1).reason == "begun under another contract: tasks"
 
 
-def test_a_pass_from_before_contracts_is_superseded(tmp_path: Path) -> None:
+def test_an_open_pass_from_before_contracts_is_refused(tmp_path: Path) -> None:
     leave_open(tmp_path)
     with small_theatre(tmp_path, learns_everything) as ins:
         forget_contract(ins)
-        run(ins)
-        assert "not known" in ins.store.get_pass(1).reason
+        with pytest.raises(UserError, match="since then: what it was begun under is not recorded;"):
+            run(ins)
 
 
 def forget_contract(ins: Instruments) -> None:
@@ -211,6 +302,11 @@ def test_an_effect_is_named_by_all_that_it_follows_from(tmp_path: Path) -> None:
         found = ins.store.effect("pass-0001", TrainStageResult, "train")
         assert found is not None
         assert found.effect_id == effect_of(ins, "pass-0001", "train", rows.result.digest)
+
+
+def test_the_digest_of_the_code_is_of_the_whole_package() -> None:
+    names = {path.name for path in contract.PACKAGE.iterdir()}
+    assert {"core", "loop", "policy", "capsule", "wiring.py"} <= names
 
 
 def test_each_part_of_a_contract_that_changes_is_named() -> None:

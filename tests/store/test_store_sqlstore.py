@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from builders import make_contract, make_decision, make_envelope, make_recipe, make_results
 from databases import Place, run_sql
@@ -12,7 +10,7 @@ from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.pass_states import TRANSITIONS, PassState
 from autosurgeon.core.person import Person
-from autosurgeon.core.records import Feedback, InForce
+from autosurgeon.core.records import Feedback
 from autosurgeon.core.stage_results import BenchResult, MergeStageResult
 from autosurgeon.errors import StoreError, UserError
 from autosurgeon.store.sqlstore import SqlStore
@@ -200,20 +198,6 @@ def test_a_run_that_was_killed_is_closed_by_the_next(store: SqlStore, place: Pla
     assert run is not None
     assert (run.id, run.passes_done, run.hours_limit, run.end_reason) == (second, 0, 1.5, "done")
     assert run_sql(place, "SELECT passes_done, end_reason FROM run ORDER BY id") == [(1, "killed"), (0, "done")]
-
-
-def test_a_run_keeps_what_it_works_under_and_which_end_it_had(store: SqlStore) -> None:
-    in_force = InForce(policy="ab" * 32, file="/p/mine.yaml", params={"gain": 2, "mode": "whole"}, seed=2**53 - 1)
-    store.end_run(store.begin_run(3, None, in_force), "stopped", "SIGHUP")
-    run = store.last_run()
-    assert run is not None
-    assert (run.in_force, run.end_reason, run.end_detail) == (in_force, "stopped", "SIGHUP")
-    begun, ended = (json.loads(event.payload) for event in store.each_event() if event.kind.startswith("run-"))
-    assert begun == {"passes": 3, "hours": None, "in_force": in_force.model_dump(mode="json")}
-    assert ended == {"reason": "stopped", "passes": 0, "detail": "SIGHUP"}
-    store.end_run(store.begin_run(3, None), "passes")
-    assert (run := store.last_run()) is not None
-    assert (run.in_force, run.end_detail) == (None, None)
 
 
 def test_everything_is_still_there_after_opening_again(store: SqlStore, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import Any
 
 import structlog
 
+import autosurgeon
 from autosurgeon.config import Settings
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.pass_states import PassState, number_of
+from autosurgeon.core.person import PersonAct, current_person
 from autosurgeon.core.records import Contract, PassRecord
 from autosurgeon.core.task import Task
+from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.loop.decide.overrides import standing_override
+from autosurgeon.loop.engine.in_force import kept_policy
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.policy.schema import Policy
+from autosurgeon.store.database import utc_now
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(autosurgeon.__file__).resolve().parent
 UNUSED_BY_STAGES = {
     "organ": {"model", "hub", "revision", "reference_lr"},
     "grading": {"workers", "wall_s", "jail", "allow_plain_jail"},
@@ -45,6 +51,7 @@ def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -
         policy=policy.digest,
         tasks=digest_json([task.model_dump(mode="json") for _, task in sorted(tasks.items())]),
         settings={name: digest_json(content) for name, content in sections.items()},
+        seed=settings.seed,
     )
 
 
@@ -62,30 +69,107 @@ def effect_of(ins: Instruments, scope: str, name: str, inputs: Any) -> str:
     content: dict[str, Any] = {"stage": name, "scope": scope, "inputs": inputs}
     if number is not None:
         record = ins.store.get_pass(number)
-        content |= record.model_dump(mode="json", include={"recipe", "parent", "live_before", "contract"})
+        content |= record.model_dump(mode="json", include={"recipe", "parent", "live_before"})
+        # Without the seed itself, whose digest is among the settings: contracts from before it was kept have none.
+        content["contract"] = record.contract and record.contract.model_dump(mode="json", exclude={"seed"})
     return digest_json(content)
 
 
-def supersede(ins: Instruments, record: PassRecord, now: Contract) -> bool:
-    """Whether an open pass was ended as SUPERSEDED, since what it was begun under is another thing by now.
+def settle_open_pass(ins: Instruments, *, supersede: bool = False, why: str = "") -> PassRecord | None:
+    """Make sure that the open pass, if there is one, can be finished as it was begun; give it up where a person does.
 
-    What it had measured could not be compared with what it would measure from here on. A pass that is live is watched
-    all the same, by the policy that it was begun under; one that a person's word makes live is carried out.
+    What it has measured cannot be compared with what it would measure under something else. A pass that is live is
+    watched all the same, by the policy that it was begun under; one that a person's override carries is carried out.
+
+    Args:
+        ins: the instruments.
+        supersede: whether a person gives the open pass up.
+        why: that person's reason, where there is one.
+
+    Returns:
+        The pass that was given up.
+
+    Raises:
+        UserError: it cannot be finished as it was begun, and no person gives it up.
+
     """
-    changed = record.contract.changed(now) if record.contract is not None else ["what it was begun under is not known"]
-    if not changed or record.state == PassState.LIVE:
-        return False
-    if record.state == PassState.PACKED and standing_override(ins, record.number, "promotion") is not None:
-        return False
-    reason = f"begun under another contract: {', '.join(changed)}"
+    record = next(iter(ins.store.open_passes()), None)
+    if record is None:
+        if supersede:
+            ins.reporter.say("no pass is open: --supersede gives nothing up")
+        return None
+    changed = _changed_since(ins, record)
+    if not (changed or supersede):
+        return None
+    if _goes_on(ins, record):
+        if supersede:
+            ins.reporter.say(f"pass {record.number} is live or accepted by a person: --supersede does not give it up")
+        return None
+    if ins.store.get_pass(record.number).state.is_finished:  # an override that expired has ended it just now
+        return None
+    if not supersede:
+        raise UserError(
+            f"pass {record.number} is open in state {record.state.value} and cannot be finished as it was begun",
+            got=f"changes since then: {', '.join(changed)}",
+            wanted="what it was begun under put back, or `autosurgeon run --supersede`, which gives the pass up",
+        )
+    _give_up(ins, record, changed, why)
+    return ins.store.get_pass(record.number)
+
+
+def _goes_on(ins: Instruments, record: PassRecord) -> bool:
+    """Whether a pass goes on whatever has changed."""
+    if record.state == PassState.LIVE:
+        return True
+    return record.state == PassState.PACKED and standing_override(ins, record.number, "promotion") is not None
+
+
+def _changed_since(ins: Instruments, record: PassRecord) -> list[str]:
+    """What keeps a pass from being finished as it was begun, in words.
+
+    Another policy or seed does not: the pass goes on under its own, as long as the memory has both.
+    """
+    begun = record.contract
+    if begun is None:
+        return ["what it was begun under is not recorded"]
+    now = contract_of(ins.settings, ins.policy, ins.tasks)
+    ours = {"policy", "settings [seed]"}
+    changed = begun.changed(now)
+    words = [what for what in changed if what not in ours]
+    if begun.seed is None and "settings [seed]" in changed:
+        words.append("seed")
+    if begun.policy != ins.policy.digest:
+        try:
+            kept_policy(ins.store, begun.policy)
+        except PolicyError as error:
+            words.append(f"policy ({error})")
+    return words
+
+
+def _give_up(ins: Instruments, record: PassRecord, changed: list[str], why: str) -> None:
+    cause = f"begun under another contract: {', '.join(changed)}" if changed else "it could have been finished"
+    act = PersonAct(
+        act="supersede",
+        who=current_person(),
+        at=utc_now(),
+        reason=why.strip(),
+        pass_number=record.number,
+        detail={"changed": changed},
+    )
+    whole = f"given up by {act.who.words}: {cause}" + (f"; {act.reason}" if act.reason else "")
     structlog.get_logger().info("superseded", number=record.number, changed=changed)
-    ins.reporter.say(f"pass {record.number} is superseded: {reason}")
-    if not ins.store.get_pass(record.number).state.is_finished:  # a word that expired may have ended it just now
-        ins.store.advance(record.number, PassState.SUPERSEDED, reason=reason)
-    return True
+    ins.store.advance(record.number, PassState.SUPERSEDED, reason=whole, act=act)
 
 
-def policy_of(ins: Instruments, record: PassRecord, now: Policy) -> Policy:
-    """The policy that a pass was begun under."""
-    kept = ins.store.policy(record.contract.policy) if record.contract is not None else None
-    return now if kept is None else Policy.model_validate_json(kept)
+def under_contract(ins: Instruments, record: PassRecord) -> Instruments:
+    """The instruments with the policy and the seed that a pass was begun under, where the memory has them."""
+    begun = record.contract
+    if begun is None:
+        return ins
+    content = ins.store.policy(begun.policy)
+    policy = ins.policy if content is None else Policy.model_validate_json(content)
+    seed = ins.settings.seed if begun.seed is None else begun.seed
+    if (policy.digest, seed) == (ins.policy.digest, ins.settings.seed):
+        return ins
+    settings = ins.settings.model_copy(update={"seed": seed})
+    return dataclasses.replace(ins, policy=policy, settings=settings)

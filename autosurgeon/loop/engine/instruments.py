@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import Settings
+from autosurgeon.core.decision import Scalar
 from autosurgeon.core.ports import Beat, CapsuleRunner, Reporter, no_beat
+from autosurgeon.core.records import InForce
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.lab.dispatcher import Dispatcher
@@ -38,5 +40,23 @@ class Instruments:
     beat: Beat = no_beat
     meter: Meter = field(default_factory=Meter)
     """Of what the capsules use; a stage begins and ends with reading it."""
+    policy_file: str | None = None
+    """Where the policy was read from, as `in_force.name_source` spells it; None where that is not known."""
+    assigned: Mapping[str, Scalar] = field(default_factory=dict)
+    """The policy's parameters that were set, by name."""
+    notes: tuple[str, ...] = ()
+    """What settings and files would put in force and do not, a line each, for the start of a run."""
     reports: bool = True
     """Whether a pass ends with its report; nobody reads those of a simulation."""
+
+    @property
+    def in_force(self) -> InForce:
+        """What passes that begin now are judged by and drawn from."""
+        return InForce(
+            policy=self.policy.digest,
+            name=self.policy.name,
+            params=self.policy.param_values,
+            assigned=dict(self.assigned),
+            file=self.policy_file,
+            seed=self.settings.seed,
+        )
