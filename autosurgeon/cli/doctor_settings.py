@@ -213,13 +213,13 @@ def _served_pack(subject: _Subject) -> str | None:
 def _store(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
         from autosurgeon.core.workspace import Workspace
-        from autosurgeon.loop.memory.traces import refuse_lost_memory
+        from autosurgeon.loop.memory.traces import read_traces, refuse_missing
         from autosurgeon.store.probe import probe_database
 
         workspace = Workspace(subject.root.resolve())
         where = subject.settings.store.url or workspace.database
         found = probe_database(where)
-        refuse_lost_memory(workspace, where)
+        refuse_missing(workspace, read_traces(workspace), where)
         return found
 
     yield Check("store", look)

@@ -14,6 +14,7 @@ from autosurgeon import __version__
 from autosurgeon.cli import (
     anchors,
     audit,
+    backup,
     bench,
     control,
     doctor,
@@ -60,6 +61,7 @@ app.add_typer(passes.app, name="pass")
 app.add_typer(packs.app, name="pack")
 app.add_typer(anchors.app, name="anchors")
 app.add_typer(policy.app, name="policy")
+app.command("backup")(backup.backup)
 app.command("restore")(restore.restore)
 app.command("override")(override.override)
 app.add_typer(bench.app, name="bench")

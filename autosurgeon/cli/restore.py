@@ -10,6 +10,8 @@ import typer
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
+    from autosurgeon.core.person import PersonAct
+    from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.memory.restore_memory import Report
 
 
@@ -18,6 +20,9 @@ def restore(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="Go on though the logs prove less than a checkpoint or live.json.")
     ] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="A file of `backup`: made into a workspace, in an empty folder.")
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; an entry of the chain.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -31,13 +36,19 @@ def restore(
     from autosurgeon.cli.view import counting
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
+    from autosurgeon.errors import UserError
     from autosurgeon.loop.memory.restore_memory import restore as make_again
     from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import settings_of
 
+    if source is not None and accept_loss:
+        raise UserError("a backup is whole, and no loss is accepted of it", got="--from with --accept-loss")
     place = Workspace(workspace.resolve())
-    where = settings_of(workspace, config).store.url or place.database
     act = PersonAct(act="restore", who=current_person(), at=utc_now(), reason=reason)
+    if source is not None:
+        _unpack(source, place, act, as_json=as_json)
+        return
+    where = settings_of(workspace, config).store.url or place.database
     with counting("entries") as tell:
         found = make_again(place, where, act, accept_loss=accept_loss, progress=tell)
     if as_json:
@@ -45,6 +56,27 @@ def restore(
         return
     for line in _lines(found, place):
         say(line)
+
+
+def _unpack(source: Path, place: Workspace, act: PersonAct, *, as_json: bool) -> None:
+    from autosurgeon.cli.render import print_json, say
+    from autosurgeon.cli.view import counting
+    from autosurgeon.loop.memory.unpack_backup import unpack
+
+    with counting("bytes") as tell:
+        contents, memory, notes = unpack(source, place.root, act, tell)
+    if as_json:
+        print_json(contents.model_dump(mode="json", exclude={"files"}) | {"memory": memory, "notes": list(notes)})
+        return
+    live = f"live version {contents.live_version}" if contents.live_version else "no live version"
+    say(f"{place.root}: {contents.entries} entries, {live}, as of {contents.at}; the memory is {memory}")
+    for note in notes:
+        say(f"not verified: {note}")
+    for digest in contents.without_weights:
+        word = "the live pack" if digest == contents.live_pack else "a pack"
+        say(f"missing: the weights of {word}; put {place.packs / digest} back, and see `autosurgeon pack verify`")
+    if not any(name.startswith("data/keys/") for name in contents.files):
+        say("missing: signing keys; see `autosurgeon audit rotate-key`")
 
 
 def _as_json(found: Report) -> dict[str, Any]:
@@ -65,7 +97,7 @@ def _as_json(found: Report) -> dict[str, Any]:
     }
 
 
-def _lines(found: Report, place: Any) -> list[str]:
+def _lines(found: Report, place: Workspace) -> list[str]:
     live = found.live
     shown = f"live version {live.version}, pack {live.pack[:12]}" if live else "no live version"
     restored = found.restored

@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 """Told of what is done and of how much there is."""
 PART = 500
 PAGES = 1024
-"""SQLite pages that are copied at a time, between which a loop at work may write."""
+"""SQLite pages that are copied at a time."""
 
 
 def copy_memory(where: Path | str, target: Path, progress: Progress) -> None:
@@ -45,13 +45,19 @@ def copy_memory(where: Path | str, target: Path, progress: Progress) -> None:
 
 
 def _copy_file(path: Path, target: Path, progress: Progress) -> None:
-    """By SQLite's online backup, which starts again by itself where another process writes meanwhile."""
+    """By SQLite's online backup."""
     # With neither of these beside it, no process has it open, and a folder that cannot be written is no obstacle.
     is_open = any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal"))
     address = f"{path.absolute().as_uri()}?mode=ro{'' if is_open else '&immutable=1'}"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(target)) as new:
-            old.backup(new, pages=PAGES, progress=lambda _, left, total: progress(total - left, total), sleep=0.01)
+        with (
+            closing(sqlite3.connect(address, uri=True, isolation_level=None)) as old,
+            closing(sqlite3.connect(target)) as new,
+        ):
+            # Within one reading transaction: without it, each write of a loop at work would begin the copy anew.
+            old.execute("BEGIN")
+            old.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            old.backup(new, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
             new.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
         todo = "; see `autosurgeon restore`" if is_damage(str(error)) else ""

@@ -120,32 +120,31 @@ def open_memory(
     if writes:
         refuse_read_only(workspace)
     traces = read_traces(workspace)  # before the memory: what a loop at work adds meanwhile must not look like a loss
-    has_past = prove_life(workspace, traces)
-    _refuse_no_memory(workspace, traces, where, has_past=has_past)
+    refuse_missing(workspace, traces, where)
     store = SqlStore(where, create=create, look_only=why_read_only(workspace) is not None)
     try:
-        if store.head().size == 0:
-            if has_past:
-                raise refusal(workspace, traces, where, "is empty")
-        elif not as_it_is and (
-            why := mismatch(workspace, traces, store) or (_no_packs(traces, store) if writes else "")
-        ):
-            raise refusal(workspace, traces, where, f"{memory_summary(store)}: {why}")
+        refuse_misfit(workspace, traces, where, store, writes=writes, as_it_is=as_it_is)
         yield store
     finally:
         store.close()
 
 
-def refuse_lost_memory(workspace: Workspace, where: Path | str) -> None:
-    """WorkspaceError where the folder shows a past and there is no memory of any; no memory is opened or made."""
-    traces = read_traces(workspace)
-    _refuse_no_memory(workspace, traces, where, has_past=prove_life(workspace, traces))
+def refuse_missing(workspace: Workspace, traces: Traces, where: Path | str) -> None:
+    """WorkspaceError where the folder has a past, and there is no memory at all."""
+    if prove_life(workspace, traces) and not has_memory(where):
+        is_there = isinstance(where, str) or where.exists()
+        raise refusal(workspace, traces, where, "is empty" if is_there else "is missing")
 
 
-def _refuse_no_memory(workspace: Workspace, traces: Traces, where: Path | str, *, has_past: bool) -> None:
-    if has_past and not has_memory(where):
-        memory = "is empty" if isinstance(where, str) or where.exists() else "is missing"
-        raise refusal(workspace, traces, where, memory)
+def refuse_misfit(
+    workspace: Workspace, traces: Traces, where: Path | str, store: SqlStore, *, writes: bool, as_it_is: bool
+) -> None:
+    """WorkspaceError where a memory is not that of the folder; see open_memory."""
+    if store.head().size == 0:
+        if prove_life(workspace, traces):
+            raise refusal(workspace, traces, where, "is empty")
+    elif not as_it_is and (why := mismatch(workspace, traces, store) or (_no_packs(traces, store) if writes else "")):
+        raise refusal(workspace, traces, where, f"{memory_summary(store)}: {why}")
 
 
 def refusal(workspace: Workspace, traces: Traces, where: Path | str, memory: str) -> WorkspaceError:
