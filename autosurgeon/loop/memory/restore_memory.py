@@ -31,6 +31,7 @@ from autosurgeon.store.copy_memory import new_memory
 from autosurgeon.store.database import has_memory, is_damage, utc_now
 from autosurgeon.store.lock import workspace_lock
 from autosurgeon.store.old_memory import Leftover
+from autosurgeon.store.place import refuse_read_only
 from autosurgeon.store.rebuild_rows import Rebuild, Restored
 from autosurgeon.store.restorations import append_restored
 from autosurgeon.store.sqlstore import SqlStore
@@ -91,6 +92,7 @@ def restore(
     asked = _Asked(workspace, where, act, accept_loss, progress)
     if not workspace.root.is_dir():
         raise WorkspaceError("there is no workspace here", where=workspace.root)
+    refuse_read_only(workspace)
     with workspace_lock(workspace.lock), contextlib.ExitStack() as stack:
         why = _fault(asked)
         leftover = stack.enter_context(Leftover(where)) if has_memory(where) else None
