@@ -37,6 +37,7 @@ from autosurgeon.policy.schema import Policy
 from autosurgeon.proposer.bounds import Bounds, clip
 from autosurgeon.proposer.sampler import Proposer
 from autosurgeon.runner.capsules import Capsules
+from autosurgeon.runner.stack import check_stack
 from autosurgeon.runner.usage_meter import Meter
 from autosurgeon.simulator.graded_answers import TrustingGrader
 from autosurgeon.simulator.setup import simulated_settings
@@ -222,6 +223,7 @@ def open_loop(
         file = named.policy or settings.policy_file
         refuse_unusable(load_policy(file, named.params), file)
     settings = organ_at_hand(settings)
+    check_stack(settings.capsule.python, Quantization(settings.organ.quantization))
     grader = Grader(settings.grading, beat, settings.benches)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:
         raise UserError(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
+from autosurgeon.cli.packages import check_packages
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def doctor(
     if failpoints:
         _list_failpoints(as_json)
         return
+    check_packages()
     from autosurgeon.cli.checks import try_check
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.wiring import settings_of

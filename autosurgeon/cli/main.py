@@ -11,6 +11,7 @@ import typer
 import typer.main
 
 from autosurgeon import __version__
+from autosurgeon.audit.escape import printable
 from autosurgeon.cli import (
     anchors,
     audit,
@@ -33,6 +34,7 @@ from autosurgeon.cli import (
     status,
     study,
 )
+from autosurgeon.cli.packages import explain_import
 from autosurgeon.cli.parameters import check_parameters
 from autosurgeon.cli.streams import OutputLostError, guard_streams
 from autosurgeon.errors import AutosurgeonError, ExitCode
@@ -111,6 +113,11 @@ def main() -> None:
         raise
     except AutosurgeonError as error:
         _fail(str(error), error.exit_code)
+    except ImportError as error:
+        line = explain_import(error)
+        if line is None:
+            raise
+        _fail(str(line), line.exit_code)
     except KeyboardInterrupt:
         _fail(INTERRUPTED, ExitCode.INTERRUPTED)
     except OutputLostError as lost:
@@ -132,7 +139,5 @@ def _explained(error: OSError) -> tuple[str, ExitCode]:
 
 
 def _fail(line: str, code: ExitCode) -> NoReturn:
-    from autosurgeon.cli.render import one_line
-
-    sys.stderr.write(f"error: {one_line(line)}\n")
+    sys.stderr.write(f"error: {printable(' '.join(line.split()))}\n")  # by no package: one may be what is missing
     sys.exit(code)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
+from autosurgeon.cli.packages import check_packages
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def run(
     named: that is shown, recorded, and counts for passes that begin from then on. A full disk makes it wait. Exit
     code 5: too many failures, a standstill, or a shut gate.
     """
+    check_packages()
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.workspace import Workspace
