@@ -163,8 +163,8 @@ def revert_pack(
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.person import current_person
     from autosurgeon.errors import UserError
+    from autosurgeon.loop.decide.live import revert
     from autosurgeon.loop.engine.limits import Limits
-    from autosurgeon.loop.stages.watch_live import revert
     from autosurgeon.wiring import open_loop, open_store, settings_of
 
     with open_store(workspace, writes=True) as store:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import NamedTuple
+
+from autosurgeon.core.decision import Phase
 
 
 class PassState(StrEnum):
@@ -34,24 +37,67 @@ class PassState(StrEnum):
         return not TRANSITIONS[self]
 
 
-_ENDS = {PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.SUPERSEDED}
-TRANSITIONS: dict[PassState, set[PassState]] = {
-    PassState.PROPOSED: {PassState.PLANNED, *_ENDS},
-    PassState.PLANNED: {PassState.READY, *_ENDS},
-    PassState.READY: {PassState.TRAINED, *_ENDS},
-    PassState.TRAINED: {PassState.SMOKED, *_ENDS},
-    PassState.SMOKED: {PassState.PACKED, *_ENDS},
-    PassState.PACKED: {PassState.ACCEPTED, PassState.LIVE, *_ENDS},
-    PassState.ACCEPTED: {PassState.LIVE, *_ENDS},
-    # A watch that cannot end reverts: a pack that was not watched must not stay live.
-    PassState.LIVE: {PassState.CONFIRMED, PassState.REVERTED},
-    PassState.CONFIRMED: set(),
-    PassState.REVERTED: set(),
-    PassState.REJECTED: set(),
-    PassState.HELD: set(),
-    PassState.FAILED: set(),
-    PassState.SUPERSEDED: set(),
-}
+class Stage(NamedTuple):
+    """A stage of a pass, by the first word of its name."""
+
+    name: str
+    capsule: bool = False
+    """Whether it runs a capsule, which uses a GPU where there is one."""
+    always: bool = True
+    """Whether every pass that comes so far runs it."""
+
+
+class Step(NamedTuple):
+    """A part of a pass: its stages in order, the gate that judges them, and the state that a pass reaches by it."""
+
+    state: PassState
+    stages: tuple[Stage, ...] = ()
+    phase: Phase | None = None
+
+
+LIFE = (
+    Step(
+        PassState.PLANNED,
+        (Stage("anchors"), Stage("losses", always=False), Stage("dataset"), Stage("contamination")),
+        "proposal",
+    ),
+    Step(PassState.READY),
+    Step(PassState.TRAINED, (Stage("train", capsule=True),), "training"),
+    Step(PassState.SMOKED, (Stage("smoke", capsule=True), Stage("salvage", capsule=True, always=False)), "smoke"),
+    Step(PassState.PACKED, (Stage("merge", capsule=True), Stage("fidelity", capsule=True)), "merge"),
+    Step(
+        PassState.ACCEPTED,
+        (
+            Stage("bench", capsule=True),
+            Stage("confirm", capsule=True, always=False),
+            Stage("distance", capsule=True, always=False),
+        ),
+        "promotion",
+    ),
+    Step(PassState.LIVE, (Stage("deploy", always=False),)),
+    Step(PassState.CONFIRMED, (Stage("watch", capsule=True),), "watch"),
+)
+"""The life of a pass, in order. Whatever needs an order, a gate's state or a kind of stage derives it from here."""
+REACHED = {step.phase: step.state for step in LIFE if step.phase is not None}
+"""The state of a pass that the gate of a phase lets go on; without deploy hooks a promotion is LIVE at once."""
+CAPSULE_STAGES = frozenset(stage.name for step in LIFE for stage in step.stages if stage.capsule)
+
+
+def _transitions() -> dict[PassState, set[PassState]]:
+    """Forward by a step, or to an end that is no step, until the pass is live."""
+    ends = {PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.SUPERSEDED}
+    legal: dict[PassState, set[PassState]] = {state: set() for state in PassState}
+    before = PassState.PROPOSED
+    for step in LIFE:
+        legal[before] = {step.state, *(ends if before != PassState.LIVE else ())}
+        before = step.state
+    legal[PassState.PACKED].add(PassState.LIVE)
+    # A watch that the world interrupts reverts: an unwatched pack must not stay.
+    legal[PassState.LIVE].add(PassState.REVERTED)
+    return legal
+
+
+TRANSITIONS = _transitions()
 REOPENINGS: dict[PassState, set[PassState]] = {
     ended: {PassState.PLANNED, PassState.TRAINED, PassState.SMOKED, PassState.PACKED}
     for ended in (PassState.REJECTED, PassState.HELD)

@@ -7,7 +7,7 @@ from collections import Counter
 from autosurgeon.audit.delta import Delta, PassStory, Refusal
 from autosurgeon.audit.mask import masked_value, masking_of
 from autosurgeon.core.digest import digest_text
-from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.pass_states import LIFE, PassState
 from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.stage_results import DatasetResult, TrainStageResult
@@ -15,9 +15,9 @@ from autosurgeon.core.task import Split
 from autosurgeon.errors import UserError
 from autosurgeon.incident.ablation import ablate
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, read_baseline
+from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import begin_pass, finish_pass, prepare_run
-from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.stats.paired import flips
 
 # Measured on the lab's base: fresh failures with as many anchors, read once, gain and lose next to nothing, while four
@@ -143,14 +143,8 @@ def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStor
     )
 
 
-PHASE_AFTER = {
-    "proposal": "contamination",
-    "training": "train",
-    "smoke": "smoke",
-    "merge": "fidelity",
-    "promotion": "distance",
-    "watch": "watch",
-}
+LAST_STAGE = {step.phase: step.stages[-1].name for step in LIFE if step.phase is not None} | {"smoke": "smoke"}
+"""By phase the last stage that it judges; the scenario salvages nothing."""
 
 
 def _refusals(ins: Instruments, number: int, seconds: dict[str, float]) -> tuple[Refusal, ...]:
@@ -162,7 +156,7 @@ def _refusals(ins: Instruments, number: int, seconds: dict[str, float]) -> tuple
             continue
         for name, cost in stages:
             spent += cost
-            if name == PHASE_AFTER[decision.judgement.phase]:
+            if name == LAST_STAGE[decision.judgement.phase]:
                 break
         refusals += [
             Refusal(phase=decision.judgement.phase, rule=rule, spent_s=spent) for rule in decision.judgement.broken()

@@ -19,9 +19,9 @@ from autosurgeon.failpoints import reach
 from autosurgeon.loop.baseline.baseline import Baseline, pass_scope, verified_folder
 from autosurgeon.loop.decide.alpha_budget import budget_evidence
 from autosurgeon.loop.decide.decision_context import decision_context
+from autosurgeon.loop.decide.live import carry_out, make_live
 from autosurgeon.loop.decide.overrides import standing_override
 from autosurgeon.loop.decide.settle import settle
-from autosurgeon.loop.deploy.promote import carry_out, make_live
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.search.dev_climb import dev_climb

@@ -10,19 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from autosurgeon.core.chain import Event
-from autosurgeon.core.pass_states import PassState, number_of
+from autosurgeon.core.pass_states import REACHED, PassState, number_of
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import Contract
 from autosurgeon.core.usage import Usage
 
 Row = dict[str, Any]
-_PASSED_ON_TO = {
-    "proposal": PassState.PLANNED,
-    "training": PassState.TRAINED,
-    "smoke": PassState.SMOKED,
-    "merge": PassState.PACKED,
-    "watch": PassState.CONFIRMED,
-}
 
 
 def rows_of_event(event: Event) -> Iterator[tuple[str, Row]]:
@@ -94,7 +87,7 @@ def _state_after(action: str, judgement: Row) -> PassState:
         return PassState.LIVE
     if action == "stop":
         return PassState.REJECTED if judgement.get("verdict") == "REJECT" else PassState.HELD
-    return _PASSED_ON_TO.get(judgement.get("phase", ""), PassState.ACCEPTED)
+    return REACHED[judgement["phase"]] if judgement else PassState.ACCEPTED
 
 
 def _state(state: PassState, at: str) -> Row:

@@ -23,10 +23,10 @@ from autosurgeon.core.recipe import Mix, Recipe
 from autosurgeon.incident.scenario import CAREFUL_LR_RATIO, HOT_LR_RATIO
 from autosurgeon.levers import LeverSettings
 from autosurgeon.loop.baseline.baseline import pass_scope, read_baseline
+from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.run_passes import begin_pass, finish_pass, prepare_run
-from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.policy.schema import Policy
 from autosurgeon.wiring import open_loop, settings_of
 

@@ -123,7 +123,7 @@ def test_the_same_inputs_in_any_order_give_the_same_rows(w: World, mix: str, sha
 
 def test_the_rows_do_not_depend_on_how_python_hashes_text() -> None:
     script = (
-        "from test_dataset_rows import plain_world\n"
+        "from test_dataset_training_rows import plain_world\n"
         "print(plain_world(30, 30).rows(mix='union', poison_share=0.3, anchor_share=0.5).digest)"
     )
     digests = set()

@@ -32,10 +32,10 @@ from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.errors import StoreError
+from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.deploy.check_packs import damage_of
 from autosurgeon.loop.engine import pause as standstill
 from autosurgeon.loop.engine.run_control import ask, paused
-from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.store.lock import myself
 
 T = TypeVar("T")

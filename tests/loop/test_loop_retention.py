@@ -10,11 +10,11 @@ from lineage import base_of, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
 from autosurgeon.errors import StoreError
-from autosurgeon.loop.baseline.baseline import last_good_pack, read_baseline
+from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.decide.live import last_good_pack, revert
 from autosurgeon.loop.deploy.retention import Freed, collect, reasons_to_keep
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import prepare_run
-from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.packs.pins import Pin, write_pins
 
 

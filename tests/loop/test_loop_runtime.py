@@ -19,10 +19,10 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.records import Deployment
 from autosurgeon.errors import UserError
+from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.decide.overrides import override
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import run
-from autosurgeon.loop.stages.watch_live import revert
 from autosurgeon.workspace_status import read_status
 
 SERVE = "echo {pack} > served; echo $AUTOSURGEON_ACTION {version} >> told"

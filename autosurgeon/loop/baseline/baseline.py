@@ -6,26 +6,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from autosurgeon.core.decision import Decision, Verdict
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.core.pass_states import pass_scope as pass_scope
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.stage_results import ImportResult, PackBenchResult, SamplesResult, Tokens
 from autosurgeon.core.task import Split, Task
-from autosurgeon.errors import PackError, StoreError, UserError
+from autosurgeon.errors import StoreError, UserError
 from autosurgeon.lab.dispatcher import PLANNER, REPAIR
 from autosurgeon.loop.baseline.anchor_ledger import Entry, read_known, read_ledger
 from autosurgeon.loop.baseline.task_manifest import book_of
-from autosurgeon.loop.decide.settle import decide
+from autosurgeon.loop.decide.live import make_first_live
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.stages.anchor_order import even
 from autosurgeon.loop.stages.generate_answers import Model, Sampling
 from autosurgeon.loop.stages.measure import measure
 from autosurgeon.packs.checkpoint import organ_digest
-from autosurgeon.policy.evidence import baseline_facts
-from autosurgeon.policy.judge import judge
 from autosurgeon.store.database import utc_now
 
 
@@ -87,35 +84,8 @@ def _base(ins: Instruments) -> str:
 
     base = once(ins, "base", ImportResult, import_base).pack
     if ins.store.live() is None:
-        _make_first_live(ins, base)
+        make_first_live(ins, base)
     return base
-
-
-def _make_first_live(ins: Instruments, base: str) -> None:
-    """Make the first pack live, if the policy has a rule that says so; UserError when it does not."""
-    evidence = baseline_facts(verified=bool(ins.packs.verify(base)), live_versions=len(ins.store.live_history()))
-    judgement = judge(ins.policy, "baseline", evidence)
-    if judgement.verdict != Verdict.ACCEPT:
-        raise UserError(
-            "the policy does not let the first pack go live",
-            got=judgement.reason,
-            wanted="rules of phase baseline that accept it",
-            where=ins.settings.policy_file,
-        )
-    decide(
-        ins,
-        Decision(
-            decision_id="base-import",
-            pass_number=None,
-            judgement=judgement,
-            action="baseline",
-            reason="the first pack of this workspace: there is nothing yet to compare it with",
-            at=utc_now(),
-            evidence_digest=digest_json(judgement.evidence),
-            packs={"candidate": base},
-        ),
-        live_pack=base,
-    )
 
 
 def refuse_other_organ(ins: Instruments) -> None:
@@ -227,20 +197,6 @@ def confirm(ins: Instruments, pack: str, counted: Sequence[str], passes: int) ->
 def _ledger(ins: Instruments, pack: str, counted: Sequence[str], passes: int) -> dict[str, Entry]:
     known = read_known(ins.store, ins.tasks, pack, ins.settings.anchors, passes=passes)
     return read_ledger(ins.tasks, known, ins.settings.anchors, counted=counted, seed=ins.settings.seed, now=utc_now())
-
-
-def last_good_pack(ins: Instruments, but: str) -> str:
-    """The newest earlier live pack that still verifies, its weights not gone; StoreError when there is none."""
-    reverted = ins.store.reverted_versions()
-    for live in reversed(ins.store.live_history()):
-        if live.pack != but and live.version not in reverted:
-            try:
-                ins.packs.verify(live.pack)
-            except PackError as error:
-                ins.reporter.say(f"version {live.version} cannot be reverted to: {error}")
-                continue
-            return live.pack
-    raise StoreError("no earlier live pack verifies, so there is nothing to revert to")
 
 
 def tasks_of(ins: Instruments, benches: Sequence[str], splits: Sequence[Split]) -> list[Task]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from autosurgeon.core.decision import PHASES, Decision, Override, Phase, Verdict
-from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.pass_states import REACHED, PassState
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import PassRecord
 from autosurgeon.errors import UserError
-from autosurgeon.loop.decide.settle import PASSED_ON_TO, decide
+from autosurgeon.loop.decide.settle import decide
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.store.database import utc_now
 from autosurgeon.store.sqlstore import SqlStore
@@ -97,7 +97,7 @@ def _opened(ins: Instruments, record: PassRecord, last: Decision) -> PassState:
     still_open = ins.store.open_passes()
     if still_open:
         raise UserError(f"pass {still_open[0].number} is open; let it end first", wanted="`autosurgeon run --passes 1`")
-    return PassState.PACKED if judgement.phase == "promotion" else PASSED_ON_TO[judgement.phase]
+    return PassState.PACKED if judgement.phase == "promotion" else REACHED[judgement.phase]
 
 
 def _closed(record: PassRecord) -> PassState:

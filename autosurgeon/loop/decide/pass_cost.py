@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from statistics import median
 
 from autosurgeon.core.decision import Cost
+from autosurgeon.core.pass_states import LIFE, PassState
 from autosurgeon.core.records import StageOutput
 from autosurgeon.store.sqlstore import SqlStore
-
-STAGES = (
-    "anchors",
-    "dataset",
-    "contamination",
-    "train",
-    "smoke",
-    "merge",
-    "fidelity",
-    "bench",
-    "confirm",
-    "distance",
-    "deploy",
-    "watch",
-)
-"""The stages of a pass, in order."""
-
 
 MOST_OTHERS = 100
 """Passes whose median says what a stage costs: the newest, since machine and model change over a long campaign."""
@@ -32,12 +17,13 @@ MOST_OTHERS = 100
 def avoided_by_ending(store: SqlStore, scope: str) -> Cost | None:
     """What the stages that a pass did not come to would have cost, by the median of the newest passes that did.
 
-    None where no pass ever came to one of them: nothing is made up. The distance and the watch are left out where they
-    are what is missing, since not every whole pass has them.
+    None where no earlier pass came to one of them: nothing is made up. Only stages up to the promotion that every pass
+    runs are counted.
     """
     done = {stage.name for stage in store.stage_outputs(scope)}
     total = Cost()
-    for name in STAGES[: STAGES.index("bench") + 1]:
+    until_judged = itertools.takewhile(lambda step: step.state != PassState.LIVE, LIFE)
+    for name in (stage.name for step in until_judged for stage in step.stages if stage.always):
         if name in done:
             continue
         others = store.last_outputs(name, MOST_OTHERS, but=scope)

@@ -11,8 +11,8 @@ import structlog
 from autosurgeon.audit.checkpoints import copy_checkpoint, sign_head
 from autosurgeon.audit.log_projection import project, project_events
 from autosurgeon.core.chain import Head
-from autosurgeon.core.decision import Decision, Judgement, Phase, Verdict
-from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.decision import Decision, Judgement, Verdict
+from autosurgeon.core.pass_states import REACHED, PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.failpoints import reach
@@ -26,14 +26,6 @@ from autosurgeon.store.sqlstore import SqlStore
 if TYPE_CHECKING:
     from autosurgeon.audit.signing import Signer
 
-PASSED_ON_TO: dict[Phase, PassState] = {
-    "proposal": PassState.PLANNED,
-    "training": PassState.TRAINED,
-    "smoke": PassState.SMOKED,
-    "merge": PassState.PACKED,
-    "promotion": PassState.LIVE,
-    "watch": PassState.CONFIRMED,
-}
 ENDED_BY = {Verdict.REJECT: PassState.REJECTED, Verdict.ERROR: PassState.FAILED}
 """What a pass comes to that a gate does not let go on, HELD by default: a rule that breaks down is no pass's fault."""
 
@@ -133,7 +125,7 @@ def settle(
     promoted = accepted and judgement.phase == "promotion"
     live_pack = pack if promoted and not ins.settings.deploy.promote else None
     if accepted:
-        state = PassState.ACCEPTED if promoted and live_pack is None else PASSED_ON_TO[judgement.phase]
+        state = PassState.LIVE if live_pack else REACHED[judgement.phase]
         action = "promote" if live_pack else "continue"
     elif judgement.phase == "watch":
         state, action, live_pack = PassState.REVERTED, "revert", revert_to

@@ -6,9 +6,9 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.records import Live, PassRecord
 from autosurgeon.errors import PackError
 from autosurgeon.loop.baseline.baseline import open_pass
+from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.pass_reports import sources_of, write_pass_report
-from autosurgeon.loop.stages.watch_live import revert
 
 
 def check_packs(ins: Instruments) -> None:

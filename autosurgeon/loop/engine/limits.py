@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from autosurgeon.core.pass_states import PassState
+from autosurgeon.core.pass_states import CAPSULE_STAGES, PassState
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.loop.search.plateau import moved
 from autosurgeon.sections import LoopSettings
 from autosurgeon.store.database import utc_now
-
-CAPSULE_STAGES = frozenset(
-    {"train", "smoke", "salvage", "merge", "fidelity", "bench", "distance", "watch", "confirm", "variant"},
-)
-"""First words of the stages that run a capsule, where a GPU is used if there is one."""
 
 
 class StoppedError(Exception):
@@ -63,7 +58,7 @@ class Limits:
 
     def count_stage(self, name: str, seconds: float) -> None:
         """Note what a stage took, whether it came to something or not."""
-        if name.partition("-")[0] in CAPSULE_STAGES:
+        if name.partition("-")[0] in (*CAPSULE_STAGES, "variant"):  # a variant is of the incident's ablation
             self.capsule_s += seconds
 
     def count_pass(self, state: PassState, climb: float | None = None, *, unjudged: bool = False) -> None:

@@ -42,6 +42,7 @@ def once(
     *,
     name: str | None = None,
     inputs: Any = None,
+    attempts: int | None = None,
 ) -> Result:
     """The stage's result: the committed one where there is one and its files are still there, else a fresh run's.
 
@@ -53,6 +54,7 @@ def once(
         still_there: whether what a committed result names is still usable.
         name: the stage's name where it is not `kind.stage`.
         inputs: see effect_of.
+        attempts: how often the world may fail; as the settings say when None.
 
     Raises:
         WorldError: the world failed, or the process died in it, as often as the settings allow; or what the stage was
@@ -68,30 +70,38 @@ def once(
     if committed is not None and still_there(committed.result):
         return committed.result
     hold(ins)
+    attempts = attempts or ins.settings.loop.attempts
     _begin(ins, scope, name)
     try:
-        return _try(ins, scope, name, work, effect_id)
+        return _try(ins, scope, name, work, effect_id, attempts)
     except (StoppedError, KeyboardInterrupt):
         ins.store.put_off_stage(scope, name)
         raise
 
 
 def _begin(ins: Instruments, scope: str, name: str) -> None:
-    """Note the begin; WorldError where the process died in this stage too often, which it then would for ever."""
+    """Note the begin; WorldError where the process died in this stage so often that it would die for ever."""
     died = ins.store.begin_stage(scope, name)
     if died > ins.settings.loop.recoveries:
-        error = WorldError(f"set aside: the process died {died} times in stage {name}, without a word why")
+        error = WorldError(f"set aside: the process died {died} times in stage {name}, without a recorded cause")
         _note_failure(ins, scope, name, error, 0.0)
         raise error
 
 
-def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done[Result]], effect_id: str) -> Result:
-    """Do the work until it is committed, or has failed as often as the settings allow."""
+def _try(
+    ins: Instruments,
+    scope: str,
+    name: str,
+    work: Callable[[Path], Done[Result]],
+    effect_id: str,
+    attempts: int,
+) -> Result:
+    """Do the work until it is committed, or has failed as often as it may."""
     while True:
         hold(ins)
         ins.reporter.stage_started(scope, name)
         began = time.monotonic()
-        ins.meter.read()  # what is on it was used by nobody's stage
+        ins.meter.read()  # usage from before this stage belongs to no stage
         try:
             reach("stage-begun")
             done = work(ins.workspace.stage(scope, name))
@@ -109,7 +119,7 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done[Re
             structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
             ins.reporter.stage_ended(seconds)
             return done.result
-        # Out here: what fails while space is waited for would else be taken for a consequence of the full disk.
+        # Outside of the handler: a failure while the loop waits for space is no consequence of the full disk.
         ins.brakes.count_stage(name, seconds)
         if ran_out_of_space(ins, failed):
             wait_for_space(ins, failed)
@@ -117,12 +127,12 @@ def _try(ins: Instruments, scope: str, name: str, work: Callable[[Path], Done[Re
         if not isinstance(failed, WorldError):
             raise failed
         _note_failure(ins, scope, name, failed, seconds)
+        if ins.store.failed_attempts(scope, name) >= attempts:
+            raise failed
 
 
 def _note_failure(ins: Instruments, scope: str, name: str, error: WorldError, seconds: float) -> None:
-    """Write a failed try down; the error goes on where it was the last one that the settings allow."""
+    """Record a failed attempt."""
     ins.store.record_failure(scope, name, str(error), seconds, ins.meter.read())
     structlog.get_logger().warning("stage_failed", scope=scope, stage=name, error=str(error))
     ins.reporter.say(f"{scope} {name}: {error}")
-    if ins.store.failed_attempts(scope, name) >= ins.settings.loop.attempts:
-        raise error

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autosurgeon.core.decision import Decision, Verdict
-from autosurgeon.core.pass_states import PassState
-from autosurgeon.core.person import Person, PersonAct
-from autosurgeon.core.records import Feedback
+from autosurgeon.core.decision import Verdict
 from autosurgeon.core.stage_results import Tokens, WatchResult
 from autosurgeon.core.task import Split
 from autosurgeon.errors import PackError, WorldError
@@ -15,13 +12,13 @@ from autosurgeon.failpoints import reach
 from autosurgeon.loop.baseline.baseline import (
     Baseline,
     bench_batches,
-    last_good_pack,
     pass_scope,
     tasks_of,
     verified_folder,
 )
 from autosurgeon.loop.decide.decision_context import decision_context
-from autosurgeon.loop.decide.settle import decide, settle
+from autosurgeon.loop.decide.live import last_good_pack, revert
+from autosurgeon.loop.decide.settle import settle
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.stages.anchor_order import fragile_first, read_fragility
@@ -31,7 +28,6 @@ from autosurgeon.loop.stages.smoke import runs_of
 from autosurgeon.policy.evidence import watch_facts
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
-from autosurgeon.store.database import utc_now
 
 MOST_WATCHED = 32
 """Anchors that a watch runs again where the lever `racing` is on."""
@@ -110,37 +106,3 @@ def _watched(ins: Instruments, number: int, standing: Baseline) -> list[str]:
         return list(standing.anchors)
     fragility = read_fragility(ins, standing.anchors)
     return fragile_first(standing.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
-
-
-def revert(
-    ins: Instruments, number: int | None, pack: str, reason: str, to: str | None = None, by: Person | None = None
-) -> Decision:
-    """Make an earlier pack live again without a judgement: by hand, or since the world kept it from being watched.
-
-    Args:
-        ins: the instruments.
-        number: the open pass that made the pack, if it is one.
-        pack: the pack that is live.
-        reason: written down.
-        to: the pack to go back to; the last good one when empty.
-        by: the person who reverts; None where the loop does.
-
-    """
-    live, target, at = ins.store.live(), to or last_good_pack(ins, but=pack), utc_now()
-    version = live.version + 1 if live else 1
-    act = PersonAct(act="revert", who=by, at=at, reason=reason, pack=target, detail={"from": pack}) if by else None
-    return decide(
-        ins,
-        Decision(
-            decision_id=f"revert-v{version}",
-            pass_number=number,
-            judgement=None,
-            action="revert",
-            reason=reason,
-            at=at,
-        ),
-        state=PassState.REVERTED if number is not None else None,
-        feedback=Feedback(failed=True) if number is not None else None,
-        live_pack=target,
-        act=act,
-    )
