@@ -236,7 +236,7 @@ class CheckpointCheck(Check):
     """Signed checkpoints, in the order of their length."""
 
     def __init__(self, source: str, checkpoints: Iterator[Checkpoint], fault_of: Callable[[Checkpoint], str]) -> None:
-        """Take what is held against the events, and what tells why one of them is not to be believed."""
+        """Take what is held against the events, and a function for why one of them is not to be believed."""
         self.source = source
         self.count = 0
         self._fault_of = fault_of

@@ -75,13 +75,17 @@ def _at_work(root: Path) -> tuple[Workspace, Holder | None]:
     """A workspace that exists, whether its database can be opened or not, and the process that works on it."""
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.store.lock import holder_of
+    from autosurgeon.store.place import refuse_read_only
     from autosurgeon.wiring import open_store
 
     place = Workspace(root.resolve())
     if not any(path.is_file() for path in (place.database, place.lock, place.events)):
         with open_store(root):  # which refuses a folder that is no workspace
             pass
-    return place, holder_of(place.lock)
+    loop = holder_of(place.lock)
+    if loop is None:
+        refuse_read_only(place)
+    return place, loop
 
 
 def _record(root: Path, act: Act, reason: str) -> None:

@@ -168,10 +168,10 @@ def test_each_loss_of_a_key_is_one_line_that_states_what_to_do_and_nothing_is_ma
     with pytest.raises(UserError, match=line) as error:
         signer_for(workspace, store)
     assert sorted(workspace.root.rglob("*")) == before
-    said = str(error.value)
-    assert "\n" not in said
-    assert "rotate-key" in said or "made again" in said or "cannot be read" in said
-    assert str(workspace.keys) in said
+    message = str(error.value)
+    assert "\n" not in message
+    assert "rotate-key" in message or "made again" in message or "cannot be read" in message
+    assert str(workspace.keys) in message
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o666])

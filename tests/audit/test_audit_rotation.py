@@ -115,7 +115,7 @@ def test_a_lost_key_is_replaced_in_the_open(
         assert found.whole, found.findings
         assert public_key(workspace.keys / kept_name(old.keyid)) == old
     else:
-        # Nobody can tell any more what the old key signed; its public half, put back, does.
+        # What the old key signed cannot be verified any more, until its public half is put back.
         assert found.first is not None
         assert "public key is gone" in found.first.got
         (workspace.keys / kept_name(old.keyid)).write_bytes(json.dumps({"keyid": old.keyid, **old.to_dict()}).encode())

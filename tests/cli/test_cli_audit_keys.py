@@ -82,7 +82,7 @@ def test_what_signs_nothing_works_without_the_key(workspace: Workspace, words: l
     assert not (workspace.keys / PRIVATE).exists()
 
 
-def test_a_rotation_and_a_lost_key_are_told_of_by_the_commands(workspace: Workspace) -> None:
+def test_a_rotation_and_a_lost_key_are_shown_by_the_commands(workspace: Workspace) -> None:
     def verified() -> str:
         done = autosurgeon("audit", "verify", "-w", workspace.root)
         assert done.returncode == 0, done.stdout

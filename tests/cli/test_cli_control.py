@@ -82,9 +82,7 @@ def test_a_request_works_while_the_database_is_away_and_states_that_it_is_not_in
     with start(tmp_path, "[loop]\nmin_free_mib = 1000000000\n") as loop:
         try:
             status_once(tmp_path, lambda found: bool(found["paused"]))
-            (tmp_path / "autosurgeon.toml").write_text(
-                "[store]\nurl = 'postgresql+psycopg://nobody@127.0.0.1:1/gone'\n"
-            )
+            (tmp_path / "autosurgeon.toml").write_text("[store]\nurl = 'postgresql+psycopg://user@127.0.0.1:1/gone'\n")
             done = autosurgeon("pause", "--workspace", tmp_path)
             assert (done.returncode, "waits after the running stage" in done.stdout) == (0, True)
             assert "this is not in the record: " in done.stderr

@@ -30,6 +30,7 @@ READING = [
     "anchors list",
     "anchors show b/gate-0",
     "audit log",
+    "audit log --people",
     "audit verify",
     "report 1",
     "report campaign --out {out}/campaign.md",
@@ -49,6 +50,7 @@ WRITING = [
     "pack pin {pack} --reason why",
     "pack unpin {pack}",
     "pack gc",
+    "audit rotate-key",
     "pack export {pack} --format gguf --out {out}/pack.gguf",
     "anchors quarantine b/gate-0 --reason why --expires +1h",
 ]
