@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.errors import UserError, durably
+from autosurgeon.errors import InstallError, UserError, durably
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -127,12 +127,27 @@ def open_envelope(raw: bytes) -> Envelope:
 
 
 def is_signed(envelope: Envelope, key: SSlibKey) -> bool:
-    """Whether that key has signed it."""
-    from securesystemslib.exceptions import VerificationError
+    """Whether that key has signed it.
 
+    Raises:
+        InstallError: signatures cannot be verified here, which is no fault of any of them.
+
+    """
+    from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+
+    own = envelope.signatures.get(key.keyid)
+    if own is None:
+        return False
     try:
-        envelope.verify([key], 1)
-    except (VerificationError, ValueError):
+        key.verify_signature(own, envelope.pae())
+    except VerificationError as error:
+        # The library calls whatever fails in it so; only what it has against the signature or the key is an answer.
+        if isinstance(error.__cause__, ValueError | TypeError):
+            return False
+        got = f"{type(error.__cause__).__name__}: {error.__cause__}"
+        packages = ["'securesystemslib[crypto]'"]
+        raise InstallError("signatures cannot be verified", got=got, packages=packages) from error
+    except UnverifiedSignatureError:
         return False
     return True
 

@@ -33,6 +33,8 @@ Level = Literal["bwrap", "landlock", "plain"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 INSIDE = Path(__file__).with_name("inside")
 THREADS = 256
+HELLO_S = 60
+"""A busy machine is no machine without a jail: so long it may take to start one that does nothing."""
 _NOBODY = 65534
 _MIRROR = "autosurgeon-library-"
 _FRESH_S = 60
@@ -228,8 +230,13 @@ def _works(level: Level) -> bool:
     try:
         with tempfile.TemporaryFile() as nothing:
             process = start(level, "hello.py", [], nothing.fileno())
-            return process.wait(10) == 0
-    except (WorldError, subprocess.TimeoutExpired):
+        try:
+            return process.wait(HELLO_S) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            return False
+    except WorldError:
         return False
 
 

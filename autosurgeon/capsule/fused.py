@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch.nn.functional import silu
 
+from autosurgeon.capsule.oom import is_out_of_memory
+
 
 class _Gated(torch.autograd.Function):
     @staticmethod
@@ -76,6 +78,8 @@ def works(device: torch.device) -> bool:
         made = _Gated.apply(gate, up)  # type: ignore[no-untyped-call]
         return bool(torch.allclose(made.float(), silu(gate.float()) * up.float(), atol=0.05, rtol=0.02))
     except Exception as error:  # whatever a compiler may lack
+        if is_out_of_memory(error):
+            raise  # that is no answer: another process may have held the memory for a moment
         sys.stderr.write(f"no fused kernels, so training and generation are slower: {str(error).splitlines()[0]}\n")
         return False
 

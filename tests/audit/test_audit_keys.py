@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -14,9 +15,17 @@ from builders import make_decision
 
 from autosurgeon.audit.checkpoints import checkpoint_files
 from autosurgeon.audit.keys import kept_name, load_signer, make_key, signer_for
-from autosurgeon.audit.signing import PRIVATE, PUBLIC, generate_signer, key_bytes
+from autosurgeon.audit.signing import (
+    PRIVATE,
+    PUBLIC,
+    generate_signer,
+    is_signed,
+    key_bytes,
+    open_envelope,
+    signed,
+)
 from autosurgeon.core.workspace import Workspace
-from autosurgeon.errors import UserError
+from autosurgeon.errors import InstallError, UserError
 from autosurgeon.store.sqlstore import SqlStore
 
 
@@ -234,3 +243,29 @@ def test_a_kept_key_is_named_by_its_id() -> None:
     key = generate_signer().public_key
     assert kept_name(key.keyid) == f"public-{key.keyid[:16]}.json"
     assert key.keyid.encode() in key_bytes(key)
+
+
+def test_only_the_key_that_signed_verifies_and_no_changed_content_does() -> None:
+    signer, other = generate_signer(), generate_signer()
+    envelope = signed({"a": 1}, "application/json", signer)
+    assert is_signed(open_envelope(json.dumps(envelope).encode()), signer.public_key)
+    assert not is_signed(open_envelope(json.dumps(envelope).encode()), other.public_key)
+    renamed = envelope | {"signatures": [envelope["signatures"][0] | {"keyid": other.public_key.keyid}]}
+    assert not is_signed(open_envelope(json.dumps(renamed).encode()), other.public_key)
+    for sig in ("", "AAAA", "A" * 88):
+        forged = envelope | {"signatures": [envelope["signatures"][0] | {"sig": sig}]}
+        assert not is_signed(open_envelope(json.dumps(forged).encode()), signer.public_key)
+
+
+@pytest.mark.parametrize("error", [ImportError("libcrypto.so.3: cannot open"), OSError("gone"), RuntimeError("x")])
+def test_a_library_that_fails_is_no_forged_signature(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    signer = generate_signer()
+    envelope = open_envelope(json.dumps(signed({"a": 1}, "application/json", signer)).encode())
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(type(signer.public_key), "_verify", fail)
+    with pytest.raises(InstallError, match=rf"signatures cannot be verified; got {type(error).__name__}: ") as caught:
+        is_signed(envelope, signer.public_key)
+    assert "pip install --force-reinstall 'securesystemslib[crypto]'" in str(caught.value)

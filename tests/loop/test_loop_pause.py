@@ -123,6 +123,27 @@ def test_a_paused_run_waits_says_since_when_and_by_whom_and_goes_on_where_it_was
     assert paused(place) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"word": "explode"}'])
+def test_a_request_that_cannot_be_read_ends_no_pause(tmp_path: Path, content: bytes) -> None:
+    place = Workspace(tmp_path)
+    ask(place, "pause", "mia", None)
+    late: list[bool] = []
+
+    def damage_and_resume() -> None:
+        eventually(lambda: paused(place) is not None)
+        place.control.write_bytes(content)
+        time.sleep(0.2)
+        late.append(paused(place) is not None)
+        ask(place, "run", "mia", None)
+
+    with small_theatre(tmp_path, learns_everything) as ins:
+        ins.brakes.poll_s = 0.01
+        other = beside(damage_and_resume)
+        assert run(ins) == "passes"
+        other.join()
+    assert late == [True]
+
+
 @pytest.mark.parametrize("how", ["interrupt", "word", "file"])
 def test_a_paused_run_can_be_stopped(tmp_path: Path, how: str) -> None:
     place = Workspace(tmp_path)
@@ -219,11 +240,11 @@ def test_a_full_disk_between_the_stages_is_waited_for_too_and_a_pass_counts_once
 
     whole, left = getattr(surgeon, writing), [2]
 
-    def fails_twice(*given: object) -> object:
+    def fails_twice(*given: object, **named: object) -> object:
         if left[0]:
             left[0] -= 1
             raise FULL
-        return whole(*given)
+        return whole(*given, **named)
 
     monkeypatch.setattr(surgeon, writing, fails_twice)
     with small_theatre(tmp_path, learns_everything, passes=2, loop=QUICK) as ins:

@@ -132,10 +132,12 @@ def _wait_for_a_word(ins: Instruments, by: str) -> None:
     structlog.get_logger().info("paused", reason="asked", by=by)
     _say(ins, f"paused by {by}; `autosurgeon resume` lets it go on")
     notify(ins, "paused", reason="asked")
-    while (word := asked(ins.workspace)) is not None and word.word == "pause":
+    word = asked(ins.workspace)
+    while word is not None and word.word == "pause":
         _note(ins, pause)
         _obey_stop(ins)
         _sleep(ins)
+        word = asked(ins.workspace, unreadable=word)
     _obey_stop(ins)
     _go_on(ins, "asked")
 

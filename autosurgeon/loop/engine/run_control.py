@@ -52,8 +52,15 @@ def ask(workspace: Workspace, word: Word, by: str, to: Holder | None) -> Control
     return control
 
 
-def asked(workspace: Workspace) -> Control | None:
-    """The last request, None where there is none or it cannot be read; the stop file counts before it."""
+def asked(workspace: Workspace, *, unreadable: Control | None = None) -> Control | None:
+    """The last request, None where there is none; the stop file counts before it.
+
+    Args:
+        workspace: whose run is asked.
+        unreadable: returned where the request cannot be read, such as the one that is in force: a file that a disk does
+            not give out takes no request back.
+
+    """
     with contextlib.suppress(OSError):
         owner = workspace.stop_file.stat().st_uid
         return Control(word="stop", by=f"the file {workspace.stop_file.name}", at=utc_now(), uid=owner)
@@ -62,9 +69,9 @@ def asked(workspace: Workspace) -> Control | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        # Nobody's slip of the pen may end a night; the line in the log is there for whoever wonders.
+        # A slip of the pen may not end a night; the log keeps the reason.
         structlog.get_logger().warning("control_unreadable", error=type(error).__name__)
-        return None
+        return unreadable
 
 
 def forget_old_words(workspace: Workspace, me: Holder) -> list[str]:
