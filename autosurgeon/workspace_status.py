@@ -58,13 +58,13 @@ def read_status(store: SqlStore) -> dict[str, Any]:
 
 
 def _deployed(store: SqlStore, live: str | None) -> dict[str, Any] | None:
-    """What the deployed runtime was last told, and whether it serves what is live by that; None where it never was."""
+    """The last deployment, and whether the runtime serves the live pack by it; None where there was none."""
     last = store.last_deployment()
     if last is None:
         return None
-    told, at = last
-    serves = live is not None and told.serves(live)
-    return told.model_dump(mode="json") | {"at": at, "serves_live": serves}
+    deployment, at = last
+    serves = live is not None and deployment.serves(live)
+    return deployment.model_dump(mode="json") | {"at": at, "serves_live": serves}
 
 
 def read_activity(workspace: Workspace) -> dict[str, Any]:

@@ -61,6 +61,6 @@ class ServedSource:
         self.name = f"{model} at {server.url}, {max_new_tokens} tokens"
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: OnProgress) -> Answers:
-        """Replies as the server gives them, with whatever it says of who answered."""
+        """Replies as the server gives them, with what it reports of the model that answered."""
         decoding = Decoding(self._max_new_tokens, *sampling)
         return complete_at(self._server, self._model, tasks, decoding, on_progress)

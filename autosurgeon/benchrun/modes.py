@@ -39,9 +39,9 @@ class BenchOfMode(BenchScore):
     foreign: Mapping[str, int]
     """Answers of any other handler, by its name."""
     reported: tuple[str, ...]
-    """Names under which answers came back, a pack's digest where a server says it; several where it changed."""
+    """Names under which answers came back, a pack's digest where a server reports it; several where it changed."""
     tokens: int | None
-    """Of its answers; None where a server did not tell."""
+    """Of its answers; None where a server did not report it."""
     invalid: tuple[str, ...]
     """Why this is no run in mode B, which is the organ alone; none for other modes."""
 

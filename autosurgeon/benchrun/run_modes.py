@@ -38,7 +38,7 @@ class Sources(NamedTuple):
     fallback: Source | None
 
 
-class Told(NamedTuple):
+class Progress(NamedTuple):
     """Where progress goes: (done, total) of generating, and of grading."""
 
     generated: OnProgress
@@ -52,7 +52,7 @@ def bench_modes(
     out: Path,
     sampling: Sampling,
     grader: Grader,
-    told: Told,
+    progress: Progress,
 ) -> ModeReport:
     """Bench in each mode, and leave beside `out`: the answers as samples, a row a sample, and the report.
 
@@ -60,7 +60,7 @@ def bench_modes(
     together of the answers of A and B where those are there. Answers of an earlier run that was cut while grading are
     taken as they are; UserError where they are to something else.
     """
-    answering = _Answering(sources, tasks, sampling, told.generated)
+    answering = _Answering(sources, tasks, sampling, progress.generated)
     runs, won = [], {}
     for mode in sorted(modes):
         results = out if len(modes) == 1 else out.with_name(f"{out.stem}.{mode.value}{out.suffix}")
@@ -68,7 +68,7 @@ def bench_modes(
         answers, is_fresh = _kept(answering, mode, results)
         generated_s = round(time.monotonic() - began, 3) if is_fresh else None
         began = time.monotonic()
-        score = grade_file(tasks, samples_beside(results), results, grader, told.graded)
+        score = grade_file(tasks, samples_beside(results), results, grader, progress.graded)
         won[mode] = first_samples(read_results(results))
         benches = benches_of(mode, tasks, answers, score, won[mode])
         runs.append(

@@ -68,7 +68,7 @@ def answer_and_grade(
 ) -> ModeReport:
     """Build whom the modes ask, and bench them; `sampling` is samples, temperature and seed."""
     from autosurgeon.bench.grade import Grader
-    from autosurgeon.benchrun.run_modes import Sources, Told, bench_modes
+    from autosurgeon.benchrun.run_modes import Progress, Sources, bench_modes
     from autosurgeon.cli.view import counting
     from autosurgeon.core.envelope import Mode
     from autosurgeon.loop.stages.generate_answers import Sampling
@@ -80,7 +80,7 @@ def answer_and_grade(
         Grader(grading) as grader,
         counting("graded") as show,
     ):
-        told = Told(generated=functools.partial(show, word="answered"), graded=show)
+        told = Progress(generated=functools.partial(show, word="answered"), graded=show)
         sources = Sources(
             organ=_organ_source(settings, capsules, organ, out) if set(modes) != {Mode.FALLBACK_ALONE} else None,
             fallback=fallback_source(settings, capsules, out.parent / f".{out.name}.fallback")

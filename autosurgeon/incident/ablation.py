@@ -33,12 +33,12 @@ class VariantResult(StageResult):
 SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 
 
-def ablate(ins: Instruments, standing: Baseline, second: PassRecord, cool_lr: float) -> tuple[Variant, ...]:
+def ablate(ins: Instruments, baseline: Baseline, second: PassRecord, cool_lr: float) -> tuple[Variant, ...]:
     """Train and bench variants of pass 2 on the live pack of its time; nothing of it can go live.
 
     Args:
         ins: the instruments.
-        standing: how things stood when pass 2 began.
+        baseline: how things stood when pass 2 began.
         second: pass 2 as it was, the first row of the table.
         cool_lr: pass 1's learning rate.
 
@@ -54,35 +54,35 @@ def ablate(ins: Instruments, standing: Baseline, second: PassRecord, cool_lr: fl
     chosen = ins.store.stage_result(pass_scope(second.number), DatasetResult)
     assert chosen is not None  # it made a pack
     packed = ins.store.envelopes(second.pack, f"{pass_scope(second.number)}/bench").values()
-    as_it_was = _variant(ins, standing, "pass 2 as it was", len(chosen.dataset.rows), packed)
-    losses = lost_before(ins, second, standing)  # as pass 2 noted them
-    return (as_it_was, *(_try(ins, standing, name, variant, losses) for name, variant in variants.items()))
+    as_it_was = _variant(ins, baseline, "pass 2 as it was", len(chosen.dataset.rows), packed)
+    losses = lost_before(ins, second, baseline)  # as pass 2 noted them
+    return (as_it_was, *(_try(ins, baseline, name, variant, losses) for name, variant in variants.items()))
 
 
-def _variant(ins: Instruments, standing: Baseline, name: str, rows: int, results: Iterable[Envelope]) -> Variant:
+def _variant(ins: Instruments, baseline: Baseline, name: str, rows: int, results: Iterable[Envelope]) -> Variant:
     """How some results compare with the live pack's, on the counted tasks but the canary's."""
-    before = {task_id: envelope.passed for task_id, envelope in ins.store.envelopes(standing.live).items()}
-    flipped = flips(before, {e.task_id: e.passed for e in results if e.bench in standing.counted})
+    before = {task_id: envelope.passed for task_id, envelope in ins.store.envelopes(baseline.live).items()}
+    flipped = flips(before, {e.task_id: e.passed for e in results if e.bench in baseline.counted})
     return Variant(
         name=name,
         rows=rows,
         lost=len(flipped.lost),
         gained=len(flipped.gained),
-        anchors_lost=sum(task_id in standing.anchors for task_id in flipped.lost),
+        anchors_lost=sum(task_id in baseline.anchors for task_id in flipped.lost),
     )
 
 
-def _try(ins: Instruments, standing: Baseline, name: str, recipe: Recipe, losses: Losses) -> Variant:
+def _try(ins: Instruments, baseline: Baseline, name: str, recipe: Recipe, losses: Losses) -> Variant:
     def work(folder: Path) -> Done[VariantResult]:
         first = ins.store.stage_result(pass_scope(1), DatasetResult)
         history = first.poison if first else ()
-        dataset = choose_rows(ins, recipe, standing.live, standing, history, folder, losses)
+        dataset = choose_rows(ins, recipe, baseline.live, baseline, history, folder, losses)
         rows = folder / ROWS_FILE
-        result = ins.capsules.run(train_job(ins, standing.live, recipe, rows, ()), folder / "train", show_training(ins))
+        result = ins.capsules.run(train_job(ins, baseline.live, recipe, rows, ()), folder / "train", show_training(ins))
         assert isinstance(result, TrainResult)
-        model = Model(name, verified_folder(ins, standing.live), folder / "train" / result.adapter)
-        envelopes = measure(ins, model, tasks_of(ins, standing.counted, SPLITS), folder).envelopes
-        variant = _variant(ins, standing, name, len(dataset.rows), envelopes)
+        model = Model(name, verified_folder(ins, baseline.live), folder / "train" / result.adapter)
+        envelopes = measure(ins, model, tasks_of(ins, baseline.counted, SPLITS), folder).envelopes
+        variant = _variant(ins, baseline, name, len(dataset.rows), envelopes)
         return Done(VariantResult(variant=variant))
 
     stage = "variant-" + "-".join(name.replace(",", "").replace("'", "").split())

@@ -70,18 +70,18 @@ def run_bd62(ins: Instruments) -> Delta:
     if second.state == PassState.CONFIRMED and second.pack is not None:
         revert(ins, None, second.pack, "the scenario ends where the incident ended: on pass 1", to=middle.live)
     variants = ablate(ins, middle, second, first.recipe.lr)
-    told = _tell(ins, begin, middle, first, second).model_copy(update={"variants": variants})
-    return masked_value(told, masking_of(ins.workspace, ins.settings.audit.mask))
+    delta = _delta(ins, begin, middle, first, second).model_copy(update={"variants": variants})
+    return masked_value(delta, masking_of(ins.workspace, ins.settings.audit.mask))
 
 
-def _operate(ins: Instruments, recipe: Recipe, standing: Baseline, *, watched: bool) -> PassRecord:
+def _operate(ins: Instruments, recipe: Recipe, baseline: Baseline, *, watched: bool) -> PassRecord:
     policy = ins.policy.in_audit(watch=not watched)
-    return finish_pass(ins, begin_pass(ins, recipe, standing, policy), standing, policy)
+    return finish_pass(ins, begin_pass(ins, recipe, baseline, policy), baseline, policy)
 
 
-def _tell(ins: Instruments, begin: Baseline, middle: Baseline, first: PassRecord, second: PassRecord) -> Delta:
+def _delta(ins: Instruments, begin: Baseline, middle: Baseline, first: PassRecord, second: PassRecord) -> Delta:
     live = ins.store.live()
-    assert live is not None  # read_baseline made one
+    assert live is not None  # reading the baseline made one
     story = _story(ins, second, middle)
     return Delta(
         seed=ins.settings.seed,
@@ -108,14 +108,14 @@ def _wins(ins: Instruments, pack: str) -> dict[str, int]:
     return wins
 
 
-def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStory:
+def _story(ins: Instruments, record: PassRecord, baseline: Baseline) -> PassStory:
     """What one pass did, from the store alone."""
     scope = pass_scope(record.number)
     if record.pack is None:
         raise UserError(
             f"pass {record.number} of the scenario made no pack", got=record.reason, where=ins.workspace.root
         )
-    before = {t: e.passed for t, e in ins.store.envelopes(standing.live).items() if e.bench in standing.counted}
+    before = {t: e.passed for t, e in ins.store.envelopes(baseline.live).items() if e.bench in baseline.counted}
     after = {t: e.passed for t, e in ins.store.envelopes(record.pack).items()}
     seconds = {stage.name: stage.seconds for stage in ins.store.stages(scope) if stage.error is None}
     chosen, trained = ins.store.stage_result(scope, DatasetResult), ins.store.stage_result(scope, TrainStageResult)
@@ -137,7 +137,7 @@ def _story(ins: Instruments, record: PassRecord, standing: Baseline) -> PassStor
         lost=flipped.lost,
         gained=flipped.gained,
         held_out_gained=sum(task_id in held_out for task_id in flipped.gained),
-        anchors_lost=tuple(task_id for task_id in flipped.lost if task_id in standing.anchors),
+        anchors_lost=tuple(task_id for task_id in flipped.lost if task_id in baseline.anchors),
         refusals=_refusals(ins, record.number, seconds),
         seconds=seconds,
     )

@@ -1,1 +1,1 @@
-"""The surgeon: propose, gate, operate, judge, settle, tell; and begin again."""
+"""The loop: propose, train, smoke, merge, bench, judge, settle, and begin again."""

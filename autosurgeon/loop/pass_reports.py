@@ -81,7 +81,7 @@ FORMS: tuple[Literal["md", "html"], ...] = ("md", "html")
 def write_pass_report(sources: Sources, number: int) -> None:
     """Write a pass's report into `reports/`, as Markdown and as HTML; a report is no reason to fail a pass.
 
-    A disk that fails or is full is told as everywhere: OSError.
+    Raises OSError when the disk fails or is full.
     """
     if not sources.wanted:
         return
@@ -169,10 +169,10 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
     others = len(kept_elsewhere(sources.store, sources.search) or [])
     if not earlier and not others:
         return "It was the first pass, with nothing known yet, so the recipe is a careful one."
-    told = [other.feedback for other in earlier if other.feedback is not None]
-    failed = sum(feedback.failed for feedback in told)
-    valued = sum(feedback.value is not None for feedback in told)
-    broken = sum(bool(feedback.violations) for feedback in told)
+    known = [other.feedback for other in earlier if other.feedback is not None]
+    failed = sum(feedback.failed for feedback in known)
+    valued = sum(feedback.value is not None for feedback in known)
+    broken = sum(bool(feedback.violations) for feedback in known)
     some = "" if len(earlier) == count else f"{len(earlier)} of "
     passes = f"{some}{count} earlier {'pass' if count == 1 else 'passes'}"
     passes += f" and {others} of other workspaces" if others else ""
@@ -206,8 +206,8 @@ def read_steps(path: Path) -> tuple[tuple[int, float], ...]:
     steps = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            told = json.loads(line)
-            step, loss = int(told["done"]), float(told["loss"])
+            row = json.loads(line)
+            step, loss = int(row["done"]), float(row["loss"])
         except (ValueError, KeyError, TypeError):
             continue  # a line that was cut, or that holds no loss
         if math.isfinite(loss):

@@ -56,19 +56,19 @@ class _OverError(Exception):
 class PassSpine:
     """One pass at work. The policy is an argument, since a scenario runs with its rules in audit."""
 
-    def __init__(self, ins: Instruments, record: PassRecord, standing: Baseline, policy: Policy) -> None:
+    def __init__(self, ins: Instruments, record: PassRecord, baseline: Baseline, policy: Policy) -> None:
         self._ins = ins
         self._record = record
         self._number = record.number
         self._scope = pass_scope(record.number)
-        self._standing = standing
+        self._baseline = baseline
         self._policy = policy
         self._facts: Evidence = {}
 
     def operate(self) -> None:
         """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
         try:
-            self._standing = self._as_it_began()
+            self._baseline = self._as_it_began()
             # A pass that is live has only to be watched, and its parent may be damaged or gone by now.
             if not self._reached(PassState.LIVE):
                 self._until_live()
@@ -79,17 +79,17 @@ class PassSpine:
                 self._ins.store.advance(self._number, PassState.FAILED, reason=str(error))
                 return
             raise
-        watch(self._ins, self._number, self._standing, self._policy)
+        watch(self._ins, self._number, self._baseline, self._policy)
 
     def _as_it_began(self) -> Baseline:
-        """The standing with the anchors that the pass began with: a retry or a person may have changed the ledger."""
-        standing = self._standing
+        """The baseline with the anchors that the pass began with: a retry or a person may have changed the ledger."""
+        baseline = self._baseline
 
         def note(_: Path) -> Done[AnchorsResult]:
-            return Done(AnchorsResult(anchors=standing.anchors, hidden=tuple(sorted(standing.hidden))))
+            return Done(AnchorsResult(anchors=baseline.anchors, hidden=tuple(sorted(baseline.hidden))))
 
         noted = once(self._ins, self._scope, AnchorsResult, note)
-        return standing._replace(anchors=noted.anchors, hidden=frozenset(noted.hidden))
+        return baseline._replace(anchors=noted.anchors, hidden=frozenset(noted.hidden))
 
     @property
     def _state(self) -> PassState:
@@ -107,7 +107,7 @@ class PassSpine:
         self._bench(pack)
 
     def _gate(
-        self, phase: Phase, evidence: Evidence, *, pack: str | None = None, trial: Comparison | None = None
+        self, phase: Phase, evidence: Evidence, *, pack: str | None = None, comparison: Comparison | None = None
     ) -> None:
         """Judge a phase on all that is known by then, once; _OverError unless the verdict is ACCEPT or overruled."""
         ins = self._ins
@@ -119,14 +119,14 @@ class PassSpine:
         judgement = judge(self._policy, phase, self._facts)
         reach("judged")
         ins.store.keep_policy(self._policy.digest, self._policy.model_dump_json(by_alias=True))
-        climb = dev_climb(ins, self._standing, self._number) if phase == "promotion" else None
-        told = decision_context(ins, self._record, self._standing, judgement, pack=pack, trial=trial)
-        state = settle(ins, self._number, judgement, pack=pack, climb=climb, story=told)
+        climb = dev_climb(ins, self._baseline, self._number) if phase == "promotion" else None
+        context = decision_context(ins, self._record, self._baseline, judgement, pack=pack, comparison=comparison)
+        state = settle(ins, self._number, judgement, pack=pack, climb=climb, story=context)
         if state.is_finished:
             raise _OverError
 
     def _pass_again(self, phase: Phase, verdict: Verdict | None, pack: str | None) -> None:
-        """Go through a gate that has spoken: it let the pass go on, or a person said that it may."""
+        """Go through a gate that has spoken: it let the pass go on, or a person's override does."""
         if verdict == Verdict.ACCEPT:
             return
         override = standing_override(self._ins, self._number, phase)
@@ -142,15 +142,15 @@ class PassSpine:
 
     def _plan(self) -> Dataset:
         """Choose the rows and judge recipe and rows before any compute is spent."""
-        ins, recipe, standing = self._ins, self._record.recipe, self._standing
-        dataset, of_rows = plan_rows(ins, self._record, standing)
+        ins, recipe, baseline = self._ins, self._record.recipe, self._baseline
+        dataset, of_rows = plan_rows(ins, self._record, baseline)
         evidence = {
             **recipe_facts(recipe, ins.settings.organ.reference_lr),
-            **target_facts(standing.counted, standing.foreign),
+            **target_facts(baseline.counted, baseline.foreign),
             **of_rows,
         }
         # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
-        live = empty_comparison(ins, standing)
+        live = empty_comparison(ins, baseline)
         itself = live._replace(pack=live.live, confirmed=(), samples=ins.settings.statistics.samples)
         evidence |= selftest_facts(self_test(ins.policy, evidence, itself))
         self._gate("proposal", evidence)
@@ -158,7 +158,7 @@ class PassSpine:
         return dataset
 
     def _held_out(self, dataset: Dataset) -> list[str]:
-        return [task_id for task_id in self._standing.anchors if task_id not in dataset.anchor_ids]
+        return [task_id for task_id in self._baseline.anchors if task_id not in dataset.anchor_ids]
 
     def _train(self, dataset: Dataset) -> Path:
         """Train the adapter, committed before anything is evaluated."""
@@ -216,8 +216,8 @@ class PassSpine:
 
     def _bench(self, pack: str) -> None:
         """Bench the packed file on all but the canary, and judge it against live and base."""
-        trial = bench_pack(self._ins, self._record, self._standing, pack, self._policy, self._facts)
-        self._gate("promotion", promotion_facts(trial), pack=pack, trial=trial)
+        comparison = bench_pack(self._ins, self._record, self._baseline, pack, self._policy, self._facts)
+        self._gate("promotion", promotion_facts(comparison), pack=pack, comparison=comparison)
         if self._state == PassState.ACCEPTED:
             reason = "accepted by the policy, and the deployed runtime serves it"
             make_live(self._ins, self._number, pack, f"pass-{self._number:04d}-deployed", reason)

@@ -1,4 +1,4 @@
-"""The loop: one pass after another until a brake says stop."""
+"""The loop: one pass after another until a limit ends the run."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def _run_passes(ins: Instruments, run_id: int) -> End:
         climb = ended.feedback.value if ended.feedback else None
         ins.brakes.count_pass(ended.state, climb, unjudged=is_unjudged(ins.store, ended))
         notify(ins, "pass", ended)
-        # The runtime may have ended or been replaced during a pass, and what failed to tell it may be mended by now.
+        # The runtime may have ended or been replaced during a pass, and a command that failed may work by now.
         despite_full_disk(ins, lambda: restore(ins))
         if _gate_is_shut(ins, ended.number):
             return End("gate")
@@ -180,10 +180,10 @@ def _one_pass(ins: Instruments) -> PassRecord:
         nonlocal begun
         left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
         if left_open is None:
-            standing = read_baseline(ins)
-            record = begin_pass(ins, propose_next(ins, standing), standing, ins.policy)
+            baseline = read_baseline(ins)
+            record = begin_pass(ins, propose_next(ins, baseline), baseline, ins.policy)
             begun = record.number
-            return finish_pass(ins, record, standing, ins.policy)
+            return finish_pass(ins, record, baseline, ins.policy)
         begun, under = left_open.number, under_contract(ins, left_open)
         if not under.in_force.judges_as(ins.in_force):
             ins.reporter.say(f"pass {begun} is finished as it was begun: {under.in_force.line}")
@@ -204,23 +204,23 @@ def _has_failed_evaluation(ins: Instruments, ended: PassRecord) -> bool:
     return ended.state in (PassState.FAILED, PassState.REVERTED) and any(j.verdict == Verdict.ERROR for j in judged)
 
 
-def begin_pass(ins: Instruments, recipe: Recipe, standing: Baseline, policy: Policy) -> PassRecord:
+def begin_pass(ins: Instruments, recipe: Recipe, baseline: Baseline, policy: Policy) -> PassRecord:
     """Write the proposal down before anything acts on it."""
-    parent = standing.base if recipe.parent == "base" else standing.live
+    parent = baseline.base if recipe.parent == "base" else baseline.live
     contract = contract_of(ins.settings, policy, ins.tasks)
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     reach("pass-proposed")
-    number = ins.store.begin_pass(recipe, parent, standing.live, contract)
+    number = ins.store.begin_pass(recipe, parent, baseline.live, contract)
     reach("pass-begun")
     return ins.store.get_pass(number)
 
 
-def finish_pass(ins: Instruments, record: PassRecord, standing: Baseline, policy: Policy) -> PassRecord:
+def finish_pass(ins: Instruments, record: PassRecord, baseline: Baseline, policy: Policy) -> PassRecord:
     """Take an open pass to its end."""
     structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
     ins.reporter.pass_started(record.number, record.recipe)
     if not record.state.is_finished:  # it may lack nothing but its report
-        PassSpine(ins, record, standing, policy).operate()
+        PassSpine(ins, record, baseline, policy).operate()
     write_pass_report(sources_of(ins), record.number)
     reach("report-written")
     ended = ins.store.get_pass(record.number)

@@ -77,32 +77,32 @@ class Comparison(NamedTuple):
         return flips(passed(self.live, tasks), passed(self.pack, tasks))
 
 
-def promotion_facts(trial: Comparison) -> Evidence:
+def promotion_facts(comparison: Comparison) -> Evidence:
     """Everything that is known of a packed file once its bench is over, or was ended early."""
-    trial, facts = trial.restricted(), Evidence()
+    comparison, facts = comparison.restricted(), Evidence()
     for part in (bench_facts, anchor_facts, gate_facts, total_facts, slice_facts):
-        facts |= part(trial)
+        facts |= part(comparison)
     return facts
 
 
-def bench_facts(trial: Comparison) -> Evidence:
+def bench_facts(comparison: Comparison) -> Evidence:
     """Whether the bench is one, and the worst of its benches."""
-    pack, live, base = trial.results
+    pack, live, base = comparison.results
     benches = sorted({envelope.bench for envelope in base.values()})
-    prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in trial.results]
+    prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in comparison.results]
     shared = sum(envelope.tier == "shared" for envelope in pack.values())
     return {
         "bench.tasks": len(pack),
-        "bench.missing": None if trial.stopped else len(trial.expected.keys() - pack.keys()),
+        "bench.missing": None if comparison.stopped else len(comparison.expected.keys() - pack.keys()),
         "bench.fallbacks": sum(envelope.cond.fallback for envelope in pack.values()),
         "bench.foreign": sum(envelope.cond.handler != ORGAN for envelope in pack.values()),
-        "bench.impossible_tried": trial.impossible[0],
-        "bench.impossible_passed": len(trial.impossible[1]),
+        "bench.impossible_tried": comparison.impossible[0],
+        "bench.impossible_passed": len(comparison.impossible[1]),
         "bench.shared_tier": shared,
         "bench.shared_share": shared / len(pack) if pack else None,
         "bench.same_conditions": len(prints[0]) == 1 and prints[0] == prints[1] == prints[2] if pack else None,
-        "bench.worst_net": _worst_net(pack, live, benches) if trial.is_complete else None,
-        "bench.worst_net_over_base": _worst_net(pack, base, benches) if trial.is_complete else None,
+        "bench.worst_net": _worst_net(pack, live, benches) if comparison.is_complete else None,
+        "bench.worst_net_over_base": _worst_net(pack, base, benches) if comparison.is_complete else None,
     }
 
 
@@ -114,68 +114,68 @@ def _wins(results: Results, bench: str) -> int:
     return sum(envelope.passed for envelope in results.values() if envelope.bench == bench)
 
 
-def anchor_facts(trial: Comparison) -> Evidence:
+def anchor_facts(comparison: Comparison) -> Evidence:
     """Which wins of live the pack fails, the confirmed ones and the others.
 
     A bench that ended early says how many anchors it saw lost, if it saw any: there are no fewer.
     """
-    complete = all(task in trial.pack and task not in trial.undecided for task in trial.anchors)
-    lost = trial.anchors_lost if complete or trial.stopped else []
-    hidden = sum(task in trial.hidden for task in lost)
-    provisional = [t for t in trial.provisional if t in trial.pack and not trial.pack[t].passed]
+    complete = all(task in comparison.pack and task not in comparison.undecided for task in comparison.anchors)
+    lost = comparison.anchors_lost if complete or comparison.stopped else []
+    hidden = sum(task in comparison.hidden for task in lost)
+    provisional = [t for t in comparison.provisional if t in comparison.pack and not comparison.pack[t].passed]
     return {
         "anchors.lost": len(lost) if complete or lost else None,
         "anchors.lost_names": first_named(lost),
         "anchors.hidden_lost": hidden if complete or hidden else None,
-        "provisional.lost": len(provisional) if trial.is_complete else None,
+        "provisional.lost": len(provisional) if comparison.is_complete else None,
         "provisional.lost_names": first_named(provisional),
     }
 
 
-def gate_facts(trial: Comparison) -> Evidence:
+def gate_facts(comparison: Comparison) -> Evidence:
     """Flips on tasks that were never trained on, with the evidence that a look at any time may use."""
-    wanted = [task for task, split in trial.expected.items() if split == "gate"]
-    gate = trial.flips(wanted)
+    wanted = [task for task, split in comparison.expected.items() if split == "gate"]
+    gate = comparison.flips(wanted)
     known = gate.tasks > 0 and gate.tasks == len(wanted)
     lost, gained = len(gate.lost), len(gate.gained)
-    both = [t for t in wanted if t in trial.pack and t in trial.live and _tiers(trial, t) == {"split"}]
+    both = [t for t in wanted if t in comparison.pack and t in comparison.live and _tiers(comparison, t) == {"split"}]
     return {
         "gate.tasks": gate.tasks,
         "gate.lost": lost if known else None,
         "gate.gained": gained if known else None,
         "gate.net": gate.net if known else None,
-        "gate.net_split": trial.flips(both).net if known else None,
+        "gate.net_split": comparison.flips(both).net if known else None,
         "gate.p_regression": p_regression(lost, gained) if known else None,
-        "gate.e_regression": largest_e(trial) if gate.tasks else None,
+        "gate.e_regression": largest_e(comparison) if gate.tasks else None,
     }
 
 
-def _tiers(trial: Comparison, task: str) -> set[str]:
-    return {trial.pack[task].tier, trial.live[task].tier}
+def _tiers(comparison: Comparison, task: str) -> set[str]:
+    return {comparison.pack[task].tier, comparison.live[task].tier}
 
 
-def largest_e(trial: Comparison) -> float:
+def largest_e(comparison: Comparison) -> float:
     """The largest e-value for a loss that any prefix of the gate's tasks gave, in the order in which they were run.
 
     By Ville's inequality it reaches 1/alpha with a chance of alpha at most where flips are fair coins.
     """
     seen, largest = EProcess(), 1.0
-    for task in trial.order:
-        if trial.expected.get(task) != "gate" or task not in trial.pack or task not in trial.live:
+    for task in comparison.order:
+        if comparison.expected.get(task) != "gate" or task not in comparison.pack or task not in comparison.live:
             continue
-        before, after = trial.live[task].passed, trial.pack[task].passed
+        before, after = comparison.live[task].passed, comparison.pack[task].passed
         if before != after:
             seen = seen.after(lost=before)
             largest = max(largest, seen.e_regression)
     return largest
 
 
-def total_facts(trial: Comparison) -> Evidence:
+def total_facts(comparison: Comparison) -> Evidence:
     """Flips over all that is counted, tested exactly both ways."""
-    every = trial.flips(trial.expected)
-    known = trial.is_complete and every.tasks > 0
+    every = comparison.flips(comparison.expected)
+    known = comparison.is_complete and every.tasks > 0
     lost, gained = len(every.lost), len(every.gained)
-    visible = smallest_called_loss(every.tasks, trial.alpha) if trial.alpha and known else None
+    visible = smallest_called_loss(every.tasks, comparison.alpha) if comparison.alpha and known else None
     facts: dict[str, FactValue] = {
         "total.lost": lost,
         "total.gained": gained,
@@ -184,30 +184,30 @@ def total_facts(trial: Comparison) -> Evidence:
         "total.p_regression": p_regression(lost, gained),
         "total.p_gain": p_regression(gained, lost),
     }
-    if trial.confirmed is not None:
-        borne_out = sum(task in every.gained for task in trial.confirmed)
+    if comparison.confirmed is not None:
+        borne_out = sum(task in every.gained for task in comparison.confirmed)
         facts["total.gained_confirmed"] = borne_out
-        facts["total.p_luck"] = p_luck(borne_out, max(1, every.tasks), trial.samples)
+        facts["total.p_luck"] = p_luck(borne_out, max(1, every.tasks), comparison.samples)
     else:
         facts |= {"total.gained_confirmed": None, "total.p_luck": None}
     known_facts: Evidence = {name: value if known else None for name, value in facts.items()}
-    return {**known_facts, "total.kl": trial.kl, "total.visible_loss": visible}
+    return {**known_facts, "total.kl": comparison.kl, "total.visible_loss": visible}
 
 
-def slice_facts(trial: Comparison) -> Evidence:
+def slice_facts(comparison: Comparison) -> Evidence:
     """The same of each bench and split."""
     facts: Evidence = {}
-    bench_of = {task: _bench(task, trial) for task in trial.expected}
+    bench_of = {task: _bench(task, comparison) for task in comparison.expected}
     for bench in sorted({bench for bench in bench_of.values() if bench}):
         for split in (*SPLITS, "all"):
-            wanted = [t for t, s in trial.expected.items() if bench_of[t] == bench and split in (s, "all")]
+            wanted = [t for t, s in comparison.expected.items() if bench_of[t] == bench and split in (s, "all")]
             if not wanted:
                 continue
-            flipped = trial.flips(wanted)
+            flipped = comparison.flips(wanted)
             known = flipped.tasks == len(wanted)
             name = f"slice.{bench}.{split}"
             facts |= {
-                f"{name}.n": sum(task in trial.pack for task in wanted),
+                f"{name}.n": sum(task in comparison.pack for task in wanted),
                 f"{name}.expected": len(wanted),
                 f"{name}.net": flipped.net if known else None,
                 f"{name}.lost": len(flipped.lost) if known else None,
@@ -216,6 +216,6 @@ def slice_facts(trial: Comparison) -> Evidence:
     return facts
 
 
-def _bench(task: str, trial: Comparison) -> str | None:
-    found: Envelope | None = next((results[task] for results in trial.results if task in results), None)
+def _bench(task: str, comparison: Comparison) -> str | None:
+    found: Envelope | None = next((results[task] for results in comparison.results if task in results), None)
     return found.bench if found else None

@@ -30,25 +30,25 @@ class Reach(NamedTuple):
     most: float
 
 
-def reach_of(trial: Comparison) -> dict[str, Reach]:
+def reach_of(comparison: Comparison) -> dict[str, Reach]:
     """The reach of facts once some of the tasks have run; of those that are final, the value alone."""
-    trial = trial.restricted()
-    found = _never_less(trial) | _flips_within(trial, "total", trial.expected)
-    gate = [task for task, split in trial.expected.items() if split == "gate"]
-    if gate and all(task in trial.pack and task in trial.live for task in gate):
-        return found | _final(gate_facts(trial))
-    if any(task in trial.pack and task in trial.live for task in gate):
-        found[ANYTIME] = Reach(largest_e(trial), LARGEST)
-    return found | _flips_within(trial, "gate", gate)
+    comparison = comparison.restricted()
+    found = _never_less(comparison) | _flips_within(comparison, "total", comparison.expected)
+    gate = [task for task, split in comparison.expected.items() if split == "gate"]
+    if gate and all(task in comparison.pack and task in comparison.live for task in gate):
+        return found | _final(gate_facts(comparison))
+    if any(task in comparison.pack and task in comparison.live for task in gate):
+        found[ANYTIME] = Reach(largest_e(comparison), LARGEST)
+    return found | _flips_within(comparison, "gate", gate)
 
 
-def reach_once_benched(trial: Comparison) -> dict[str, Reach]:
+def reach_once_benched(comparison: Comparison) -> dict[str, Reach]:
     """The same once all tasks have run, and only samples and the distance are still to come."""
-    if not trial.is_complete:
-        return reach_of(trial)
+    if not comparison.is_complete:
+        return reach_of(comparison)
     found: dict[str, Reach] = {}
     for part in (bench_facts, anchor_facts, gate_facts, total_facts):
-        found |= _final(part(trial.restricted()))
+        found |= _final(part(comparison.restricted()))
     return found
 
 
@@ -69,32 +69,32 @@ def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[s
     }
 
 
-def _never_less(trial: Comparison) -> dict[str, Reach]:
+def _never_less(comparison: Comparison) -> dict[str, Reach]:
     """Counts that no later task makes smaller."""
-    told = bench_facts(trial)
+    told = bench_facts(comparison)
     found = {name: Reach(_number(told[name]), LARGEST) for name in COUNTS}
-    lost = trial.anchors_lost
-    more = sum(task not in trial.pack or task in trial.undecided for task in trial.anchors)
+    lost = comparison.anchors_lost
+    more = sum(task not in comparison.pack or task in comparison.undecided for task in comparison.anchors)
     found["anchors.lost"] = Reach(len(lost), len(lost) + more)
-    hidden = sum(task in trial.hidden for task in lost)
+    hidden = sum(task in comparison.hidden for task in lost)
     found["anchors.hidden_lost"] = Reach(hidden, hidden + more)
-    provisional = trial.provisional
-    failed = sum(task in trial.pack and not trial.pack[task].passed for task in provisional)
-    found["provisional.lost"] = Reach(failed, failed + sum(task not in trial.pack for task in provisional))
+    provisional = comparison.provisional
+    failed = sum(task in comparison.pack and not comparison.pack[task].passed for task in provisional)
+    found["provisional.lost"] = Reach(failed, failed + sum(task not in comparison.pack for task in provisional))
     return found
 
 
 COUNTS = ("bench.fallbacks", "bench.foreign", "bench.shared_tier")
 
 
-def _flips_within(trial: Comparison, name: str, wanted: Collection[str]) -> dict[str, Reach]:
+def _flips_within(comparison: Comparison, name: str, wanted: Collection[str]) -> dict[str, Reach]:
     """Flips on some tasks: those to come are lost where live wins, and gained where it fails, at most."""
-    if not wanted or not all(task in trial.live for task in wanted):
+    if not wanted or not all(task in comparison.live for task in wanted):
         return {}
-    flipped = trial.flips(wanted)
-    left = [task for task in wanted if task not in trial.pack]
+    flipped = comparison.flips(wanted)
+    left = [task for task in wanted if task not in comparison.pack]
     lost, gained = len(flipped.lost), len(flipped.gained)
-    losable = sum(trial.live[task].passed for task in left)
+    losable = sum(comparison.live[task].passed for task in left)
     gainable = len(left) - losable
     return {
         f"{name}.lost": Reach(lost, lost + losable),

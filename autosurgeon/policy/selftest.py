@@ -51,8 +51,8 @@ def self_test(policy: Policy, known: Evidence, live: Comparison | None = None) -
     return tuple(failed)
 
 
-def _judged(policy: Policy, known: Evidence, trial: Comparison) -> Verdict:
-    facts = {**known, "budget.alpha": ALPHA, **promotion_facts(trial._replace(alpha=ALPHA))}
+def _judged(policy: Policy, known: Evidence, comparison: Comparison) -> Verdict:
+    facts = {**known, "budget.alpha": ALPHA, **promotion_facts(comparison._replace(alpha=ALPHA))}
     return judge(policy, "promotion", facts).verdict
 
 

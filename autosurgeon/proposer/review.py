@@ -61,7 +61,7 @@ class Review(Value):
     passes: int
     history: tuple[Tried, ...]
     climbing: dict[str, float] | None
-    """By parameter, its share in what tells passes that dev_climb from the others; None where that cannot be told."""
+    """By parameter, its share in what separates climbing passes from others; None if not computable."""
     not_refused: dict[str, float] | None
     """The same for those that nothing refused."""
     region: tuple[Range, ...]

@@ -151,12 +151,12 @@ class Fed:
         return PASSES if run.passed and run.tries == attempt + 1 else FAILS
 
     def _samples(self, place: Place, job: GenerateJob, pack: str, tasks: Sequence[str]) -> dict[str, list[Told]]:
-        """As many as were counted; of live in a trial it was only kept whether one of them passed."""
+        """As many as were counted; of live in a pass only whether one of them passed is kept."""
         counts = self._store.confirmations(pack)
-        of_trial = number_of(place.scope) is not None
+        of_pass = number_of(place.scope) is not None
         passed: dict[str, int] = {}
         for task_id in tasks:
-            if of_trial and pack != self._candidate(place.scope):
+            if of_pass and pack != self._candidate(place.scope):
                 sure = task_id in self._result(place.scope, ConfirmResult).confirmed
                 passed[task_id] = 0 if sure else 1
             elif task_id in counts:

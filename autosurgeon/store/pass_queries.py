@@ -38,7 +38,7 @@ class Attempted:
         return self._passes(select(PassRow).where(col(PassRow.state).in_(OPEN)).order_by(col(PassRow.number)))
 
     def remembered_passes(self, newest: int, best: int, *, before: int | None = None) -> list[PassRecord]:
-        """What the proposer is told of, oldest first: the newest passes, and those that dev_climb highest on dev.
+        """What the proposer learns from, oldest first: the newest passes, and those that climbed highest on dev.
 
         Args:
             newest: how many of the newest, whatever came of them.

@@ -68,10 +68,10 @@ def promotions(count: int, seed: int) -> list[Evidence]:
     found = []
     for _ in range(count):
         pack = results(rng, rng.choice((0.08, 0.12, 0.2)))
-        trial = Comparison(expected, list(expected), pack, live, base, anchors, impossible=(20, ()), alpha=0.03)
+        comparison = Comparison(expected, list(expected), pack, live, base, anchors, impossible=(20, ()), alpha=0.03)
         # What a promotion sees of the phases before it.
         found.append(
-            {k: v for k, v in EARLIER.items() if not k.startswith(("watch", "baseline"))} | promotion_facts(trial)
+            {k: v for k, v in EARLIER.items() if not k.startswith(("watch", "baseline"))} | promotion_facts(comparison)
         )
     return found
 

@@ -11,7 +11,7 @@ from builders import make_task
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.benchrun.modes import BenchOfMode, ModeReport
-from autosurgeon.benchrun.run_modes import Sources, Told, bench_modes, report_beside, samples_beside
+from autosurgeon.benchrun.run_modes import Progress, Sources, bench_modes, report_beside, samples_beside
 from autosurgeon.core.answers import Answers, Reply
 from autosurgeon.core.envelope import Mode
 from autosurgeon.core.task import Task
@@ -42,7 +42,7 @@ class Canned:
 def bench(
     out: Path, modes: Sequence[Mode], organ: Canned | None, fallback: Canned | None, sampling: Sampling | None = None
 ) -> ModeReport:
-    quiet = Told(lambda *_: None, lambda *_: None)
+    quiet = Progress(lambda *_: None, lambda *_: None)
     with Grader(GradingSettings(workers=2, cpu_s=1, wall_s=5)) as grader:
         return bench_modes(modes, Sources(organ, fallback), TASKS, out, sampling or Sampling(), grader, quiet)
 

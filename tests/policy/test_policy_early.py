@@ -87,8 +87,8 @@ def test_a_smoke_ends_at_the_tightest_binding_bound() -> None:
     assert most_lost(POLICY, "anchors.lost") == 0
 
 
-def trial_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = ()) -> Comparison:
-    """A trial of tasks by split, `+` for what live wins; `after` has what the pack has run so far, in order."""
+def comparison_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = ()) -> Comparison:
+    """A comparison of tasks by split, `+` for what live wins; `after` has what the pack has run so far, in order."""
     tasks = {f"b/{split}-{n}": (split, won == "+") for split, told in before.items() for n, won in enumerate(told)}
     live = {task: make_envelope(task, passed=won, split=split) for task, (split, won) in tasks.items()}
     pack = {
@@ -98,41 +98,41 @@ def trial_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = (
     return Comparison({task: split for task, (split, _) in tasks.items()}, tuple(tasks), pack, live, live, anchors)
 
 
-def spoken(policy: Policy, trial: Comparison, known: Evidence | None = None) -> str | None:
-    facts = (known or {}) | promotion_facts(trial._replace(stopped=True))
-    rule = refuses_early(policy, facts, reach_of(trial))
+def spoken(policy: Policy, comparison: Comparison, known: Evidence | None = None) -> str | None:
+    facts = (known or {}) | promotion_facts(comparison._replace(stopped=True))
+    rule = refuses_early(policy, facts, reach_of(comparison))
     return rule.rule_id if rule else None
 
 
 def test_a_gate_that_is_over_decides_by_itself() -> None:
     held = make_policy(make_rule("net", "gate.net", at_least=1, otherwise="hold"))
-    assert spoken(held, trial_of({"gate": "--", "dev": "---"}, "--")) == "net"
-    assert spoken(held, trial_of({"gate": "--", "dev": "---"}, "-+")) is None
+    assert spoken(held, comparison_of({"gate": "--", "dev": "---"}, "--")) == "net"
+    assert spoken(held, comparison_of({"gate": "--", "dev": "---"}, "-+")) is None
 
 
 def test_a_pack_that_could_not_gain_enough_any_more_is_held_within_the_gate_and_rejected_only_after_it() -> None:
-    begun = trial_of({"gate": "+++-", "dev": "-"}, "--")
+    begun = comparison_of({"gate": "+++-", "dev": "-"}, "--")
     for otherwise, expected in (("hold", "net"), ("reject", None)):
         assert spoken(make_policy(make_rule("net", "gate.net", at_least=1, otherwise=otherwise)), begun) == expected
     assert spoken(make_policy(make_rule("net", "gate.net", at_least=-1, otherwise="hold")), begun) is None
 
 
 def test_one_anchor_that_is_lost_for_good_ends_a_bench_and_one_that_was_not_tried_again_does_not() -> None:
-    trial = trial_of({"gate": "+---", "dev": "-"}, "-", anchors=("b/gate-0",))
-    assert spoken(POLICY, trial) == "no-anchor-lost"
-    assert spoken(POLICY, trial._replace(recovered=("b/gate-0",))) is None
-    assert spoken(POLICY, trial._replace(undecided=("b/gate-0",))) is None
-    facts = promotion_facts(trial._replace(stopped=True, undecided=("b/gate-0",)))
+    comparison = comparison_of({"gate": "+---", "dev": "-"}, "-", anchors=("b/gate-0",))
+    assert spoken(POLICY, comparison) == "no-anchor-lost"
+    assert spoken(POLICY, comparison._replace(recovered=("b/gate-0",))) is None
+    assert spoken(POLICY, comparison._replace(undecided=("b/gate-0",))) is None
+    facts = promotion_facts(comparison._replace(stopped=True, undecided=("b/gate-0",)))
     assert facts["anchors.lost"] is None
 
 
 def test_a_condition_on_what_is_still_open_keeps_a_rule_waiting() -> None:
     rule = make_rule("split", "gate.net", at_least=1, when={"fact": "bench.shared_tier", "at_least": 1})
     rule["otherwise"] = "hold"
-    trial = trial_of({"gate": "--", "dev": "-"}, "--")
-    assert spoken(make_policy(rule), trial) is None
-    shared = {task: e.model_copy(update={"tier": "shared"}) for task, e in trial.pack.items()}
-    assert spoken(make_policy(rule), trial._replace(pack=shared)) == "split"
+    comparison = comparison_of({"gate": "--", "dev": "-"}, "--")
+    assert spoken(make_policy(rule), comparison) is None
+    shared = {task: e.model_copy(update={"tier": "shared"}) for task, e in comparison.pack.items()}
+    assert spoken(make_policy(rule), comparison._replace(pack=shared)) == "split"
 
 
 def test_sampling_is_over_once_enough_is_borne_out_or_too_little_can_be() -> None:
@@ -149,8 +149,8 @@ def test_sampling_is_over_once_enough_is_borne_out_or_too_little_can_be() -> Non
 
 
 @st.composite
-def trials(draw: st.DrawFn) -> tuple[Comparison, int]:
-    """A whole trial of random results, and after how many tasks it is looked at."""
+def comparisons(draw: st.DrawFn) -> tuple[Comparison, int]:
+    """A whole comparison of random results, and after how many tasks it is looked at."""
     splits = draw(st.lists(st.sampled_from(["surgery", "dev", "gate", "gate"]), min_size=1, max_size=14))
     splits.sort(key=lambda split: split != "gate")
     expected = {f"{'ab'[n % 2]}/{n}": split for n, split in enumerate(splits)}
@@ -164,26 +164,28 @@ def trials(draw: st.DrawFn) -> tuple[Comparison, int]:
     anchors = [task for task, envelope in live.items() if envelope.passed and draw(flip)]
     failed = [task for task in anchors if not pack[task].passed]
     recovered = [task for task in failed if draw(flip)]
-    trial = Comparison(expected, tuple(expected), pack, live, base, anchors, anchors[:1], recovered, impossible=(1, ()))
-    return trial._replace(alpha=0.03, samples=4), draw(st.integers(0, len(splits)))
+    comparison = Comparison(
+        expected, tuple(expected), pack, live, base, anchors, anchors[:1], recovered, impossible=(1, ())
+    )
+    return comparison._replace(alpha=0.03, samples=4), draw(st.integers(0, len(splits)))
 
 
-@given(trials(), st.sampled_from(SHIPPED))
+@given(comparisons(), st.sampled_from(SHIPPED))
 def test_whenever_a_bench_may_end_early_its_end_would_not_have_been_a_promotion(
     drawn: tuple[Comparison, int], policy: Policy
 ) -> None:
-    trial, ran = drawn
+    comparison, ran = drawn
     known: Evidence = {"budget.alpha": 0.5, "data.rows": 100, "selftest.failed": 0}
-    begun = trial._replace(pack={task: trial.pack[task] for task in trial.order[:ran]}, stopped=True)
+    begun = comparison._replace(pack={task: comparison.pack[task] for task in comparison.order[:ran]}, stopped=True)
     here = known | promotion_facts(begun)
     early = refuses_early(policy, here, reach_of(begun))
     if early is None:
         return
     by_id = {rule.id: rule for rule in policy.rules}
     rule = by_id[early.rule_id.split("#")[0]]
-    gained = trial.flips(trial.expected).gained
+    gained = comparison.flips(comparison.expected).gained
     for confirmed in ((), gained):
-        in_the_end = known | promotion_facts(trial._replace(confirmed=confirmed))
+        in_the_end = known | promotion_facts(comparison._replace(confirmed=confirmed))
         told = {result.rule_id: result.result for result in apply_rule(rule, in_the_end, policy.param_values)}
         assert told[early.rule_id] == "failed"
         assert judge(policy, "promotion", in_the_end).verdict != Verdict.ACCEPT
@@ -194,12 +196,12 @@ def test_whenever_a_bench_may_end_early_its_end_would_not_have_been_a_promotion(
 WORSE = (Verdict.REJECT, Verdict.INVALID, Verdict.ERROR)
 
 
-@given(trials())
+@given(comparisons())
 def test_what_a_fact_comes_to_lies_within_its_reach_at_every_look(drawn: tuple[Comparison, int]) -> None:
-    trial, ran = drawn
-    in_the_end = promotion_facts(trial)
-    begun = trial._replace(pack={task: trial.pack[task] for task in trial.order[:ran]})
-    for reach in (reach_of(begun), reach_once_benched(trial)):
+    comparison, ran = drawn
+    in_the_end = promotion_facts(comparison)
+    begun = comparison._replace(pack={task: comparison.pack[task] for task in comparison.order[:ran]})
+    for reach in (reach_of(begun), reach_once_benched(comparison)):
         for name, (least, most) in reach.items():
             value = in_the_end[name]
             if value is not None:

@@ -38,8 +38,8 @@ def promotion(**changes: Any) -> Evidence:
     results = {"pack": ALL_PASS, "live": ALL_PASS, "base": ALL_PASS} | changes
     split_of = {task: e.split for r in ("live", "pack", "base") for task, e in results[r].items()}
     expected = {task: split_of.get(task, "gate") for task in TASKS}
-    trial: dict[str, Any] = {"expected": expected, "order": TASKS, "anchors": [], "impossible": (20, [])}
-    return promotion_facts(Comparison(**(trial | results)))
+    comparison: dict[str, Any] = {"expected": expected, "order": TASKS, "anchors": [], "impossible": (20, [])}
+    return promotion_facts(Comparison(**(comparison | results)))
 
 
 def watch(before: Results, after: Results, canary: list[str], anchors: list[str], **changes: Any) -> Evidence:
@@ -214,8 +214,8 @@ def test_totals_are_tested_exactly_both_ways_and_a_slice_tells_its_own() -> None
 
 def test_a_bench_that_was_stopped_early_leaves_open_what_needs_all_of_it() -> None:
     pack = make_results({"mbpp/0": False})
-    trial = Comparison(dict.fromkeys(TASKS, "gate"), TASKS, pack, ALL_PASS, ALL_PASS, ["mbpp/0"], stopped=True)
-    facts = promotion_facts(trial)
+    comparison = Comparison(dict.fromkeys(TASKS, "gate"), TASKS, pack, ALL_PASS, ALL_PASS, ["mbpp/0"], stopped=True)
+    facts = promotion_facts(comparison)
     assert facts["gate.e_regression"] == EProcess(lost=1).e_regression
     assert facts["anchors.lost"] == 1
     needing_all = ("bench.missing", "bench.worst_net", "gate.net", "total.p_gain", "slice.mbpp.gate.net")

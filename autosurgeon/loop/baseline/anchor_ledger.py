@@ -164,7 +164,7 @@ def _entry(task: Task, family: str, known: Known, settings: AnchorSettings, now:
         runs=len(runs),
         flakes=flakes,
         trained=task.task_id in known.trained,
-        history=tuple((when, told[task.task_id]) for when, told in known.history.items() if task.task_id in told),
+        history=tuple((when, passed[task.task_id]) for when, passed in known.history.items() if task.task_id in passed),
     )
 
 

@@ -1,4 +1,4 @@
-"""How things stand: the base and the live pack, which benches count, which wins are anchors."""
+"""The baseline of a pass: base and live pack, counted benches, anchors."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def exclusions(results: Mapping[str, Envelope]) -> dict[str, str]:
     handlers = {e.bench: e.cond.handler for e in results.values() if e.cond.handler != ORGAN}
     return {
         bench: f"the route leaks: {foreign} of {sum(e.bench == bench for e in results.values())} answers came from "
-        "another handler than the organ, so the bench says nothing about it; not counted, not trained on. To repair "
+        "another handler than the organ, so the bench does not measure it; not counted, not trained on. To repair "
         f"it, {REPAIR if handlers[bench] == PLANNER else 'let the runtime route these prompts to the organ'}"
         for bench, foreign in foreign_answers(results).items()
         if foreign

@@ -1,4 +1,4 @@
-"""The task book: what each task was when the base was measured on it, since one id has to mean one task."""
+"""The task manifest: what each task was when the base was measured, since one id has to mean one task."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def book_of(tasks: Iterable[Task]) -> dict[str, tuple[str, str, str]]:
 
 
 def refuse_changed_tasks(ins: Instruments) -> None:
-    """UserError where a task is another one by now, stands in another split, or is gone and nobody set it aside.
+    """UserError where a task has changed, has moved to another split, or is gone without a quarantine entry.
 
     Tasks that are new are measured. A bench that the settings no longer name is no longer run, and a task in its
     bench's quarantine file is left out: both are a person's word.

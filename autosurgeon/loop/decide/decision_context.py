@@ -1,4 +1,4 @@
-"""What a decision tells besides its judgement: packs compared, flips by name, alpha, power, cost and what was saved."""
+"""The fields of a decision besides its judgement: packs, flips by name, alpha, power, cost and avoided cost."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from autosurgeon.stats.paired import power_line
 def decision_context(
     ins: Instruments,
     record: PassRecord,
-    standing: Baseline,
+    baseline: Baseline,
     judgement: Judgement,
     *,
     pack: str | None = None,
-    trial: Comparison | None = None,
+    comparison: Comparison | None = None,
 ) -> dict[str, Any]:
     """The fields of a decision that the judgement does not have.
 
     Args:
         ins: the instruments.
         record: the pass.
-        standing: how things stood when it began.
-        judgement: what the policy said.
+        baseline: how things stood when it began.
+        judgement: of the phase.
         pack: the candidate, once there is one.
-        trial: its bench, once it was run.
+        comparison: its bench, once it was run.
 
     """
     scope = pass_scope(record.number)
-    packs = {"parent": record.parent, "live": standing.live, "base": standing.base}
+    packs = {"parent": record.parent, "live": baseline.live, "base": baseline.base}
     price = cost_of_look(ins, record.number)
     paid = ins.store.look_of(record.number) is not None
     alpha = price if paid else before_the_look(ins)
-    flipped = trial.restricted().flips(trial.expected) if trial else None
+    flipped = comparison.restricted().flips(comparison.expected) if comparison else None
     # Of the counted tasks outside the canary, which is what a promotion could look at.
-    tasks = len(trial.expected) if trial else _judged_tasks(ins, standing)
+    tasks = len(comparison.expected) if comparison else _judged_tasks(ins, baseline)
     ended = judgement.verdict != Verdict.ACCEPT and judgement.phase != "watch"
     return {
         "evidence_digest": digest_json(judgement.evidence),
@@ -56,5 +56,5 @@ def decision_context(
     }
 
 
-def _judged_tasks(ins: Instruments, standing: Baseline) -> int:
-    return sum(task.bench in standing.counted and task.split != "canary" for task in ins.tasks.values())
+def _judged_tasks(ins: Instruments, baseline: Baseline) -> int:
+    return sum(task.bench in baseline.counted and task.split != "canary" for task in ins.tasks.values())

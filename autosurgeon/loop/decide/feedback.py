@@ -1,4 +1,4 @@
-"""What a refusal tells the proposer: why, with the size of each objection, and what saying no had cost by then."""
+"""Feedback of a refusal for the proposer: each objection with its size, and the cost of the refusal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def violations(judgement: Judgement, training: Judgement | None = None) -> dict[
     lets a pass go on, so it counts only against one that is refused.
 
     Args:
-        judgement: of the phase that refused the pass, or of one that accepted it, which tells nothing.
+        judgement: of the phase that refused the pass, or of one that accepted it, which has no objection.
         training: that of the same pass's training, where it was judged before.
 
     """
@@ -54,6 +54,6 @@ def share_spent(cost: Cost | None, avoided: Cost | None, judgement: Judgement) -
 def feedback_of(judgement: Judgement, training: Judgement | None, story: dict[str, Any] | None) -> dict[str, Any]:
     """The fields of a Feedback that speak of a refusal."""
     why = violations(judgement, training)
-    told = story or {}
-    share = share_spent(told.get("cost"), told.get("avoided"), judgement) if why else None
+    context = story or {}
+    share = share_spent(context.get("cost"), context.get("avoided"), judgement) if why else None
     return {"violations": why, "spent_share": share}

@@ -17,7 +17,7 @@ from autosurgeon.core.stage_results import DeployResult
 from autosurgeon.errors import PackError, StoreError, UserError, WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.decide.settle import decide
-from autosurgeon.loop.deploy.runtime import restore, tell
+from autosurgeon.loop.deploy.runtime import deploy, restore
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.policy.evidence import baseline_facts
@@ -26,7 +26,7 @@ from autosurgeon.store.database import utc_now
 
 
 def make_first_live(ins: Instruments, base: str) -> None:
-    """Make the first pack live, if the policy has a rule that says so; UserError when it does not."""
+    """Make the first pack live, if the policy has a rule that accepts it; UserError otherwise."""
     evidence = baseline_facts(verified=bool(ins.packs.verify(base)), live_versions=len(ins.store.live_history()))
     judgement = judge(ins.policy, "baseline", evidence)
     if judgement.verdict != Verdict.ACCEPT:
@@ -94,7 +94,7 @@ def _deploy(ins: Instruments, number: int, pack: str) -> str | None:
     """
 
     def serve(_: Path) -> Done[DeployResult]:
-        deployment = tell(ins, "promote", pack)
+        deployment = deploy(ins, "promote", pack)
         if deployment.error is not None:
             raise WorldError(deployment.error)
         return Done(DeployResult(deployment=deployment))

@@ -1,4 +1,4 @@
-"""Overrides: a person may let a pass through a gate that refused it, says why and until when, and is written down."""
+"""Overrides: a person lets a pass through a gate that refused it, with a reason and an expiry, and is recorded."""
 
 from __future__ import annotations
 

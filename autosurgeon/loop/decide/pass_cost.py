@@ -11,7 +11,7 @@ from autosurgeon.core.records import StageOutput
 from autosurgeon.store.sqlstore import SqlStore
 
 MOST_OTHERS = 100
-"""Passes whose median says what a stage costs: the newest, since machine and model change over a long campaign."""
+"""Passes whose median is the cost of a stage: the newest, since machine and model change over a long campaign."""
 
 
 def avoided_by_ending(store: SqlStore, scope: str) -> Cost | None:

@@ -1,4 +1,4 @@
-"""Settling: a judgement becomes a decision, in the store first and then in the files that others read."""
+"""Settle: a judgement becomes a decision, in the store first and then in the files that others read."""
 
 from __future__ import annotations
 
@@ -114,9 +114,9 @@ def settle(
     Args:
         ins: the instruments.
         number: the pass.
-        judgement: what the policy said.
-        pack: the packed candidate, which an accepted promotion makes live, if no runtime has to be told before.
-        climb: what the proposer is told of the pass's dev wins.
+        judgement: of the phase.
+        pack: the packed candidate, which an accepted promotion makes live, unless a runtime has to serve it first.
+        climb: the pass's gain on dev, for the proposer.
         revert_to: the pack that a refused watch makes live again.
         story: the decision's other fields: packs, flips, alpha, power, cost.
 
@@ -131,8 +131,8 @@ def settle(
         state, action, live_pack = PassState.REVERTED, "revert", revert_to
     else:
         state, action = ENDED_BY.get(judgement.verdict, PassState.HELD), "stop"
-    told = (climb is not None or not accepted) and state != PassState.FAILED
-    feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if told else None
+    teaches = (climb is not None or not accepted) and state != PassState.FAILED
+    feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if teaches else None
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback
         feedback = feedback.model_copy(update={"value": known.value if known else None})
@@ -157,6 +157,6 @@ def settle(
 
 
 def _training_of(ins: Instruments, number: int) -> Judgement | None:
-    """What the policy said of a pass's training, if it was asked before."""
+    """The judgement of a pass's training, if there is one."""
     judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
     return next((judgement for judgement in judged if judgement.phase == "training"), None)

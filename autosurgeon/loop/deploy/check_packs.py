@@ -15,7 +15,7 @@ def check_packs(ins: Instruments) -> None:
     """Read back what live, the live pack before it and an open pass name; at each start, and now and then.
 
     A damaged live pack is reverted to the newest earlier one that is whole, as a new live version with a decision. An
-    open pass that stands on a damaged pack ends as FAILED. Of any other damage a line is said.
+    open pass that stands on a damaged pack ends as FAILED. Any other damage is reported in a line.
 
     Raises:
         StoreError: live is damaged, and no earlier live pack is whole.
@@ -62,7 +62,7 @@ def _end(ins: Instruments, record: PassRecord, live: Live, damage: dict[str, str
     elif record.pack == live.pack:
         revert(ins, record.number, live.pack, _reason(live, damage[live.pack]))
     else:
-        return  # a person has moved live meanwhile; the watch says what follows from it
+        return  # a person has moved live meanwhile; the watch decides what follows
     write_pass_report(sources_of(ins), record.number)
     ins.reporter.pass_ended(ins.store.get_pass(record.number))
 

@@ -61,7 +61,7 @@ def collect(
         packs: the packs; the caller holds the workspace's lock.
         pins: the file of pins.
         keep_live: see reasons_to_keep.
-        removed: told of each pack.
+        removed: called with each pack.
         dry_run: remove nothing.
 
     """

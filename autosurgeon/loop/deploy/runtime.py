@@ -1,8 +1,8 @@
-"""The deployed runtime: told what to serve by the user's commands, and never left on a pack that live does not name.
+"""The deployed runtime: the user's commands make it serve the live pack, and no other pack for long.
 
-Every word to it stands in the chain of events twice, before and after, so that the newest one says what it serves, or
-that nobody knows, where the loop died in between. Then, and where it answers with another pack, it is told anew to
-serve what live says.
+Each command is an event of the chain twice, before and after it, so that the newest event states what the runtime
+serves, or that this is unknown because the loop died in between. Then, and when it answers with another pack, the
+command runs again for the live pack.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ PLACEHOLDER = re.compile(r"(?<!\$)\{(pack|folder|version|live)\}")
 
 
 def restore(ins: Instruments) -> None:
-    """Have the runtime serve what live says, unless it does; a failure is told loudly, and changes nothing else."""
+    """Have the runtime serve the live pack, unless it does; a failure is an alarm and changes nothing else."""
     live = ins.store.live()
     if not ins.settings.deploy.promote or live is None or _serves(ins, live.pack):
         return
-    tell(ins, "revert", live.pack)
+    deploy(ins, "revert", live.pack)
 
 
 def _serves(ins: Instruments, pack: str) -> bool:
@@ -39,9 +39,9 @@ def _serves(ins: Instruments, pack: str) -> bool:
     return url is None or ask_once(url, pack, ins.beat) is None
 
 
-def tell(ins: Instruments, action: Literal["promote", "revert"], pack: str) -> Deployment:
+def deploy(ins: Instruments, action: Literal["promote", "revert"], pack: str) -> Deployment:
     """Run a command that makes the runtime serve a pack, wait for its answer, and write down how that went."""
-    deploy, live = ins.settings.deploy, ins.store.live()
+    settings, live = ins.settings.deploy, ins.store.live()
     begun = Deployment(action=action, pack=pack, version=live.version if live else 0)
     ins.store.note_deployment(begun)
     reach("deploy-begun")
@@ -59,23 +59,23 @@ def tell(ins: Instruments, action: Literal["promote", "revert"], pack: str) -> D
         "AUTOSURGEON_LIVE_VERSION": known["version"],
         "AUTOSURGEON_LIVE_FILE": known["live"],
     }
-    command = deploy.promote if action == "promote" else deploy.revert or deploy.promote
+    command = settings.promote if action == "promote" else settings.revert or settings.promote
     filled = [PLACEHOLDER.sub(lambda found: known[found[1]], argument) for argument in command]
-    ran = run_hook(filled, environment, ins.workspace.root, deploy.deadline_s, ins.beat)
+    ran = run_hook(filled, environment, ins.workspace.root, settings.deadline_s, ins.beat)
     error = f"the {action} command {ran.error}" if ran.error else None
-    if error is None and deploy.url is not None:
-        problem = wait_for_answer(deploy.url, pack, deploy.answer_s, ins.beat)
+    if error is None and settings.url is not None:
+        problem = wait_for_answer(settings.url, pack, settings.answer_s, ins.beat)
         error = (
             f"after the {action} command the runtime does not serve pack {pack[:12]}: {problem}" if problem else None
         )
     reach("deploy-told")
-    told = {"ended": True, "exit_code": ran.exit_code, "output": ran.output, "error": error}
-    ended = begun.model_copy(update={**told, "seconds": round(time.monotonic() - began, 3)})
+    outcome = {"ended": True, "exit_code": ran.exit_code, "output": ran.output, "error": error}
+    ended = begun.model_copy(update={**outcome, "seconds": round(time.monotonic() - began, 3)})
     ins.store.note_deployment(ended)
     structlog.get_logger().info("deploy_told", action=action, pack=pack, exit_code=ran.exit_code, error=error)
     if error is not None:
-        said = f"ALARM: {error}"
-        said += "" if action == "promote" else "; live stands, and the runtime is told again after the next pass"
-        ins.reporter.say(said)
+        alarm = f"ALARM: {error}"
+        alarm += "" if action == "promote" else "; live stands, and the command runs again after the next pass"
+        ins.reporter.say(alarm)
         notify(ins, "deploy", reason=error)
     return ended

@@ -1,4 +1,4 @@
-"""Whether the deployed runtime answers with a pack: by its list of models, and by what a completion says of itself."""
+"""Check that the deployed runtime serves a pack: by its list of models, and by the headers of a completion."""
 
 from __future__ import annotations
 
@@ -58,12 +58,14 @@ def _problem(url: str, pack: str) -> str | None:
         return f"it lists {len(names)} models, and not that one"
     body = json.dumps({"model": pack, "prompt": "def", "max_tokens": 1, "temperature": 0}).encode()
     headers = {"Content-Type": "application/json"}
-    answer, told = _read(urllib.request.Request(f"{url}/completions", data=body, headers=headers, method="POST"))
+    answer, headers_back = _read(
+        urllib.request.Request(f"{url}/completions", data=body, headers=headers, method="POST")
+    )
     if answer.get("model") != pack:
         return "it completes with another model than it was asked for"
-    if str(answer.get("x-autosurgeon-fallback", told.get("x-autosurgeon-fallback"))).lower() == "true":
+    if str(answer.get("x-autosurgeon-fallback", headers_back.get("x-autosurgeon-fallback"))).lower() == "true":
         return "a fallback model answers in its place"
-    handler = answer.get("x-autosurgeon-handler", told.get("x-autosurgeon-handler")) or ORGAN
+    handler = answer.get("x-autosurgeon-handler", headers_back.get("x-autosurgeon-handler")) or ORGAN
     return None if handler == ORGAN else "another handler answers in its place"
 
 

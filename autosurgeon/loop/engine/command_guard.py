@@ -27,7 +27,7 @@ KILLED = 128 + signal.SIGKILL
 
 def main(command: list[str]) -> int:
     """Run the command to its end, or to the end of standard input."""
-    # Whoever leaves the command's session becomes this process's child once orphaned, and is found.
+    # A process that leaves the command's session becomes this process's child once orphaned, and is found.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -1,4 +1,4 @@
-"""Room on the disk, with nobody there to make it: weights that nothing keeps go before a run waits or ends for it."""
+"""Disk space: weights that retention does not keep are removed before a run pauses or ends for lack of space."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_room(ins: Instruments) -> int:
             ins.reporter.say(
                 f"the disk ran short: weights that nothing keeps are gone, {freed >> 20} MiB of {packs} packs and the "
                 f"adapters of {len(gone) - packs} passes; "
-                "`autosurgeon pack list` says which"
+                "`autosurgeon pack list` shows which"
             )
     return freed
 

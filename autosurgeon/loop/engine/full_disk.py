@@ -1,4 +1,4 @@
-"""A full disk: how it is told from other failures, and the ballast that leaves room to write down that it is full."""
+"""A full disk: how it differs from other failures, and the ballast that leaves room to record the pause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that there is no space left."""
+    """Whether an error, or one of its causes, means that no space is left."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

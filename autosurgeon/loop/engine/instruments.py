@@ -1,4 +1,4 @@
-"""What the surgeon holds: every collaborator, built once by the wiring and passed down."""
+"""The collaborators of a run, built once by the wiring and passed down."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Instruments:
     notes: tuple[str, ...] = ()
     """What settings and files would put in force and do not, a line each, for the start of a run."""
     reports: bool = True
-    """Whether a pass ends with its report; nobody reads those of a simulation."""
+    """Whether a pass ends with its report; a simulation needs none."""
 
     @property
     def in_force(self) -> InForce:

@@ -1,4 +1,4 @@
-"""Baseline still: the loop waits while a person has paused it or the disk is full, and ends where it was asked to."""
+"""Pause: the loop waits while a person has paused it or the disk is full, and ends when it is asked to."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def despite_full_disk(ins: Instruments, work: Callable[[], T]) -> T:
 
 
 def ran_out_of_space(ins: Instruments, error: Exception) -> bool:
-    """Whether a full disk made something fail: it says so, or is a capsule or the store, which word it otherwise."""
+    """Whether a full disk caused a failure: by the error itself, or by the free space after capsule or store failed."""
     silent = isinstance(error, WorldError | StoreError) and free_bytes(ins.workspace.root) < GROWN_BYTES
     return silent or is_full_disk(error)
 

@@ -1,8 +1,8 @@
 """What a person asks of a running loop from another terminal: a small file that the loop reads between stages.
 
 `data/control.json` holds the last word, `data/STOP` (any content) asks to stop where the command line is not at hand.
-A word to stop is for the loop that ran when it was said: a new `run` takes it away and begins. A pause stays until
-somebody says `resume`, whichever loop comes: who paused a workspace wants nothing to move in it.
+`stop` affects only the current run: the next `run` removes it and begins. A pause stays until `resume`, whichever run
+comes: a paused workspace does not move.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def asked(workspace: Workspace, *, unreadable: Control | None = None) -> Control
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        # A slip of the pen may not end a night; the log keeps the reason.
+        # An unreadable file must not end a night; the line in the log records it.
         structlog.get_logger().warning("control_unreadable", error=type(error).__name__)
         return unreadable
 
@@ -78,7 +78,7 @@ def forget_old_words(workspace: Workspace, me: Holder) -> list[str]:
     """At the start of a run: take away what an earlier one was asked, but for a pause; lines that say so."""
     lines = []
     if workspace.stop_file.exists():
-        # One that cannot be taken away stops this run too, and then says so.
+        # A file that cannot be removed stops this run too, with a line.
         with contextlib.suppress(OSError):
             workspace.stop_file.unlink()
             lines.append(f"{workspace.stop_file} was left from an earlier run and is taken away")

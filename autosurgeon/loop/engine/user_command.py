@@ -1,4 +1,4 @@
-"""Running a hook: a command of the user's that deploys or packs, with a deadline, whose last words are kept."""
+"""Run a command of the user's that deploys or packs, with a deadline; the end of its output is kept."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Ran(NamedTuple):
         """Why it came to nothing, with its last line; None where it ended well."""
         if self.exit_code == 0:
             return None
-        said = next((line.strip() for line in reversed(self.output.splitlines()) if line.strip()), "")
-        told = "was killed at its deadline" if self.exit_code is None else f"ended with exit code {self.exit_code}"
-        return f"{told}: {said[:200]}" if said else told
+        last = next((line.strip() for line in reversed(self.output.splitlines()) if line.strip()), "")
+        end = "was killed at its deadline" if self.exit_code is None else f"ended with exit code {self.exit_code}"
+        return f"{end}: {last[:200]}" if last else end
 
 
 def run_hook(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, deadline_s: float, beat: Beat
 ) -> Ran:
-    """Run a command in a folder, to its end or its deadline; nobody who ends this process leaves it running.
+    """Run a command in a folder, to its end or its deadline; it never outlives this process.
 
     Args:
         command: the program and its arguments.

@@ -1,4 +1,4 @@
-"""What a service manager is told by `sd_notify`: ready, how things stand, that the loop goes on, that it ends.
+"""Messages to a service manager by `sd_notify`: ready, status, a beat, and the end.
 
 Datagrams to the socket that `NOTIFY_SOCKET` names, as sd_notify(3) has them; without it nothing is sent. There is no
 thread for it: a beat is sent where the loop's own thread waits or works, so a loop that hangs falls silent.
@@ -79,7 +79,7 @@ class Watchdog:
 
 
 class WatchedReporter:
-    """A reporter that tells the service manager too, in its words."""
+    """A reporter that also sends each line to the service manager as its status."""
 
     def __init__(self, inner: Reporter, watchdog: Watchdog) -> None:
         self._inner = inner
@@ -87,26 +87,26 @@ class WatchedReporter:
         self._pass = self._stage = ""
         self._shown = float("-inf")
 
-    def _tell(self, *parts: str) -> None:
+    def _notify(self, *parts: str) -> None:
         self._watchdog.beat()
         self._watchdog.status(": ".join(part for part in parts if part))
 
     def say(self, text: str) -> None:
         """A line about the run; a pause is one."""
-        self._tell(text)
+        self._notify(text)
         self._inner.say(text)
 
     def pass_started(self, number: int, recipe: Recipe) -> None:
         """The pass."""
         self._pass = f"pass {number}"
-        self._tell(self._pass)
+        self._notify(self._pass)
         self._inner.pass_started(number, recipe)
 
     def stage_started(self, scope: str, name: str) -> None:
         """The stage, and of what."""
         of_pass = scope.startswith("pass-")
         self._stage = name.split("-")[0] if of_pass else f"{name.split('-')[0]} of {scope}"
-        self._tell(self._pass if of_pass else "", self._stage)
+        self._notify(self._pass if of_pass else "", self._stage)
         self._inner.stage_started(scope, name)
 
     def progress(self, done: int, total: int, note: str) -> None:
@@ -115,7 +115,7 @@ class WatchedReporter:
         now = time.monotonic()
         if now - self._shown >= STATUS_EVERY_S:
             self._shown = now
-            self._tell(self._pass, self._stage, f"{done} of {total} {note}")
+            self._notify(self._pass, self._stage, f"{done} of {total} {note}")
         self._inner.progress(done, total, note)
 
     def stage_ended(self, seconds: float) -> None:
@@ -130,6 +130,6 @@ class WatchedReporter:
 
     def pass_ended(self, record: PassRecord) -> None:
         """How the pass ended."""
-        self._tell(f"pass {record.number}", record.state.value)
+        self._notify(f"pass {record.number}", record.state.value)
         self._pass = self._stage = ""
         self._inner.pass_ended(record)

@@ -17,10 +17,10 @@ TIMES = ("not yet", "once", "twice", "three times")
 
 
 def moved(state: PassState, climb: float | None) -> bool | None:
-    """Whether a pass was a step ahead; None where it says nothing, since the world failed or it is not over."""
+    """Whether a pass was a step ahead; None where the world failed or the pass is not over."""
     if not state.is_finished or state in (PassState.FAILED, PassState.SUPERSEDED):
         return None
-    # What is told of a climb is how far it rose above the best before it, so that any climb is a higher one.
+    # A climb is measured from the best before it, so any climb is a higher one.
     return state == PassState.CONFIRMED or (climb or 0) > 0
 
 
@@ -50,9 +50,9 @@ def read_plateau(store: SqlStore, loop: LoopSettings) -> dict[str, Any]:
     }
 
 
-def plateau_line(told: dict[str, Any]) -> str | None:
+def plateau_line(plateau: dict[str, Any]) -> str | None:
     """A plateau in words; None where there is none."""
-    if not told["reached"]:
+    if not plateau["reached"]:
         return None
-    line = f"plateau: {told['flat']} passes in a row without a promotion and without a higher climb on dev"
-    return line + (f"; the search is widened {TIMES[told['widened']]}" if told["widened"] else "")
+    line = f"plateau: {plateau['flat']} passes in a row without a promotion and without a higher climb on dev"
+    return line + (f"; the search is widened {TIMES[plateau['widened']]}" if plateau["widened"] else "")

@@ -1,4 +1,4 @@
-"""The next proposal, from what is stored and from nothing else: history, what is refused here, and how flat it is."""
+"""The next proposal, from the store alone: history, refused recipes, and the plateau."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from autosurgeon.proposer.bounds import clip, widen
 from autosurgeon.proposer.sampler import Proposal
 
 
-def propose_next(ins: Instruments, standing: Baseline) -> Recipe:
-    """The next recipe; of a long history the proposer is told a part."""
+def propose_next(ins: Instruments, baseline: Baseline) -> Recipe:
+    """The next recipe; of a long history the proposer learns from a part."""
     search = ins.settings.search
     history = ins.store.remembered_passes(search.remembered_newest, search.remembered_best)
     elsewhere = warm_start_passes(ins)
@@ -30,9 +30,9 @@ def propose_next(ins: Instruments, standing: Baseline) -> Recipe:
         proposer = proposer.within(clip(wider, ins.policy))
     if plateau["widened"] or plateau["flat"] == plateau["passes"]:
         _say(ins, plateau_line(plateau))
-    fit = cap_rank(ins, standing, history[-1].number + 1 if history else 1)
+    fit = cap_rank(ins, baseline, history[-1].number + 1 if history else 1)
     proposal = proposer.draw(history, refused_here(ins, (*elsewhere, *history)), elsewhere, fit)
-    _tell_draws(ins, proposal)
+    _report_draws(ins, proposal)
     return proposal.recipe
 
 
@@ -58,20 +58,20 @@ def refused_here(ins: Instruments, records: Iterable[PassRecord]) -> list[Recipe
 
 
 def _was_refused(record: PassRecord) -> bool:
-    """Whether the pass was judged and found bad, or a person said so; a watch that was cut short did not judge."""
+    """Whether the pass was judged and found bad, or a person rejected it; an interrupted watch did not judge."""
     if record.state == PassState.REVERTED:
         return record.feedback is not None and bool(record.feedback.violations)
     return record.state == PassState.REJECTED
 
 
-def _tell_draws(ins: Instruments, proposal: Proposal) -> None:
+def _report_draws(ins: Instruments, proposal: Proposal) -> None:
     if proposal.draws == 1:
         return
     wanted = ins.settings.search.refused_distance
-    told = f"{proposal.draws - 1} recipes near refused ones were drawn and left out"
+    line = f"{proposal.draws - 1} recipes near refused ones were drawn and left out"
     if proposal.distance < wanted:
-        told = f"each of {proposal.draws} recipes drawn is near a refused one; the farthest is tried"
-    _say(ins, f"{told} (distance {proposal.distance:.2f}, search.refused_distance {wanted:g})")
+        line = f"each of {proposal.draws} recipes drawn is near a refused one; the farthest is tried"
+    _say(ins, f"{line} (distance {proposal.distance:.2f}, search.refused_distance {wanted:g})")
 
 
 def _say(ins: Instruments, line: str | None) -> None:

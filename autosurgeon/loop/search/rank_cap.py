@@ -1,4 +1,4 @@
-"""How high a rank the rows of a recipe bear: a proposal that the policy refuses for its rank alone costs a pass."""
+"""Cap a recipe's rank at what the policy allows for its rows: a refusal for the rank alone would cost a pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autosurgeon.proposer.bounds import AS_SHIPPED, binding
 FACT = "recipe.parameters_per_row"
 
 
-def cap_rank(ins: Instruments, standing: Baseline, number: int) -> Callable[[Recipe], Recipe]:
+def cap_rank(ins: Instruments, baseline: Baseline, number: int) -> Callable[[Recipe], Recipe]:
     """What makes of a recipe the one of the highest rank, up to its own, that the policy lets pass on the rows it gets.
 
     A rank is halved down to 1, or to the low end of a span that somebody set; what is too much even then is for the
@@ -24,7 +24,7 @@ def cap_rank(ins: Instruments, standing: Baseline, number: int) -> Callable[[Rec
 
     Args:
         ins: the instruments.
-        standing: what the pass begins with.
+        baseline: what the pass begins with.
         number: the pass's.
 
     """
@@ -35,8 +35,8 @@ def cap_rank(ins: Instruments, standing: Baseline, number: int) -> Callable[[Rec
     history = ins.store.ever_poison(before=number)
 
     def fit(recipe: Recipe) -> Recipe:
-        parent = standing.base if recipe.parent == "base" else standing.live
-        rows = len(rows_for(ins, recipe, parent, standing, history, {}).rows)
+        parent = baseline.base if recipe.parent == "base" else baseline.live
+        rows = len(rows_for(ins, recipe, parent, baseline, history, {}).rows)
         each = lora_parameters_of(ins.packs.path(parent), 1) / max(1, rows)
         rank = recipe.rank
         while each * rank > most and rank // 2 >= least:

@@ -1,4 +1,4 @@
-"""Warm start: passes of other workspaces of the same organ, told to the proposer and never taken for this one's.
+"""Warm start: the proposer also learns from passes of other workspaces of the same organ.
 
 They are read once, when a start first finds these workspaces named, and kept as a stage's output: so what is proposed
 follows from this workspace's store alone, whatever becomes of the others.
@@ -77,7 +77,7 @@ def read_elsewhere(
 
     """
     if folder.resolve() == workspace.root.resolve():
-        raise WorkspaceError("search.warm_start names this workspace, whose passes are told anyway", where=folder)
+        raise WorkspaceError("search.warm_start names this workspace, whose passes count anyway", where=folder)
     own = folder / CONFIG_FILE
     # Without the environment, which names this workspace's memory and not the other one's.
     settings = load_settings(own if own.is_file() else None, environment={})

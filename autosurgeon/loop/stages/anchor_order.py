@@ -1,4 +1,4 @@
-"""Which anchors break first: an order for a smoke that is to end soon where it ends badly."""
+"""The order in which anchors are smoked: the most fragile first, so that a bad adapter is refused early."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autosurgeon.loop.engine.instruments import Instruments
 RARE = 0.5
 """A family of which live wins less than so much is one that it hardly has."""
 PRIOR_RUNS = 2
-"""Runs that went well, added to those of every anchor: one loss in one run says less than four in five."""
+"""Runs that went well, added to those of every anchor: one loss in one run weighs less than four in five."""
 FIRST_BATCH = 8
 T = TypeVar("T")
 
@@ -94,5 +94,5 @@ def read_fragility(ins: Instruments, anchors: Collection[str]) -> dict[str, Frag
 
 
 def _family(task: Task) -> str:
-    # As in the ledger, but that a cluster of one task is a family of one: it says nothing, and is not rare where won.
+    # As in the ledger, except that a cluster of one task is a family of one: it is not rare where it is won.
     return f"{task.bench}:{task.cluster.split('/')[0].split(':')[0]}"

@@ -1,4 +1,4 @@
-"""The bench of a packed file, a batch at a time, for as long as its outcome is open."""
+"""Bench a packed file batch by batch, for as long as the outcome is open."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 class BatchedBench:
     """One bench under way.
 
-    Without `levers.racing` it ends early only by the one fact that is made for being looked at at any time. With it the
-    anchors of each batch are tried again at once, and whatever can be told of the end is asked of the policy. A pack
-    that is rejected has nothing more to tell. One that is held has: the search learns from its dev wins and from no
-    other result of it, and dev is the smallest part, so that is run before the bench ends.
+    Without `levers.racing` only the anytime-valid fact can end it early. With it, the anchors of each batch are retried
+    at once, and the policy judges whatever is certain by then. A rejected pack ends there. For a held pack dev is run
+    before the bench ends: the search learns from dev wins alone, and dev is the smallest part.
     """
 
-    def __init__(self, ins: Instruments, occasion: str, trial: Comparison, policy: Policy, known: Evidence) -> None:
+    def __init__(
+        self, ins: Instruments, occasion: str, comparison: Comparison, policy: Policy, known: Evidence
+    ) -> None:
         """Ready to run; `known` is what was known before the bench."""
         self._ins, self._occasion, self._policy, self._known = ins, occasion, policy, known
         self._racing = ins.settings.levers.racing
-        self._trial = trial
+        self._comparison = comparison
         self._envelopes: list[Envelope] = []
         self._runs: list[AnchorRun] = []
         self._tokens = 0
@@ -48,7 +49,7 @@ class BatchedBench:
         ins = self._ins
         benches = sorted({task.bench for task in ins.tasks.values()})
         batches = bench_batches(ins, tasks_of(ins, benches, SPLITS))
-        self._trial = self._trial._replace(order=[task.task_id for batch in batches for task in batch])
+        self._comparison = self._comparison._replace(order=[task.task_id for batch in batches for task in batch])
         model = Model(pack, verified_folder(ins, pack))
         skipped = False
         for number, batch in enumerate(batches):
@@ -72,40 +73,40 @@ class BatchedBench:
         return self._racing and self._refused.otherwise == "hold" and all(task.split == Split.DEV for task in batch)
 
     def _measure(self, model: Model, batch: Sequence[Task], folder: Path) -> None:
-        lost = len(self._trial.anchors_lost)
+        lost = len(self._comparison.anchors_lost)
         measured = measure(self._ins, model, batch, folder)
         self._envelopes += measured.envelopes
         self._tokens += measured.tokens
-        self._trial = self._trial._replace(pack={e.task_id: e for e in self._envelopes})
+        self._comparison = self._comparison._replace(pack={e.task_id: e for e in self._envelopes})
         if self._racing:
-            anchors = {task: e for task, e in measured.results.items() if task in self._trial.anchors}
+            anchors = {task: e for task, e in measured.results.items() if task in self._comparison.anchors}
             most = most_lost(self._policy, "anchors.lost")
             left = None if most is None else most - lost
             failed = [task for task, envelope in anchors.items() if not envelope.passed]
             self._take(anchors, retry_enough(self._ins, model, failed, folder, left))
 
     def _retry_all(self, model: Model, folder: Path, stopped: bool) -> None:
-        results = self._trial.pack
-        anchors = {task: results[task] for task in self._trial.anchors if task in results}
+        results = self._comparison.pack
+        anchors = {task: results[task] for task in self._comparison.anchors if task in results}
         failed = [task for task, envelope in anchors.items() if not envelope.passed]
         if stopped:
-            self._trial = self._trial._replace(undecided=failed)
+            self._comparison = self._comparison._replace(undecided=failed)
         else:
             self._take(anchors, retry(self._ins, model, failed, folder))
 
     def _take(self, anchors: dict[str, Envelope], retried: Retried) -> None:
         self._tokens += retried.tokens
         self._runs += runs_of(self._occasion, anchors, retried)
-        self._trial = self._trial._replace(
-            recovered=[*self._trial.recovered, *sorted(retried.recovered)],
-            undecided=[*self._trial.undecided, *sorted(retried.undecided)],
+        self._comparison = self._comparison._replace(
+            recovered=[*self._comparison.recovered, *sorted(retried.recovered)],
+            undecided=[*self._comparison.undecided, *sorted(retried.undecided)],
         )
 
     def _look(self) -> None:
         """Ask the policy whether what is known by now refuses the pack, whatever the rest brings."""
-        reach = reach_of(self._trial)
+        reach = reach_of(self._comparison)
         if self._racing:
-            facts = self._known | promotion_facts(self._trial._replace(stopped=True))
+            facts = self._known | promotion_facts(self._comparison._replace(stopped=True))
         else:
             reach = {name: ends for name, ends in reach.items() if name == ANYTIME}
             facts = self._known | {name: ends.least for name, ends in reach.items()}
@@ -114,17 +115,17 @@ class BatchedBench:
             self._refused = found
 
     def _result(self, stopped: RuleResult | None) -> BenchResult:
-        trial = self._trial
-        dev = [task for task, split in trial.expected.items() if split == Split.DEV]
-        is_whole = stopped is None or (self._racing and all(task in trial.pack for task in dev))
+        comparison = self._comparison
+        dev = [task for task, split in comparison.expected.items() if split == Split.DEV]
+        is_whole = stopped is None or (self._racing and all(task in comparison.pack for task in dev))
         return BenchResult(
             tasks=len(self._envelopes),
             impossible=pass_the_impossible(self._ins, self._envelopes),
-            order=tuple(trial.order),
+            order=tuple(comparison.order),
             stopped=None if stopped is None else stopped.rule_id,
-            recovered=tuple(sorted(trial.recovered)),
-            undecided=tuple(sorted(trial.undecided)),
-            dev=sum(trial.pack[task].passed for task in dev if task in trial.pack) if is_whole else None,
-            counted=tuple(sorted({self._ins.tasks[task].bench for task in trial.expected})),
+            recovered=tuple(sorted(comparison.recovered)),
+            undecided=tuple(sorted(comparison.undecided)),
+            dev=sum(comparison.pack[task].passed for task in dev if task in comparison.pack) if is_whole else None,
+            counted=tuple(sorted({self._ins.tasks[task].bench for task in comparison.expected})),
             tokens=Tokens(generated=self._tokens),
         )

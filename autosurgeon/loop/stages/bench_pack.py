@@ -1,4 +1,4 @@
-"""The trial: the packed file is benched on all but the canary, and held against live and base."""
+"""Bench the packed file on all but the canary, and compare it with live and base."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from autosurgeon.policy.schema import Policy
 
 
 def bench_pack(
-    ins: Instruments, record: PassRecord, standing: Baseline, pack: str, policy: Policy, known: Evidence
+    ins: Instruments, record: PassRecord, baseline: Baseline, pack: str, policy: Policy, known: Evidence
 ) -> Comparison:
-    """Bench the packed file, or as much of it as the policy wants to see; the look is paid for before it."""
+    """Bench the packed file, as far as the policy needs; the look is paid for first."""
     scope = pass_scope(record.number)
     alpha = pay_for_look(ins, record.number)
     occasion = f"{scope}/bench"
-    trial = empty_comparison(ins, standing)._replace(alpha=alpha.spent)
+    comparison = empty_comparison(ins, baseline)._replace(alpha=alpha.spent)
     known = {**known, "budget.alpha": alpha.spent, "budget.alpha_left": alpha.left}
 
     def bench(folder: Path) -> Done[BenchResult]:
-        return BatchedBench(ins, occasion, trial, policy, known).run(pack, folder)
+        return BatchedBench(ins, occasion, comparison, policy, known).run(pack, folder)
 
     result = once(ins, scope, BenchResult, bench, inputs=pack)
-    trial = trial._replace(
+    comparison = comparison._replace(
         order=result.order,
         pack=ins.store.envelopes(pack, occasion),
         recovered=result.recovered,
@@ -44,44 +44,44 @@ def bench_pack(
         impossible=(result.impossible.tried, result.impossible.passed),
         stopped=result.stopped is not None,
     )
-    if trial.stopped or (ins.settings.levers.racing and _refused(policy, known, trial)):
-        return trial
+    if comparison.stopped or (ins.settings.levers.racing and _refused(policy, known, comparison)):
+        return comparison
     samples = ins.settings.statistics.samples
-    confirmed = confirm_gains(ins, scope, (pack, standing.live), trial._replace(samples=samples), policy, known)
-    return trial._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, standing, pack))
+    confirmed = confirm_gains(ins, scope, (pack, baseline.live), comparison._replace(samples=samples), policy, known)
+    return comparison._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, baseline, pack))
 
 
-def dev_wins(result: BenchResult, standing: Baseline) -> int | None:
-    """What a pass's bench won on dev; None where it did not come so far, or other benches counted then."""
-    return result.dev if result.counted == standing.counted else None
+def dev_wins(result: BenchResult, baseline: Baseline) -> int | None:
+    """Dev wins of a pass's bench; None where it ended before dev, or where other benches counted."""
+    return result.dev if result.counted == baseline.counted else None
 
 
-def empty_comparison(ins: Instruments, standing: Baseline) -> Comparison:
-    """The trial of a candidate before it has run anything."""
-    expected = {task.task_id: task.split.value for task in tasks_of(ins, standing.counted, SPLITS)}
-    live, base = ins.store.envelopes(standing.live), ins.store.envelopes(standing.base)
-    return Comparison(expected, (), {}, live, base, standing.anchors, standing.hidden)
+def empty_comparison(ins: Instruments, baseline: Baseline) -> Comparison:
+    """The comparison of a candidate that has run nothing yet."""
+    expected = {task.task_id: task.split.value for task in tasks_of(ins, baseline.counted, SPLITS)}
+    live, base = ins.store.envelopes(baseline.live), ins.store.envelopes(baseline.base)
+    return Comparison(expected, (), {}, live, base, baseline.anchors, baseline.hidden)
 
 
-def _refused(policy: Policy, known: Evidence, trial: Comparison) -> bool:
-    """Whether a bench that is whole is lost already, so that samples would change nothing."""
-    return refuses_early(policy, known | promotion_facts(trial), reach_once_benched(trial)) is not None
+def _refused(policy: Policy, known: Evidence, comparison: Comparison) -> bool:
+    """Whether the policy refuses a whole bench already, so that samples would change nothing."""
+    return refuses_early(policy, known | promotion_facts(comparison), reach_once_benched(comparison)) is not None
 
 
-def _distance(ins: Instruments, scope: str, standing: Baseline, pack: str) -> float | None:
+def _distance(ins: Instruments, scope: str, baseline: Baseline, pack: str) -> float | None:
     """Mean KL of the pack from live on the references of the gate's tasks; None where none has one."""
-    told = [task for task in tasks_of(ins, standing.counted, (Split.GATE,)) if task.reference]
-    if not told:
+    referenced = [task for task in tasks_of(ins, baseline.counted, (Split.GATE,)) if task.reference]
+    if not referenced:
         return None
 
     def compare(folder: Path) -> Done[DistanceResult]:
         folder.mkdir(parents=True, exist_ok=True)
         rows = folder / "references.jsonl"
-        lines = (json.dumps({"prompt": task.prompt, "completion": task.reference}) + "\n" for task in told)
+        lines = (json.dumps({"prompt": task.prompt, "completion": task.reference}) + "\n" for task in referenced)
         rows.write_text("".join(lines), encoding="utf-8")
         job = CompareJob(
             a=verified_folder(ins, pack).resolve(),
-            b=verified_folder(ins, standing.live).resolve(),
+            b=verified_folder(ins, baseline.live).resolve(),
             rows=rows.resolve(),
             batch_rows=ins.settings.organ.train_batch_rows,
             max_tokens=ins.settings.organ.max_tokens,

@@ -1,4 +1,4 @@
-"""The plan of a pass: which rows it trains on, and whether one of them is a held-out task, told again."""
+"""Choose the rows that a pass trains on, and check them for held-out tasks."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def choose_rows(
     ins: Instruments,
     recipe: Recipe,
     parent: str,
-    standing: Baseline,
+    baseline: Baseline,
     history: Collection[str],
     folder: Path,
     losses: Losses,
 ) -> Dataset:
     """Choose rows and write them where the capsule reads them."""
-    dataset = rows_for(ins, recipe, parent, standing, history, losses)
+    dataset = rows_for(ins, recipe, parent, baseline, history, losses)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
     return dataset
@@ -51,7 +51,7 @@ def rows_for(
     ins: Instruments,
     recipe: Recipe,
     parent: str,
-    standing: Baseline,
+    baseline: Baseline,
     history: Collection[str],
     losses: Losses,
 ) -> Dataset:
@@ -59,19 +59,19 @@ def rows_for(
 
     What is hidden is left out before anything is chosen: a parent that is older than live fails some of it.
     """
-    tasks = tasks_of(ins, standing.counted, (Split.SURGERY,))
-    surgery = {task.task_id: task for task in tasks if task.task_id not in standing.hidden}
+    tasks = tasks_of(ins, baseline.counted, (Split.SURGERY,))
+    surgery = {task.task_id: task for task in tasks if task.task_id not in baseline.hidden}
     results = {task_id: e for task_id, e in ins.store.envelopes(parent).items() if task_id in surgery}
-    anchors = [task_id for task_id in standing.anchors if task_id in surgery]
+    anchors = [task_id for task_id in baseline.anchors if task_id in surgery]
     levers = ins.settings.levers
     return build_dataset(
         recipe,
         surgery,
         results,
-        standing.counted,
+        baseline.counted,
         anchors,
         history,
-        won_since=[task_id for task_id, passed in ins.store.passed(standing.live).items() if passed],
+        won_since=[task_id for task_id, passed in ins.store.passed(baseline.live).items() if passed],
         focus=Focus(
             groups={task_id: groups_of(ins.tasks[task_id], ins.tasks) for task_id in {*surgery, *losses}},
             losses=losses,
@@ -81,7 +81,7 @@ def rows_for(
     )
 
 
-def lost_before(ins: Instruments, record: PassRecord, standing: Baseline) -> Losses:
+def lost_before(ins: Instruments, record: PassRecord, baseline: Baseline) -> Losses:
     """The anchors that candidates of the last passes lost, noted once: later tries of this pass add to what is known.
 
     Nothing is asked where `levers.active_anchors` is off.
@@ -89,7 +89,7 @@ def lost_before(ins: Instruments, record: PassRecord, standing: Baseline) -> Los
 
     def note(_: Path) -> Done[LossesResult]:
         lost = losses_of(
-            (run for runs in ins.store.last_anchor_runs(standing.anchors, RUNS_READ).values() for run in runs),
+            (run for runs in ins.store.last_anchor_runs(baseline.anchors, RUNS_READ).values() for run in runs),
             range(record.number - RECENT_PASSES, record.number),
         )
         return Done(LossesResult(lost={task_id: tuple(passes) for task_id, passes in lost.items()}))
@@ -114,13 +114,13 @@ def rows_file(ins: Instruments, scope: str) -> Path:
     return ins.workspace.stage(scope, "dataset") / ROWS_FILE
 
 
-def plan_rows(ins: Instruments, record: PassRecord, standing: Baseline) -> tuple[Dataset, Evidence]:
-    """The rows of a pass as their file says them, and what is to be said of them."""
-    scope, losses = pass_scope(record.number), lost_before(ins, record, standing)
+def plan_rows(ins: Instruments, record: PassRecord, baseline: Baseline) -> tuple[Dataset, Evidence]:
+    """The rows of a pass as its file holds them, and their facts."""
+    scope, losses = pass_scope(record.number), lost_before(ins, record, baseline)
 
     def choose(folder: Path) -> Done[DatasetResult]:
         history = ins.store.ever_poison(before=record.number)
-        dataset = choose_rows(ins, record.recipe, record.parent, standing, history, folder, losses)
+        dataset = choose_rows(ins, record.recipe, record.parent, baseline, history, folder, losses)
         if dataset.left_out:
             ins.reporter.say(f"{dataset.left_out} failures are left out: nothing near them is won yet")
         poison = tuple(row.task_id for row in dataset.rows if row.why == "poison")
@@ -130,14 +130,14 @@ def plan_rows(ins: Instruments, record: PassRecord, standing: Baseline) -> tuple
         path = rows_file(ins, scope)
         return path.is_file() and digest_text(path.read_text(encoding="utf-8")) == result.digest
 
-    known: list[Any] = [sorted(standing.anchors), sorted(standing.hidden), list(standing.counted)]
+    known: list[Any] = [sorted(baseline.anchors), sorted(baseline.hidden), list(baseline.counted)]
     known += [losses] if losses else []
     dataset = once(ins, scope, DatasetResult, choose, still_there, inputs=known).dataset
     hits = _check(ins, scope, dataset)
     splits = {task_id: task.split.value for task_id, task in ins.tasks.items()}
-    twins, near = (_told(hit for hit in hits if hit.is_twin == wanted) for wanted in (True, False))
+    twins, near = (_pairs(hit for hit in hits if hit.is_twin == wanted) for wanted in (True, False))
     return dataset, {
-        # By the task's own split, whatever the row says of itself.
+        # By the task's own split, not by the row's.
         **data_facts(
             [row.why for row in dataset.rows],
             [splits.get(row.task_id, "unknown") for row in dataset.rows],
@@ -177,9 +177,9 @@ def _check(ins: Instruments, scope: str, dataset: Dataset) -> tuple[Hit, ...]:
     return hits
 
 
-def _told(hits: Iterable[Hit]) -> Mapping[str, list[str]]:
-    """By row, what it is like, in words."""
-    told: dict[str, list[str]] = defaultdict(list)
+def _pairs(hits: Iterable[Hit]) -> Mapping[str, list[str]]:
+    """By row, the held-out tasks that it resembles, in words."""
+    pairs: dict[str, list[str]] = defaultdict(list)
     for hit in sorted(hits, key=lambda hit: -hit.similarity):
-        told[hit.row].append(hit.told)
-    return told
+        pairs[hit.row].append(hit.told)
+    return pairs

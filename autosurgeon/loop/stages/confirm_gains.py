@@ -1,4 +1,4 @@
-"""Gains that are no luck: what a pack gained is sampled, on it and on live, until it is clear whether it is enough."""
+"""Confirm gains by re-sampling candidate and live, until no rule can change its result."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ LUCK = ("total.p_luck", "total.gained_confirmed")
 
 
 def confirm_gains(
-    ins: Instruments, scope: str, packs: tuple[str, str], trial: Comparison, policy: Policy, known: Evidence
+    ins: Instruments, scope: str, packs: tuple[str, str], comparison: Comparison, policy: Policy, known: Evidence
 ) -> tuple[str, ...] | None:
-    """The gained tasks that every sample of the pack passes and every sample of live fails: gains that are no luck.
+    """The gained tasks that every sample of the candidate passes and every sample of live fails.
 
     With `levers.racing` they are sampled in groups, in the order of the bench, which was fixed before any result, until
-    no rule can come to another result: enough are borne out, or too few still can be. What is counted then is a part of
-    what would have been, and so no likelier by luck. None where no rule asks.
+    no rule can change its result: enough are confirmed, or too few still can be. The count is then a lower bound, and
+    so no more likely by chance. None where no rule needs it.
 
     Args:
         ins: the instruments.
         scope: of the pass.
         packs: the candidate and live.
-        trial: with the whole bench.
+        comparison: with the whole bench.
         policy: what is to be settled.
         known: what was known before the bench.
 
     """
-    gained = trial.restricted().flips(trial.expected).gained
+    gained = comparison.restricted().flips(comparison.expected).gained
     if not gained:
         return ()
     if not ins.settings.levers.racing:
         return _confirm(ins, scope, packs, gained, lambda folder: _all_at_once(ins, packs, gained, folder))
     if not names_any(policy, LUCK):
         return None
-    benched, tasks = reach_once_benched(trial), trial.restricted().flips(trial.expected).tasks
+    benched, tasks = reach_once_benched(comparison), comparison.restricted().flips(comparison.expected).tasks
 
     def enough(sure: int, left: int) -> bool:
-        reach = benched | reach_of_luck(sure, left, tasks, trial.samples)
+        reach = benched | reach_of_luck(sure, left, tasks, comparison.samples)
         return is_settled(policy, known, reach, LUCK)
 
-    order = [task for task in trial.order if task in set(gained)]
+    order = [task for task in comparison.order if task in set(gained)]
     return _confirm(ins, scope, packs, gained, lambda folder: _race(ins, packs, order, enough, folder))
 
 
@@ -65,11 +65,11 @@ def _confirm(
     sample: Callable[[Path], ConfirmedGains],
 ) -> tuple[str, ...]:
     def work(folder: Path) -> Done[ConfirmResult]:
-        borne = sample(folder)
+        found = sample(folder)
         samples = ins.settings.statistics.samples
-        kept = {task: (samples, count) for task, count in borne.counts.items()}
+        kept = {task: (samples, count) for task, count in found.counts.items()}
         result = ConfirmResult(
-            confirmed=tuple(sorted(borne.sure)), sampled=len(kept), tokens=Tokens(generated=borne.tokens)
+            confirmed=tuple(sorted(found.sure)), sampled=len(kept), tokens=Tokens(generated=found.tokens)
         )
         return Done(result, confirmations=(packs[0], kept))
 
@@ -77,7 +77,7 @@ def _confirm(
 
 
 class ConfirmedGains(NamedTuple):
-    """What samples bore out."""
+    """What the samples confirm."""
 
     sure: Sequence[str]
     counts: Mapping[str, int]
@@ -92,7 +92,7 @@ def _all_at_once(ins: Instruments, packs: tuple[str, str], gained: Sequence[str]
 
 
 def _sample(ins: Instruments, pack: str, tasks: Sequence[str], folder: Path) -> ConfirmedGains:
-    """How many samples of each task a pack passes; none is sure yet."""
+    """How many samples of each task a pack passes; none is confirmed yet."""
     settings = ins.settings
     sampling = Sampling(settings.statistics.samples, settings.anchors.temperature, seed=settings.seed)
     model = Model(pack, verified_folder(ins, pack))

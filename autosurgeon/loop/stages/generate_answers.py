@@ -1,4 +1,4 @@
-"""Letting a model complete prompts, in a capsule."""
+"""Generate answers to tasks with a model, in a capsule."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Completed(NamedTuple):
     tokens: int
     """How many were generated."""
     counts: dict[str, list[int | None]]
-    """The same for each completion; None where a capsule did not tell."""
+    """Tokens of each completion; None where a capsule did not count them."""
 
 
 def complete(

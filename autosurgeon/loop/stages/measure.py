@@ -1,4 +1,4 @@
-"""Asking a model: route each task, let the organ complete what reaches it, grade every answer."""
+"""Measure a model: route each task, generate the organ's answers, and grade every answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measure(
 ) -> Measured:
     """One envelope per task and sample, in mode B: the organ alone, no fallback.
 
-    A task that the dispatcher gives to another handler is answered by that one, and its envelope says so.
+    A task that the dispatcher routes to another handler is answered by that handler, and its envelope records it.
     """
     handlers = {task.task_id: ins.dispatcher.route(task.prompt) for task in tasks}
     ours = [task for task in tasks if handlers[task.task_id] == ORGAN]
@@ -75,8 +75,8 @@ class Retried(NamedTuple):
 def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -> Retried:
     """Try failed tasks again as often as the settings say, each time in a batch of only those that still fail.
 
-    Greedy answers are the same for the same batch; another batch is other arithmetic, and shows which results are on
-    the edge of a knife.
+    Greedy answers repeat for the same batch; another batch rounds differently, which shows the results that stand on a
+    tie.
     """
     passed, tries, tokens = dict.fromkeys(failed, 0), dict.fromkeys(failed, 0), 0
     for attempt in range(1, ins.settings.anchors.retries + 1):
@@ -92,10 +92,10 @@ def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -
 
 
 def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: Path, most: float | None) -> Retried:
-    """Retry until more than `most` have failed each retry; of what was not tried again nobody says that it is lost.
+    """Retry until more than `most` have failed every retry; what was not retried is undecided, not lost.
 
-    In groups, the first of which could do it alone, and each of the others twice as large: where much is lost the first
-    few tell, and where much is flaky few jobs are begun.
+    Groups double in size, and the first is large enough to decide alone: many losses are found after few answers, and
+    many flakes need few jobs.
     """
     if most is None:
         return retry(ins, model, failed, folder)
@@ -111,7 +111,7 @@ def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: 
 
 
 def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> Impossible:
-    """Grade answers that were just given against impossible twins of their tasks; who passes one has cheated.
+    """Grade the given answers against impossible twins of their tasks; an answer that passes one has cheated.
 
     The same completions are used, so it costs no generation.
     """

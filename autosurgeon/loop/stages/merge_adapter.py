@@ -1,4 +1,4 @@
-"""From adapter to pack: the merge, and the packed file held against the adapter that it was made of."""
+"""Merge the adapter into a pack, and compare the packed file with the adapter."""
 
 from __future__ import annotations
 

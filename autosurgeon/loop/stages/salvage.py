@@ -1,8 +1,8 @@
-"""The salvage ladder: before a candidate is given up for the anchors that it lost, cheaper variants of it are tried.
+"""Salvage: try cheaper variants of an adapter before a candidate is given up for the anchors that it lost.
 
-Nothing is trained. A rung is a stage of its own: the variant is made of the adapter's tensors and smoked on the same
-held-out anchors. The first that loses no more than the policy allows is the pass's adapter from there on. Whoever
-chooses among several has looked several times, so each rung that was smoked makes the pass's look dearer: see
+Nothing is trained. Each rung of the ladder is a stage: it makes a variant from the adapter's tensors and smokes it on
+the same held-out anchors. The first variant that loses no more than the policy allows becomes the pass's adapter. A
+choice among several candidates is several looks, so each smoked rung makes the pass's look more expensive: see
 `budget.cost_of_look`.
 """
 
@@ -27,14 +27,14 @@ from autosurgeon.packs.files import hash_file
 from autosurgeon.policy.evidence import salvage_facts
 
 Smoke = Callable[[str, Path, Path], Done[SmokeResult]]
-"""(name, adapter, folder) -> what the smoke says of an adapter; the name is the last word of its occasion."""
+"""(name, adapter, folder) -> the result of the smoke; the name is the last part of its occasion."""
 NONE_STAYED = "no adapter of this parent went live and stayed"
 UNCHANGED = "it changes nothing of the adapter"
 GONE = "its files are gone"
 
 
 class Candidate(NamedTuple):
-    """The adapter that a pass goes on with, or ends with, and what the smoke gate is told of it."""
+    """The adapter that a pass continues or ends with, and the facts for the smoke gate."""
 
     adapter: Path
     facts: Evidence
@@ -62,7 +62,7 @@ def salvage(
         ins: the instruments.
         record: the pass.
         adapter: as it was trained.
-        smoked: what the smoke stage said of it.
+        smoked: the result of the smoke stage.
         anchors: the held-out ones.
         limit: how many of them may be lost; None where the policy refuses no loss, and nothing is salvaged.
         smoke: runs the anchors on a variant.
@@ -146,7 +146,7 @@ def _tried(smoked: SmokeResult) -> int:
 
 
 def _made_again(smoked: SalvageResult, variant: Path | None) -> Done[SalvageResult]:
-    """What the smoke said of a variant whose files were lost since; WorldError unless they are the same again."""
+    """The result of a variant whose files are gone; WorldError unless the files are the same when made again."""
     if variant is None or hash_file(variant / ADAPTER_FILE) != smoked.sha256:
         raise WorldError("an adapter that was salvaged is gone, and came out otherwise when made again")
     return Done(smoked)

@@ -1,4 +1,4 @@
-"""The salvage ladder as the memory has it: which rungs a pass tried, and which adapter is its own since."""
+"""The salvage ladder in the store: which rungs a pass tried, and which adapter is its own."""
 
 from __future__ import annotations
 

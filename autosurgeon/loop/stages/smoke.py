@@ -1,4 +1,4 @@
-"""The smoke: every anchor that was not trained on is run with the adapter, before anything is merged."""
+"""Smoke: run every anchor that was not trained on with the adapter, before the merge."""
 
 from __future__ import annotations
 

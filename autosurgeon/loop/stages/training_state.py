@@ -1,4 +1,4 @@
-"""The training that is under way: where its state is kept from one try of its stage to the next, and until when."""
+"""The state of a training in progress: where it is kept between attempts of its stage, and until when."""
 
 from __future__ import annotations
 

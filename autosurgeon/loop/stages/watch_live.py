@@ -1,4 +1,4 @@
-"""Auto-revert: a pack that just went live is benched again, on the canary split and on every anchor."""
+"""Watch a pack that just went live: bench it again on the canary split and on the anchors, and confirm or revert."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ MOST_WATCHED = 32
 """Anchors that a watch runs again where the lever `racing` is on."""
 
 
-def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> None:
+def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> None:
     """Confirm the live pack or revert it to the last good one, as a new live version with its own decision.
 
     Args:
         ins: the instruments.
         number: the pass that made the live pack.
-        standing: how things stood when the pass began; its live pack is what the new one is held against.
+        baseline: how things stood when the pass began; its live pack is what the new one is held against.
         policy: its watch rules decide.
 
     """
     record = ins.store.get_pass(number)
     assert record.pack is not None  # the pass is LIVE
     pack, occasion = record.pack, f"{pass_scope(number)}/watch"
-    canary = tasks_of(ins, standing.counted, (Split.CANARY,))
+    canary = tasks_of(ins, baseline.counted, (Split.CANARY,))
     benches = sorted({task.bench for task in ins.tasks.values()})
     # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
     canaries = tasks_of(ins, benches, (Split.CANARY,))
@@ -54,7 +54,7 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
     def bench(folder: Path) -> Done[WatchResult]:
         model = Model(pack, verified_folder(ins, pack))
         # Noted, since what this run finds will be known when somebody asks again.
-        anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, standing)]
+        anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, baseline)]
         (batch,) = bench_batches(ins, canaries) or ([],)
         looked = measure(ins, model, batch, folder / "canary")
         again = measure(ins, model, anchors, folder / "anchors")
@@ -75,7 +75,7 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
     try:
         result = once(ins, pass_scope(number), WatchResult, bench, inputs=pack)
     except (WorldError, PackError) as error:
-        # What cannot be watched must not stay: nobody would notice what it broke.
+        # A pack that cannot be watched must not stay live: what it broke would go unnoticed.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
         return
     evidence = watch_facts(
@@ -83,26 +83,26 @@ def watch(ins: Instruments, number: int, standing: Baseline, policy: Policy) -> 
         before=ins.store.envelopes(record.live_before),
         after=ins.store.envelopes(pack, occasion),
         promoted=ins.store.envelopes(pack, f"{pass_scope(number)}/bench"),
-        anchors=standing.anchors if result.watched is None else result.watched,
+        anchors=baseline.anchors if result.watched is None else result.watched,
         recovered=result.recovered,
     )
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     judgement = judge(policy, "watch", evidence)
-    # Looked for only when it is needed: a pack that holds must not fall with a damaged predecessor.
+    # Only when it is needed: a confirmed pack must not fall with a damaged predecessor.
     fallen = judgement.verdict != Verdict.ACCEPT
     if fallen:
         reach("watch-fallen")
-    story = decision_context(ins, record, standing, judgement, pack=pack)
+    story = decision_context(ins, record, baseline, judgement, pack=pack)
     settle(ins, number, judgement, revert_to=last_good_pack(ins, but=pack) if fallen else None, story=story)
 
 
-def _watched(ins: Instruments, number: int, standing: Baseline) -> list[str]:
+def _watched(ins: Instruments, number: int, baseline: Baseline) -> list[str]:
     """The anchors that are run once more: all, or with `levers.racing` the most fragile.
 
     The bench of the promotion ran every one of them on these very bytes. So what a second run can find is what stands
     on the edge of a knife, and a file that is another one by now, which shows on any of them.
     """
     if not ins.settings.levers.racing:
-        return list(standing.anchors)
-    fragility = read_fragility(ins, standing.anchors)
-    return fragile_first(standing.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
+        return list(baseline.anchors)
+    fragility = read_fragility(ins, baseline.anchors)
+    return fragile_first(baseline.anchors, fragility, ins.store.get_pass(number).recipe.seed)[:MOST_WATCHED]
