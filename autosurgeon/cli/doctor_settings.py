@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autosurgeon.cli.checks import Check
 from autosurgeon.cli.doctor_places import check_program, check_sendable, check_writable, regular_file
+from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PackError, UserError, WorkspaceError
 
 if TYPE_CHECKING:
@@ -54,6 +55,26 @@ def _policy(subject: _Subject) -> Iterator[Check]:
         return "; ".join([f"{policy.name}, {evaluated}; the gate refuses and accepts known evidence", *doubtful])
 
     yield Check("policy", look)
+    if subject.settings.store.url is not None or Workspace(subject.root.resolve()).database.is_file():
+        yield Check("in force", functools.partial(_look_at_what_is_in_force, subject.root))
+
+
+def _look_at_what_is_in_force(root: Path) -> str:
+    """What the next run goes on with, by the content that the memory keeps."""
+    from autosurgeon.loop.engine.in_force import kept_policy, read_in_force
+    from autosurgeon.policy.rehearsal import rehearse
+    from autosurgeon.policy.selftest import self_test
+    from autosurgeon.wiring import open_store
+
+    with open_store(root) as store:
+        in_force = read_in_force(store)
+        if in_force is None:
+            return "nothing yet: the first run takes the policy and the seed of the settings"
+        policy = kept_policy(store, in_force.policy)
+    rehearse(policy)
+    if failed := self_test(policy, {}):
+        raise UserError("the gate fails its self-test", got="; ".join(failed), wanted="`autosurgeon run --policy FILE`")
+    return in_force.line
 
 
 def _organ(subject: _Subject) -> Iterator[Check]:

@@ -85,6 +85,7 @@ class PersonAct(Value):
             f"task {self.task}" if self.task else "",
             str(self.detail.get("verdict", "")),
             str(self.detail.get("cause", "")),
+            str(self.detail.get("takes_up", "")),
         )
         return ", ".join(part for part in parts if part)
 

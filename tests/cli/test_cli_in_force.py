@@ -22,11 +22,14 @@ from scriptedruns import (
     started,
 )
 
+from autosurgeon.cli.checks import Finding, try_check
+from autosurgeon.cli.doctor_settings import check_settings
 from autosurgeon.config import shipped
 from autosurgeon.core.person import current_person
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.policy.load import load_policy
 from autosurgeon.store.sqlstore import SqlStore
+from autosurgeon.wiring import settings_of
 
 THRESHOLD = "params:\n  least: {default: 1, description: Net wins.}\nrules:\n  - {id: real-gain, at_least: $least}\n"
 
@@ -93,6 +96,9 @@ def test_an_edited_file_changes_nothing_until_it_is_named(workspace: Path, tmp_p
     assert act.detail["before"]["policy"][:12] == old
     assert act.detail["now"]["policy"][:12] == digest_of(mine)
     assert act.detail["changes"][1:] == ["phases: proposal tighter", "rules changed: stop-earlier"]
+    listed = program.autosurgeon("audit", "log", "--people", "-w", workspace).stdout
+    assert f"policy mine {digest_of(mine)}, seed 0" in listed
+    assert "less heat" in listed
     mine.unlink()
     gone = started(workspace)
     assert gone[1].startswith(f"  not in force here: the file {mine} cannot be used (")
@@ -149,6 +155,20 @@ def test_other_parameters_alone_are_set_on_the_policy_in_force(workspace: Path, 
     assert "parameters are set on a policy's file, and this one is not what is in force here" in refused.stderr
     assert "or `--policy FILE` beside `--set`" in refused.stderr
     assert started(workspace, "--policy", mine, "--set", "least=2")[0].startswith("policy other")
+
+
+def test_doctor_names_what_is_in_force_and_a_policy_that_the_memory_lost(workspace: Path) -> None:
+    def look() -> Finding | None:
+        checks = check_settings(workspace, settings_of(workspace))
+        return next((try_check(check) for check in checks if check.name == "in force"), None)
+
+    assert look() is None
+    line = started(workspace, "--policy", STRICT)[0]
+    assert look() == Finding("in force", True, line)
+    run_sql(Workspace(workspace).database, "DELETE FROM policy")
+    found = look()
+    assert found is not None
+    assert (found.ok, "the memory does not keep policy" in found.found) == (False, True)
 
 
 def test_a_seed_that_is_named_stays(workspace: Path) -> None:

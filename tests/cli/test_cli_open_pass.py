@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from scriptedruns import (
 from autosurgeon.core.person import current_person
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.engine import fingerprint
+from autosurgeon.policy.load import load_policy
+from autosurgeon.store.sqlstore import SqlStore
 
 
 @pytest.fixture
@@ -73,3 +76,16 @@ def test_an_open_pass_that_cannot_be_finished_is_refused_until_it_is_given_up(
     )
     (act,) = acts_of(workspace)
     assert (act.act, act.who, act.reason, act.pass_number) == ("supersede", current_person(), "upgraded", 1)
+
+
+def test_a_workspace_of_a_scenario_is_run_by_the_settings_and_not_by_rules_that_only_measure(workspace: Path) -> None:
+    started(workspace)
+    database = Workspace(workspace).database
+    audit = load_policy(BD62).in_audit(watch=True)
+    with contextlib.closing(SqlStore(database)) as store:
+        store.keep_policy(audit.digest, audit.model_dump_json(by_alias=True))
+    run_sql(database, "UPDATE run SET policy = NULL, policy_file = NULL, params = NULL, seed = NULL")
+    run_sql(database, f"UPDATE pass SET contract = json_set(contract, '$.policy', '{audit.digest}')")
+    plain = started(workspace)
+    assert plain[0] == f"policy bd62 {digest_of(BD62)}, seed 0"
+    assert acts_of(workspace) == []

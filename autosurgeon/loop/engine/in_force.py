@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -246,7 +246,8 @@ def act_of_change(ins: Instruments, why: str) -> PersonAct | None:
     changes = [] if before is None else _changes(ins, before)
     if before is None or not changes:
         return None
-    detail = {"before": before.model_dump(mode="json"), "now": now.model_dump(mode="json"), "changes": changes}
+    detail: dict[str, Any] = {"takes_up": now.line, "changes": changes}
+    detail |= {"before": before.model_dump(mode="json"), "now": now.model_dump(mode="json")}
     return PersonAct(act="policy", who=current_person(), at=utc_now(), reason=why.strip(), detail=detail)
 
 
