@@ -257,7 +257,7 @@ def open_loop(
             packs=PackStore(workspace.packs, beat),
             capsules=capsules,
             grader=grader,
-            dispatcher=_dispatcher(settings),
+            dispatcher=dispatcher_of(settings),
             proposer=_proposer(settings, bounds),
             reporter=reporter,
             brakes=brakes,
@@ -266,7 +266,7 @@ def open_loop(
         )
 
 
-def _dispatcher(settings: Settings) -> Dispatcher:
+def dispatcher_of(settings: Settings) -> Dispatcher:
     """A person's organ answers whatever it is asked; only the lab's runtime has a route that leaks."""
     return Dispatcher("organ" if settings.benches else settings.lab.stdin_route)
 
@@ -319,7 +319,7 @@ def open_simulated_loop(
             packs=PackStore(workspace.packs),
             capsules=MindedCapsules(model.mind, workspace.stage("scope", "stage").parent.parent),
             grader=TrustingGrader(settings.grading),
-            dispatcher=_dispatcher(settings),
+            dispatcher=dispatcher_of(settings),
             proposer=_proposer(settings, bounds),
             reporter=reporter,
             brakes=brakes,

@@ -57,10 +57,12 @@ def doctor(
 def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
     """What is tried: this machine, and whatever the settings name."""
     from autosurgeon.cli.checks import Check
+    from autosurgeon.cli.doctor_prospects import check_prospects
     from autosurgeon.cli.doctor_settings import check_settings
 
     yield Check("interpreter", _interpreter)
     yield from check_settings(workspace, settings)
+    yield check_prospects(workspace, settings)
     yield Check("memory", lambda: _memory(settings.capsule.memory_gib))
     yield Check("workspace", lambda: _workspace(workspace))
     yield Check("disk", lambda: _disk(workspace, settings.loop.min_free_mib))

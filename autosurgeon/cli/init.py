@@ -68,6 +68,7 @@ def init(
         named = organ if revision else str(Path(organ).resolve())
         text = settings_file(chosen, organ_lines(named, revision), benches, gpu=gpu)
     _write(target, text)
+    _warn_of_obstacles(workspace)
     place = "" if workspace == Path(".") else f" --workspace {workspace}"
     say(f"written: {target}; next: `autosurgeon doctor{place}`, then `autosurgeon run{place}`")
 
@@ -126,6 +127,21 @@ def _tell(benches: dict[str, BenchSettings], tasks: dict[str, Task]) -> None:
     told = [size for size in shared.values() if size > 1]
     if told:
         say(f"{sum(told)} tasks are near relatives, in {len(told)} groups; each group stands in one split")
+
+
+def _warn_of_obstacles(workspace: Path) -> None:
+    """Show what the files alone show to be in the way of every pass; the settings are written all the same."""
+    from autosurgeon.cli.doctor_prospects import prospects_of
+    from autosurgeon.cli.render import say
+    from autosurgeon.errors import UserError
+    from autosurgeon.wiring import settings_of
+
+    try:
+        _, notes = prospects_of(workspace, settings_of(workspace))
+    except UserError as error:
+        notes = [f"no pass could begin: {error}"]
+    for note in notes:
+        say(note)
 
 
 def _write(target: Path, text: str) -> None:

@@ -32,12 +32,13 @@ ENDINGS = {
     "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
     "evaluation": "a rule could not be evaluated; see the last decision of `audit log`, and `autosurgeon doctor`",
     "failures": "too many passes in a row failed, or lacked the evidence to be judged; see `autosurgeon pass list`",
+    "hopeless": "hopeless: no pass could be accepted",
     "stuck": "too many passes in a row ended by one rule for one cause (loop.stuck_passes, loop.on_stuck)",
 }
 """Why a run ended, in words."""
-BRAKES = ("failures", "stuck", "gate", "evaluation")
+BRAKES = ("failures", "hopeless", "stuck", "gate", "evaluation")
 """The ends that are no good end: somebody has to look before another run makes sense."""
-DETAILED = ("stuck", "stopped")
+DETAILED = ("hopeless", "stuck", "stopped")
 """The ends that are shown with their detail."""
 
 CAUSES = {signal.SIGINT: "interrupted (SIGINT)", signal.SIGTERM: "terminated (SIGTERM)"}

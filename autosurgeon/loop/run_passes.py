@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import structlog
@@ -11,6 +12,7 @@ from autosurgeon.core.decision import Verdict
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
+from autosurgeon.core.shapes import lora_parameters_of
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.baseline.baseline import Baseline, open_pass, read_baseline, refuse_other_organ
 from autosurgeon.loop.baseline.task_manifest import refuse_changed_tasks
@@ -27,9 +29,12 @@ from autosurgeon.loop.engine.pause import despite_full_disk, get_ready, hold
 from autosurgeon.loop.engine.run_control import ask
 from autosurgeon.loop.pass_reports import sources_of, write_missing_report, write_pass_report
 from autosurgeon.loop.pass_spine import PassSpine
+from autosurgeon.loop.search.obstacles_from_files import counted_by_route, read_outlook
+from autosurgeon.loop.search.obstacles_measured import obstacles_now
 from autosurgeon.loop.search.propose import propose_next
 from autosurgeon.loop.search.warm_start import warm_start_passes
 from autosurgeon.loop.stuck import is_unjudged, read_row
+from autosurgeon.policy.obstacles import Obstacle
 from autosurgeon.policy.schema import Policy
 from autosurgeon.store.lock import myself
 
@@ -128,9 +133,13 @@ def prepare_run(ins: Instruments, *, supersede: bool = False, why: str = "") -> 
 
 def _run_passes(ins: Instruments, run_id: int) -> End:
     done = 0
+    if (end := _hopeless_by_files(ins)) is not None:
+        return end
     while (reason := _end_reason(ins, done)) is None:
         hold(ins)
         ended = _one_pass(ins)
+        if isinstance(ended, End):
+            return ended
         reach("pass-ended")
         despite_full_disk(ins, lambda: ins.store.count_pass(run_id))
         reach("pass-counted")
@@ -172,15 +181,38 @@ def _end_reason(ins: Instruments, done: int) -> str | None:
     return "disk" if reason is None and disk_is_used_up(ins) else reason
 
 
-def _one_pass(ins: Instruments) -> PassRecord:
-    """The pass that was left open, or a new one, to its end; a full disk makes it wait and go on where it was."""
+def _hopeless_by_files(ins: Instruments) -> End | None:
+    """The end of a run before anything is measured, where the files alone show that no pass could be accepted."""
+    if open_pass(ins) is not None:
+        return None
+    counted = counted_by_route(ins.tasks, ins.dispatcher)
+    parameters = lora_parameters_of(ins.settings.organ_folder, 1)
+    return _hopeless(ins, read_outlook(ins.settings, ins.policy, ins.tasks, counted, parameters).obstacles)
+
+
+def _hopeless(ins: Instruments, found: Sequence[Obstacle]) -> End | None:
+    if not found:
+        return None
+    for obstacle in found[1:]:
+        ins.reporter.say(f"hopeless: {obstacle}")
+    structlog.get_logger().warning("hopeless", obstacles=[str(obstacle) for obstacle in found])
+    return End("hopeless", str(found[0]))
+
+
+def _one_pass(ins: Instruments) -> PassRecord | End:
+    """The pass that was left open, or a new one, to its end; a full disk makes it wait and go on where it was.
+
+    No new pass begins where none could be accepted.
+    """
     begun: int | None = None
 
-    def go_on() -> PassRecord:
+    def go_on() -> PassRecord | End:
         nonlocal begun
         left_open = ins.store.get_pass(begun) if begun else open_pass(ins)
         if left_open is None:
             baseline = read_baseline(ins)
+            if (end := _hopeless(ins, obstacles_now(ins, baseline))) is not None:
+                return end
             record = begin_pass(ins, propose_next(ins, baseline), baseline, ins.policy)
             begun = record.number
             return finish_pass(ins, record, baseline, ins.policy)

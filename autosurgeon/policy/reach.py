@@ -159,7 +159,7 @@ def _clause_will_hold(
     if any(name not in reach for name in ours):
         return None
     unsettled = [name for name in ours if reach[name].least < reach[name].most]
-    if unsettled and not (len(unsettled) == 1 and _turns_once(clause.source, unsettled[0])):
+    if unsettled and not (len(unsettled) == 1 and turns_once(clause.source, unsettled[0])):
         return None
     before = {name: value for name, value in evidence.items() if _known_before(name)}
     ends = {check_clause(clause, before | {name: reach[name][end] for name in ours}, params).holds for end in range(2)}
@@ -175,7 +175,7 @@ STRAIGHT = frozenset({"+", "-", "*", "<", "<=", ">", ">=", "(", ")", "&&", "||",
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def _turns_once(source: str, name: str) -> bool:
+def turns_once(source: str, name: str) -> bool:
     """Whether a condition changes its truth once at most as a fact grows: what holds at both ends holds between them.
 
     So it is where the fact stands once, in sums and products that are compared by order: a straight line. A quotient

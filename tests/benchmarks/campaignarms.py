@@ -39,6 +39,8 @@ class Arm(NamedTuple):
     def settings(self, seed: int) -> Settings:
         """The settings of one campaign."""
         changed: dict[str, Any] = {name: dict(section) for name, section in self.changes.items()}
+        # A campaign ends by its tokens alone, so that arms compare.
+        changed["loop"] = {"stuck_passes": 0} | changed.get("loop", {})
         return Settings.model_validate({**changed, "seed": seed, "policy": self.policy})
 
     def armed(self, ins: Instruments) -> Instruments:

@@ -9,10 +9,11 @@ import pytest
 from builders import write_checkpoint
 from typer.testing import CliRunner, Result
 
+from autosurgeon.cli.doctor_prospects import prospects_of
 from autosurgeon.cli.main import app
 from autosurgeon.cli.presets import PRESETS
 from autosurgeon.config import load_settings, shipped
-from autosurgeon.errors import UserError
+from autosurgeon.errors import ExitCode, UserError
 from autosurgeon.wiring import tasks_in
 
 COMMIT = 40 * "a"
@@ -88,3 +89,34 @@ def test_what_is_amiss_is_said_and_nothing_is_written(organ: Path, humaneval: Pa
     assert "no revision" in refused(workspace, "--organ", organ, "--revision", COMMIT, *bench)
     (organ / "pytorch_model.bin").write_bytes(b"")
     assert "pickled" in refused(workspace, "--organ", organ, *bench)
+
+
+def test_what_keeps_every_pass_from_being_accepted_is_shown_by_init_and_doctor(
+    organ: Path, humaneval: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", lambda grading: [])
+
+    def prospects(workspace: Path) -> str:
+        done = CliRunner().invoke(app, ["doctor", "--json", "--workspace", str(workspace)])
+        assert done.exit_code == ExitCode.FINDING
+        (found,) = [one for one in json.loads(done.output) if one["check"] == "prospects"]
+        assert not found["ok"]
+        return str(found["found"])
+
+    workspace = tmp_path / "w"
+    done = init("-w", workspace, "--organ", organ, "--humaneval", humaneval, "--rows", 1)
+    assert done.exit_code == 0, done.output
+    shown = " ".join(done.output.split())
+    for place in ("gate", "canary"):
+        assert f"no pass could be accepted: no task of a bench that counts is in the {place} split" in shown
+    assert "no task of a bench that counts is in the canary split" in prospects(workspace)
+    with (workspace / "autosurgeon.toml").open("a") as file:
+        file.write("[search]\nrank = { low = 32, high = 64 }\n")
+    assert "the policy leaves nothing of search.rank" in prospects(workspace)
+
+
+def test_the_lab_has_prospects(tmp_path: Path) -> None:
+    done = init("-w", tmp_path / "w")
+    assert "no pass could" not in done.output
+    found, notes = prospects_of(tmp_path / "w", load_settings(tmp_path / "w" / "autosurgeon.toml"))
+    assert (found.startswith("a pass could be accepted: 150 tasks can be training rows"), notes) == (True, [])

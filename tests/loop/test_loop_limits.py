@@ -99,6 +99,7 @@ def test_every_reason_has_a_sentence() -> None:
         "gate",
         "evaluation",
         "failures",
+        "hopeless",
         "stuck",
         "without_gain",
         "plateau",

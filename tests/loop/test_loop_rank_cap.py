@@ -65,14 +65,16 @@ def test_fewer_rows_bear_a_lower_rank(tmp_path: Path, rows: int) -> None:
         assert (some, many) == (4, 8)
 
 
-def test_a_span_that_somebody_set_keeps_its_low_end_and_the_policy_refuses(tmp_path: Path, rows: int) -> None:
+def test_a_span_that_is_set_keeps_its_low_end_and_a_run_ends_where_no_rows_bear_it(tmp_path: Path, rows: int) -> None:
     organ_of(tmp_path, int(rows * MOST / 2))
     with small_theatre(tmp_path, knows, search={"rank": {"low": 8, "high": 8}}) as ins:
         assert propose_next(ins, read_baseline(ins)).rank == 8
-        run(ins)
-        refused = ins.store.decisions(1)[-1].judgement
-        assert refused is not None
-        assert "capacity-for-the-rows" in refused.reason
+        assert run(ins) == "hopeless"
+        last = ins.store.last_run()
+        assert last is not None
+        assert "an adapter of rank 8 has" in (last.end_detail or "")
+        assert "capacity-for-the-rows" in (last.end_detail or "")
+        assert ins.store.passes() == []
 
 
 def test_without_such_a_rule_no_rank_is_touched(tmp_path: Path, rows: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from builders import make_recipe
 from fakes import ScriptedCapsules
-from theatre import first_half, jobs_of, learns_everything, small_theatre
+from theatre import first_half, jobs_of, learns_everything, small_theatre, wide_world
 from typer.testing import CliRunner
 
 from autosurgeon.audit.verify import verify
@@ -140,7 +140,7 @@ def test_an_adapter_that_loses_nothing_comes_to_no_rung(tmp_path: Path) -> None:
 
 def test_each_rung_that_was_smoked_uses_up_a_look_and_the_pass_pays_the_least_of_them(tmp_path: Path) -> None:
     levers = {"salvage": ["scale:1", "scale:0.8", "scale:0.5"]}
-    with small_theatre(tmp_path, loses_an_anchor_unless(51, 2), passes=2, levers=levers) as ins:
+    with small_theatre(tmp_path, loses_an_anchor_unless(51, 2), passes=2, tasks=wide_world(), levers=levers) as ins:
         # At a factor of 1 nothing changes: such a rung is no candidate, and costs nothing.
         run(climbing(ins, lambda generation, job: by_percent(generation, job) if job.factor < 1 else generation))
         assert [bool(rung.skipped) for rung in rungs_of(ins.store, 1)] == [True, False, False]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from builders import make_recipe
 from fakes import ScriptedCapsules
-from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, small_theatre, wide_world
+from theatre import GainsTwoByLuck, first_half, jobs_of, learns_everything, learns_most, small_theatre, wide_world
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Verdict
@@ -155,7 +155,7 @@ def test_a_bench_that_is_lost_beyond_doubt_ends_early_and_the_pass_is_refused(tm
 
 
 def test_the_proposer_is_told_of_a_climb_and_not_of_the_same_wins_again(tmp_path: Path) -> None:
-    with small_theatre(tmp_path, learns_everything, passes=2) as ins:
+    with small_theatre(tmp_path, learns_most, passes=2) as ins:
         run(ins)
         values = [record.feedback.value for record in ins.store.passes() if record.feedback]
         assert values[0] == 1.0
@@ -215,7 +215,7 @@ def test_every_decision_has_its_packs_its_cost_and_the_digest_of_its_evidence(tm
 
 def test_a_refusal_tells_what_the_rest_would_have_cost_once_a_pass_went_all_the_way(tmp_path: Path) -> None:
     def then_forgets(generation: int, task_id: str) -> bool:
-        return generation == 1 or (first_half(task_id) and generation == 0)
+        return learns_most(generation, task_id) if generation < 2 else False
 
     with small_theatre(tmp_path, then_forgets, passes=2) as ins:
         run(ins)

@@ -12,6 +12,7 @@ from autosurgeon.core.records import PassRecord
 from autosurgeon.loop.baseline.baseline import Baseline
 from autosurgeon.loop.engine.fingerprint import contract_of
 from autosurgeon.loop.engine.instruments import Instruments
+from autosurgeon.loop.search.parent_choice import prefer_failing_parent
 from autosurgeon.loop.search.plateau import plateau_line, read_plateau
 from autosurgeon.loop.search.rank_cap import cap_rank
 from autosurgeon.loop.search.warm_start import warm_start_passes
@@ -30,8 +31,10 @@ def propose_next(ins: Instruments, baseline: Baseline) -> Recipe:
         proposer = proposer.within(clip(wider, ins.policy))
     if plateau["widened"] or plateau["flat"] == plateau["passes"]:
         _say(ins, plateau_line(plateau))
-    fit = cap_rank(ins, baseline, history[-1].number + 1 if history else 1)
-    proposal = proposer.draw(history, refused_here(ins, (*elsewhere, *history)), elsewhere, fit)
+    number = history[-1].number + 1 if history else 1
+    choose, cap = prefer_failing_parent(ins, baseline, number), cap_rank(ins, baseline, number)
+    refused = refused_here(ins, (*elsewhere, *history))
+    proposal = proposer.draw(history, refused, elsewhere, lambda recipe: cap(choose(recipe)))
     _report_draws(ins, proposal)
     return proposal.recipe
 
