@@ -74,10 +74,13 @@ def export(
     Nothing is written before all that is in the way is known to be an older export of this workspace.
 
     Raises:
-        UserError: another file is in the way, or the folder cannot be written.
+        UserError: another file is in the way, the folder cannot be written, or nothing was recorded yet.
         DurabilityError: the disk did not take a flush.
 
     """
+    if store.head().size == 0:
+        # A key that was made here would be a trace of a past that the memory does not hold.
+        raise UserError("nothing was recorded here yet", got="an empty memory", wanted="`autosurgeon run` first")
     decisions = store.decisions()
     signer, masking = signer_for(workspace, store), masking.knowing(decisions)
     passes = store.passes()

@@ -110,6 +110,7 @@ def test_a_lie_about_a_pack_does_not_verify(promoted: Instruments, tmp_path: Pat
     assert "VerificationError" in refusal()
     (tmp_path / "out" / f"{pack}.intoto.jsonl").write_bytes(whole)
     with small_theatre(tmp_path / "elsewhere", learns_nothing) as other:
+        other.store.begin_run(1, None)
         exported(other, tmp_path / "other")
     shutil.copyfile(tmp_path / "other" / PUBLIC, tmp_path / "out" / PUBLIC)
     assert "VerificationError" in refusal()

@@ -232,3 +232,13 @@ def test_a_damaged_database_names_the_way_out(workspace: Workspace) -> None:
     done = program.autosurgeon("run", "-n", 1, "-w", workspace.root)
     assert done.returncode == 2
     assert "autosurgeon restore" in done.stderr
+
+
+def test_an_export_of_an_empty_memory_leaves_no_key_that_would_look_like_a_past(tmp_path: Path) -> None:
+    place = Workspace(tmp_path / "w")
+    SqlStore(place.database, create=True).close()
+    done = program.autosurgeon("audit", "export", "--out", tmp_path / "out", "-w", place.root)
+    assert done.returncode == 2
+    assert "nothing was recorded here yet" in done.stderr
+    assert not place.keys.exists()
+    assert accepted(place)
