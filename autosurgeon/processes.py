@@ -1,4 +1,4 @@
-"""Who is whose child, as /proc tells it: for the runner, which counts a tree's memory, and the capsules' keeper."""
+"""Parents and children of processes, from /proc: for the runner, which measures memory, and the fork server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def _parents() -> dict[int, int]:
-    """Each process to its parent; one that ends meanwhile is left out."""
+    """Return the parent of each process; a process that ends meanwhile is omitted."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -20,16 +20,16 @@ def _parents() -> dict[int, int]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes whose parent it is, dead ones that nobody has reaped among them."""
+    """Return the children of a process, including zombies."""
     return [child for child, parent in _parents().items() if parent == pid]
 
 
 def descendants(pid: int) -> list[int]:
-    """Everything below it, parents before children."""
+    """Return all descendants of a process, parents before children."""
     below: dict[int, list[int]] = {}
     for child, parent in _parents().items():
         below.setdefault(parent, []).append(child)
     found = [pid]
     for known in found:
-        found += below.pop(known, [])  # popped: ids that are given anew during the scan cannot make a circle
+        found += below.pop(known, [])  # popped, so that ids that are reused during the scan cannot form a cycle
     return found[1:]

@@ -1,1 +1,1 @@
-"""The operating room: a program, imported by nobody; the only place that imports the torch stack."""
+"""The capsule: a program that no other package imports, and the only package that imports the torch stack."""

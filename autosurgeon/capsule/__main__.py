@@ -1,11 +1,11 @@
-"""The operating room's door: `python -m autosurgeon.capsule job.json` runs one job and exits.
+"""The entry point of the capsule: `python -m autosurgeon.capsule job.json` runs one job and exits.
 
-`--serve` keeps a warm process that has imported the torch stack (seconds) and forks a fresh capsule for each job
-(milliseconds), or hands it to one that stays; `--serve --cold` one that has not. `keeper.py` says what the two read and
-answer.
+`--serve` runs the fork server, which imports the torch stack once (seconds) and forks a capsule for each job
+(milliseconds) or passes the job to a resident one; `--serve --cold` does not import the stack. `fork_server.py`
+describes the protocol.
 
-What is not promised here: no sandbox. A capsule runs this project's code on local files; generated programs are run by
-`autosurgeon.bench`, elsewhere. Limits of time and memory are kept by the runner, which has the keeper kill.
+A capsule is not a sandbox: it runs this project's code on local files; `autosurgeon.bench` runs generated programs. The
+runner enforces limits of time and memory through the fork server.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ EXIT_OK, EXIT_CRASH, EXIT_USER, EXIT_MEMORY = 0, 1, 2, 4
 
 
 def verb_of(name: str) -> Callable[[Any, Path], Any]:
-    """The function of a verb; imported here, so that a merge does not wait for transformers."""
+    """Return the function of a verb; it is imported here, so that a merge does not wait for transformers."""
     if name == "train":
-        from autosurgeon.capsule.team import train
+        from autosurgeon.capsule.distributed import train
 
         return train
     if name == "generate":
@@ -77,12 +77,12 @@ def _line(error: Exception) -> str:
 
 
 def run_job(path: Path) -> int:
-    """Run the job in its folder, leave `outcome.json` there last, and give the exit code."""
+    """Run the job in its folder, write `outcome.json` there last, and return the exit code."""
     return _run(path, verb_of)
 
 
 def run_jobs() -> Callable[[Path], int]:
-    """The same for one job after another, each verb keeping what its next job can use."""
+    """Return a function like `run_job` for a series of jobs, in which each verb keeps its state from job to job."""
     return functools.partial(_run, verbs=functools.cache(verb_of))
 
 
@@ -97,13 +97,13 @@ def _run(path: Path, verbs: Callable[[str], Callable[[Any, Path], Any]]) -> int:
 
 
 def load_stack() -> None:
-    """Import the modules of the verbs, and with them the torch stack; with a GPU, as much as no fork minds."""
+    """Import the verbs' modules and the torch stack; on a machine with a GPU, only the modules that allow a fork."""
     import torch
 
-    # bitsandbytes, which peft imports, asks the driver at once what the GPU can; a process that is forked after that
-    # can use none. The number of them is asked of the driver's library, which leaves no trace, here and in what is
-    # imported below (PYTORCH_NVML_BASED_CUDA_CHECK of the runner); the compiler's modules, which bitsandbytes wants
-    # too, take seconds.
+    # bitsandbytes, which peft imports, initializes the driver on import; a process forked afterwards cannot use the
+    # GPU. The number of GPUs is read from NVML, which does not initialize it, here and in the modules imported below
+    # (PYTORCH_NVML_BASED_CUDA_CHECK of the runner). The compiler's modules, which bitsandbytes imports too, take
+    # seconds.
     if torch.cuda.device_count():
         import torch._inductor.compile_fx
         import transformers.generation
@@ -111,7 +111,7 @@ def load_stack() -> None:
     else:
         for verb in ("generate", "merge", "compare"):
             verb_of(verb)
-    # What transformers makes when the first model is opened, a quarter of a second each time, and keeps.
+    # transformers builds and caches this mapping when the first model is opened, which takes a quarter of a second.
     with contextlib.suppress(ImportError):
         from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
@@ -119,7 +119,7 @@ def load_stack() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """The program."""
+    """Run the program and return its exit code."""
     arm(os.environ.get(VARIABLE))
     if arguments[:1] == ["--serve"] and arguments[1:] in ([], ["--cold"]):
         serve(load_stack if arguments == ["--serve"] else lambda: None, run_job, run_jobs)

@@ -1,7 +1,8 @@
-"""Adapters on the disk: the one at the end of training, and those that are saved on the way.
+"""Adapters on disk: the final one of a training, and the intermediate ones.
 
-The latter stand beside the training state where one is kept, since the job's own folder begins empty with each try: a
-state names those that came before it, and what is saved after the last state is made again. At the end they are copied.
+Intermediate adapters are stored beside the training's checkpoint, if it keeps one, because the job's own folder is
+empty at the start of each attempt. A checkpoint names the adapters saved before it; later ones are created again. At
+the end of training they are copied to the job's folder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ CONFIG_FILE, WEIGHTS_FILE = "adapter_config.json", "adapter_model.safetensors"
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save the adapter, its config in one spelling: no path of this machine, lists sorted."""
+    """Save the adapter with a canonical config: without paths of this machine, with sorted lists."""
     model.save_pretrained(folder)
     config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = None
@@ -28,22 +29,22 @@ def save_adapter(model: Any, folder: Path) -> None:
 
 
 def adapter_digest(folder: Path) -> str:
-    """SHA-256 over config and weights; OSError where one is missing."""
+    """Return the SHA-256 of config and weights; OSError if one is missing."""
     files = (folder / CONFIG_FILE, folder / WEIGHTS_FILE)
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()
 
 
 def checkpoint_name(number: int) -> str:
-    """The folder of the adapter that was saved on the way as the `number`-th, from 1."""
+    """Return the folder's name of the `number`-th intermediate adapter, from 1."""
     return f"checkpoint-{number:02d}"
 
 
 class CheckpointFolder:
-    """Where adapters are saved on the way.
+    """The intermediate adapters of a training.
 
     Args:
-        root: where they are kept while training goes on.
-        workdir: where they are wanted at the end; may be the same.
+        root: their folder during training.
+        workdir: their folder at the end; may be the same.
 
     """
 
@@ -51,7 +52,7 @@ class CheckpointFolder:
         self._root, self._workdir = root, workdir
 
     def save(self, model: Any, number: int) -> str:
-        """Save the adapter as it is now, whole or not at all; its digest. One of that number makes way for it."""
+        """Save the current adapter atomically, replacing one of the same number, and return its digest."""
         folder = self._root / checkpoint_name(number)
         staged = folder.with_name(folder.name + ".part")
         for old in (staged, folder):
@@ -66,7 +67,7 @@ class CheckpointFolder:
         return adapter_digest(folder)
 
     def deliver(self, count: int) -> None:
-        """Have the first `count` of them in the workdir."""
+        """Copy the first `count` adapters to the workdir."""
         if self._root == self._workdir:
             return
         for name in map(checkpoint_name, range(1, count + 1)):

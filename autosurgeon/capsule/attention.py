@@ -1,7 +1,7 @@
-"""Attention of the decode loop, by torch's own kernels: each row of a batch has a length of its own, and no padding.
+"""Attention and key-value cache of the decode loop, for rows of different lengths, with torch's own kernels.
 
-Prompts are padded on the right, which causal attention never looks at, so that a row's numbers hang on no other row.
-A single query is reshaped so that the heads which share a key are rows of one product: nothing is repeated in memory.
+Prompts are padded on the right, which causal attention ignores, so that a row's results depend on no other row. A
+single query is reshaped so that the heads that share a key are rows of one product, without copies of keys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def attend(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of queries (rows, heads, tokens, width) over keys (rows, key heads, length, width), heads last."""
+    """Attend from queries (rows, heads, tokens, width) to keys (rows, key heads, length, width), heads last."""
     rows, heads, tokens, width = query.shape
     if tokens > 1 or attention_mask is None:
         shared = heads != key.shape[1]
@@ -38,13 +38,13 @@ def attend(
     return found.reshape(rows, 1, heads, width), None
 
 
-class Memory:
-    """Keys and values of every layer, in buffers that never move; transformers takes it for a cache.
+class KeyValueCache:
+    """Keys and values of every layer, in buffers with fixed addresses; implements the cache protocol of transformers.
 
     Args:
-        shape: (layers, rows, key heads, slots, width) of what is kept.
-        dtype: of the model's activations.
-        device: where it is.
+        shape: (layers, rows, key heads, slots, width).
+        dtype: the type of the model's activations.
+        device: the device of the buffers.
 
     """
 
@@ -54,10 +54,10 @@ class Memory:
         self._slots = torch.arange(shape[3], device=device)
         self._rows = torch.arange(shape[1], device=device)
         self.window = slice(0, shape[1])
-        """The rows that the next forward pass is of."""
+        """The rows of the next forward pass."""
 
     def update(self, key: torch.Tensor, value: torch.Tensor, layer: int, *_: Any, **__: Any) -> Any:
-        """Keep what a layer made of the tokens, and give it all that it may look at."""
+        """Store the keys and values of new tokens, and return all that the layer attends to."""
         tokens, rows = key.shape[2], self.window
         if tokens > 1:
             self.keys[layer, rows, :, :tokens] = key
@@ -69,47 +69,47 @@ class Memory:
         return self.keys[layer, rows], self.values[layer, rows]
 
     def mask(self) -> torch.Tensor:
-        """(rows, 1, 1, slots): what each row of the window has, the token that is being made among it."""
+        """Return the mask (rows, 1, 1, slots) of the slots in use, including the token being generated."""
         return (self._slots <= self.lengths[self.window, None])[:, None, None, :]
 
     def clear(self, rows: int) -> None:
-        """Forget all that the first rows had: what is masked has weight 0, and 0 times what is no number is none."""
+        """Zero the first rows: masked slots have weight 0, but 0 times a value that is not finite is not 0."""
         self.keys[:, :rows].zero_()
         self.values[:, :rows].zero_()
 
     def spread(self, copies: torch.Tensor, tokens: int) -> None:
-        """Let row n have what row `copies[n]` has of its first tokens."""
-        for kept in (self.keys, self.values):
-            for layer in kept:
+        """Copy the first tokens of row `copies[n]` to row n."""
+        for buffer in (self.keys, self.values):
+            for layer in buffer:
                 layer[: len(copies), :, :tokens] = layer[copies, :, :tokens]
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Move those rows to the front; the others are forgotten."""
+        """Move these rows to the front and drop the others."""
         count = len(rows)
-        for kept in (self.keys, self.values):
-            kept[:, :count] = kept[:, rows]
+        for buffer in (self.keys, self.values):
+            buffer[:, :count] = buffer[:, rows]
         self.lengths[:count] = self.lengths[rows]
         self.window = slice(0, count)
 
     def get_seq_length(self, layer: int = 0) -> int:
-        """Nothing is asked of it: positions are passed."""
+        """Return 0; positions are passed explicitly."""
         return 0
 
     @property
     def is_compileable(self) -> bool:
-        """Its shapes never change."""
+        """Whether shapes are fixed: always."""
         return True
 
 
 def use_decode_attention(model: Any) -> None:
-    """Let the model attend by `attend`; UserError for one whose layers look at a part of what came before."""
+    """Make the model use `attend`; UserError if it has layers without full attention."""
     kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
     if kinds != {"full_attention"}:
-        raise UserError("a model has layers that this engine does not know", got=sorted(kinds - {"full_attention"}))
+        raise UserError("a model has layers that this engine does not support", got=sorted(kinds - {"full_attention"}))
     AttentionInterface.register(NAME, attend)
     model.config._attn_implementation = NAME
 
 
-def memory_argument(decoder: Any) -> str:
-    """The keyword by which a decoder takes its memory: transformers 5.24 has renamed it, and warns of the old name."""
+def cache_argument(decoder: Any) -> str:
+    """Return the keyword of a decoder's cache, which transformers 5.24 renamed; it warns about the old name."""
     return "cache" if "cache" in inspect.signature(decoder.forward).parameters else "past_key_values"

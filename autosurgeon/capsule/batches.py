@@ -1,4 +1,4 @@
-"""Rows to tensors: prompt masked out of the loss, rows of like length together."""
+"""Batches of rows as tensors: prompts are masked out of the loss, and rows of similar lengths are grouped."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any, NamedTuple
 
 import torch
 
-IGNORED = -100  # the label that torch's cross-entropy leaves out
+IGNORED = -100  # the label that torch's cross-entropy ignores
 
 
 class TokenRow(NamedTuple):
-    """One tokenized row; the first `prompt_tokens` of `ids` are read, not learned."""
+    """One tokenized row; the loss does not include the first `prompt_tokens` of `ids`."""
 
     ids: list[int]
     prompt_tokens: int
     is_anchor: bool = False
-    """Whether the model is held near its parent there, where a job has a `kl_weight`."""
+    """Whether a job's `kl_weight` applies to the row."""
     weight: float = 1.0
-    """Of its tokens in the loss of a training."""
+    """The weight of its tokens in the training loss."""
 
 
 def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) -> list[TokenRow]:
-    """(prompt, completion) pairs to ids, the end token learned as part of the completion, cut at `max_tokens`."""
+    """Tokenize (prompt, completion) pairs, with the end token as part of the completion, truncated to `max_tokens`."""
     tokenized = []
     for prompt, completion in rows:
         head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
@@ -33,9 +33,9 @@ def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) 
 
 
 def batches_by_length(rows: list[TokenRow], batch_rows: int, rng: random.Random) -> list[list[TokenRow]]:
-    """Batches whose rows have like lengths, so that little is padding, in random order.
+    """Return batches of rows of similar lengths, with little padding, in random order.
 
-    Rows are shuffled before the (stable) sort, so that equal lengths meet in a new company every epoch.
+    Rows are shuffled before the stable sort, so that rows of equal length are grouped differently in each epoch.
     """
     shuffled = rows[:]
     rng.shuffle(shuffled)
@@ -46,17 +46,17 @@ def batches_by_length(rows: list[TokenRow], batch_rows: int, rng: random.Random)
 
 
 def learned_tokens(row: TokenRow) -> int:
-    """How many of its tokens are learned: those of the completion but a very first one, which nothing precedes."""
+    """Return the number of learned tokens: those of the completion, except the first of a row without a prompt."""
     return max(0, len(row.ids) - max(1, row.prompt_tokens))
 
 
 def anchor_tokens(row: TokenRow) -> int:
-    """How many of its tokens are learned by an anchor row; 0 for any other."""
+    """Return the number of learned tokens of an anchor row; 0 for any other row."""
     return learned_tokens(row) if row.is_anchor else 0
 
 
 def shares_of(rows: Sequence[TokenRow], count: int) -> list[list[TokenRow]]:
-    """The rows in so many parts of about as many tokens each, some empty where there are fewer rows than parts."""
+    """Split rows into `count` parts of about equal tokens; some are empty if there are fewer rows than parts."""
     shares: list[list[TokenRow]] = [[] for _ in range(count)]
     loads = [0] * count
     for row in sorted(rows, key=lambda row: -len(row.ids)):
@@ -67,7 +67,7 @@ def shares_of(rows: Sequence[TokenRow], count: int) -> list[list[TokenRow]]:
 
 
 def to_tensors(batch: list[TokenRow], pad_id: int, device: torch.device) -> dict[str, torch.Tensor]:
-    """`input_ids`, `attention_mask` and `labels`, each of shape (rows, longest), padded on the right."""
+    """Return `input_ids`, `attention_mask` and `labels`, each of shape (rows, longest), padded on the right."""
     width = max(len(row.ids) for row in batch)
     ids = torch.full((len(batch), width), pad_id)
     mask = torch.zeros((len(batch), width), dtype=torch.long)

@@ -1,4 +1,4 @@
-"""Holding two models against each other: the tensors that their files name, and what they predict on given rows."""
+"""Comparison of two models: the tensors in their files, and their predictions on given rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_fast_layers
-from autosurgeon.capsule.merge import read_adapter
+from autosurgeon.capsule.merge import check_fit, read_adapter
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.recipe import Quantization
@@ -21,7 +21,7 @@ from autosurgeon.errors import PackError, UserError
 
 
 class Fidelity(NamedTuple):
-    """How the tensors that b's files name differ from a's, each list sorted."""
+    """The differences between the tensors in b's files and a's, each list sorted."""
 
     missing: tuple[str, ...]
     foreign: tuple[str, ...]
@@ -29,7 +29,7 @@ class Fidelity(NamedTuple):
 
 
 def compare_tensors(a: Path, b: Path) -> Fidelity:
-    """What b lacks, has beyond a, and has in another shape, from the files' headers alone; PackError as theirs."""
+    """Compare tensor names and shapes, from the files' headers alone; PackError as for `checkpoint_shapes`."""
     shapes_a, shapes_b = checkpoint_shapes(a), checkpoint_shapes(b)
     return Fidelity(
         missing=tuple(sorted(shapes_a.keys() - shapes_b.keys())),
@@ -39,7 +39,7 @@ def compare_tensors(a: Path, b: Path) -> Fidelity:
 
 
 def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
-    """The rows as both models read them, and a's tokenizer; PackError where the two do not read them alike."""
+    """Return the tokenized rows and a's tokenizer; PackError if the two models tokenize differently."""
     pairs = [(row["prompt"], row["completion"]) for row in read_rows(job.rows)]
     tokenizer_a, tokenizer_b = open_tokenizer(job.a), open_tokenizer(job.b)
     rows = tokenize_rows(tokenizer_a, pairs, job.max_tokens)
@@ -48,30 +48,22 @@ def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
     return rows, tokenizer_a
 
 
-def _check_adapter(adapter: Path, base: Path) -> None:
-    """Refuse by PackError, as a merge does, what peft would leave out with no more than a warning."""
-    shapes = checkpoint_shapes(base)
-    for name, (lora_a, lora_b) in read_adapter(adapter).pairs.items():
-        if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
-            raise PackError("an adapter does not fit its base", got=name, where=f"{adapter} on {base}")
-
-
 def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
-    if adapter is not None:
-        _check_adapter(adapter, folder)
-    # Transformers fills a tensor that the file lacks at random: the same way each time.
+    if adapter is not None:  # peft would skip tensors that do not fit with only a warning
+        check_fit(read_adapter(adapter), checkpoint_shapes(folder), f"{adapter} on {folder}")
+    # transformers fills tensors that the file lacks at random; the seed makes that reproducible.
     torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)
     whole = (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
-    if whole.device.type == "cuda":  # as it generates, whatever this process did before
+    if whole.device.type == "cuda":  # the same layers as in generation
         use_fast_layers(whole)
     return whole
 
 
 def compare(job: CompareJob, workdir: Path) -> CompareResult:
-    """Compare the tensors of the two bases, then what the two models predict, both in memory, a batch at a time.
+    """Compare the tensors of the two bases, then the predictions of both models, batch by batch.
 
-    Where a tensor has another shape, b is no model that could be run: every completion token counts as flipped.
+    If the shape of a tensor differs, b cannot be run, and every completion token counts as flipped.
 
     Raises:
         UserError: there are no rows, or none with a completion within `max_tokens`.

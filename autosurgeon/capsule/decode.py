@@ -1,7 +1,7 @@
-"""The decode loop: a batch of prompts to tokens, a step at a time, replayed from a CUDA graph where there is a GPU.
+"""The decode loop: generates tokens for a batch of prompts, step by step, from a CUDA graph on a GPU.
 
-What makes it fast there: a step is one launch, whatever the model's number of layers; no step waits for the host, which
-looks at every `LOOK_EVERY`th; and rows that have ended leave the batch when it can shrink to a power of two.
+On a GPU a step is one launch, independent of the number of layers; no step waits for the host, which checks only every
+`CHECK_EVERY`th; and rows that have ended leave the batch when it can shrink to a power of two.
 """
 
 from __future__ import annotations
@@ -11,48 +11,48 @@ from typing import Any, NamedTuple
 
 import torch
 
-from autosurgeon.capsule.attention import Memory, memory_argument, use_decode_attention
+from autosurgeon.capsule.attention import KeyValueCache, cache_argument, use_decode_attention
 from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.core.answers import cut
 
-LOOK_EVERY = {"cuda": 16, "cpu": 1}
+CHECK_EVERY = {"cuda": 16, "cpu": 1}
 SLOT_STEP = {"cuda": 256, "cpu": 8}
-"""Slots are a multiple of this: the fewer sizes there are, the more jobs find theirs recorded."""
+"""The number of slots is a multiple of this, so that more jobs share the recorded graphs."""
 SMALLEST_BATCH = 8
 PREFILL_TOKENS = 1 << 16
-"""Prompt tokens of one forward pass: more need memory, fewer do not fill a card."""
+"""Prompt tokens of one forward pass: more need more memory, fewer do not use a GPU fully."""
 
 
 class Row(NamedTuple):
-    """One answer to be made."""
+    """One answer to generate."""
 
     ids: list[int]
-    """Of the prompt."""
+    """The tokens of the prompt."""
     stops_at_dedent: bool
     seed: int
-    """Of this answer's own draws; without meaning at temperature 0."""
+    """The seed of this answer's draws; unused at temperature 0."""
     name: str = ""
-    """Of the function that has to end, where the answer may define others before it; see `cut`."""
+    """The function that has to end, if the answer may define others before it; see `cut`."""
 
 
 class Answer(NamedTuple):
-    """What came of a row."""
+    """A generated answer."""
 
     text: str
     tokens: int
 
 
 class Engine:
-    """A model that completes batches of at most `rows` prompts; its weights may change between batches, in place.
+    """Completes batches of at most `rows` prompts; the model's weights may change between batches, in place.
 
     Args:
-        model: a causal model, or one with an adapter on top.
+        model: a causal model, with or without an adapter.
         tokenizer: its tokenizer.
-        rows: the widest batch.
+        rows: the largest number of rows of a batch.
         slots: tokens of the longest prompt and its answer.
         temperature: 0 decodes greedily.
-        dedents: of this tokenizer and vocabulary, where they are known: of a large one it takes a second.
+        dedents: the table of this tokenizer and vocabulary, if known; a large one takes a second to build.
 
     """
 
@@ -70,16 +70,16 @@ class Engine:
         use_decode_attention(whole)
         self._whole, self._tokenizer = whole, tokenizer
         self._device = next(whole.parameters()).device
-        self.turn_to(temperature, adapted=whole is not model)
+        self.configure(temperature, adapted=whole is not model)
         slots = self._slots_for(slots)
         config = whole.config.get_text_config(decoder=True)
         width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         shape = (config.num_hidden_layers, rows, config.num_key_value_heads, slots, width)
-        self._memory = Memory(shape, next(whole.parameters()).dtype, self._device)
-        self._remembering = {memory_argument(self._decoder): self._memory}
+        self._cache = KeyValueCache(shape, next(whole.parameters()).dtype, self._device)
+        self._cache_option = {cache_argument(self._decoder): self._cache}
         self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
         self.dedents = dedents or DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
-        self._look_every = LOOK_EVERY[self._device.type]
+        self._check_every = CHECK_EVERY[self._device.type]
         self._graphs: dict[tuple[int, float, bool], torch.cuda.CUDAGraph] = {}
         self._rows, self._slots = rows, slots
         self._token = torch.zeros(rows, dtype=torch.long, device=self._device)
@@ -93,29 +93,29 @@ class Engine:
         return -(-tokens // step) * step
 
     def takes(self, rows: int, slots: int) -> bool:
-        """Whether batches of that size are answered here as by an engine that was made for them.
+        """Whether this engine answers batches of that size exactly as an engine built for them.
 
-        More rows than are asked for change no number; more slots might, by the order in which a kernel sums.
+        Additional rows change no result; additional slots might, through a kernel's order of summation.
         """
         return rows <= self._rows and self._slots_for(slots) == self._slots
 
-    def turn_to(self, temperature: float, *, adapted: bool) -> None:
-        """Decode at another temperature, or with an adapter put on the model or taken off it since."""
+    def configure(self, temperature: float, *, adapted: bool) -> None:
+        """Set the temperature, and whether the model now has an adapter."""
         self._temperature, self._adapted = temperature, adapted
         self._decoder, self._head = self._whole.get_decoder(), self._whole.get_output_embeddings()
-        if self._device.type == "cuda":  # every time: an adapter's layers are the model's since they were put on
+        if self._device.type == "cuda":  # each time, because a new adapter adds layers to the model
             use_fast_layers(self._whole)
 
     @torch.inference_mode()
     def complete(
         self, rows: Sequence[Row], max_new_tokens: int, on_step: Callable[[int], None] = lambda ended: None
     ) -> list[Answer]:
-        """The answers to a batch, in its order; `on_step` is told now and then how many rows have ended."""
+        """Return the answers to a batch, in order; `on_step` regularly receives the number of ended rows."""
         self._begin(rows, max_new_tokens)
         answers: list[Answer | None] = [None] * len(rows)
         places = list(range(len(rows)))  # of the rows that are still in the batch
         for step in range(1, max_new_tokens):
-            if step % self._look_every == 0:
+            if step % self._check_every == 0:
                 self._end_functions(rows, places)
                 ended = self._ended[: len(places)].tolist()
                 on_step(len(rows) - ended.count(False))
@@ -129,44 +129,44 @@ class Engine:
         return [answer for answer in answers if answer is not None]
 
     def _begin(self, rows: Sequence[Row], max_new_tokens: int) -> None:
-        """Read the prompts, some at a time, and choose each row's first token."""
+        """Process the prompts in portions, and choose each row's first token."""
         count = len(rows)
         self._ended[:] = False
         self._suspect[:] = False
         self._step[:] = 0
-        self._memory.lengths[:count] = torch.tensor([len(row.ids) for row in rows], device=self._device)
+        self._cache.lengths[:count] = torch.tensor([len(row.ids) for row in rows], device=self._device)
         if self._temperature > 0:
             for index, row in enumerate(rows):
                 draws = torch.rand(max_new_tokens, generator=torch.Generator().manual_seed(row.seed))
                 self._draws[index, :max_new_tokens] = draws.to(self._device)
-        prompts, of_rows = _distinct([row.ids for row in rows])
-        self._memory.clear(count)
-        read = [self._read_prompts(prompts[start:end], start) for start, end in _portions(prompts)]
+        prompts, prompt_of_row = _distinct([row.ids for row in rows])
+        self._cache.clear(count)
+        read = [self._prefill(prompts[start:end], start) for start, end in _portions(prompts)]
         hidden = torch.cat(read) if len(read) > 1 else read[0]
         if len(prompts) < count:
-            copies = torch.tensor(of_rows, device=self._device)
-            self._memory.spread(copies, max(len(ids) for ids in prompts))
+            copies = torch.tensor(prompt_of_row, device=self._device)
+            self._cache.spread(copies, max(len(ids) for ids in prompts))
             hidden = hidden[copies]
-        self._memory.window = slice(0, count)
-        self._choose(hidden, self._memory.window)
+        self._cache.window = slice(0, count)
+        self._choose(hidden, self._cache.window)
 
-    def _read_prompts(self, prompts: Sequence[list[int]], start: int) -> torch.Tensor:
-        """Keep what the model makes of the prompts in the rows from `start` on; what it says last, one row a prompt."""
-        # Two tokens at least: the engine takes a single one for a step of decoding.
+    def _prefill(self, prompts: Sequence[list[int]], start: int) -> torch.Tensor:
+        """Fill the cache's rows from `start` on, and return the last hidden state of each prompt."""
+        # At least two tokens, because the attention treats a single one as a step of decoding.
         width = max(2, max(len(ids) for ids in prompts))
         padded = torch.zeros((len(prompts), width), dtype=torch.long)
         for index, ids in enumerate(prompts):
             padded[index, : len(ids)] = torch.tensor(ids)
-        self._memory.window = slice(start, start + len(prompts))
+        self._cache.window = slice(start, start + len(prompts))
         positions = torch.arange(width, device=self._device)[None].expand(len(prompts), -1)
         hidden: torch.Tensor = self._decoder(
-            input_ids=padded.to(self._device), position_ids=positions, use_cache=True, **self._remembering
+            input_ids=padded.to(self._device), position_ids=positions, use_cache=True, **self._cache_option
         ).last_hidden_state
         last = torch.tensor([len(ids) - 1 for ids in prompts], device=self._device)
         return hidden[torch.arange(len(prompts), device=self._device), last]
 
     def _choose(self, hidden: torch.Tensor, rows: slice) -> None:
-        """Choose a token for each row, write it down, and flag the rows that end or may end with it."""
+        """Choose and store a token for each row, and flag the rows that end or may end with it."""
         logits = self._head(hidden)
         if self._temperature > 0:
             mass = (logits.float() / self._temperature).softmax(-1).cumsum(-1)
@@ -183,8 +183,8 @@ class Engine:
         self._ended[rows] = ended | (token[:, None] == self._ends).any(-1)
 
     def _advance(self, count: int) -> None:
-        """One more token for each of the first `count` rows."""
-        self._memory.window = slice(0, count)
+        """Generate one more token for each of the first `count` rows."""
+        self._cache.window = slice(0, count)
         if self._device.type != "cuda":
             self._forward(count)
             return
@@ -199,30 +199,30 @@ class Engine:
         self._step += 1
         hidden = self._decoder(
             input_ids=self._token[rows, None],
-            position_ids=self._memory.lengths[rows, None],
-            attention_mask=self._memory.mask(),
+            position_ids=self._cache.lengths[rows, None],
+            attention_mask=self._cache.mask(),
             use_cache=True,
-            **self._remembering,
+            **self._cache_option,
         ).last_hidden_state[:, -1]
-        self._memory.lengths[rows] += 1
+        self._cache.lengths[rows] += 1
         self._choose(hidden, rows)
 
     def _capture(self, count: int) -> torch.cuda.CUDAGraph:
-        """Take this step, and record it for the ones that follow; a recording itself computes nothing."""
+        """Run this step, and record it for later steps; the recording itself computes nothing."""
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             self._forward(count)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        # One after another they may write to the same memory: what outlives a step is in buffers of the engine's own.
+        # The graphs run one after another and share memory: everything that outlives a step is in the engine's buffers.
         pool = next(iter(self._graphs.values())).pool() if self._graphs else None
         with torch.cuda.graph(graph, pool=pool):
             self._forward(count)
         return graph
 
     def _end_functions(self, rows: Sequence[Row], places: Sequence[int]) -> None:
-        """Look at the text of the rows that may have left their function, and end those that have."""
+        """Check the text of the rows that may have left their function, and end those that have."""
         suspects = torch.nonzero(self._suspect[: len(places)]).flatten().tolist()
         for index in suspects:
             if rows[places[index]].stops_at_dedent and not self._ended[index]:
@@ -238,22 +238,22 @@ class Engine:
     def _shrink(
         self, rows: Sequence[Row], places: list[int], ended: list[bool], answers: list[Answer | None]
     ) -> list[int]:
-        """Let the rows that have ended leave, once a power of two holds the others; the places of those that stay."""
+        """Remove ended rows if the others fit a smaller power of two, and return the places of the remaining rows."""
         size = max(SMALLEST_BATCH, 1 << (ended.count(False) - 1).bit_length())
         if size >= len(places):
             return places
         for place, answer in zip(places, self._read(rows, places), strict=True):
             answers[place] = answer
-        # Ended rows fill the batch up to that, so that few sizes are ever recorded, and the same ones for every job.
-        stay = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:size])
-        kept = torch.tensor(stay, device=self._device)
-        self._memory.keep(kept)
+        # Ended rows fill the batch up to that size, so that only a few sizes are recorded, the same for every job.
+        remaining = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:size])
+        kept = torch.tensor(remaining, device=self._device)
+        self._cache.keep(kept)
         for buffer in (self._token, self._ended, self._suspect, self._written, self._draws):
             buffer[:size] = buffer[kept]
-        return [places[index] for index in stay]
+        return [places[index] for index in remaining]
 
     def _read(self, rows: Sequence[Row], places: Sequence[int]) -> list[Answer]:
-        """The answers of the rows in the batch, as far as they are written."""
+        """Return the answers of the rows in the batch, as generated so far."""
         written = self._written[: len(places), : int(self._step) + 1].tolist()
         ends = set(self._ends.tolist())
         kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
@@ -265,7 +265,7 @@ class Engine:
 
 
 def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """Each prompt once, where equal ones stand beside each other, and for each row the place of its own."""
+    """Return the prompts without adjacent duplicates, and for each row the index of its prompt."""
     found: list[list[int]] = []
     places = []
     for ids in prompts:
@@ -276,7 +276,7 @@ def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]
 
 
 def _portions(prompts: Sequence[list[int]]) -> Iterator[tuple[int, int]]:
-    """(start, end) of prompts that are read in one forward pass: as many as `PREFILL_TOKENS` hold, padding included."""
+    """Yield (start, end) of the prompts of one forward pass: at most `PREFILL_TOKENS` with padding, or one prompt."""
     start, longest = 0, 0
     for end, ids in enumerate(prompts):
         longest = max(longest, len(ids))
@@ -287,7 +287,7 @@ def _portions(prompts: Sequence[list[int]]) -> Iterator[tuple[int, int]]:
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
-    """Every token that ends an answer."""
+    """Return all tokens that end an answer."""
     named = model.generation_config.eos_token_id
     listed = named if isinstance(named, list) else [] if named is None else [named]
     return {*listed, tokenizer.eos_token_id} - {None}

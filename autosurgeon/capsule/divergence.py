@@ -1,7 +1,7 @@
-"""How far apart two models are on given text: teacher-forced, over completion tokens, row by row.
+"""The divergence of two models on given text: teacher-forced, over completion tokens, row by row.
 
-Teacher-forced: each token is predicted from the true tokens before it, so both models answer the same questions and one
-forward pass of each does a whole batch. Two batches of logits are all that is held, and only at completion positions.
+With teacher forcing each token is predicted from the true tokens before it, so that the predictions are comparable and
+one forward pass of each model covers a batch. Only two batches of logits are in memory, at completion positions.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch.nn import functional
 from autosurgeon.capsule.batches import TokenRow, to_tensors
 from autosurgeon.errors import PackError
 
-MAX_BATCH_LOGITS = 1 << 27  # positions x vocabulary a batch: half a GiB in FP32
-MAX_CHUNK_LOGITS = 1 << 24  # the same, of what is turned to FP32 probabilities at a time
+MAX_BATCH_LOGITS = 1 << 27  # positions x vocabulary of a batch: half a GiB in FP32
+MAX_CHUNK_LOGITS = 1 << 24  # positions x vocabulary converted to FP32 probabilities at a time
 
 Predict = Callable[[list[TokenRow]], torch.Tensor]
-"""A batch to logits of shape (rows, kept, vocabulary): the positions from `first_position` on."""
+"""Returns the logits of a batch, of shape (rows, kept, vocabulary): the positions from `first_position` on."""
 
 
 class RowScore(NamedTuple):
-    """Sums over one row's completion tokens, in nats; one that is not finite says that a model broke there."""
+    """Sums over one row's completion tokens, in nats; not finite where a model's numbers are not."""
 
     tokens: int
     kl: float
@@ -35,7 +35,7 @@ class RowScore(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """Means over all completion tokens, in nats per token; None where there is none or one was not finite."""
+    """Means over all completion tokens, in nats per token; None without tokens or if a value is not finite."""
 
     rows: int = 0
     tokens: int = 0
@@ -48,17 +48,17 @@ class Divergence(NamedTuple):
 
 
 def learned_from(row: TokenRow) -> int:
-    """The first position that is predicted: of the completion, and never the very first, which nothing precedes."""
+    """Return the first predicted position: that of the completion, but at least 1, because nothing precedes 0."""
     return max(1, row.prompt_tokens)
 
 
 def first_position(batch: list[TokenRow]) -> int:
-    """The first position whose logits predict a completion token of any row."""
+    """Return the first position whose logits predict a completion token of any row."""
     return min(learned_from(row) for row in batch) - 1
 
 
 def predictor(model: Any, pad_id: int) -> Predict:
-    """What turns a batch into logits by this model, in as few positions as it can be asked for."""
+    """Return the function that computes a batch's logits by this model, at as few positions as the model supports."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     can_keep = "logits_to_keep" in inspect.signature(inner.forward).parameters
 
@@ -75,14 +75,14 @@ def predictor(model: Any, pad_id: int) -> Predict:
 
 
 def bounded_batches(rows: list[TokenRow], batch_rows: int, vocabulary: int) -> list[list[TokenRow]]:
-    """Rows of like length together, at most `batch_rows` and `MAX_BATCH_LOGITS` a batch.
+    """Return batches of rows of similar lengths, of at most `batch_rows` rows and `MAX_BATCH_LOGITS` logits.
 
-    A single row that is longer than the bound is a batch of its own; one with no completion token is in none.
+    A row above the bound is a batch of its own; a row without completion tokens is in no batch.
     """
     batches: list[list[TokenRow]] = []
     for row in sorted(rows, key=lambda row: len(row.ids)):
         if learned_from(row) >= len(row.ids):
-            continue  # cut before its completion begins
+            continue  # truncated before its completion
         size = len(batches[-1]) + 1 if batches else 0
         if not batches or size > batch_rows or size * len(row.ids) * vocabulary > MAX_BATCH_LOGITS:
             batches.append([])
@@ -92,7 +92,7 @@ def bounded_batches(rows: list[TokenRow], batch_rows: int, vocabulary: int) -> l
 
 @torch.no_grad()
 def score_batch(a: Predict, b: Predict, batch: list[TokenRow]) -> list[RowScore]:
-    """One score a row, in order; PackError when the two models' logits are not over one vocabulary."""
+    """Return one score per row, in order; PackError if the models' vocabularies differ in size."""
     logits_a, logits_b = a(batch), b(batch)
     if logits_a.shape != logits_b.shape:
         raise PackError("two models have different vocabularies", got=logits_b.shape[-1], wanted=logits_a.shape[-1])
@@ -106,16 +106,16 @@ def score_batch(a: Predict, b: Predict, batch: list[TokenRow]) -> list[RowScore]
 
 
 def _score_row(logits_a: torch.Tensor, logits_b: torch.Tensor, target: torch.Tensor) -> RowScore:
-    """Sums over a row's positions, a chunk at a time; logits of shape (positions, vocabulary), in any float type."""
+    """Return the sums over a row's positions, by chunks; logits of shape (positions, vocabulary), of any float type."""
     step = max(1, MAX_CHUNK_LOGITS // logits_a.shape[-1])
     total = torch.zeros(4, dtype=torch.float64, device=logits_a.device)
     for start in range(0, len(target), step):
         part, wanted = slice(start, start + step), target[start : start + step, None]
         (top_a, best_a), (top_b, best_b) = logits_a[part].max(-1), logits_b[part].max(-1)
         log_a, log_b = logits_a[part].float().log_softmax(-1), logits_b[part].float().log_softmax(-1)
-        # Rounding can leave a divergence of two near twins a hair below zero, where none can be.
+        # Rounding can make the divergence of almost equal models slightly negative.
         kl = functional.kl_div(log_b, log_a, log_target=True, reduction="none").sum(-1).clamp(min=0)
-        # A position where a model broke has no best token, and counts as flipped: the cautious reading.
+        # A position with logits that are not finite has no best token, and counts as flipped to be safe.
         flipped = (best_a != best_b) | ~(top_a.isfinite() & top_b.isfinite())
         sums = (kl, -log_a.gather(-1, wanted), -log_b.gather(-1, wanted), flipped)
         total += torch.stack([values.double().sum() for values in sums])
@@ -126,7 +126,7 @@ def _score_row(logits_a: torch.Tensor, logits_b: torch.Tensor, target: torch.Ten
 def score_batches(
     a: Predict, b: Predict, batches: list[list[TokenRow]], on_rows: Callable[[int], None] = lambda done: None
 ) -> Divergence:
-    """The divergence of a from b over the batches; `on_rows` is told how many rows are done after each."""
+    """Return the divergence of a from b over the batches; `on_rows` receives the number of rows done after each."""
 
     def scores() -> Iterator[RowScore]:
         done = 0
@@ -139,7 +139,7 @@ def score_batches(
 
 
 def average(scores: Iterable[RowScore]) -> Divergence:
-    """Sums of rows to means over their tokens."""
+    """Return the means over the tokens of all rows."""
     rows = list(scores)
     if not rows:
         return Divergence()
@@ -149,7 +149,7 @@ def average(scores: Iterable[RowScore]) -> Divergence:
         rows=len(rows),
         tokens=tokens,
         kl=finite(sum(row.kl for row in rows) / tokens),
-        # The largest of numbers with a NaN among them depends on their order.
+        # The maximum of numbers that include NaN depends on their order.
         largest_kl=max(row_means) if all(map(math.isfinite, row_means)) else None,
         loss_a=finite(sum(row.loss_a for row in rows) / tokens),
         loss_b=finite(sum(row.loss_b for row in rows) / tokens),
@@ -159,5 +159,5 @@ def average(scores: Iterable[RowScore]) -> Divergence:
 
 
 def finite(value: float) -> float | None:
-    """The number, or None where it is none."""
+    """Return the value if it is finite, and None otherwise."""
     return value if math.isfinite(value) else None

@@ -1,18 +1,21 @@
-"""The capsules' keeper: forks a capsule for each job, and leaves nothing of it behind, whoever dies first.
+"""The fork server: forks a capsule for each job, and kills it with all its child processes when the job or loop ends.
 
-It stands between the loop and the capsule. Its standard input is the death pipe: only the loop holds the other end, so
-when the loop is gone, by SIGKILL or not, the keeper reads the end of the file, kills what it keeps, and leaves. It does
-no other work, so a capsule that hangs with the interpreter's lock held cannot keep it from that. And it is the
-subreaper of what a capsule starts: whoever leaves the capsule's group by `setsid` becomes its child once orphaned.
+The fork server runs between the loop and the capsule. Its standard input is a death pipe: only the loop holds the other
+end, so when the loop dies, even by SIGKILL, the fork server reads the end of the file, kills its capsule, and exits. It
+does no other work, so a capsule that hangs with the interpreter's lock held cannot prevent that. The fork server is
+also the subreaper of a capsule's processes: one that leaves the capsule's group by `setsid` becomes its child when
+orphaned.
 
-It reads one JSON object a line. `{"job": path, "log": path, "cgroup": path or null}` is answered with `{"pid": n}` when
-the capsule runs and `{"exit": code, "left": [pids]}` when it is gone with all that it started. The code is minus the
-signal's number where one killed it, and null where it could not be reaped; `left` are those whom a SIGKILL did not end,
-since they are stuck in the kernel. `{"kill": true}` ends a running capsule, and one that stays.
+The fork server reads one JSON object per line. It answers `{"job": path, "log": path, "cgroup": path or null}` with
+`{"pid": n}` when the capsule runs, and with `{"exit": code, "survivors": [pids]}` when the capsule and all its child
+processes are gone. The code is minus the number of the signal that killed the capsule, or null if it was not reaped;
+the survivors are processes that are stuck in the kernel in spite of SIGKILL. `{"kill": true}` ends a running capsule
+and a resident one.
 
-With `"stays": seconds` in it, a job goes to a capsule that waits so long for the next one of its kind; `"stays": true`
-in its answer says that it does. Whatever goes wrong in it ends it, as does a job that leaves a process behind. Between
-jobs, `{"end": true}` ends it and `{"there": true}` asks for it; `{"pid": n or null, "left": [pids]}` answers both.
+A job with `"resident_s": seconds` goes to a resident capsule, which afterwards waits that long for the next such job;
+the answer then contains `"resident": true`. Any failure of a job ends the resident capsule, as does a job that leaves a
+process behind. Between jobs, `{"end": true}` ends the resident capsule and `{"resident": true}` asks whether there is
+one; the answer to both is `{"pid": n or null, "survivors": [pids]}`.
 """
 
 from __future__ import annotations
@@ -39,21 +42,21 @@ OOM_SCORE = "500"
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask Linux to kill this process when its parent's thread ends; leave at once if it already has."""
+    """Ask Linux to kill this process when its parent's thread ends; exit immediately if it has ended already."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
 
 
 class _Requests:
-    """Lines of a pipe, read without a buffer that would hide them from `poll`."""
+    """The lines of a pipe, read without a buffer, whose content `poll` would not see."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._read = b""
 
     def next(self) -> dict[str, Any] | None:
-        """The next request; None when the loop is gone or wants no more."""
+        """Return the next request; None if the loop is gone or closed the pipe."""
         while b"\n" not in self._read:
             chunk = os.read(self._descriptor, 1 << 16)
             if not chunk:
@@ -65,42 +68,42 @@ class _Requests:
 
 
 TAKEN, DONE = b"t", b"d"
-"""What a capsule that stays says of a job."""
+"""The messages of a resident capsule about a job: taken up, and done."""
 Run = Callable[[Path], int]
-"""Runs the job of a file; its exit code."""
+"""Runs the job of a file and returns its exit code."""
 
 
 def serve(load_stack: Callable[[], None], run_job: Run, run_jobs: Callable[[], Run]) -> NoReturn:
-    """Load the stack, say so, then keep one capsule at a time until standard input ends.
+    """Load the stack, report that it is loaded, then run one capsule at a time until standard input ends.
 
     Args:
-        load_stack: what is done once, before the first capsule is forked.
-        run_job: of a capsule that runs one job.
-        run_jobs: makes, in a capsule that stays, what runs all of its jobs.
+        load_stack: called once, before the first capsule is forked.
+        run_job: runs the job of a capsule that runs one job.
+        run_jobs: called once in a resident capsule, returns the function that runs its jobs.
 
     """
-    # Nothing listens while the stack is imported, so until then the kernel is asked to end this process.
+    # This process does not read its input during the import, so until then the kernel ends it with its parent.
     die_with_parent(int(os.environ.get("AUTOSURGEON_PARENT", os.getppid())))
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
     load_stack()
-    libc.prctl(PR_SET_PDEATHSIG, 0)  # it would leave no time to clear away
+    libc.prctl(PR_SET_PDEATHSIG, 0)  # it would leave no time to kill the capsule
 
-    # The protocol keeps a descriptor of its own: libraries write to standard output as they please.
+    # The protocol has its own descriptor, because libraries may write to standard output.
     answers = os.dup(1)
     os.dup2(2, 1)
-    keeper = _Keeper(_Requests(0), answers, run_job, run_jobs)
+    server = _Server(_Requests(0), answers, run_job, run_jobs)
     try:
-        with contextlib.suppress(BrokenPipeError):  # the loop is gone, and with it whoever wanted an answer
-            _say(answers, {"ready": True})
-            while (request := keeper.next_request()) is not None:
-                keeper.heed(request)
+        with contextlib.suppress(BrokenPipeError):  # the loop is gone
+            _send(answers, {"ready": True})
+            while (request := server.next_request()) is not None:
+                server.handle(request)
     finally:
-        keeper.end_staying()
-    os._exit(0)  # the stack's own way out takes seconds, and there is nothing left to keep
+        server.end_resident()
+    os._exit(0)  # the stack's own exit handlers take seconds
 
 
-def _say(answers: int, answer: dict[str, Any]) -> None:
+def _send(answers: int, answer: dict[str, Any]) -> None:
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
@@ -108,120 +111,120 @@ class _Capsule:
     """A forked process that works, or waits for work on its end of a channel."""
 
     def __init__(self, request: dict[str, Any], answers: int, work: Callable[[socket.socket], int]) -> None:
-        """Fork it; it does `work` with its end of the channel, and ends with the code that comes of it."""
-        keeper = os.getpid()
+        """Fork a process that calls `work` with its end of the channel and exits with the returned code."""
+        server = os.getpid()
         self.channel, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.cgroup: str | None = request["cgroup"]
-        self.stays_s: float | None = request.get("stays")
+        self.resident_s: float | None = request.get("resident_s")
         self.pid = os.fork()
         if self.pid == 0:
             code = 1
             try:
                 os.close(answers)
                 self.channel.close()
-                _become_capsule(keeper, request)
+                _become_capsule(server, request)
                 code = work(its_end)
                 sys.stdout.flush()
                 sys.stderr.flush()
             except BaseException:
                 traceback.print_exc()
             finally:
-                os._exit(code)  # never back into the keeper's own stack
+                os._exit(code)  # never return into the fork server's own stack
         its_end.close()
         self.ended = os.pidfd_open(self.pid)
 
     def takes(self, request: dict[str, Any]) -> bool:
-        """Hand a job over; whether it was taken up. One that was killed while it waited may not have ended yet."""
-        with contextlib.suppress(OSError):  # it has ended since
+        """Send a job and return whether the capsule takes it; a killed capsule may not have ended yet and does not."""
+        with contextlib.suppress(OSError):  # it has ended
             self.channel.send(json.dumps(request).encode())
             if self.channel.fileno() in _ready(self.ended, self.channel.fileno()):
                 return self.channel.recv(1) == TAKEN
         return False
 
     def is_done(self) -> bool:
-        """Wait: whether it says that its job went well, before it ends or the loop wants something."""
+        """Wait, and return whether the capsule reports success before it ends or the loop sends a request."""
         if self.channel.fileno() in _ready(0, self.ended, self.channel.fileno()):
             with contextlib.suppress(OSError):
                 if self.channel.recv(1):
                     return not _ready(0, self.ended, timeout_s=0)
-            _ready(0, self.ended)  # it is on its way out
+            _ready(0, self.ended)  # the capsule is exiting
         return False
 
-    def clear_away(self) -> tuple[int | None, list[int]]:
-        """Kill it and all that it started; its exit code, and who is left."""
+    def kill(self) -> tuple[int | None, list[int]]:
+        """Kill the capsule and all its child processes; return its exit code and the survivors."""
         os.close(self.ended)
         self.channel.close()
-        return _clear_away(self.pid, self.cgroup)
+        return _kill_tree(self.pid, self.cgroup)
 
 
-class _Keeper:
-    """One capsule at a time: it runs one job, or it stays for the next one."""
+class _Server:
+    """Runs one capsule at a time, for one job or resident for several."""
 
     def __init__(self, requests: _Requests, answers: int, run_job: Run, run_jobs: Callable[[], Run]) -> None:
         self._requests, self._answers, self._run_job, self._run_jobs = requests, answers, run_job, run_jobs
-        self._staying: _Capsule | None = None
+        self._resident: _Capsule | None = None
 
     def next_request(self) -> dict[str, Any] | None:
-        """The next request, None at their end; who waits too long for one, or dies, is cleared away meanwhile."""
-        while self._staying is not None:
-            ready = _ready(0, self._staying.ended, timeout_s=self._staying.stays_s)
+        """Return the next request, None at their end; meanwhile end a resident capsule that dies or waits too long."""
+        while self._resident is not None:
+            ready = _ready(0, self._resident.ended, timeout_s=self._resident.resident_s)
             if ready == {0}:
                 break
-            self.end_staying()
+            self.end_resident()
         return self._requests.next()
 
-    def end_staying(self) -> list[int]:
-        """Clear away who stays; whom no signal could end."""
-        if self._staying is None:
+    def end_resident(self) -> list[int]:
+        """Kill the resident capsule, if there is one, and return the survivors."""
+        if self._resident is None:
             return []
-        staying, self._staying = self._staying, None
-        return staying.clear_away()[1]
+        resident, self._resident = self._resident, None
+        return resident.kill()[1]
 
-    def heed(self, request: dict[str, Any]) -> None:
-        """Do what is asked, and answer."""
+    def handle(self, request: dict[str, Any]) -> None:
+        """Execute a request and answer it."""
         if "job" in request:
-            stays = request.get("stays") is not None
-            _say(self._answers, self._hand_over(request) if stays else self._keep(request))
-        elif "kill" in request:  # which came too late for its job, and wants no answer
-            self.end_staying()
+            stays = request.get("resident_s") is not None
+            _send(self._answers, self._run_resident(request) if stays else self._run_once(request))
+        elif "kill" in request:  # it came too late for its job, and has no answer
+            self.end_resident()
         else:
-            left = self.end_staying() if "end" in request else []
-            _say(self._answers, {"pid": self._staying.pid if self._staying else None, "left": left})
+            survivors = self.end_resident() if "end" in request else []
+            _send(self._answers, {"pid": self._resident.pid if self._resident else None, "survivors": survivors})
 
-    def _keep(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Fork a capsule and wait for its end, a word to kill it, or the end of the loop; then clear away."""
-        self.end_staying()
+    def _run_once(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Fork a capsule, wait for its end, a kill request, or the end of the loop, and kill what remains of it."""
+        self.end_resident()
         capsule = _Capsule(request, self._answers, lambda channel: self._run_job(Path(request["job"])))
         try:
-            _say(self._answers, {"pid": capsule.pid})
+            _send(self._answers, {"pid": capsule.pid})
             _ready(0, capsule.ended)
-        finally:  # also where the loop has gone before it could be answered
-            code, left = capsule.clear_away()
-        return {"exit": code, "left": left}
+        finally:  # also if the loop is gone and the answer fails
+            code, survivors = capsule.kill()
+        return {"exit": code, "survivors": survivors}
 
-    def _hand_over(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The same with one that stays, if its job goes well."""
-        capsule, self._staying = self._staying, None
+    def _run_resident(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Run the job in the resident capsule, or in a new one, which stays resident if the job succeeds."""
+        capsule, self._resident = self._resident, None
         if capsule is not None and not capsule.takes(request):
-            capsule.clear_away()
+            capsule.kill()
             capsule = None
         if capsule is None:
             capsule = _Capsule(request, self._answers, lambda channel: _serve_jobs(channel, self._run_jobs()))
             capsule.takes(request)
         try:
-            _say(self._answers, {"pid": capsule.pid})
+            _send(self._answers, {"pid": capsule.pid})
             done = capsule.is_done()
             if done and descendants(os.getpid()) == [capsule.pid]:
-                self._staying = capsule
-                return {"exit": 0, "left": [], "stays": True}
+                self._resident = capsule
+                return {"exit": 0, "survivors": [], "resident": True}
         finally:
-            if self._staying is None:
-                code, left = capsule.clear_away()
-        return {"exit": 0 if done else code, "left": left}
+            if self._resident is None:
+                code, survivors = capsule.kill()
+        return {"exit": 0 if done else code, "survivors": survivors}
 
 
 def _ready(*descriptors: int, timeout_s: float | None = None) -> set[int]:
-    """Those of the descriptors that can be read or have ended, once there is one; none after the time-out."""
+    """Wait, and return the descriptors that can be read or have ended; none after the time-out."""
     poll = select.poll()
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
@@ -229,7 +232,7 @@ def _ready(*descriptors: int, timeout_s: float | None = None) -> set[int]:
 
 
 def _serve_jobs(channel: socket.socket, run: Run) -> int:
-    """In the capsule: run what comes, until one fails; its exit code."""
+    """In the capsule: run jobs until one fails, and return its exit code."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     while request := channel.recv(1 << 16):
         job = json.loads(request)
@@ -246,12 +249,12 @@ def _serve_jobs(channel: socket.socket, run: Run) -> int:
     return 0
 
 
-def _become_capsule(keeper: int, request: dict[str, Any]) -> None:
+def _become_capsule(server: int, request: dict[str, Any]) -> None:
     os.setsid()
-    die_with_parent(keeper)
+    die_with_parent(server)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     _write_to_log(request["log"])
-    # When memory runs out, the kernel shall take the capsule, not the loop.
+    # When memory runs out, the kernel kills the capsule and not the loop.
     _write("/proc/self/oom_score_adj", OOM_SCORE)
     if request["cgroup"] is not None:
         _write(f"{request['cgroup']}/cgroup.procs", "0")
@@ -264,20 +267,20 @@ def _write_to_log(path: str) -> None:
     os.close(log)
 
 
-def _write(path: str, word: str) -> None:
-    """Tell the kernel something that the capsule can do without; its log says when it has to."""
+def _write(path: str, text: str) -> None:
+    """Write an optional setting to a file of the kernel; a failure is only logged."""
     try:
-        Path(path).write_text(word, encoding="ascii")
+        Path(path).write_text(text, encoding="ascii")
     except OSError as error:
         sys.stderr.write(f"{path}: {error.strerror}\n")
 
 
-def _clear_away(pid: int, cgroup: str | None) -> tuple[int | None, list[int]]:
-    """Kill the capsule, its group and whatever else has become this process's child; its exit code, and who is left."""
+def _kill_tree(pid: int, cgroup: str | None) -> tuple[int | None, list[int]]:
+    """Kill the capsule, its group and all children of this process; return its exit code and the survivors."""
     if cgroup is not None:
         with contextlib.suppress(OSError):
             Path(cgroup, "cgroup.kill").write_text("1", encoding="ascii")
-    # Before it is reaped, so that its number, and its group's, cannot be somebody else's already.
+    # The signals precede the reaping, after which the ids of the process and of its group may be reused.
     for kill in (os.kill, os.killpg):
         with contextlib.suppress(ProcessLookupError):
             kill(pid, signal.SIGKILL)
@@ -288,15 +291,15 @@ def _clear_away(pid: int, cgroup: str | None) -> tuple[int | None, list[int]]:
             while (reaped := os.waitpid(-1, os.WNOHANG))[0]:
                 if reaped[0] == pid:
                     code = os.waitstatus_to_exitcode(reaped[1])
-        # Only children, which nobody else can reap; theirs become this process's own, and are killed in the next round.
-        left = children(os.getpid())
-        for child in left:
+        # Only children, which no other process can reap; their children become this process's own in the next round.
+        survivors = children(os.getpid())
+        for child in survivors:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
-        if not left or time.monotonic() > deadline:
+        if not survivors or time.monotonic() > deadline:
             break
         time.sleep(0.01)
     if cgroup is not None:
         with contextlib.suppress(OSError):
             os.rmdir(cgroup)
-    return code, left
+    return code, survivors

@@ -1,8 +1,7 @@
-"""Parts of a layer whose products are cheap and whose trips to memory are not, as kernels of one trip each.
+"""Fused kernels for memory-bound parts of a layer: the gate of the MLPs, and the rotation of queries and keys.
 
-On one H200 at half a billion parameters the gate of the MLPs and the rotation of queries and keys take a fifth of a
-training step in torch's own operations, and more of a step of decoding. Where Triton or a C compiler is missing, those
-stay, and both are slower.
+On one H200 at half a billion parameters these parts take a fifth of a training step in torch's own operations, and more
+of a decoding step. Without Triton or a C compiler, torch's operations remain, and both are slower.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class _Rotated(torch.autograd.Function):
 
 
 def _rotate_both(plain: Any, query: torch.Tensor, key: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> Any:
-    """What transformers' `apply_rotary_pos_emb` gives; by `plain`, which is that, for shapes that the kernel is not."""
+    """Return what transformers' `apply_rotary_pos_emb` (`plain`) returns; it serves shapes that the kernel does not."""
     half, rows, tokens = query.shape[-1] // 2, query.shape[0], query.shape[2]
     fits = 1 in (rows, tokens) and cos.numel() == rows * tokens * 2 * half and half & (half - 1) == 0
     fits = fits and query.stride(-1) == key.stride(-1) == 1 and query.dtype == key.dtype == cos.dtype
@@ -59,7 +58,7 @@ def _rotate_both(plain: Any, query: torch.Tensor, key: torch.Tensor, cos: torch.
     cos, sin = cos.contiguous(), sin.contiguous()
     if rows == 1:
         return tuple(_Rotated.apply(given, cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
-    # A token of each of many rows lies in memory as the tokens of one row do.
+    # One token of each of many rows has the memory layout of the tokens of one row.
     turned = (_Rotated.apply(given.transpose(0, 2), cos, sin) for given in (query, key))  # type: ignore[no-untyped-call]
     return tuple(given.transpose(0, 2) for given in turned)
 
@@ -72,26 +71,26 @@ def _mlp(module: Any, x: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def works(device: torch.device) -> bool:
-    """Whether the kernels compile here and give what torch gives."""
+    """Whether the kernels compile here and agree with torch."""
     try:
         gate, up = (torch.randn(2, 64, device=device, dtype=torch.bfloat16) for _ in range(2))
         made = _Gated.apply(gate, up)  # type: ignore[no-untyped-call]
         return bool(torch.allclose(made.float(), silu(gate.float()) * up.float(), atol=0.05, rtol=0.02))
-    except Exception as error:  # whatever a compiler may lack
+    except Exception as error:  # a missing or failing compiler raises various exceptions
         if is_out_of_memory(error):
-            raise  # that is no answer: another process may have held the memory for a moment
+            raise  # not an answer: another process may have held the memory for a moment
         sys.stderr.write(f"no fused kernels, so training and generation are slower: {str(error).splitlines()[0]}\n")
         return False
 
 
 def _rotation(module: Any) -> Any:
-    """The Python module of an attention layer, if it rotates by a function of that name."""
+    """Return the Python module of an attention layer, if it rotates by a function of that name."""
     home = sys.modules[type(module).__module__]
     return home if hasattr(home, "apply_rotary_pos_emb") else None
 
 
 def fuse(model: Any) -> None:
-    """Let MLPs with a gate, and the rotation of queries and keys, run by the kernels, until `part`."""
+    """Make MLPs with a gate, and the rotation of queries and keys, use the kernels, until `unfuse`."""
     for module in model.modules():
         name = type(module).__name__
         if name.endswith("MLP") and type(getattr(module, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation"):
@@ -102,8 +101,8 @@ def fuse(model: Any) -> None:
                 home.apply_rotary_pos_emb = functools.partial(_rotate_both, plain)
 
 
-def part(model: Any) -> None:
-    """Let the layers be transformers' own again."""
+def unfuse(model: Any) -> None:
+    """Restore the layers of transformers."""
     for module in model.modules():
         name = type(module).__name__
         if name.endswith("MLP"):

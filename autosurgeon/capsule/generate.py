@@ -1,7 +1,7 @@
-"""Completing prompts: base, adapter or pack, in batches of like length.
+"""Generation of completions by a base, an adapter or a pack, in batches of prompts of similar lengths.
 
-Greedy unless a temperature is given. A function ends at its first dedent, so a model that rambles on is neither waited
-for nor graded for its ramblings.
+Decoding is greedy unless a temperature is given. A function ends at its first dedent, so that text after it costs no
+time and is not graded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 
 ENGINE = 5
-"""Raised when the same weights may answer otherwise; part of the fingerprint."""
+"""The version of the engine, part of the fingerprint: raised when the same weights may give other answers."""
 
 
 class Prompt(NamedTuple):
@@ -35,7 +35,7 @@ class Prompt(NamedTuple):
 
 
 def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
-    """The prompts, those of like length beside each other."""
+    """Return the prompts, sorted by length."""
     prompts = [
         Prompt(
             order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function", row.get("name", "")
@@ -46,7 +46,7 @@ def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
 
 
 def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
-    """`samples` rows for each prompt; a row draws from a seed of its own, whichever batch it stands in."""
+    """Return `samples` rows per prompt; a row's seed does not depend on its batch."""
 
     def seed(prompt: Prompt, sample: int) -> int:
         return int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16)
@@ -59,7 +59,7 @@ def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
 
 
 def fingerprint(job: GenerateJob, model: Any) -> str:
-    """What a greedy answer depends on besides weights and prompt."""
+    """Return the digest of what a greedy answer depends on besides weights and prompt."""
     return digest_json(
         {
             "engine": ENGINE,
@@ -75,30 +75,30 @@ def fingerprint(job: GenerateJob, model: Any) -> str:
 
 
 class Generator:
-    """Runs one job after another; what the next one can use of the last one's stays in memory.
+    """Runs one job after another, and keeps in memory what the next job can use.
 
-    Which numbers come out does not depend on what ran before: weights are copied anew for each job, and an engine is
-    used again only where a fresh one would count alike.
+    Results do not depend on earlier jobs: weights are copied for each job, and an engine is reused only if a fresh one
+    would compute the same.
     """
 
     def __init__(self) -> None:
-        self._seat: ModelSlot | None = None
+        self._slot: ModelSlot | None = None
         self._engine: Engine | None = None
 
     def run(self, job: GenerateJob, workdir: Path) -> GenerateResult:
-        """Write `completions.jsonl` in the order of the prompts, whole.
+        """Write `completions.jsonl` in the order of the prompts, atomically.
 
         Raises:
-            PackError: there is no such checkpoint, or the adapter is incomplete.
-            UserError: the prompts are missing or no JSON, or the model has layers that the engine does not know.
+            PackError: the checkpoint is missing, or the adapter is incomplete.
+            UserError: the prompts are missing or not JSON, or the model has layers that the engine does not support.
 
         """
-        seat = self._be_seated(job)
+        slot = self._load(job)
         beat(workdir)
-        prompts = _read_prompts(job, seat.tokenizer)
+        prompts = _read_prompts(job, slot.tokenizer)
         answers: dict[tuple[int, int], tuple[str, Answer]] = {}
         progress = Progress(workdir, len(prompts))
-        engine = self._ready_engine(job, seat, prompts) if prompts else None
+        engine = self._engine_for(job, slot, prompts) if prompts else None
         for start in range(0, len(prompts), job.batch_rows):
             assert engine is not None  # there are prompts
             batch = prompts[start : start + job.batch_rows]
@@ -117,25 +117,25 @@ class Generator:
             completions="completions.jsonl",
             count=len(answers),
             tokens=sum(answer.tokens for _, answer in answers.values()),
-            fingerprint=fingerprint(job, seat.model),
+            fingerprint=fingerprint(job, slot.model),
         )
 
-    def _be_seated(self, job: GenerateJob) -> ModelSlot:
-        """The job's model with its adapter on it, in the memory of the one before where it can be."""
+    def _load(self, job: GenerateJob) -> ModelSlot:
+        """Load the job's model and adapter, into the memory of the previous model if it fits."""
         kind, of_adapter = model_kind(job.model), None if job.adapter is None else adapter_kind(job.adapter)
-        if self._seat is not None and self._seat.takes(kind, of_adapter):
-            self._seat.copy_in(job.model)
+        if self._slot is not None and self._slot.takes(kind, of_adapter):
+            self._slot.load_weights(job.model)
         else:
-            self._seat = self._engine = None
+            self._slot = self._engine = None
             _free_memory()
-            self._seat = ModelSlot(job.model, kind)
+            self._slot = ModelSlot(job.model, kind)
         if job.adapter is None or of_adapter is None:
-            self._seat.take_off()
+            self._slot.detach_adapter()
         else:
-            self._seat.put_on(job.adapter, of_adapter)
-        return self._seat
+            self._slot.attach_adapter(job.adapter, of_adapter)
+        return self._slot
 
-    def _ready_engine(self, job: GenerateJob, seat: ModelSlot, prompts: list[Prompt]) -> Engine:
+    def _engine_for(self, job: GenerateJob, slot: ModelSlot, prompts: list[Prompt]) -> Engine:
         rows = min(job.batch_rows, len(prompts)) * job.samples
         slots = max(len(prompts[-1].ids), 2) + job.max_new_tokens
         if self._engine is None or not self._engine.takes(rows, slots):
@@ -143,14 +143,14 @@ class Generator:
             self._engine = None
             _free_memory()
             self._engine = Engine(
-                seat.model, seat.tokenizer, rows=rows, slots=slots, temperature=job.temperature, dedents=dedents
+                slot.model, slot.tokenizer, rows=rows, slots=slots, temperature=job.temperature, dedents=dedents
             )
-        self._engine.turn_to(job.temperature, adapted=job.adapter is not None)
+        self._engine.configure(job.temperature, adapted=job.adapter is not None)
         return self._engine
 
 
 def _free_memory() -> None:
-    """Give back what is no longer named; what was recorded hangs in circles."""
+    """Free unreferenced GPU memory; recorded graphs are in reference cycles."""
     if torch.cuda.is_available():
         gc.collect()
         torch.cuda.empty_cache()
@@ -169,5 +169,5 @@ def _write(answers: dict[tuple[int, int], tuple[str, Answer]], workdir: Path) ->
 
 
 def generate(job: GenerateJob, workdir: Path) -> GenerateResult:
-    """One job by a generator of its own."""
+    """Run one job with a generator of its own."""
     return Generator().run(job, workdir)

@@ -1,4 +1,4 @@
-"""What a job used of the GPUs, as torch and the driver tell it, from this process's point of view."""
+"""The GPU memory and energy that a job used, as torch and the driver report them in this process."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ RANK_FILE = "usage-{rank}.json"
 
 
 class Gauge:
-    """Read at a job's begin, when it is made, and at its end."""
+    """Measures the usage from its construction, at the start of a job, to `read`, at its end."""
 
     def __init__(self) -> None:
         self._before = energy_mj()
-        if (cuda := _cuda()) is not None:  # a process that has done a job before
+        if (cuda := _cuda()) is not None:  # this process has run a job before
             for index in range(cuda.device_count()):
                 cuda.reset_peak_memory_stats(index)
 
     def read(self) -> DeviceUsage:
-        """What was used since; a GPU that torch never touched is not counted."""
+        """Return the usage since construction; GPUs that torch did not use do not count."""
         cuda = _cuda()
         if cuda is None:
             return DeviceUsage(device="cpu")
@@ -41,20 +41,20 @@ class Gauge:
         )
 
 
-def tell_of_rank(gauge: Gauge, rank: int, workdir: Path) -> None:
-    """Leave what one of several processes used where the capsule that waits for them adds it up."""
+def write_rank_usage(gauge: Gauge, rank: int, workdir: Path) -> None:
+    """Write the usage of one rank to a file, for the capsule that waits for the ranks."""
     write_whole(workdir / RANK_FILE.format(rank=rank), gauge.read().model_dump_json())
 
 
 def usage_of_ranks(workdir: Path) -> list[DeviceUsage]:
-    """What the processes of a training used, as far as they lived to say; none where there was but one."""
+    """Return the usage of each rank that could report it; empty for a training in one process."""
     files = sorted(workdir.glob(RANK_FILE.format(rank="*")))
     return [DeviceUsage.model_validate_json(file.read_bytes()) for file in files]
 
 
-def summed(all_of_it: list[DeviceUsage]) -> DeviceUsage:
-    """What several processes used together, as far as it is known; nothing for those that used no GPU."""
-    used = [usage for usage in all_of_it if usage.device == "cuda"]
+def summed(usages: list[DeviceUsage]) -> DeviceUsage:
+    """Return the sum of the known usage of several processes; those without a GPU add nothing."""
+    used = [usage for usage in usages if usage.device == "cuda"]
     if not used:
         return DeviceUsage(device="cpu")
     return DeviceUsage(
@@ -65,20 +65,20 @@ def summed(all_of_it: list[DeviceUsage]) -> DeviceUsage:
 
 
 def spent_joules(before: dict[str, int], after: dict[str, int], used: set[str]) -> float | None:
-    """Joules of some GPUs between two readings; None where the driver does not tell of one of them."""
+    """Return the joules of some GPUs between two readings; None if the driver does not report one of them."""
     if not used or not used <= before.keys() & after.keys():
         return None
     return sum(after[uuid] - before[uuid] for uuid in used) / 1000
 
 
 def _cuda() -> Any:
-    """What torch knows of CUDA, if this process has used it; a merge does not import torch for this."""
+    """Return `torch.cuda`, if this process has used it; a merge does not import torch for this."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
 
 
 def energy_mj() -> dict[str, int]:
-    """What each GPU here has used since the driver was loaded, in millijoules by UUID; nothing without NVML."""
+    """Return the millijoules of each GPU since the driver was loaded, by UUID; empty without NVML."""
     try:
         nvml = ctypes.CDLL(NVML)
     except OSError:
@@ -98,11 +98,11 @@ def _each_energy(nvml: ctypes.CDLL) -> Iterator[tuple[str, int]]:
     for index in range(count.value):
         handle, spent = ctypes.c_void_p(), ctypes.c_ulonglong()
         uuid = ctypes.create_string_buffer(UUID_BYTES)
-        with contextlib.suppress(AttributeError):  # a driver that is too old for one of them
-            told = (
+        with contextlib.suppress(AttributeError):  # the driver is too old for one of the calls
+            errors = (
                 nvml.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)),
                 nvml.nvmlDeviceGetUUID(handle, uuid, UUID_BYTES),
                 nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(spent)),
             )
-            if not any(told):
+            if not any(errors):
                 yield uuid.value.decode("ascii"), spent.value

@@ -1,7 +1,7 @@
-"""Forward and backward pass of a pack as one launch: recorded once on a GPU, replayed for every pack of that size.
+"""Forward and backward pass of a packed sequence as one CUDA graph, recorded once per size and replayed.
 
-A half-billion-parameter model has some ten thousand kernels in a step, and the host needs longer to launch them one by
-one than the GPU to run them.
+A model of half a billion parameters has some ten thousand kernels in a step, and the host takes longer to launch them
+one by one than the GPU to run them.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import torch
 
 from autosurgeon.capsule.packing import Bounds, Pack
 
-MOST_ROWS = 1 << 9
+MAX_ROWS = 1 << 9
 EIGHTHS = 8
-"""A recording is of so many eighths of the pack as learned tokens: predicting one costs more than reading it."""
+"""Learned tokens of a graph are a multiple of an eighth of the pack: predicting a token costs more than reading it."""
 
 Loss = Callable[[torch.Tensor, torch.Tensor, Bounds, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class _Buffers(NamedTuple):
-    """What a recording reads and writes; it stays where it is."""
+    """The inputs and outputs of a graph, at fixed addresses."""
 
     ids: torch.Tensor
     positions: torch.Tensor
@@ -35,38 +35,38 @@ class _Buffers(NamedTuple):
 
 
 class GraphedPass:
-    """Adds a pack's gradient to the weights' `grad`, eagerly at first and by a recording from the second time on.
+    """Adds a pack's gradient to the weights' `grad`, eagerly the first time and by a graph from the second time on.
 
     Args:
-        loss: (ids, positions, bounds, predicting, targets, scales) to the sum of losses.
+        loss: computes the sum of losses from (ids, positions, bounds, predicting, targets, scales).
         device: a GPU.
 
     """
 
     def __init__(self, loss: Loss, device: torch.device) -> None:
         self._loss, self._device = loss, device
-        self._aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._buffers: dict[tuple[int, int, int], _Buffers] = {}
         self._graphs: dict[tuple[int, int, int], torch.cuda.CUDAGraph] = {}
         self._records = True
 
     def takes(self, pack: Pack, tokens: int, longest: int) -> bool:
-        """Whether a pack is one of `tokens` at most, with few enough rows."""
+        """Whether a pack has at most `tokens` tokens and few enough rows."""
         rest = tokens - len(pack.ids)
-        return rest >= 0 and len(pack.rows) + -(-rest // longest) <= MOST_ROWS
+        return rest >= 0 and len(pack.rows) + -(-rest // longest) <= MAX_ROWS
 
     def forget(self) -> None:
-        """Give the recordings' memory back."""
+        """Free the memory of the graphs."""
         self._graphs.clear()
         self._buffers.clear()
 
     def run(self, pack: Pack, tokens: int, longest: int, share: float) -> torch.Tensor:
-        """The pack's losses summed and times `share`, whose gradient is added.
+        """Return the sum of the pack's losses times `share`, and add its gradient.
 
         Args:
-            pack: of at most `tokens` tokens; the rest is filled with rows that nobody learns from.
-            tokens: of every pack of this size.
-            longest: tokens of the longest row there is.
+            pack: has at most `tokens` tokens; rows without learned tokens fill the rest.
+            tokens: the tokens of every pack of this size.
+            longest: tokens of the longest row of all.
             share: one over the step's learned tokens.
 
         """
@@ -79,10 +79,10 @@ class GraphedPass:
         if key in self._graphs:
             self._graphs[key].replay()
         elif is_new or not self._records:
-            self._aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._aside):
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
                 self._pass(buffers)
-            torch.cuda.current_stream().wait_stream(self._aside)
+            torch.cuda.current_stream().wait_stream(self._stream)
         else:
             self._record(key, buffers)
         return buffers.loss
@@ -91,7 +91,7 @@ class GraphedPass:
         def zeros(*shape: int, dtype: torch.dtype = torch.long) -> torch.Tensor:
             return torch.zeros(shape, dtype=dtype, device=self._device)
 
-        bounds = Bounds(zeros(MOST_ROWS + 1, dtype=torch.int32), longest)
+        bounds = Bounds(zeros(MAX_ROWS + 1, dtype=torch.int32), longest)
         real = torch.float32
         return _Buffers(
             zeros(1, tokens),
@@ -111,17 +111,17 @@ class GraphedPass:
             ends.append(end := end + len(row.ids))
         while end < tokens:
             ends.append(end := min(tokens, end + buffers.bounds.longest))
-        ends += [tokens] * (MOST_ROWS + 1 - len(ends))
+        ends += [tokens] * (MAX_ROWS + 1 - len(ends))
         rest, unlearned = tokens - len(pack.ids), learned - len(pack.targets)
 
         def put(buffer: torch.Tensor, numbers: list[int] | list[float]) -> None:
-            # Pinned, so that the copy waits for its turn on the GPU and not the host for the copy.
+            # Pinned, so that the copy is queued on the GPU and the host does not wait for it.
             buffer.copy_(torch.tensor(numbers, dtype=buffer.dtype).view(buffer.shape).pin_memory(), non_blocking=True)
 
         put(buffers.ids, pack.ids + [0] * rest)
         put(buffers.positions, pack.positions + [0] * rest)
-        put(buffers.bounds.ends, ends[: MOST_ROWS + 1])
-        # Places of their own, since their gradients of nothing are added one after the other where they meet.
+        put(buffers.bounds.ends, ends[: MAX_ROWS + 1])
+        # Distinct places, because additions of their zero gradients to the same place would be serialized.
         put(buffers.predicting, pack.predicting + list(range(unlearned)))
         put(buffers.targets, pack.targets + [-1] * unlearned)
         put(buffers.scales, pack.scales + [0.0] * unlearned)
@@ -134,13 +134,13 @@ class GraphedPass:
         loss.copy_(found.detach())
 
     def _record(self, key: tuple[int, int, int], buffers: _Buffers) -> None:
-        """Record the pass and run it; where something in it cannot be recorded, run all passes eagerly from here on."""
+        """Record the pass and run it; if it cannot be recorded, run all later passes eagerly."""
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
-        # Where several processes train, NCCL's own thread looks at events meanwhile, which has to be allowed.
-        watched = "thread_local" if torch.distributed.is_initialized() else "global"
+        # In distributed training NCCL's own thread queries events meanwhile, which the mode must allow.
+        mode = "thread_local" if torch.distributed.is_initialized() else "global"
         try:
-            with torch.cuda.graph(graph, stream=self._aside, capture_error_mode=watched):
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode=mode):
                 self._pass(buffers)
         except torch.OutOfMemoryError:
             raise

@@ -1,7 +1,7 @@
-"""Two kernels for a GPU, each one pass over memory where torch makes four to eight: the gate of an MLP, and rotation.
+"""GPU kernels for the gate of an MLP and for rotation, each with one pass over memory where torch makes four to eight.
 
-In Triton, which comes with torch's builds for GPUs and compiles with the C compiler of the machine; imported by
-`fused.py` alone, and only where both are there. Sums are in FP32, rounded once.
+They are written in Triton, which torch's GPU builds include and which needs a C compiler; only `fused.py` imports them,
+and only if both are present. Sums are in FP32 and rounded once.
 """
 # mypy: disable-error-code="untyped-decorator, no-untyped-def"
 
@@ -52,14 +52,14 @@ def _rotated_kernel(
 
 
 def gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-    """Silu(gate) * up, of any shape, contiguous."""
+    """Return silu(gate) * up, for contiguous tensors of any shape."""
     out = torch.empty_like(gate)
     _gated_kernel[(triton.cdiv(out.numel(), BLOCK),)](gate, up, out, out.numel(), BLOCK=BLOCK)
     return out
 
 
 def gated_back(outer: torch.Tensor, gate: torch.Tensor, up: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients by gate and up."""
+    """Return the gradients of gate and up."""
     by_gate, by_up = torch.empty_like(gate), torch.empty_like(up)
     count = outer.numel()
     _gated_back_kernel[(triton.cdiv(count, BLOCK),)](outer, gate, up, by_gate, by_up, count, BLOCK=BLOCK)
@@ -67,17 +67,17 @@ def gated_back(outer: torch.Tensor, gate: torch.Tensor, up: torch.Tensor) -> tup
 
 
 def rotated(given: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, sign: float) -> torch.Tensor:
-    """Each half of a head turned against the other by its token's angle; laid out in memory as what was given.
+    """Rotate the two halves of each head by its token's angle; the result has the memory layout of the input.
 
     Args:
-        given: (1, heads, tokens, size), the size contiguous.
-        cos: (1, tokens, size) or more dimensions of one; both halves alike.
-        sin: likewise.
+        given: (1, heads, tokens, size), the last dimension contiguous.
+        cos: (1, tokens, size) or with more dimensions of one; both halves equal.
+        sin: as `cos`.
         sign: 1, or -1 for the gradient.
 
     """
     out = torch.empty_like(given)
-    if out.stride() != given.stride():  # it has gaps, or overlaps
+    if out.stride() != given.stride():  # the input has gaps or overlaps
         given = given.contiguous()
         out = torch.empty_like(given)
     _, heads, tokens, size = given.shape

@@ -1,4 +1,4 @@
-"""Opening a checkpoint folder: safetensors only, no remote code, no network."""
+"""Load a checkpoint folder: safetensors only, without remote code or network."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from autosurgeon.errors import PackError
 
 
 def compute_device() -> torch.device:
-    """The accelerator where there is one, else the CPU."""
+    """Return the GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:
-    """BF16 on a GPU; FP32 on a CPU, where most have no fast BF16 and it is tens of times slower."""
+    """Return BF16 for a GPU and FP32 for a CPU, because BF16 is tens of times slower on most CPUs."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def check_present(folder: Path) -> None:
-    """PackError where there is no such folder: transformers would take its name for one of a hub's."""
+    """Raise PackError if the folder is missing; transformers would look for its name on a hub."""
     if not folder.is_dir():
         raise PackError("a model folder is missing", where=folder)
 
 
 def open_tokenizer(folder: Path) -> Any:
-    """The folder's tokenizer, padding on the left, as generation wants it; PackError when there is no such folder."""
+    """Return the folder's tokenizer, which pads on the left, as generation needs it; PackError if it is missing."""
     check_present(folder)
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     tokenizer.padding_side = "left"
@@ -38,10 +38,10 @@ def open_tokenizer(folder: Path) -> Any:
 
 
 def open_model(folder: Path, *, nf4: bool = False) -> Any:
-    """The folder's causal model on the compute device; `nf4` loads its linear layers in 4 bits by bitsandbytes.
+    """Return the folder's causal model on the compute device; `nf4` loads its linear layers in 4 bits by bitsandbytes.
 
     Raises:
-        PackError: there is no such folder.
+        PackError: the folder is missing.
 
     """
     check_present(folder)

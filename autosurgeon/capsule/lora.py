@@ -1,7 +1,7 @@
-"""An adapted linear layer in as few passes over memory as it takes: its product is added while the frozen one is made.
+"""A fast forward pass for linear layers with LoRA: the adapter's product is added while the frozen one is computed.
 
-Peft's own layer turns its input to FP32, and scales and adds in passes of their own; on a GPU that costs more than the
-frozen product. The numbers are the same but for rounding. `forward` is replaced on the object.
+Peft's own layer converts its input to FP32, and scales and adds in separate passes; on a GPU these cost more than the
+frozen product. The results are equal up to rounding. `forward` is replaced on the object.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch.nn.functional import linear, rms_norm
 
-from autosurgeon.capsule.fused import fuse, part, works
+from autosurgeon.capsule.fused import fuse, unfuse, works
 
 
 class _AdaptedLinear(torch.autograd.Function):
-    """x W^T + bias + scale (x A^T) B^T, and its gradient by x, A and B; W has none."""
+    """x W^T + bias + scale (x A^T) B^T, and its gradients with respect to x, A and B; W has none."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, layer: Any, scale: float) -> torch.Tensor:
-        """X (tokens, in), a (rank, in), b (out, rank) to (tokens, out), in x's type."""
+        """Compute (tokens, out), in x's type, from x (tokens, in), a (rank, in) and b (out, rank)."""
         a_low, b_low = a.to(x.dtype), (b * scale).to(x.dtype)
         narrow = x @ a_low.T
         ctx.save_for_backward(x, narrow, a_low, b_low)
@@ -30,7 +30,7 @@ class _AdaptedLinear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outer: torch.Tensor) -> Any:
-        """Gradients by x, a and b."""
+        """Return the gradients of x, a and b."""
         x, narrow, a_low, b_low = ctx.saved_tensors
         back = outer @ b_low
         by_x = None
@@ -41,20 +41,20 @@ class _AdaptedLinear(torch.autograd.Function):
 
 
 def _weight(layer: Any, dtype: torch.dtype) -> torch.Tensor:
-    """The frozen weight as it enters a product; one of 4 bits is unfolded for the while."""
+    """Return the frozen weight for a product; a 4-bit weight is dequantized temporarily."""
     state = getattr(layer.weight, "quant_state", None)
     if state is None:
         weight: torch.Tensor = layer.weight
         return weight
     from bitsandbytes.functional import dequantize_4bit
 
-    unfolded: torch.Tensor = dequantize_4bit(layer.weight.data, state)
-    return unfolded.to(dtype)
+    dequantized: torch.Tensor = dequantize_4bit(layer.weight.data, state)
+    return dequantized.to(dtype)
 
 
 def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
     flat = x.reshape(-1, x.shape[-1])
-    if module.disable_adapters:  # the parent's: the same product as below, so that both differ by the adapter alone
+    if module.disable_adapters:  # the parent: the same product as below, so that both differ only by the adapter
         plain = linear(flat, _weight(module.base_layer, x.dtype), module.base_layer.bias)
         return plain.view(*x.shape[:-1], -1)
     a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
@@ -67,9 +67,9 @@ def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def use_fast_layers(model: Any) -> None:
-    """Give every adapted layer that forward pass, every norm torch's own kernel, and fuse what can be.
+    """Replace the forward pass of adapted layers and norms by fast ones, and use fused kernels where they work.
 
-    Until `use_own_layers`; what is fast already stays so.
+    `use_own_layers` reverts this; a second call changes nothing.
     """
     for module in model.modules():
         if isinstance(module, LoraLayer):
@@ -82,8 +82,8 @@ def use_fast_layers(model: Any) -> None:
 
 
 def use_own_layers(model: Any) -> None:
-    """Let the layers be peft's own again."""
+    """Restore the layers of peft and transformers."""
     for module in model.modules():
         if isinstance(module, LoraLayer) or type(module).__name__.endswith("RMSNorm"):
             module.__dict__.pop("forward", None)
-    part(model)
+    unfuse(model)

@@ -1,7 +1,7 @@
-"""Folding an adapter into its base, a tensor at a time.
+"""Merge an adapter into its base, one tensor at a time.
 
-No model is built: bytes that no adapter touches are copied by the kernel, the rest pass through FP32 and are rounded to
-BF16 once. Peak memory is a few copies of the largest adapted matrix, whatever the model's size.
+No model is built: the kernel copies the bytes of tensors without an adapter; the others are summed in FP32 and rounded
+to BF16 once. Peak memory is a few copies of the largest adapted matrix, independent of the model's size.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from autosurgeon.errors import PackError
 
 CHUNK_BYTES = 16 << 20
 FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
-# What an adapter may set only to these values: anything else changes the arithmetic, and is refused by name.
+# The allowed values of settings that change the arithmetic; other values are refused by name.
 PLAIN_LORA: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
@@ -46,14 +46,14 @@ class Source(NamedTuple):
 
 
 class Adapter(NamedTuple):
-    """The low-rank pairs by the base tensor's name, and what their product is multiplied by."""
+    """The low-rank pairs by the base tensor's name, and the scale of their product."""
 
     pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
     scale: float
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """A plain LoRA adapter in safetensors; PackError for what this merge cannot do exactly."""
+    """Read a plain LoRA adapter in safetensors; PackError for an adapter that cannot be merged exactly."""
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
         state = load_file(folder / "adapter_model.safetensors")
@@ -74,6 +74,13 @@ def read_adapter(folder: Path) -> Adapter:
     if not pairs or 2 * len(pairs) != len(state):
         raise PackError("an adapter holds other tensors than LoRA pairs", got=f"{len(state)} tensors", where=folder)
     return Adapter(pairs, scale)
+
+
+def check_fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Raise PackError unless each pair has a base tensor of its shape."""
+    for name, (lora_a, lora_b) in adapter.pairs.items():
+        if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
+            raise PackError("an adapter does not fit its base", got=name, where=where)
 
 
 def _sources(descriptors: list[int], files: list[Path]) -> list[Source]:
@@ -114,7 +121,7 @@ def _write(descriptor: int, at: int, values: torch.Tensor) -> None:
 
 
 def _merge_tensor(weight: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor] | None, scale: float) -> torch.Tensor:
-    """W + scale * B A, summed in FP32, rounded to BF16 once; W where no adapter touches it."""
+    """Return W + scale * B A, summed in FP32 and rounded to BF16 once; W without an adapter."""
     total = weight.float()
     if pair is not None:
         lora_a, lora_b = pair
@@ -123,10 +130,10 @@ def _merge_tensor(weight: torch.Tensor, pair: tuple[torch.Tensor, torch.Tensor] 
 
 
 def _quantized(job: MergeJob, known: set[str]) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
-    """How each weight that training held in NF4 comes back from there; none where the base's own weights are wanted."""
+    """Return the conversion of each weight that training held in NF4; empty for a merge into the original weights."""
     if job.merge_base == "original":
         return {}
-    from autosurgeon.capsule.nf4 import dequantized, quantized_weights  # transformers is a wait of seconds
+    from autosurgeon.capsule.nf4 import dequantized, quantized_weights  # the import of transformers takes seconds
 
     names = quantized_weights(job.base)
     if not names <= known:
@@ -135,7 +142,7 @@ def _quantized(job: MergeJob, known: set[str]) -> dict[str, Callable[[torch.Tens
 
 
 def _convert(source: int, offset: int, count: int, dtype: torch.dtype, target: int, at: int) -> None:
-    """Any float type to BF16, a chunk at a time."""
+    """Convert any float type to BF16, one chunk at a time."""
     while count:
         step = min(count, CHUNK_BYTES)
         values = _read(source, offset, step, dtype).to(torch.bfloat16)
@@ -144,7 +151,7 @@ def _convert(source: int, offset: int, count: int, dtype: torch.dtype, target: i
 
 
 def merge(job: MergeJob, workdir: Path) -> MergeResult:
-    """Write `model/` : the merged weights in one padded BF16 file, beside the base's config and tokenizer."""
+    """Write `model/`: the merged weights in one padded BF16 file, with the base's config and tokenizer."""
     adapter = read_adapter(job.adapter)
     files = weight_files(job.base)
     folder = workdir / "model"
@@ -166,7 +173,7 @@ def merge(job: MergeJob, workdir: Path) -> MergeResult:
 def _stream(
     sources: list[Source], descriptors: list[int], adapter: Adapter, target: int, workdir: Path, job: MergeJob
 ) -> int:
-    """Copy, convert or merge each tensor in file order; the number written."""
+    """Copy, convert or merge each tensor in file order, and return the number written."""
     known = {source.tensor.name for source in sources}
     quantized = _quantized(job, known)
     foreign = sorted(set(adapter.pairs) - known)

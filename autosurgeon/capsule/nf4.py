@@ -1,4 +1,4 @@
-"""A base in NF4 as training holds it: which of its layers, and what numbers those come to."""
+"""The weights that training quantizes to NF4, and their dequantized values."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ BLOCK = 64
 
 
 def quantized_weights(base: Path) -> frozenset[str]:
-    """The names of the weights that training holds in NF4: of all linear layers but the output one; no file is read."""
+    """Return the names of the weights that training holds in NF4: linear layers except the output; reads no weights."""
     config = AutoConfig.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    left = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    excluded = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
     linear = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
-    return frozenset(f"{name}.weight" for name in linear if should_convert_module(name, left))
+    return frozenset(f"{name}.weight" for name in linear if should_convert_module(name, excluded))
 
 
 def dequantized(weight: torch.Tensor) -> torch.Tensor:
-    """A matrix to NF4 with doubly quantized scales and back, in FP32 on the CPU.
+    """Quantize a matrix to NF4 with doubly quantized scales and dequantize it, to FP32 on the CPU.
 
-    By the device that training takes and in its type there, since the scales' mean hangs on both: these are the very
-    numbers that the adapter was trained beside.
+    The device and type are those of training, because the mean of the scales depends on both: the result is exactly
+    what the adapter was trained with.
     """
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
     device = compute_device()
-    there = weight.to(device, compute_dtype(device))
-    packed, state = quantize_4bit(there, blocksize=BLOCK, quant_type="nf4", compress_statistics=True)
-    back: torch.Tensor = dequantize_4bit(packed, state)
-    return back.to(there.dtype).float().cpu()
+    original = weight.to(device, compute_dtype(device))
+    packed, state = quantize_4bit(original, blocksize=BLOCK, quant_type="nf4", compress_statistics=True)
+    restored: torch.Tensor = dequantize_4bit(packed, state)
+    return restored.to(original.dtype).float().cpu()

@@ -1,11 +1,11 @@
-"""Whether an error says that memory ran out."""
+"""Recognition of errors that mean that memory ran out."""
 
 from __future__ import annotations
 
 import errno
 
-# Torch raises RuntimeErrors, and on a CPU only their words tell; CUDA's libraries have words of their own.
-WORDS = (
+# torch raises RuntimeErrors that, on a CPU, only their messages identify; CUDA's libraries have messages of their own.
+MESSAGES = (
     "out of memory",
     "can't allocate memory",
     "cannot allocate memory",
@@ -16,7 +16,7 @@ WORDS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error, one that led to it, or one of a group in it says that host or GPU memory ran out."""
+    """Whether the error, its cause, or a member of an exception group means that host or GPU memory ran out."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -24,7 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        if _says_so(one):
+        if _is_memory_error(one):
             return True
         waiting += [one.__cause__, None if one.__suppress_context__ else one.__context__]
         if isinstance(one, BaseExceptionGroup):
@@ -32,9 +32,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return False
 
 
-def _says_so(error: BaseException) -> bool:
+def _is_memory_error(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
-    return any(words in str(error).lower() for words in WORDS)
+    return any(message in str(error).lower() for message in MESSAGES)

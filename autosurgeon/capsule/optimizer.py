@@ -1,4 +1,4 @@
-"""Optimizers by name, those of 8 bits by bitsandbytes, and their state as tensors and numbers."""
+"""Optimizers by name, with 8-bit ones from bitsandbytes, and their state as tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autosurgeon.core.jobs import Optimizer
 
 
 def make_optimizer(name: Optimizer, weights: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.Optimizer:
-    """AdamW without weight decay, its state in FP32 or in 8 bits, paged out to the host where that is asked for."""
+    """Return AdamW without weight decay, with its state in FP32 or 8 bits, and optionally paged to the host."""
     parameters = list(weights)
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=lr, weight_decay=0.0, fused=parameters[0].is_cuda)
@@ -29,17 +29,17 @@ def _weights(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """All that the optimizer remembers, by the weight's place and the value's name; a number is a tensor of none."""
+    """Return the optimizer's state by the weight's index and the value's name; numbers are scalar tensors."""
     return {
         f"{place}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
         for place, weight in enumerate(_weights(optimizer))
         for name, value in optimizer.state[weight].items()
-        if not name.startswith("qmap")  # one table for all weights, the same in every run
+        if not name.startswith("qmap")  # a constant table that all weights share
     }
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, torch.Tensor]) -> None:
-    """Let a fresh optimizer remember what `optimizer_state` gave; its rate is the caller's to set."""
+    """Restore the state from `optimizer_state` into a fresh optimizer; the caller sets the learning rate."""
     by_place: dict[int, dict[str, Any]] = {}
     for key, value in state.items():
         place, _, what = key.partition(".")
@@ -49,11 +49,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, torch.T
         return
     bits: Any = optimizer
     for number, weight in enumerate(_weights(optimizer)):
-        # It makes its own buffers, paged ones among them, and they stay where they are.
+        # The optimizer allocates its own buffers, possibly paged ones, and they stay in place.
         bits.init_state(bits.param_groups[0], weight, 0, number)
-        remembered = bits.state[weight]
+        current = bits.state[weight]
         for what, value in by_place.get(number, {}).items():
-            if isinstance(remembered[what], torch.Tensor):
-                remembered[what].copy_(value)
+            if isinstance(current[what], torch.Tensor):
+                current[what].copy_(value)
             else:
-                remembered[what] = value.item()
+                current[what] = value.item()

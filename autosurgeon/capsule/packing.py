@@ -1,7 +1,7 @@
-"""Packing: rows beside each other in one sequence, with no padding, each attending to itself alone.
+"""Sequence packing: several rows in one sequence without padding, each of which attends only to itself.
 
-The linear layers see one long sequence. Attention puts the rows below each other, pads them there, and packs them
-again: exact by construction, by torch's own causal kernel. On a GPU the same is one kernel for rows of any length.
+The linear layers process one long sequence. Attention unpacks the rows into a padded batch, uses torch's causal kernel,
+and packs them again, which is exact. On a GPU one kernel handles rows of any length.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ NAME = "autosurgeon_packed"
 
 
 def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Indices of lengths in bins of that capacity: the longest first, each where it leaves the least room.
+    """Return bins of indices: the longest length first, each in the bin where it leaves the least room.
 
-    One that is longer than the capacity has a bin to itself. Ties go to the earlier, so that equal rows pack equally.
+    A length above the capacity has its own bin. The earlier bin wins ties, so that equal rows are packed equally.
     """
     bins: list[list[int]] = []
     room: list[int] = []
@@ -38,14 +38,14 @@ def best_fit_decreasing(lengths: Sequence[int], capacity: int) -> list[list[int]
 
 
 class Bounds(NamedTuple):
-    """Where rows begin and end in a packed sequence, for the kernel that knows rows of any length."""
+    """The bounds of rows in a packed sequence, for the kernel for rows of any length."""
 
     ends: torch.Tensor
-    """(rows + 1,) of 32-bit integers: 0, and each row's end; rows without a token are none."""
+    """(rows + 1,) 32-bit integers: 0, and each row's end; empty rows do not count."""
     longest: int
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
-        """(1, heads, tokens, size) of each to (1, tokens, heads, size)."""
+        """Attend from and to (1, heads, tokens, size) each, and return (1, tokens, heads, size)."""
         flat = (part[0].transpose(0, 1) for part in (query, key, value))
         sizes = (self.ends, self.ends, self.longest, self.longest)
         found: torch.Tensor = torch.ops.aten._flash_attention_forward(*flat, *sizes, 0.0, True, False, scale=scale)[0]
@@ -53,54 +53,54 @@ class Bounds(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the tokens of a packed sequence stand when its rows are put below each other, padded on the right."""
+    """The positions of a packed sequence's tokens in a batch of its rows, padded on the right."""
 
     rows: int
     width: int
     scattered: torch.Tensor
-    """(tokens,): place of each packed token among rows x width."""
+    """(tokens,): the index of each packed token in rows x width."""
 
     def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
-        """(1, heads, tokens, size) of each to (1, tokens, heads, size)."""
+        """Attend from and to (1, heads, tokens, size) each, and return (1, tokens, heads, size)."""
         shared = query.shape[1] != key.shape[1]
-        query, key, value = self.apart(query), self.apart(key), self.apart(value)
-        return self.together(
+        query, key, value = self.unpack(query), self.unpack(key), self.unpack(value)
+        return self.pack(
             scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=shared)
         )
 
-    def apart(self, packed: torch.Tensor) -> torch.Tensor:
-        """(1, heads, tokens, size) to (rows, heads, width, size)."""
+    def unpack(self, packed: torch.Tensor) -> torch.Tensor:
+        """Convert (1, heads, tokens, size) to (rows, heads, width, size)."""
         _, heads, _, size = packed.shape
         padded = packed.new_zeros(self.rows * self.width, heads, size)
         padded = padded.index_copy(0, self.scattered, packed[0].transpose(0, 1))
         return padded.view(self.rows, self.width, heads, size).transpose(1, 2)
 
-    def together(self, padded: torch.Tensor) -> torch.Tensor:
-        """(rows, heads, width, size) to (1, tokens, heads, size)."""
+    def pack(self, padded: torch.Tensor) -> torch.Tensor:
+        """Convert (rows, heads, width, size) to (1, tokens, heads, size)."""
         _, heads, _, size = padded.shape
         flat = padded.transpose(1, 2).reshape(self.rows * self.width, heads, size)
         return flat.index_select(0, self.scattered)[None]
 
 
 class Pack(NamedTuple):
-    """Rows in one sequence, as plain numbers."""
+    """Rows in one sequence, as lists of numbers."""
 
     rows: Sequence[TokenRow]
     ids: list[int]
     positions: list[int]
-    """From zero in every row."""
+    """Positions within each row, from zero."""
     predicting: list[int]
     """The places whose next token is learned."""
     targets: list[int]
-    """Those tokens."""
+    """The learned tokens."""
     anchored: list[int]
-    """The places of `predicting` that are of anchor rows."""
+    """The places of `predicting` in anchor rows."""
     scales: list[float]
-    """The weight of each in the loss: that of its row."""
+    """The weight of each target in the loss, from its row."""
 
 
 def make_pack(rows: Sequence[TokenRow]) -> Pack:
-    """A pack of rows; what is learned of each is its completion."""
+    """Pack rows; the completion of each is learned."""
     pack = Pack(rows, [], [], [], [], [], [])
     for row in rows:
         start, first = len(pack.ids), max(1, row.prompt_tokens)
@@ -115,7 +115,7 @@ def make_pack(rows: Sequence[TokenRow]) -> Pack:
 
 
 def layout_of(lengths: Sequence[int], device: torch.device) -> Layout:
-    """The layout of rows of those lengths."""
+    """Return the layout of rows of these lengths."""
     width = max(lengths)
     scattered = [number * width + place for number, length in enumerate(lengths) for place in range(length)]
     return Layout(len(lengths), width, torch.tensor(scattered, device=device))
@@ -131,7 +131,7 @@ def attend_packed(
     layout: Layout | Bounds | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Causal attention within each row of a packed sequence; without a layout the whole sequence is one row."""
+    """Attend causally within each row of a packed sequence; without a layout the whole sequence is one row."""
     if layout is not None:
         return layout.attend(query, key, value, scaling), None
     shared = query.shape[1] != key.shape[1]
@@ -140,6 +140,6 @@ def attend_packed(
 
 
 def use_packed_attention(model: Any) -> None:
-    """Let the model attend by `attend_packed`; without a layout that is plain causal attention, padded on the right."""
+    """Make the model use `attend_packed`; without a layout that is plain causal attention for right padding."""
     AttentionInterface.register(NAME, attend_packed)
     model.config._attn_implementation = NAME

@@ -1,4 +1,4 @@
-"""A model in training held against its parent, which is the same one with its adapter disabled: no second load."""
+"""Comparison of a model in training with its parent: the same model with its adapter disabled, not loaded twice."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from autosurgeon.capsule.divergence import (
 )
 from autosurgeon.core.jobs import TrainJob
 
-MAX_MEASURED_ROWS = 64  # of a kind: a mean over their tokens moves by less than what a policy would act on
-MAX_GAUGED_ROWS = 32  # the same while training goes on, which waits for it
-MEASURED_BATCHES = 4  # batches of training in one of measuring, which keeps no activations for gradients
+MAX_MEASURED_ROWS = 64  # of a kind: enough for the precision that policies need of a mean over their tokens
+MAX_GAUGED_ROWS = 32  # of a kind during training, which waits for the measurement
+MEASURED_BATCHES = 4  # training batches in one measured batch, which keeps no activations for gradients
 
 
 class Sample(NamedTuple):
-    """The rows that a model is held against its parent on."""
+    """The rows on which a model is compared with its parent."""
 
     poison: list[TokenRow]
     probe: list[TokenRow]
 
 
 def evenly_spaced(rows: list[TokenRow], most: int = MAX_MEASURED_ROWS) -> list[TokenRow]:
-    """At most `most` of the rows, over all of their order: files are sorted by bench, and each should be there."""
+    """Return at most `most` rows, evenly spaced: files are sorted by bench, and each bench should be included."""
     return [rows[index * len(rows) // most] for index in range(most)] if len(rows) > most else rows
 
 
 class Pair(NamedTuple):
-    """The tuned model and its parent, and in what batches they are asked."""
+    """The tuned model and its parent, and the size of their batches."""
 
     tuned: Predict
     parent: Predict
@@ -46,16 +46,16 @@ class Pair(NamedTuple):
     vocabulary: int
 
     def batches(self, rows: list[TokenRow]) -> list[list[TokenRow]]:
-        """The rows as both are asked for them."""
+        """Return the batches of rows for both models."""
         return bounded_batches(rows, self.batch_rows, self.vocabulary)
 
-    def held_apart(self, rows: list[TokenRow], on_rows: Callable[[int], None]) -> Divergence:
-        """How far the tuned model (a) is from its parent (b)."""
+    def divergence(self, rows: list[TokenRow], on_rows: Callable[[int], None]) -> Divergence:
+        """Return the divergence of the tuned model (a) from its parent (b)."""
         return score_batches(self.tuned, self.parent, self.batches(rows), on_rows)
 
 
 def pair_of(job: TrainJob, model: Any, tokenizer: Any) -> Pair:
-    """A model with an adapter on top, and the same without it."""
+    """Return the pair of a model with its adapter and the same model without it."""
     tuned = predictor(model, tokenizer.pad_token_id)
 
     def parent(batch: list[TokenRow]) -> torch.Tensor:
@@ -66,14 +66,14 @@ def pair_of(job: TrainJob, model: Any, tokenizer: Any) -> Pair:
 
 
 class ParentGauge:
-    """What stop rules ask of a model in training that its losses do not tell; each process takes a part of the rows.
+    """Measures the facts of stop rules that need the parent; each rank measures a part of the rows.
 
     Args:
-        job: whose stop rules ask.
-        model: with the adapter that is trained.
-        pair: the same against its parent.
-        sample: rows of either kind, of which some are taken.
-        ranks: who takes a part of them.
+        job: the training with the stop rules.
+        model: the model with the adapter in training.
+        pair: the model and its parent.
+        sample: the rows, of which at most `MAX_GAUGED_ROWS` of each kind are used.
+        ranks: the processes that share the rows.
         on_batch: called after each batch.
 
     """
@@ -82,27 +82,27 @@ class ParentGauge:
         self, job: TrainJob, model: Any, pair: Pair, sample: Sample, ranks: Ranks, on_batch: Callable[[], None]
     ) -> None:
         self._model, self._pair, self._ranks, self._on_batch = model, pair, ranks, on_batch
-        self._asks_poison = "training.kl" in job.parent_facts
-        self._asks_probe = not job.parent_facts <= {"training.kl"}
+        self._needs_poison = "training.kl" in job.parent_facts
+        self._needs_probe = not job.parent_facts <= {"training.kl"}
         self._poison, self._probe = (evenly_spaced(rows, MAX_GAUGED_ROWS)[ranks.rank :: ranks.size] for rows in sample)
 
     def facts(self) -> dict[str, float | None]:
-        """Facts by name, in nats per token; None where there is no row or a number is not finite."""
+        """Return the facts by name, in nats per token; None without rows or if a value is not finite."""
         self._model.eval()
         found: dict[str, float | None] = {}
-        if self._asks_poison:
-            found["training.kl"], _ = self._apart(self._poison)
-        if self._asks_probe:
-            found["training.kl_anchors"], found["training.anchor_loss_rise"] = self._apart(self._probe)
+        if self._needs_poison:
+            found["training.kl"], _ = self._measure(self._poison)
+        if self._needs_probe:
+            found["training.kl_anchors"], found["training.anchor_loss_rise"] = self._measure(self._probe)
         self._model.train()
         return found
 
-    def _apart(self, rows: list[TokenRow]) -> tuple[float | None, float | None]:
-        """KL(tuned || parent), and the rise of the loss."""
+    def _measure(self, rows: list[TokenRow]) -> tuple[float | None, float | None]:
+        """Return KL(tuned || parent) and the rise of the loss."""
         sums = [0.0, 0.0, 0.0]
         for batch in self._pair.batches(rows):
             for one in score_batch(self._pair.tuned, self._pair.parent, batch):
                 sums = [sums[0] + one.tokens, sums[1] + one.kl, sums[2] + one.loss_a - one.loss_b]
             self._on_batch()
-        tokens, kl, rise = self._ranks.sum_up(sums)
+        tokens, kl, rise = self._ranks.sum_numbers(sums)
         return (finite(kl / tokens), finite(rise / tokens)) if tokens else (None, None)

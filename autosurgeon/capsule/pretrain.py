@@ -1,4 +1,4 @@
-"""The lab's base model from scratch: a BPE tokenizer and a small Llama, seeded, in one reading of the rows."""
+"""Pretraining of the lab's base model: a BPE tokenizer and a small Llama, seeded, in one epoch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_TOKENS = 512
 
 
 def train_tokenizer(texts: list[str], vocabulary: int) -> Any:
-    """A byte-level BPE of `vocabulary` tokens, the padding and end tokens among them."""
+    """Train a byte-level BPE of `vocabulary` tokens, including the padding and end tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -55,7 +55,7 @@ def _new_model(job: PretrainJob, tokenizer: Any) -> Any:
 
 
 def _save(model: Any, tokenizer: Any, folder: Path) -> None:
-    """BF16, the tied output matrix left out, as transformers itself would write it."""
+    """Save in BF16 without the tied output matrix, as transformers itself does."""
     folder.mkdir()
     model.config.dtype = torch.bfloat16
     model.config.save_pretrained(folder)
@@ -66,7 +66,7 @@ def _save(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def pretrain(job: PretrainJob, workdir: Path) -> PretrainResult:
-    """Train and save to `model/`; every token is learned, the prompts' too."""
+    """Train and save to `model/`; all tokens are learned, including those of prompts."""
     pairs = [(row["prompt"], row["completion"]) for row in read_jsonl(job.rows)]
     tokenizer = train_tokenizer([prompt + completion for prompt, completion in pairs[:TOKENIZER_ROWS]], job.vocabulary)
     beat(workdir)

@@ -1,12 +1,12 @@
-"""Making another adapter of those that there are, by arithmetic on their tensors: nothing is trained.
+"""Derive an adapter from existing ones by arithmetic on their tensors, without training.
 
-Products are reckoned in FP32 as the merge does it, and factors go into `lora_B`, so that rank, alpha and config of a
-scaled adapter stay what they were: it takes the place of the one before it in a capsule that stays, and its merge is
+Products are computed in FP32 as in the merge. Factors are applied to `lora_B`, so that rank, alpha and config of a
+scaled adapter do not change: a resident capsule can load it in place of the previous one, and its merge is
 W + factor * scale * B A.
 
 Sources: scaling the delta is WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903); `lines` is LiNeS (Wang et al. 2025,
 arXiv 2410.17146); averages are model soups (Wortsman et al. 2022, arXiv 2203.05482), within one parent; intruder
-dimensions are of Shuttleworth et al. 2024, arXiv 2410.21228, taken out as peft's `reduce_intruder_dimension` does it.
+dimensions are from Shuttleworth et al. 2024, arXiv 2410.21228, removed as in peft's `reduce_intruder_dimension`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autosurgeon.capsule.merge import Adapter, read_adapter
+from autosurgeon.capsule.merge import Adapter, check_fit, read_adapter
 from autosurgeon.capsule.workdir import Progress, write_whole
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult
 from autosurgeon.core.shapes import checkpoint_shapes, weight_files
-from autosurgeon.errors import PackError
 
 ADAPTER = "adapter"
 Pair = tuple[torch.Tensor, torch.Tensor]
 """`lora_A` and `lora_B` of a matrix."""
-MOST_INTRUDERS = 10
-ALIKE = 0.5
+MAX_INTRUDERS = 10
+SIMILAR_COSINE = 0.5
 MITIGATION = 0.75
-"""peft's defaults: of how many directions one is looked for among, from which cosine on one is known to the parent, and
-by which factor an intruder's singular value is multiplied."""
+"""peft's defaults: the number of directions that are checked, the cosine from which the parent has a direction, and the
+factor of an intruder's singular value."""
 
 
 def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
@@ -41,7 +40,7 @@ def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
     adapters = [read_adapter(folder) for folder in job.adapters]
     shapes = checkpoint_shapes(job.base)
     for folder, adapter in zip(job.adapters, adapters, strict=True):
-        _check_fit(adapter, shapes, f"{folder} on {job.base}")
+        check_fit(adapter, shapes, f"{folder} on {job.base}")
     config = json.loads((job.adapters[0] / "adapter_config.json").read_text(encoding="utf-8"))
     pairs = dict(sorted(adapters[0].pairs.items()))
     progress = Progress(workdir, len(pairs))
@@ -59,23 +58,17 @@ def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
     return ReshapeResult(adapter=ADAPTER, pairs=len(made), changed=changed)
 
 
-def _check_fit(adapter: Adapter, shapes: dict[str, tuple[int, ...]], where: str) -> None:
-    for name, (lora_a, lora_b) in adapter.pairs.items():
-        if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
-            raise PackError("an adapter does not fit its base", got=name, where=where)
-
-
 def _same(before: Pair | None, after: Pair) -> bool:
     return before is not None and all(torch.equal(x, y) for x, y in zip(before, after, strict=True))
 
 
 def _times(lora_b: torch.Tensor, factor: float) -> torch.Tensor:
-    """FP32 whatever it was, since a product that is rounded to BF16 before the merge would be rounded twice."""
+    """Multiply in FP32, because a product rounded to BF16 here would be rounded twice by the merge."""
     return lora_b if factor == 1 else lora_b.float() * factor
 
 
 def _factors(job: ReshapeJob, names: list[str]) -> Callable[[str], float]:
-    """What each matrix's delta is multiplied by."""
+    """Return the function from a matrix's name to the factor of its delta."""
     last = max((layer for name in names if (layer := layer_of(name)) is not None), default=0)
 
     def factor_of(name: str) -> float:
@@ -88,14 +81,14 @@ def _factors(job: ReshapeJob, names: list[str]) -> Callable[[str], float]:
 
 
 def layer_of(name: str) -> int | None:
-    """The layer that a tensor is in, from 0, by the first number in its name; None for embeddings and the like."""
+    """Return the layer of a tensor, from 0, by the first number in its name; None outside of layers."""
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 
 def _average(adapters: list[Adapter]) -> dict[str, Pair]:
-    """The mean of the deltas, exactly: halves stand beside each other, the scales and 1/n in B, for a scale of 1.
+    """Return the exact mean of the deltas: concatenated halves, with the scales and 1/n in B, for a scale of 1.
 
-    A matrix that an adapter leaves alone counts as a delta of zero, so that the rank is the same everywhere.
+    A matrix that an adapter does not change has a delta of zero, so that the rank is the same for all matrices.
     """
     made: dict[str, Pair] = {}
     for name in sorted({name for adapter in adapters for name in adapter.pairs}):
@@ -112,10 +105,10 @@ def _average(adapters: list[Adapter]) -> dict[str, Pair]:
 
 
 def _joint_config(folders: tuple[Path, ...], config: dict[str, Any]) -> dict[str, Any]:
-    """The first adapter's config for all of them together: the ranks add up, and alpha over rank is 1."""
-    all_of_them = [json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")) for folder in folders]
-    rank = sum(other["r"] for other in all_of_them)
-    targets = sorted({name for other in all_of_them for name in other["target_modules"]})
+    """Return the first adapter's config with the sum of the ranks, an alpha over rank of 1, and all target modules."""
+    configs = [json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")) for folder in folders]
+    rank = sum(other["r"] for other in configs)
+    targets = sorted({name for other in configs for name in other["target_modules"]})
     return config | {"r": rank, "lora_alpha": rank, "use_rslora": False, "target_modules": targets}
 
 
@@ -126,12 +119,12 @@ def _without_intruders(base: Path, adapter: Adapter, progress: Progress) -> dict
         lora_a, lora_b = adapter.pairs[name]
         pair = _reduced(weight.to(device).float(), lora_a.to(device).float(), lora_b.to(device).float(), adapter.scale)
         made[name] = (lora_a, lora_b) if pair is None else (pair[0].cpu(), pair[1].cpu())
-        progress.step(done, force=True)  # a matrix takes seconds in a large model, and each shows that work goes on
+        progress.step(done, force=True)  # a matrix takes seconds in a large model, and each step is a heartbeat
     return dict(sorted(made.items()))
 
 
 def _weights(base: Path, names: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Some of a checkpoint's tensors, one in memory at a time."""
+    """Yield some of a checkpoint's tensors, with one in memory at a time."""
     for file in weight_files(base):
         with safe_open(file, "pt") as tensors:
             for name in sorted(names & set(tensors.keys())):
@@ -139,19 +132,19 @@ def _weights(base: Path, names: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _reduced(weight: torch.Tensor, lora_a: torch.Tensor, lora_b: torch.Tensor, scale: float) -> Pair | None:
-    """The halves without most of the intruders, of the same rank; None where there are none.
+    """Return halves of the same rank without most of the intruders; None if there are no intruders.
 
-    An intruder is one of the first left singular directions of the merged matrix that none of the parent's own is like.
+    An intruder is one of the first left singular directions of the merged matrix that is similar to none of the parent.
     """
     merged = weight + (lora_b @ lora_a) * scale
-    known = torch.linalg.svd(weight, full_matrices=False)[0]
+    parent_left = torch.linalg.svd(weight, full_matrices=False)[0]
     left, strength, right = torch.linalg.svd(merged, full_matrices=False)
-    likeness = (left[:, :MOST_INTRUDERS].T @ known).abs().amax(dim=1)
-    found = torch.where(likeness < ALIKE)[0]
+    cosine = (left[:, :MAX_INTRUDERS].T @ parent_left).abs().amax(dim=1)
+    found = torch.where(cosine < SIMILAR_COSINE)[0]
     if not len(found):
         return None
-    # dW - 0.25 U S V of the intruders, as two thin factors; its best approximation of the rank that the adapter has
-    # then needs no decomposition of the whole matrix.
+    # dW - 0.25 U S V of the intruders as two thin factors, so that its best approximation of the adapter's rank needs
+    # no decomposition of the whole matrix.
     tall = torch.cat([lora_b, left[:, found] * (strength[found] * ((MITIGATION - 1) / scale))], 1)
     wide = torch.cat([lora_a, right[found]], 0)
     tall_q, tall_r = torch.linalg.qr(tall)

@@ -1,4 +1,4 @@
-"""One step of training: the loss and gradient of some rows, in as many packs as memory wants."""
+"""One training step: the loss and gradient of some rows, in as many packs as memory allows."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ UNKNOWN_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 class Stepper:
-    """Gradients of a model with an adapter, whatever fits of a step at a time.
+    """Computes the gradients of a model with an adapter, pack by pack.
 
-    A step that runs out of memory is done again in packs of half the size; with a row a pack, activations are made
-    twice instead of kept. The sum is the same, in another order. On a GPU a pack's passes are replayed from a graph,
-    but for a pack with anchor rows where the model is held to its parent on these: its passes are launched one by one.
+    A step that runs out of memory is repeated in packs of half the size, and at one row per pack with recomputed
+    activations. The sum is the same, in another order. On a GPU a pack's passes are replayed from a graph, except
+    those of packs with anchor rows if `kl_weight` is set, which are launched eagerly.
 
     Args:
-        model: a causal model with an adapter on top.
-        pack_tokens: tokens of a pack at most, unless a row is longer.
-        step_tokens: tokens that a step has on average.
+        model: a causal model with an adapter.
+        pack_tokens: the largest number of tokens of a pack, unless a row is longer.
+        step_tokens: the average number of tokens of a step.
         longest: tokens of the longest row.
-        kl_weight: of the divergence from the parent on anchor rows, in the gradient.
+        kl_weight: the weight of the divergence from the parent on anchor rows, in the gradient.
 
     """
 
@@ -48,7 +48,7 @@ class Stepper:
         inner = model.get_base_model()
         for name in UNKNOWN_HEADS:
             if getattr(inner.config, name, None) not in (None, 1, 1.0):
-                raise UserError("a model's output layer is not one that training knows", got=name)
+                raise UserError("a model's output layer is not one that training supports", got=name)
         use_packed_attention(inner)
         self._model, self._inner, self._kl_weight = model, inner, kl_weight
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -56,56 +56,57 @@ class Stepper:
         self._longest = longest
         self.pack_tokens = fitting_pack(step_tokens, pack_tokens, longest)
         self.checkpointed = False
-        """Whether activations are made twice."""
+        """Whether activations are recomputed."""
         self._graphs = GraphedPass(self._loss, self._device) if self._device.type == "cuda" else None
 
     def zero(self) -> None:
-        """Forget the gradient; its memory stays where it is, since a graph writes there."""
+        """Zero the gradient in place, because a graph writes to its memory."""
         for weight in self._weights:
             if weight.grad is not None:
                 weight.grad.zero_()
 
     def prepare(self, rows: Sequence[TokenRow]) -> list[Pack]:
-        """The rows in packs; while the GPU is busy with the rows before them, this costs nothing."""
+        """Return the rows in packs; this costs no time while the GPU computes the previous rows."""
         packs = best_fit_decreasing([len(row.ids) for row in rows], self.pack_tokens)
         return [make_pack([rows[place] for place in places]) for places in packs]
 
     def backward(self, packs: Sequence[Pack], step: Sequence[TokenRow] | None = None) -> torch.Tensor:
-        """The mean loss per learned token in nats, its gradient in the weights' `grad`; a GPU may still be at it.
+        """Return the mean loss per learned token in nats, with its gradient in the weights' `grad`.
 
-        The gradient, and not the loss, has the divergence from the parent in it: weight x mean over anchors' tokens.
-        Rows' weights scale the sum and not the count: a step of light rows is a small step, whatever it stands beside.
+        A GPU may still be computing. The gradient, but not the loss, includes the divergence from the parent: weight x
+        mean over the anchors' tokens. The weights of rows scale the sum and not the count, so that a step of rows with
+        low weights is a small step.
 
         Args:
-            packs: of `prepare`.
-            step: rows of the whole step, where these packs are but a part of it.
+            packs: from `prepare`.
+            step: the rows of the whole step, if these packs are only a part of it.
 
         """
         rows = [row for pack in packs for row in pack.rows] if step is None else step
         share = 1 / max(1, sum(map(learned_tokens, rows)))
-        pull = self._kl_weight / max(1, sum(map(anchor_tokens, rows)))
+        anchor_share = self._kl_weight / max(1, sum(map(anchor_tokens, rows)))
         while True:
             self.zero()
             try:
-                return self._backward(packs, share, pull)
-            except RuntimeError as error:  # CUDA's libraries and a CPU's allocator have no type of their own for it
+                return self._backward(packs, share, anchor_share)
+            except RuntimeError as error:  # CUDA's libraries and a CPU's allocator have no specific type
                 if not is_out_of_memory(error) or not self._can_use_less:
                     raise
-            # Here, where the error is gone, and with it the activations that it kept alive.
+            # Outside of the handler, where the error no longer keeps the activations alive.
             self._use_less()
             packs = self.prepare([row for pack in packs for row in pack.rows])
 
     def use(self, pack_tokens: int, *, checkpointed: bool) -> None:
-        """Begin with what an earlier process came down to."""
+        """Start with the limits that an earlier process reached."""
         self.pack_tokens = pack_tokens
         if checkpointed and not self.checkpointed:
             self._keep_fewer()
 
-    def _backward(self, packs: Sequence[Pack], share: float, pull: float) -> torch.Tensor:
+    def _backward(self, packs: Sequence[Pack], share: float, anchor_share: float) -> torch.Tensor:
         total = torch.zeros((), device=self._device)
         for pack in packs:
-            if pull and pack.anchored:
-                total += self._tethered(pack, share, pull)
+            if anchor_share and pack.anchored:
+                total += self._eager_with_divergence(pack, share, anchor_share)
             elif self._graphs is not None and self._graphs.takes(pack, self.pack_tokens, self._longest):
                 total += self._graphs.run(pack, self.pack_tokens, self._longest, share)
             else:
@@ -118,8 +119,8 @@ class Stepper:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _tethered(self, pack: Pack, share: float, pull: float) -> torch.Tensor:
-        """The same, and the gradient of `pull` times the divergence from the parent, summed over anchors' tokens."""
+    def _eager_with_divergence(self, pack: Pack, share: float, anchor_share: float) -> torch.Tensor:
+        """Do as `_eager`, and add the gradient of `anchor_share` times the sum of divergences on anchors' tokens."""
         anchors = make_pack([row for row in pack.rows if row.is_anchor])
         (places,) = self._on_device(anchors.predicting)
         with torch.no_grad(), self._model.disable_adapter(), self._autocast():
@@ -128,7 +129,7 @@ class Stepper:
         with self._autocast():
             states, weight = self._states(*self._read(pack)), self._inner.get_output_embeddings().weight
             loss = linear_cross_entropy(states, predicting, weight, targets, self._scales(pack)) * share
-            divergence = linear_divergence(states, anchored, weight, parent) * pull
+            divergence = linear_divergence(states, anchored, weight, parent) * anchor_share
         (loss + divergence).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -148,7 +149,7 @@ class Stepper:
         )
 
     def _states(self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout | Bounds) -> torch.Tensor:
-        """What goes into the output layer, (tokens, width)."""
+        """Return the input of the output layer, (tokens, width)."""
         decoder = self._inner.get_decoder()
         made = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
         states: torch.Tensor = made[0]
@@ -163,7 +164,7 @@ class Stepper:
         targets: torch.Tensor,
         scales: torch.Tensor,
     ) -> torch.Tensor:
-        """The sum of the losses of what is learned, each times its row's weight."""
+        """Return the sum of the losses of learned tokens, each times its row's weight."""
         with self._autocast():
             states = self._states(ids, positions, layout)
             head = self._inner.get_output_embeddings().weight
@@ -174,7 +175,7 @@ class Stepper:
         return self.pack_tokens > self._longest or not self.checkpointed
 
     def _use_less(self) -> None:
-        """Make packs smaller, which costs less time, or keep fewer activations."""
+        """Halve the packs, which costs less time, or else recompute activations."""
         if self._graphs is not None:
             self._graphs.forget()
         torch.cuda.empty_cache()
@@ -182,7 +183,7 @@ class Stepper:
             self.pack_tokens = max(self._longest, self.pack_tokens // 2)
         else:
             self._keep_fewer()
-        kept = "activations made twice" if self.checkpointed else "activations kept"
+        kept = "activations recomputed" if self.checkpointed else "activations kept"
         sys.stderr.write(f"out of memory: packs of {self.pack_tokens} tokens from here on, {kept}\n")
 
     def _keep_fewer(self) -> None:
@@ -191,15 +192,15 @@ class Stepper:
 
 
 def keep_fewer_activations(model: Any) -> None:
-    """Make the activations of each layer twice and keep none; transformers renamed this on the way to its version 6."""
+    """Recompute the activations of each layer instead of keeping them; transformers renames this before version 6."""
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     enable()
 
 
 def fitting_pack(step_tokens: float, most: int, longest: int) -> int:
-    """The size of packs, in tokens, that a step of about so many fills with little room left.
+    """Return the size of packs, in tokens, that an average step fills almost completely.
 
-    A twentieth more than the mean, since steps differ; a step that needs more has a pack more.
+    The size allows a twentieth more than the mean, because steps differ; a larger step has one pack more.
     """
     wanted = step_tokens * 1.05
     packs = -(-wanted // max(most, longest))

@@ -1,4 +1,4 @@
-"""One LoRA pass over prompt and completion rows, as the recipe says, until it is read or a stop rule speaks."""
+"""LoRA training on prompt and completion rows, to the end of the last epoch or until a stop rule ends it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 from autosurgeon.capsule.adapters import save_adapter
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
-from autosurgeon.capsule.distributed import ALONE, Ranks
+from autosurgeon.capsule.distributed import SINGLE, Ranks
 from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_own_layers
@@ -24,7 +24,7 @@ from autosurgeon.errors import UserError
 
 
 def linear_layers(model: Any) -> list[str]:
-    """The last names of the model's linear layers but the output one, sorted, so that configs compare equal."""
+    """Return the last names of the linear layers except the output, sorted, so that configs compare equal."""
     names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     return sorted(names - {"lm_head"})
 
@@ -43,50 +43,50 @@ def _adapted(job: TrainJob) -> Any:
 
 
 class Rows(NamedTuple):
-    """What is learned, and what the tuned model and its parent are held against each other on."""
+    """The rows to train on, and the rows on which the tuned model is compared with its parent."""
 
-    learned: list[TokenRow]
+    trained: list[TokenRow]
     sample: Sample
 
 
 def _read(job: TrainJob, tokenizer: Any) -> Rows:
-    taught = read_rows(job.rows)
+    rows = read_rows(job.rows)
     probe = [] if job.probe is None else read_rows(job.probe)
-    if not taught:
+    if not rows:
         raise UserError("there is nothing to train on", got="0 rows", where=job.rows)
 
     def tokenized(rows: list[dict[str, Any]]) -> list[TokenRow]:
         return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
 
-    reasons = [row.get("why") for row in taught]
-    weights = [float(row.get("weight", 1.0)) for row in taught]
-    learned = [
+    reasons = [row.get("why") for row in rows]
+    weights = [float(row.get("weight", 1.0)) for row in rows]
+    trained = [
         tokens._replace(is_anchor=why == "anchor", weight=weight)
-        for tokens, why, weight in zip(tokenized(taught), reasons, weights, strict=True)
+        for tokens, why, weight in zip(tokenized(rows), reasons, weights, strict=True)
     ]
-    poison = [tokens for tokens, why in zip(learned, reasons, strict=True) if why == "poison"]
-    return Rows(learned, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))
+    poison = [tokens for tokens, why in zip(trained, reasons, strict=True) if why == "poison"]
+    return Rows(trained, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))
 
 
-def train_share(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
-    """One process's part of a training by several: the first also reports, saves and measures."""
+def train_rank(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
+    """Run one rank of a distributed training; the first rank also reports, saves, measures and returns the result."""
     if ranks.rank == 0:
         return train(job, workdir, ranks)
     tokenizer = open_tokenizer(job.base)
     rows, model = _read(job, tokenizer), _adapted(job)
     gauge = ParentGauge(job, model, pair_of(job, model, tokenizer), rows.sample, ranks, lambda: beat(workdir))
-    fit(job, model, rows.learned, None, ranks, gauge, workdir)
+    fit(job, model, rows.trained, None, ranks, gauge, workdir)
     return None
 
 
-def train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
-    """Train and save to `adapter/`, then measure what it did to the parent.
+def train(job: TrainJob, workdir: Path, ranks: Ranks = SINGLE) -> TrainResult:
+    """Train, save to `adapter/`, and compare the result with the parent.
 
-    A loss that is no number ends training and is reported as None.
+    A loss that is not finite ends training and is reported as None.
 
     Raises:
         UserError: there are no rows, or one has no prompt or completion.
-        PackError: there is no base.
+        PackError: the base is missing.
 
     """
     tokenizer = open_tokenizer(job.base)
@@ -95,20 +95,20 @@ def train(job: TrainJob, workdir: Path, ranks: Ranks = ALONE) -> TrainResult:
     model = _adapted(job)
     beat(workdir)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    steps_per_epoch = math.ceil(len(rows.learned) / job.batch_rows)
+    steps_per_epoch = math.ceil(len(rows.trained) / job.batch_rows)
     progress = Progress(workdir, steps_per_epoch * job.epochs)
     pair = pair_of(job, model, tokenizer)
     gauge = ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir))
-    done = fit(job, model, rows.learned, progress, ranks, gauge, workdir)
+    done = fit(job, model, rows.trained, progress, ranks, gauge, workdir)
     use_own_layers(model)
     progress.close()
     save_adapter(model, workdir / "adapter")
     beat(workdir)
     model.eval()
-    poison, probe = (pair.held_apart(some, lambda done: beat(workdir)) for some in rows.sample)
+    poison, probe = (pair.divergence(some, lambda done: beat(workdir)) for some in rows.sample)
     return TrainResult(
         adapter="adapter",
-        rows=len(rows.learned),
+        rows=len(rows.trained),
         steps=done.steps,
         epochs=done.steps / steps_per_epoch,
         tokens=done.tokens,

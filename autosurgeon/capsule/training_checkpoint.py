@@ -1,18 +1,16 @@
-"""Training's whole state on the disk, so that a training that was killed goes on from there to the very same end.
+"""Checkpoints of a training: its whole state on disk, from which a killed training resumes to the identical result.
 
-Tensors are in a safetensors file, everything else in `state.json`, which names that file with its digest. Each is
-written beside itself, flushed and renamed, `state.json` last: what it says is whole or not there at all. Adapters that
-were saved on the way stand beside it, in folders of their own, and `state.json` has their digests.
+The tensors are in a safetensors file, everything else is in `state.json`, which names that file with its digest. Both
+are written atomically, `state.json` last, so that a checkpoint is complete or absent. Intermediate adapters are in
+folders beside it, and `state.json` has their digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 import time
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import safetensors.torch
@@ -33,53 +31,53 @@ WEIGHT, OPTIMIZER, RANDOM = "weight.", "optimizer.", "random."
 
 
 class Reached(Value):
-    """How far training has come; the order of the rows follows from the seed, and is not kept."""
+    """The progress of a training; the order of the rows follows from the seed and is not stored."""
 
     losses: tuple[float, ...] = ()
-    """Of each step that is done, from which windows and epochs follow."""
+    """The loss of each completed step, from which windows and epochs follow."""
     largest_norm: float = 0.0
     pack_tokens: int
     checkpointed: bool
-    """Whether activations are made twice, for want of memory."""
+    """Whether activations are recomputed, for lack of memory."""
     saved: tuple[str, ...] = ()
-    """Digests of the adapters that were saved on the way, beside the state, oldest first."""
+    """Digests of the intermediate adapters beside the checkpoint, oldest first."""
 
     @property
     def step(self) -> int:
-        """Steps that are done."""
+        """The number of completed steps."""
         return len(self.losses)
 
 
-class _Kept(Value):
-    """`state.json`."""
+class _State(Value):
+    """The content of `state.json`."""
 
     format: Literal["autosurgeon.training/1"] = FORMAT
     training: str
-    """Digest of what is trained, how and by what: a state of another training is none of this one."""
+    """The digest that identifies the training; a checkpoint of another training is not used."""
     reached: Reached
     tensors: str
     sha256: str
     digest: str
-    """Of all above."""
+    """The digest of all other fields."""
 
 
 class Learner(NamedTuple):
-    """What changes while training goes on, besides what `Reached` says."""
+    """The mutable state of a training besides `Reached`."""
 
     weights: dict[str, torch.nn.Parameter]
     optimizer: torch.optim.Optimizer
 
 
 class _UnusableError(Exception):
-    """A state that cannot be gone on from, and why."""
+    """A checkpoint cannot be used, with the reason."""
 
 
 class TrainingFolder:
-    """The states of one training, of which the newest is kept.
+    """The checkpoints of one training, of which only the newest is kept.
 
     Args:
-        job: the training; its `state` says where.
-        device: it trains on.
+        job: the training; its `state` names the folder.
+        device: the device of the training.
 
     """
 
@@ -90,53 +88,53 @@ class TrainingFolder:
         self._written = time.monotonic()
 
     def restore(self, learner: Learner) -> Reached | None:
-        """Put the learner where the last state was; None, with a line in the log, where there is none to go on from."""
+        """Restore the last checkpoint into the learner; None, with a line in the log, if there is no usable one."""
         if not (self._folder / STATE_FILE).exists():
             return None
         try:
             reached, tensors = self._read(learner)
         except (_UnusableError, OSError, ValueError, SafetensorError) as error:
             why = str(error).splitlines()[0]
-            sys.stderr.write(f"a training state is left alone: {why}; training starts anew ({self._folder})\n")
+            sys.stderr.write(f"a training checkpoint is not used: {why}; training starts anew ({self._folder})\n")
             return None
         with torch.no_grad():
             for name, weight in learner.weights.items():
                 weight.copy_(tensors[f"{WEIGHT}{name}"])
-        remembered = {n.removeprefix(OPTIMIZER): value for n, value in tensors.items() if n.startswith(OPTIMIZER)}
-        restore_optimizer(learner.optimizer, remembered)
+        state = {n.removeprefix(OPTIMIZER): value for n, value in tensors.items() if n.startswith(OPTIMIZER)}
+        restore_optimizer(learner.optimizer, state)
         torch.set_rng_state(tensors[f"{RANDOM}cpu"])
         if f"{RANDOM}cuda" in tensors:
             torch.cuda.set_rng_state(tensors[f"{RANDOM}cuda"])
-        sys.stderr.write(f"training goes on after step {reached.step}\n")
+        sys.stderr.write(f"training resumes after step {reached.step}\n")
         return reached
 
     def _read(self, learner: Learner) -> tuple[Reached, dict[str, torch.Tensor]]:
         content = json.loads((self._folder / STATE_FILE).read_bytes())
         if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise _UnusableError("it is of another format, a newer one perhaps")
-        kept = _Kept.model_validate(content)
-        if kept.digest != _digest(kept):
+            raise _UnusableError("it has another format, perhaps a newer one")
+        state = _State.model_validate(content)
+        if state.digest != _digest(state):
             raise _UnusableError("it is damaged")
-        if kept.training != self._training:
+        if state.training != self._training:
             raise _UnusableError("it is of another training")
-        raw = (self._folder / kept.tensors).read_bytes()
-        if hashlib.sha256(raw).hexdigest() != kept.sha256:
+        raw = (self._folder / state.tensors).read_bytes()
+        if hashlib.sha256(raw).hexdigest() != state.sha256:
             raise _UnusableError("its tensors are damaged")
         tensors: dict[str, torch.Tensor] = safetensors.torch.load(raw)
         shapes = {name: value.shape for name, value in tensors.items() if name.startswith(WEIGHT)}
-        for number, digest in enumerate(kept.reached.saved, start=1):
+        for number, digest in enumerate(state.reached.saved, start=1):
             if adapter_digest(self._folder / checkpoint_name(number)) != digest:
-                raise _UnusableError("an adapter that it saved on the way is damaged")
+                raise _UnusableError("an intermediate adapter is damaged")
         if shapes != {f"{WEIGHT}{name}": weight.shape for name, weight in learner.weights.items()}:
-            raise _UnusableError("it is of other weights")
-        return kept.reached, tensors
+            raise _UnusableError("its weights have other names or shapes")
+        return state.reached, tensors
 
     def is_due(self) -> bool:
-        """Whether it is time to write again."""
+        """Whether the next checkpoint is due."""
         return time.monotonic() - self._written >= self._every_s
 
     def write(self, learner: Learner, reached: Reached) -> None:
-        """Keep this state instead of the last one; OSError where the disk does not take it."""
+        """Replace the last checkpoint by this one; OSError if the disk fails."""
         tensors = {f"{WEIGHT}{name}": weight.detach().cpu().contiguous() for name, weight in learner.weights.items()}
         tensors |= {f"{OPTIMIZER}{name}": value for name, value in optimizer_state(learner.optimizer).items()}
         tensors[f"{RANDOM}cpu"] = torch.get_rng_state()
@@ -144,12 +142,12 @@ class TrainingFolder:
             tensors[f"{RANDOM}cuda"] = torch.cuda.get_rng_state()
         self._folder.mkdir(parents=True, exist_ok=True)
         raw, name = safetensors.torch.save(tensors), f"step-{reached.step:08d}.safetensors"
-        _write_bytes(self._folder / name, raw)
+        write_whole(self._folder / name, raw)
         reach("training-state-staged")
         content = {"training": self._training, "reached": reached, "tensors": name}
-        kept = _Kept(**content, sha256=hashlib.sha256(raw).hexdigest(), digest="")
-        kept = kept.model_copy(update={"digest": _digest(kept)})
-        write_whole(self._folder / STATE_FILE, kept.model_dump_json() + "\n")
+        state = _State(**content, sha256=hashlib.sha256(raw).hexdigest(), digest="")
+        state = state.model_copy(update={"digest": _digest(state)})
+        write_whole(self._folder / STATE_FILE, state.model_dump_json() + "\n")
         flush(self._folder)
         reach("training-state-written")
         for file in self._folder.iterdir():
@@ -158,25 +156,16 @@ class TrainingFolder:
         self._written = time.monotonic()
 
 
-def _digest(kept: _Kept) -> str:
-    return digest_text(kept.model_dump_json(exclude={"digest"}))
+def _digest(state: _State) -> str:
+    return digest_text(state.model_dump_json(exclude={"digest"}))
 
 
 def _identity(job: TrainJob, device: torch.device) -> str:
-    """Digest of everything that the next step hangs on, but the base, which the effect names."""
+    """Return the digest of everything that the next step depends on, except the base, which the effect identifies."""
     assert job.state is not None
     content: dict[str, Any] = job.model_dump(mode="json", exclude={"base", "rows", "probe", "state"})
     content |= {"effect": job.state.effect, "rows": hashlib.sha256(job.rows.read_bytes()).hexdigest()}
-    if job.probe is not None and job.parent_facts:  # where a stop rule looks at it, the end hangs on it
+    if job.probe is not None and job.parent_facts:  # a stop rule that uses the probe may end training
         content["probe"] = hashlib.sha256(job.probe.read_bytes()).hexdigest()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return digest_json(content | {"torch": torch.__version__, "device": where})
-
-
-def _write_bytes(path: Path, raw: bytes) -> None:
-    staged = path.with_name(path.name + ".part")
-    with staged.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.rename(path)

@@ -1,4 +1,4 @@
-"""The steps of training: from fresh weights, or from a state that was kept, to the end or to where a rule says stop."""
+"""The training loop: from fresh weights or a checkpoint to the last step, or until a stop rule ends it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class Fit(NamedTuple):
-    """What training left: its losses, how far it came, and why it ended early."""
+    """The state at the end of training: losses, counts, and the rule that ended it early."""
 
     meter: LossMeter
     steps: int
@@ -36,38 +36,38 @@ class Fit(NamedTuple):
     largest_norm: float
     stopped_by: str | None
     checkpoints: tuple[Checkpoint, ...] = ()
-    """Adapters that were saved on the way, oldest first."""
+    """Intermediate adapters, oldest first."""
 
 
 def marks(steps_per_epoch: int, epochs: int, every_epochs: Fraction) -> list[int]:
-    """The steps after which another such part of an epoch is read, in order; the very last step is none of them."""
-    every = max(every_epochs, Fraction(1, steps_per_epoch))  # a step cannot be parted
+    """Return the steps at each multiple of a part of an epoch, in order, without the very last step."""
+    every = max(every_epochs, Fraction(1, steps_per_epoch))  # at least one step
     found = {math.ceil(number * every * steps_per_epoch) for number in range(1, int(epochs / every) + 1)}
     return sorted(found - {steps_per_epoch * epochs})
 
 
 def _rate(job: TrainJob, step: int, steps: int) -> float:
-    """The learning rate of a step: up over the first few, then down to a twentieth."""
+    """Return the learning rate of a step: linear warm-up, then linear decay to a twentieth."""
     return job.lr * (min(1.0, (step + 1) / WARM_UP_STEPS) * max(0.05, 1 - step / steps))
 
 
-def _reading_order(job: TrainJob, rows: list[TokenRow]) -> list[list[TokenRow]]:
-    """The rows of every step of every epoch, which follow from the seed."""
+def _batches(job: TrainJob, rows: list[TokenRow]) -> list[list[TokenRow]]:
+    """Return the rows of every step of every epoch, as the seed determines them."""
     rng = random.Random(job.seed)
     return [batch for _ in range(job.epochs) for batch in batches_by_length(rows, job.batch_rows, rng)]
 
 
 class _Training:
-    """A model in training, one step after another."""
+    """A model in training, step by step."""
 
     def __init__(
         self, job: TrainJob, model: Any, rows: list[TokenRow], ranks: Ranks, gauge: ParentGauge, workdir: Path
     ) -> None:
         self._job, self._model, self._ranks, self._gauge = job, model, ranks, gauge
-        self._order = _reading_order(job, rows)
+        self._order = _batches(job, rows)
         named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._weights = list(named.values())
-        ranks.start_alike(self._weights)
+        ranks.broadcast_weights(self._weights)
         self._learner = Learner(named, make_optimizer(job.optimizer, self._weights, job.lr))
         model.train()
         if model.device.type == "cuda":
@@ -83,10 +83,10 @@ class _Training:
         )
         self._meter, self._losses, self._largest_norm = LossMeter(self._epoch_steps), list[float](), 0.0
         self._folder = None if job.state is None else TrainingFolder(job, model.device)
-        self._plan_looks(workdir)
+        self._plan_measurements(workdir)
 
-    def _plan_looks(self, workdir: Path) -> None:
-        """After which steps the model is held against its parent, and after which it is saved."""
+    def _plan_measurements(self, workdir: Path) -> None:
+        """Choose the steps after which the model is compared with its parent, and after which it is saved."""
         job, steps = self._job, self._epoch_steps
         every = Fraction(job.measure_every_epochs).limit_denominator(1000)
         self._gauge_after = frozenset(marks(steps, job.epochs, every) if job.parent_facts else ())
@@ -95,11 +95,11 @@ class _Training:
         self._checkpoints, self._saved = list[Checkpoint](), list[str]()
         self._checkpoint_folder = CheckpointFolder(workdir if job.state is None else job.state.folder, workdir)
 
-    def go_on(self, progress: Progress | None) -> Fit:
-        """Take the steps that are left."""
+    def run(self, progress: Progress | None) -> Fit:
+        """Take the remaining steps."""
         if self._folder is not None and (reached := self._folder.restore(self._learner)) is not None:
-            self._take_up(reached)
-        self._ranks.agree_on(len(self._losses))
+            self._resume(reached)
+        self._ranks.check_same_step(len(self._losses))
         done, steps = len(self._losses), len(self._order)
         tokens = sum(len(row.ids) for batch in self._order[:done] for row in batch)
         packs = self._stepper.prepare(self._ranks.share(self._order[done])) if done < steps else []
@@ -114,13 +114,13 @@ class _Training:
             stopped_by = self._meter.broken_rule(self._job.stop_rules, measured)
             if stopped_by is not None or self._meter.loss is None:
                 return self._fit(tokens, stopped_by)
-            self._save()
-            self._keep()
+            self._save_adapter()
+            self._write_checkpoint()
         return self._fit(tokens, None)
 
     def _step(self, found: torch.Tensor, rate: float) -> tuple[float, float]:
-        """Add up what the ranks found, clip, and step; the gradient's norm and the loss."""
-        found = self._ranks.add_up(self._weights, found)
+        """Sum the gradients of the ranks, clip, and step; return the gradient's norm and the loss."""
+        found = self._ranks.sum_gradients(self._weights, found)
         norm = float(torch.nn.utils.clip_grad_norm_(self._weights, MAX_GRADIENT_NORM))
         self._learner.optimizer.param_groups[0]["lr"] = rate
         self._learner.optimizer.step()
@@ -130,7 +130,7 @@ class _Training:
         self._meter.add(loss)
         return norm, loss
 
-    def _take_up(self, reached: Reached) -> None:
+    def _resume(self, reached: Reached) -> None:
         self._largest_norm, self._saved = reached.largest_norm, list(reached.saved)
         for loss in reached.losses:
             self._losses.append(loss)
@@ -139,7 +139,7 @@ class _Training:
         self._stepper.use(reached.pack_tokens, checkpointed=reached.checkpointed)
 
     def _note_checkpoint(self) -> bool:
-        """Whether an adapter is saved after this step."""
+        """Record an intermediate adapter if this step has one, and return whether it has."""
         step = len(self._losses)
         if step not in self._save_after:
             return False
@@ -147,14 +147,14 @@ class _Training:
         self._checkpoints.append(Checkpoint(adapter=name, epochs=step / self._epoch_steps, loss=self._meter.loss))
         return True
 
-    def _save(self) -> None:
-        """Save the adapter where it is time to, before a state says that it is there."""
+    def _save_adapter(self) -> None:
+        """Save the intermediate adapter of this step, if any, before a checkpoint lists it."""
         if self._note_checkpoint() and self._ranks.rank == 0:
             self._saved.append(self._checkpoint_folder.save(self._model, len(self._checkpoints)))
             reach("training-checkpoint-saved")
 
-    def _keep(self) -> None:
-        """Write the state down where it is time to; one rank does, since all have the same."""
+    def _write_checkpoint(self) -> None:
+        """Write a checkpoint if it is due; only the first rank does, because all have the same state."""
         if self._folder is not None and self._ranks.rank == 0 and self._folder.is_due():
             reached = Reached(
                 losses=tuple(self._losses),
@@ -181,16 +181,16 @@ def fit(
     gauge: ParentGauge,
     workdir: Path,
 ) -> Fit:
-    """Train the adapter in place until the rows are read, a stop rule speaks or the loss is no number.
+    """Train the adapter in place until the last step, a stop rule's bound or a loss that is not finite.
 
     Args:
         job: the training.
-        model: with a fresh adapter on top.
-        rows: that are learned.
-        progress: told of every step.
-        ranks: who shares the rows of a step with this process.
-        gauge: what holds the model against its parent, where a stop rule asks for it.
-        workdir: where adapters that are saved on the way are to be found at the end.
+        model: the base with a fresh adapter.
+        rows: the rows to train on.
+        progress: receives every step.
+        ranks: this process and the others that share the rows of a step.
+        gauge: compares the model with its parent, if a stop rule needs it.
+        workdir: the folder for intermediate adapters.
 
     """
-    return _Training(job, model, rows, ranks, gauge, workdir).go_on(progress)
+    return _Training(job, model, rows, ranks, gauge, workdir).run(progress)

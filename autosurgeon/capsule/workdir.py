@@ -1,4 +1,4 @@
-"""The capsule's folder: reading rows, reporting progress, writing a file so that it is whole or absent."""
+"""The capsule's working folder: read rows, report progress, and write files atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autosurgeon.errors import UserError
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSONL file; UserError names the line that is not one."""
+    """Yield the values of a JSONL file; UserError names a line that is not JSON."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -27,7 +27,7 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSONL file; UserError names the one that lacks a prompt or a completion."""
+    """Return the rows of a JSONL file; UserError names a row without a prompt or a completion."""
     rows = []
     for number, row in enumerate(read_jsonl(path), start=1):
         if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("prompt", "completion")):
@@ -36,18 +36,18 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write, flush to disk and rename, so that a reader never sees half of it."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write, flush to disk and rename, so that a reader never sees a partial file."""
     staged = path.with_name(path.name + ".part")
-    with staged.open("w", encoding="utf-8") as file:
-        file.write(text)
+    with staged.open("wb") as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     staged.rename(path)
 
 
 def flush(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -56,12 +56,12 @@ def flush(path: Path) -> None:
 
 
 def beat(workdir: Path) -> None:
-    """Tell the runner that work goes on, where there is no step to report; called by the work itself, by no timer."""
+    """Signal to the runner that work continues without a step to report; the work itself calls this, not a timer."""
     (workdir / PROGRESS_FILE).touch()
 
 
 class Progress:
-    """Appends one JSON line per step for the runner to show; at most every `every_s` but for the last step."""
+    """Appends one JSON line per step for the runner, at most every `every_s` except for the last step."""
 
     def __init__(self, workdir: Path, total: int, every_s: float = 0.1) -> None:
         self._file = (workdir / PROGRESS_FILE).open("a", encoding="utf-8", buffering=1)
@@ -70,7 +70,7 @@ class Progress:
         self._last = 0.0
 
     def step(self, done: int, *, force: bool = False, **metrics: float | int) -> None:
-        """Report that `done` of the total are done, with what was measured; `force` where every step counts."""
+        """Report that `done` of the total are done, with metrics; `force` reports every step."""
         now = time.monotonic()
         if force or done >= self._total or now - self._last >= self._every_s:
             self._last = now

@@ -119,7 +119,7 @@ def _capsules_end() -> str:
     group = make_cgroup(own)
     if group is None:
         return (
-            "no cgroup v2 that may be divided: a keeper process kills what a capsule started; where it is killed too, "
+            "no cgroup v2 that may be divided: the fork server kills a capsule's child processes; if it is killed too, "
             "only the capsule's own process dies with it (systemd-run --user --scope -p Delegate=yes gives a cgroup)"
         )
     remove_cgroup(group)

@@ -1,1 +1,1 @@
-"""The door to the capsule: starts it, watches it, kills it, and turns what it left into a typed result."""
+"""Starts, monitors and kills capsules, and turns their outcome files into typed results."""

@@ -1,4 +1,4 @@
-"""`Capsules.run(job, workdir)`: one job to one typed result, or a CapsuleError that says how the world failed."""
+"""`Capsules.run(job, workdir)` runs one job and returns its typed result, or raises CapsuleError with the cause."""
 
 from __future__ import annotations
 
@@ -37,56 +37,59 @@ MAX_OUTCOME_BYTES = 1 << 20
 
 
 class Capsules:
-    """Runs capsules one at a time; close it to end the warm process that they are forked from.
+    """Runs capsules one at a time; `close` ends the fork server.
 
-    A warm capsule that generated or compared stays for the next job but a training, and is gone before one begins.
+    A warm capsule that generates or compares stays resident for the next job, except that it ends before a training.
     """
 
     def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat, meter: Meter | None = None) -> None:
-        """Keep the keeper's files in `home`; call `beat` while a capsule is within its limits, and tell the meter."""
+        """Keep the fork server's files in `home`.
+
+        `beat` is called while a capsule is within its limits, and `meter` counts what capsules use.
+        """
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
         self._beat = beat
         self._meter = meter or Meter()
-        self._keeper: ForkServer | None = None
+        self._server: ForkServer | None = None
         self._own_cgroup = own_cgroup()
         self._cgroup: Path | None = None
-        self._stays = False
+        self._resident = False
         self._gpus = GpuBaseline(settings.gpu_tolerance_mib, settings.gpu_wait_s)
 
     def warm_up(self) -> None:
-        """Begin to import the stack in the background, if warm capsules are wanted."""
+        """Start to import the torch stack in the background, if warm capsules are enabled."""
         if self._settings.warm:
-            self._ready_keeper()
+            self._running_server()
 
-    def _ready_keeper(self) -> ForkServer:
-        """The keeper that is there, or a fresh one."""
-        if self._keeper is None or not self._keeper.alive:
-            self._gpus.take()
-            self._keeper = ForkServer(self._python, self._home, warm=self._settings.warm)
-        return self._keeper
+    def _running_server(self) -> ForkServer:
+        """Return the fork server, and start one if none runs."""
+        if self._server is None or not self._server.alive:
+            self._gpus.record()
+            self._server = ForkServer(self._python, self._home, warm=self._settings.warm)
+        return self._server
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
-        """Run the job in a fresh `workdir`; when this returns or raises, no process of it is left but one that stays.
+        """Run the job in a fresh `workdir`; afterwards none of its processes runs, except a resident capsule.
 
         Raises:
             UserError: the job's inputs are at fault.
-            CapsuleError: with the cause of what went wrong; the folder keeps the log.
+            CapsuleError: the job failed, with the cause; the folder keeps the log.
 
         """
         shutil.rmtree(workdir, ignore_errors=True)
         workdir.mkdir(parents=True)
         (workdir / JOB_FILE).write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        # What trains wants the whole card, and is alone.
+        # A training needs the whole GPU, so no other capsule runs beside it.
         may_stay = isinstance(job, GenerateJob | CompareJob | MergeJob | ReshapeJob) and self._settings.resident_s > 0
         may_stay = may_stay and self._settings.warm
-        if not (may_stay and self._someone_stays()):
-            self._end_staying()
-            may_stay = may_stay and not isinstance(job, MergeJob | ReshapeJob)  # for which no GPU is asked for
+        if not (may_stay and self._has_resident()):
+            self._end_resident()
+            may_stay = may_stay and not isinstance(job, MergeJob | ReshapeJob)  # they did not wait for a free GPU
             if _needs_gpu(job):
-                self._gpus.take()
-                self._gpus.wait_until_back()
+                self._gpus.record()
+                self._gpus.wait_until_free()
             self._cgroup = make_cgroup(self._own_cgroup)
         killed_before, began = oom_kills(self._own_cgroup), time.monotonic()
         try:
@@ -94,57 +97,57 @@ class Capsules:
         finally:
             self._meter.count(time.monotonic() - began, _usage(workdir))
         reach("capsule-ended")
-        if end.code is None or end.left:
+        if end.code is None or end.survivors:
             raise self._wedged(f"the capsule ended with code {end.code}")
         return _result(workdir, end.code, out_of_memory=oom_kills(self._own_cgroup) > killed_before)
 
-    def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None, stays_s: float | None) -> End:
-        self._stays = False
+    def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None, resident_s: float | None) -> End:
+        self._resident = False
         try:
-            capsule = self._start(workdir, stays_s)
+            capsule = self._start(workdir, resident_s)
             try:
                 reach("capsule-started")
                 end = watch(capsule, workdir, self._settings, on_progress, self._meter, self._beat)
             except BaseException as error:
-                self._put_down(capsule, error)
+                self._kill(capsule, error)
                 raise
-            self._stays = end.stays
+            self._resident = end.resident
             return end
         finally:
             if not self._settings.warm:
                 self.close()
-            if not self._stays:
+            if not self._resident:
                 self._remove_cgroup()
 
-    def _start(self, workdir: Path, stays_s: float | None) -> Capsule:
-        keeper = self._ready_keeper()
+    def _start(self, workdir: Path, resident_s: float | None) -> Capsule:
+        server = self._running_server()
         try:
-            return keeper.start(workdir, self._cgroup, stays_s)
+            return server.start(workdir, self._cgroup, resident_s)
         except BaseException:
             self.close()
             raise
 
-    def _someone_stays(self) -> bool:
-        """Whether a capsule waits for the next job; one may have waited too long, or have been killed."""
-        if not self._stays or self._keeper is None or not self._keeper.alive:
+    def _has_resident(self) -> bool:
+        """Whether a resident capsule waits for the next job; it may have timed out, or have been killed."""
+        if not self._resident or self._server is None or not self._server.alive:
             return False
         try:
-            return self._keeper.someone_stays()
+            return self._server.has_resident()
         except BaseException:
             self.close()
             raise
 
-    def _end_staying(self) -> None:
-        """See to it that no capsule waits."""
-        if self._stays and self._keeper is not None and self._keeper.alive:
+    def _end_resident(self) -> None:
+        """End the resident capsule, if there is one."""
+        if self._resident and self._server is not None and self._server.alive:
             try:
-                left = self._keeper.end_staying()
+                survivors = self._server.end_resident()
             except BaseException:
                 self.close()
                 raise
-            if left:
-                raise self._wedged("a capsule that stayed was to make room")
-        self._stays = False
+            if survivors:
+                raise self._wedged("the resident capsule had to end")
+        self._resident = False
         self._remove_cgroup()
 
     def _remove_cgroup(self) -> None:
@@ -152,39 +155,39 @@ class Capsules:
             remove_cgroup(self._cgroup)
             self._cgroup = None
 
-    def _put_down(self, capsule: Capsule, error: BaseException) -> None:
-        """Kill the capsule; one that does not die costs the keeper, so that the next one's answers are its own."""
+    def _kill(self, capsule: Capsule, error: BaseException) -> None:
+        """Kill the capsule; if it survives, replace the fork server, whose next answer could belong to this capsule."""
         end = capsule.kill()
-        if end is None or end.left:
+        if end is None or end.survivors:
             raise self._wedged(str(error)) from error
 
-    def _wedged(self, first: str) -> CapsuleError:
-        if self._keeper is not None:
-            self._keeper.kill()
+    def _wedged(self, what: str) -> CapsuleError:
+        if self._server is not None:
+            self._server.kill()
         self.close()
         return CapsuleError(
             "wedged",
-            f"{first}; it, or what it started, was killed and does not die; the next stage starts from a fresh process",
+            f"{what}; a process of it does not die after SIGKILL; the next stage starts from a fresh process",
         )
 
     def close(self) -> None:
-        """End the keeper, and with it whoever stays."""
-        self._stays = False
-        if self._keeper is not None:
-            self._keeper.close()
-            self._keeper = None
+        """End the fork server and with it the resident capsule."""
+        self._resident = False
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         self._remove_cgroup()
 
 
 def _needs_gpu(job: Value) -> bool:
-    """Whether one is used where there is one; a plain merge and plain arithmetic on adapters use none."""
+    """Whether the job uses a GPU if there is one; a plain merge and plain arithmetic on adapters do not."""
     if isinstance(job, MergeJob):
         return job.merge_base == "dequantized"
     return not isinstance(job, ReshapeJob) or job.method == "intruders"
 
 
 def _usage(workdir: Path) -> DeviceUsage | None:
-    """What the capsule says that it used; None where it does not, or says nothing that can be read."""
+    """Return the usage that the capsule reports; None without a readable report."""
     try:
         return _outcome(workdir).usage
     except (OSError, CapsuleError, ValidationError):
@@ -199,7 +202,7 @@ def _outcome(workdir: Path) -> Outcome:
 
 
 def _result(workdir: Path, code: int, *, out_of_memory: bool) -> Result:
-    """What the capsule left; its exit code and its outcome have to agree."""
+    """Return the result of an outcome that agrees with the exit code; UserError or CapsuleError otherwise."""
     log = workdir / LOG_FILE
     if code == -signal.SIGKILL and out_of_memory:
         raise CapsuleError("memory", f"killed while the kernel was out of memory; see {log}")

@@ -1,7 +1,7 @@
-"""A cgroup for each capsule, where this process may make one: whoever is in it cannot leave, and dies by one write.
+"""A cgroup for each capsule, if this process may create one: no process can leave it, and one write kills all of them.
 
-Version 2 only, and only for killing: memory is limited by the runner, since a group that holds processes, as the loop's
-does, cannot hand controllers on to a group below it.
+Only cgroup v2 is supported, and only for killing. The runner itself limits memory, because a group that contains
+processes, as the loop's own does, cannot delegate controllers to a group below it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ REMOVE_S = 5.0
 
 
 def own_cgroup(proc: Path = PROC) -> Path | None:
-    """The folder of this process's cgroup v2; None where there is none, or it is not mounted here."""
+    """Return the folder of this process's cgroup v2; None if there is none, or it is not mounted here."""
     try:
         groups = (proc / "cgroup").read_text(encoding="utf-8").splitlines()
         mounts = (proc / "mountinfo").read_text(encoding="utf-8").splitlines()
@@ -34,8 +34,8 @@ def own_cgroup(proc: Path = PROC) -> Path | None:
 
 
 def make_cgroup(own: Path | None) -> Path | None:
-    """A new empty group below `own`; None where there is none, it may not be made, or the kernel cannot kill one."""
-    # Whoever moves a process between two groups has to be allowed to write to what is above both.
+    """Create an empty group below `own`; None without `own` or permission, or if the kernel cannot kill groups."""
+    # Moving a process between two groups needs write access to their common ancestor.
     if own is None or not os.access(own / "cgroup.procs", os.W_OK):
         return None
     try:
@@ -50,7 +50,7 @@ def make_cgroup(own: Path | None) -> Path | None:
 
 
 def remove_cgroup(group: Path) -> None:
-    """Kill what is in it and remove it; one that does not empty, for what waits in the kernel, is left."""
+    """Kill all processes of the group and remove it; a group with processes stuck in the kernel remains."""
     deadline = time.monotonic() + REMOVE_S
     with contextlib.suppress(FileNotFoundError):
         with contextlib.suppress(OSError), open(os.open(group / "cgroup.kill", os.O_WRONLY), "wb") as kill:

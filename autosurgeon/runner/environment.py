@@ -1,4 +1,4 @@
-"""What a capsule's process may see of this one's environment: a short list, everything else is left out."""
+"""The environment of a capsule: a short list of this process's variables, and fixed ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autosurgeon.failpoints import VARIABLE
 
-PASSED_ON = (
+INHERITED = (
     "PATH",
     "PYTHONPATH",
     "VIRTUAL_ENV",
@@ -18,8 +18,8 @@ PASSED_ON = (
     VARIABLE,
 )
 NCCL = "NCCL_"
-"""How the GPUs of a host talk to each other is for that host to say: all of these are passed on."""
-SET = {
+"""All variables with this prefix are inherited, because the communication between GPUs depends on the host."""
+FIXED = {
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "PYTHONUNBUFFERED": "1",
@@ -27,14 +27,14 @@ SET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
-    # Whether there is a GPU is asked in the process that capsules are forked from, where the driver must not be awake.
+    # The fork server checks for a GPU, and must not initialize the driver before it forks.
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    # On a machine with other work, threads that spin at every barrier make a step up to thirty times slower.
+    # On a busy machine, threads that spin at every barrier make a step up to thirty times slower.
     "GOMP_SPINCOUNT": "1000",
 }
 
 
 def scrubbed_environment(home: Path) -> dict[str, str]:
-    """The capsule's whole environment; its home is its own folder, so nothing of the user's is read or written."""
-    passed = {name: value for name, value in os.environ.items() if name in PASSED_ON or name.startswith(NCCL)}
-    return {**passed, **SET, "HOME": str(home), "AUTOSURGEON_PARENT": str(os.getpid())}
+    """Return the capsule's whole environment; HOME is the capsule's own folder, so the user's files are not used."""
+    inherited = {name: value for name, value in os.environ.items() if name in INHERITED or name.startswith(NCCL)}
+    return {**inherited, **FIXED, "HOME": str(home), "AUTOSURGEON_PARENT": str(os.getpid())}

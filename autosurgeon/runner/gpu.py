@@ -1,4 +1,4 @@
-"""The GPUs' memory, as nvidia-smi tells it: back to what it was before the first capsule, or no stage begins."""
+"""GPU memory, as nvidia-smi reports it: a stage starts only when it is back at its level before the first capsule."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ QUERY_S = 10.0
 POLL_S = 0.5
 
 
-def _ask(*query: str) -> list[list[str]] | None:
-    """The rows of an nvidia-smi query; None where it is not there, fails, or hangs."""
+def _query(*query: str) -> list[list[str]] | None:
+    """Return the rows of an nvidia-smi query; None if the program is missing, fails or hangs."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -37,7 +37,7 @@ def _ask(*query: str) -> list[list[str]] | None:
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        # One that hangs in the driver does not die; it is not waited for.
+        # A process that hangs in the driver does not die, so this does not wait for it.
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1.0)
         return None
@@ -50,10 +50,10 @@ def _ask(*query: str) -> list[list[str]] | None:
 
 
 def used_mib() -> dict[str, int] | None:
-    """MiB in use on each GPU that a capsule may see, by UUID; None where nvidia-smi does not tell.
+    """Return the MiB in use on each GPU that a capsule may use, by UUID; None if nvidia-smi does not report them.
 
-    `CUDA_VISIBLE_DEVICES` is taken as numbers in nvidia-smi's order or as UUIDs; where it names anything else, a MIG
-    slice for instance, all GPUs count.
+    `CUDA_VISIBLE_DEVICES` holds numbers in nvidia-smi's order or UUIDs; if it names anything else, such as a MIG slice,
+    all GPUs count.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = None if visible is None else [name.strip() for name in visible.split(",") if name.strip()]
@@ -61,40 +61,40 @@ def used_mib() -> dict[str, int] | None:
         return None
     if names is not None and not all(name.isdigit() or name.startswith("GPU-") for name in names):
         names = None
-    rows = _ask("--query-gpu=index,uuid,memory.used")
+    rows = _query("--query-gpu=index,uuid,memory.used")
     if rows is None:
         return None
     return {
         row[1]: int(row[2])
         for row in rows
-        if len(row) == 3 and row[2].isdigit()  # not on a GPU that shares the host's memory
+        if len(row) == 3 and row[2].isdigit()  # a GPU that shares the host's memory reports no number
         if names is None or row[0] in names or any(not n.isdigit() and row[1].startswith(n) for n in names)
     }
 
 
-def _holders(uuids: set[str]) -> str:
-    """The processes on the GPUs, in words."""
-    rows = _ask("--query-compute-apps=gpu_uuid,pid,process_name,used_memory") or []
+def _processes_on(uuids: set[str]) -> str:
+    """Return the processes on the GPUs, in words."""
+    rows = _query("--query-compute-apps=gpu_uuid,pid,process_name,used_memory") or []
     named = [f"{row[2]} (process {row[1]}, {row[3]} MiB)" for row in rows if len(row) == 4 and row[0] in uuids]
     return ", ".join(named) or "a process that nvidia-smi does not name"
 
 
 class GpuBaseline:
-    """What was in use before the first capsule; without a GPU there is none, and nothing is waited for."""
+    """The GPU memory in use before the first capsule; without a GPU, no wait happens."""
 
     def __init__(self, tolerance_mib: int, wait_s: float) -> None:
         self._tolerance_mib = tolerance_mib
         self._wait_s = wait_s
         self._before: dict[str, int] | None = None
-        self._taken = False
+        self._recorded = False
 
-    def take(self) -> None:
-        """Read it, once."""
-        if not self._taken:
-            self._before, self._taken = used_mib(), True
+    def record(self) -> None:
+        """Read the memory in use; later calls do nothing."""
+        if not self._recorded:
+            self._before, self._recorded = used_mib(), True
 
-    def wait_until_back(self) -> None:
-        """Return once every GPU is back; CapsuleError `gpu_memory`, with whoever holds it, after the wait."""
+    def wait_until_free(self) -> None:
+        """Return when every GPU is back at its baseline; CapsuleError `gpu_memory` with the holders after the wait."""
         if not self._before:
             return
         deadline = time.monotonic() + self._wait_s
@@ -109,5 +109,6 @@ class GpuBaseline:
             time.sleep(POLL_S)
         if now is None:
             raise CapsuleError("gpu_memory", f"nvidia-smi has not answered for {self._wait_s:.0f} s, and did before")
-        said = ", ".join(f"{u}: {mib} MiB, {self._before[u]} before the first capsule" for u, mib in over.items())
-        raise CapsuleError("gpu_memory", f"not free after {self._wait_s:.0f} s: {said}; held by {_holders(set(over))}")
+        excess = ", ".join(f"{u}: {mib} MiB, {self._before[u]} before the first capsule" for u, mib in over.items())
+        holders = _processes_on(set(over))
+        raise CapsuleError("gpu_memory", f"not free after {self._wait_s:.0f} s: {excess}; held by {holders}")

@@ -1,4 +1,4 @@
-"""What a tree of processes holds of the memory, and whether the kernel killed for lack of it."""
+"""The memory of a tree of processes, and the kernel's count of out-of-memory kills."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ VMSTAT = Path("/proc/vmstat")
 
 
 def held_bytes(pids: Iterable[int], limit_bytes: float) -> int:
-    """Resident memory of all the processes together; exact where it is beyond the limit, else at most too high.
+    """Return the resident memory of all processes together; exact above the limit, an upper bound below it.
 
-    Exact is the sum of PSS, which counts a page that several share once. That walks all their page tables, so it is
-    asked only where the sum of RSS, which is never less, is beyond the limit.
+    The exact value is the sum of PSS, which counts a shared page once. The kernel walks all page tables for it, so it
+    is read only if the sum of RSS, which is never less, exceeds the limit.
     """
     family = list(pids)
     resident = sum(map(_resident_bytes, family))
@@ -33,13 +33,13 @@ def _proportional_bytes(pid: int) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
     except ProcessLookupError:
         return 0
-    except OSError:  # an older kernel, or no right to look
+    except OSError:  # an older kernel, or no permission
         return _resident_bytes(pid)
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
 
 
 def oom_kills(own_cgroup: Path | None) -> int:
-    """How many processes the kernel has killed for lack of memory: in this process's cgroup, else on the machine."""
+    """Return the kernel's count of out-of-memory kills in this process's cgroup, or else on the machine."""
     events = () if own_cgroup is None else (own_cgroup / "memory.events",)
     for path in (*events, VMSTAT):
         try:

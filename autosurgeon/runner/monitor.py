@@ -1,4 +1,4 @@
-"""Watching a capsule at work: its progress, its heartbeat, its memory and its time."""
+"""Monitor a running capsule: its progress, its heartbeat, its memory and its time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from autosurgeon.sections import CapsuleSettings
 
 POLL_S = 0.05
 FAMILY_S = 1.0
+"""The interval at which the capsule's processes are listed."""
 
 
 def watch(
@@ -26,7 +27,7 @@ def watch(
     meter: Meter,
     beat: Beat = no_beat,
 ) -> End:
-    """Wait for the capsule's end, and beat while it is within its limits; the meter sees the memory that it holds.
+    """Wait for the capsule's end, call `beat` while it is within its limits, and report its memory to the meter.
 
     Raises:
         CapsuleError: timeout, hung, memory, or bad_outcome for a report that does not parse; the capsule still runs.
@@ -37,7 +38,7 @@ def watch(
     limit_bytes = settings.memory_gib * 2**30
     reader = _ProgressReader(workdir / PROGRESS_FILE)
     while (end := capsule.wait(POLL_S)) is None:
-        # The heart first: after this process itself was stopped for a while, the capsule's has beaten.
+        # The heartbeat is read first: if this process itself was stopped for a while, the capsule has gone on.
         beaten = time.monotonic() if reader.has_beaten() else beaten
         if (latest := reader.latest()) is not None and on_progress is not None:
             on_progress(*latest)
@@ -57,7 +58,7 @@ def watch(
 
 
 class _ProgressReader:
-    """Follows a growing JSONL file; a line that is not whole yet waits for its end."""
+    """Reads a growing JSONL file; an incomplete line is read when it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -74,7 +75,7 @@ class _ProgressReader:
         return touched_ns != before
 
     def latest(self) -> tuple[int, int, dict[str, float]] | None:
-        """The newest whole line since the last call; CapsuleError for one that is no report."""
+        """Return the last complete line since the last call; CapsuleError if it is not a report."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

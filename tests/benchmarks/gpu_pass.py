@@ -231,7 +231,7 @@ def pass_part(organ: Path, size: Size) -> None:
                     counts.clear()
                 began = time.perf_counter()
                 with theatre.timed("start, import torch"):
-                    theatre.capsules._ready_keeper()._get_ready()
+                    theatre.capsules._running_server()._get_ready()
                 one_pass(theatre)
                 columns.append({**theatre.seconds, "whole pass": time.perf_counter() - began})
         finally:

@@ -1,4 +1,4 @@
-"""Adapters that are saved on the way: when, what they are, and that saving them changes nothing."""
+"""Intermediate adapters of a training: their steps, their content, and that saving them changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILES = ["adapter_config.json", "adapter_model.safetensors"]
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(1, 16))
-def test_so_many_adapters_an_epoch_are_evenly_spaced_and_each_epoch_but_the_last_ends_with_one(
+def test_checkpoints_are_evenly_spaced_and_end_each_epoch_except_the_last(
     steps_per_epoch: int, epochs: int, per_epoch: int
 ) -> None:
     found = marks(steps_per_epoch, epochs, Fraction(1, per_epoch))
@@ -34,7 +34,7 @@ def test_so_many_adapters_an_epoch_are_evenly_spaced_and_each_epoch_but_the_last
 
 
 @given(st.integers(1, 40), st.integers(1, 5), st.fractions(0, 1, max_denominator=1000))
-def test_every_mark_is_a_step_before_the_last_and_the_first_comes_when_the_part_is_read(
+def test_marks_are_steps_before_the_last_and_the_first_ends_the_first_part(
     steps_per_epoch: int, epochs: int, every: Fraction
 ) -> None:
     found = marks(steps_per_epoch, epochs, every)
@@ -55,7 +55,7 @@ def test_an_adapter_is_saved_every_half_epoch_with_the_files_of_the_last_one(tmp
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_saving_changes_nothing_and_what_is_saved_is_what_training_would_have_ended_with_there(tmp_path: Path) -> None:
+def test_saving_checkpoints_does_not_change_training_and_a_checkpoint_equals_a_shorter_training(tmp_path: Path) -> None:
     stop = StopRule(rule_id="at-once", fact="training.loss", at_least=100.0)
     changes: dict[str, dict[str, Any]] = {
         "saved": {"checkpoints_per_epoch": 16},
@@ -75,7 +75,7 @@ def test_saving_changes_nothing_and_what_is_saved_is_what_training_would_have_en
     assert results["saved"].checkpoints[0].loss == results["stopped"].loss
 
 
-def test_where_a_rule_ends_training_the_adapter_there_is_the_result_and_no_checkpoint(tmp_path: Path) -> None:
+def test_the_adapter_at_an_early_end_is_the_result_and_not_a_checkpoint(tmp_path: Path) -> None:
     stop = StopRule(rule_id="floor", fact="training.loss_fraction", at_least=1.0)
     job = train_job(tmp_path, ROWS, epochs=4, checkpoints_per_epoch=16, stop_rules=(stop,))
     result = train(job, tmp_path)
@@ -84,7 +84,7 @@ def test_where_a_rule_ends_training_the_adapter_there_is_the_result_and_no_check
     assert not (tmp_path / f"checkpoint-{result.steps:02d}").exists()
 
 
-def test_where_a_state_is_kept_checkpoints_stand_beside_it_too(tmp_path: Path) -> None:
+def test_adapters_are_also_stored_beside_the_training_checkpoint(tmp_path: Path) -> None:
     kept = tmp_path / "state"
     state = TrainingState(folder=kept, effect="e", every_s=3600)
     result = train(train_job(tmp_path, ROWS, checkpoints_per_epoch=1, state=state), tmp_path)

@@ -1,4 +1,4 @@
-"""Two models held against each other on the lab's real base: twins, a merge, damage, and what does not fit."""
+"""Comparison of two models on the lab's real base: equal models, a merge, damage, and models that do not fit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def changed_base(folder: Path, change: Callable[[Weights], object]) -> Path:
 
 
 def random_adapter(folder: Path, fill: float | None = None) -> Path:
-    """An adapter on every linear layer that moves the model far, or is filled with one number."""
+    """An adapter on every linear layer that changes the model much, or is filled with one number."""
     torch.manual_seed(0)
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     layers = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -63,7 +63,7 @@ def random_adapter(folder: Path, fill: float | None = None) -> Path:
     return folder
 
 
-def test_a_model_is_no_nat_from_itself(tmp_path: Path) -> None:
+def test_a_model_has_no_divergence_from_itself(tmp_path: Path) -> None:
     result = compared(tmp_path)
     assert (result.kl, result.largest_kl, result.flips, result.flipped_rows) == (0.0, 0.0, 0, 0)
     assert (result.missing_tensors, result.foreign_tensors, result.reshaped_tensors) == ((), (), ())
@@ -73,7 +73,7 @@ def test_a_model_is_no_nat_from_itself(tmp_path: Path) -> None:
     assert result.loss_a == result.loss_b
 
 
-def test_a_merge_agrees_with_its_unmerged_adapter_up_to_bf16_and_the_adapter_is_far_from_the_base(
+def test_a_merge_agrees_with_its_unmerged_adapter_up_to_bf16_and_differs_from_the_base(
     tmp_path: Path,
 ) -> None:
     adapter = random_adapter(tmp_path / "adapter")
@@ -88,7 +88,7 @@ def test_a_merge_agrees_with_its_unmerged_adapter_up_to_bf16_and_the_adapter_is_
     assert moved.flips > result.flips
 
 
-def test_a_damaged_pack_is_far_from_what_it_was_made_of_in_every_number(tmp_path: Path) -> None:
+def test_every_measure_shows_a_damaged_pack(tmp_path: Path) -> None:
     def zero_a_layer(weights: Weights) -> None:
         for name, tensor in weights.items():
             if name.startswith("model.layers.2."):
@@ -99,20 +99,20 @@ def test_a_damaged_pack_is_far_from_what_it_was_made_of_in_every_number(tmp_path
     assert result.largest_kl is not None
     assert result.loss_a is not None
     assert result.loss_b is not None
-    assert result.kl > 5e-3  # a merge that is right is below 1e-4
+    assert result.kl > 5e-3  # a correct merge is below 1e-4
     assert result.largest_kl > result.kl
     assert result.loss_b > result.loss_a
     assert result.flips >= result.flipped_rows > 0
 
 
-def test_a_tensor_that_a_pack_lacks_is_named_and_so_is_one_that_it_has_beyond(tmp_path: Path) -> None:
+def test_missing_and_foreign_tensors_of_a_pack_are_named(tmp_path: Path) -> None:
     name = "model.layers.1.mlp.up_proj.weight"
     pack = changed_base(tmp_path / "pack", lambda weights: weights.pop(name))
     assert compared(tmp_path, b=pack).missing_tensors == (name,)
     assert compared(tmp_path, a=pack, b=BASE).foreign_tensors == (name,)
 
 
-def test_a_pack_with_a_tensor_of_another_shape_is_not_run_and_all_of_it_counts_as_flipped(tmp_path: Path) -> None:
+def test_a_pack_with_a_reshaped_tensor_is_not_run_and_all_tokens_count_as_flipped(tmp_path: Path) -> None:
     name = "model.layers.1.mlp.up_proj.weight"
 
     def reshape(weights: Weights) -> None:
@@ -125,20 +125,20 @@ def test_a_pack_with_a_tensor_of_another_shape_is_not_run_and_all_of_it_counts_a
     assert result.tokens == compared(tmp_path).tokens
 
 
-def test_a_broken_adapter_gives_no_number_and_flips_everywhere(tmp_path: Path) -> None:
+def test_an_adapter_with_nan_gives_no_number_and_flips_every_token(tmp_path: Path) -> None:
     result = compared(tmp_path, a_adapter=random_adapter(tmp_path / "adapter", fill=float("nan")))
     assert (result.kl, result.largest_kl, result.loss_a) == (None, None, None)
     assert result.loss_b is not None
     assert result.flips == result.tokens
 
 
-def test_a_base_in_four_bits_is_near_the_full_one_but_not_the_same(tmp_path: Path) -> None:
+def test_a_base_in_four_bits_is_near_the_full_one_but_not_equal(tmp_path: Path) -> None:
     result = compared(tmp_path, quantization=Quantization.NF4)
     assert result.kl is not None
     assert 1e-5 < result.kl < 1.0
 
 
-def test_the_layout_of_batches_changes_nothing_but_rounding(tmp_path: Path) -> None:
+def test_the_layout_of_batches_changes_only_rounding(tmp_path: Path) -> None:
     adapter = random_adapter(tmp_path / "adapter")
     batched, single = (compared(tmp_path, a_adapter=adapter, batch_rows=size) for size in (5, 1))
     assert (batched.tokens, batched.rows) == (single.tokens, single.rows)
@@ -146,7 +146,7 @@ def test_the_layout_of_batches_changes_nothing_but_rounding(tmp_path: Path) -> N
         assert getattr(batched, name) == pytest.approx(getattr(single, name), rel=1e-4)
 
 
-def test_a_score_is_the_textbooks_sum_over_completion_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_is_the_sum_over_completion_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autosurgeon.capsule.divergence.MAX_CHUNK_LOGITS", 14)  # two positions at a time
     torch.manual_seed(0)
     rows = [TokenRow([1, 2, 3, 4, 5], 2), TokenRow([6, 5, 4], 0)]
@@ -162,7 +162,7 @@ def test_a_score_is_the_textbooks_sum_over_completion_positions(monkeypatch: pyt
     assert second.loss_b == pytest.approx(-float(q[1, 0, 5].log() + q[1, 1, 4].log()), rel=1e-5)
 
 
-def test_a_batch_of_a_large_vocabulary_is_bounded_and_rows_without_a_completion_are_left_out() -> None:
+def test_a_batch_of_a_large_vocabulary_is_bounded_and_rows_without_a_completion_are_omitted() -> None:
     rows = [TokenRow([0] * 300, 10) for _ in range(9)] + [TokenRow([0] * 20, 20), TokenRow([0], 0)]
     batches = bounded_batches(rows, 8, 151_936)
     assert sum(len(batch) for batch in batches) == 9
@@ -170,7 +170,7 @@ def test_a_batch_of_a_large_vocabulary_is_bounded_and_rows_without_a_completion_
     assert [len(batch) for batch in bounded_batches(rows, 8, 700)] == [8, 1]
 
 
-def test_the_door_runs_it_and_progress_counts_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_capsule_runs_a_comparison_with_progress_by_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / JOB_FILE).write_text(compare_job(tmp_path).model_dump_json())
     assert run_job(tmp_path / JOB_FILE) == 0
@@ -188,12 +188,12 @@ def test_the_door_runs_it_and_progress_counts_rows(tmp_path: Path, monkeypatch: 
         ([ROWS[0], {"prompt": "def"}], r"no prompt or no completion.*rows.jsonl:2"),
     ],
 )
-def test_rows_that_say_nothing_are_the_users_to_mend(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
+def test_rows_without_a_completion_are_a_user_error(tmp_path: Path, rows: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(UserError, match=message):
         compared(tmp_path, rows)
 
 
-def test_an_adapter_that_is_incomplete_or_made_for_another_base_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_adapter_or_one_of_another_base_is_refused(tmp_path: Path) -> None:
     adapter = random_adapter(tmp_path / "adapter")
     state = load_file(adapter / "adapter_model.safetensors")
     renamed = {name.replace("layers.0.", "layers.77."): tensor for name, tensor in state.items()}
@@ -205,7 +205,7 @@ def test_an_adapter_that_is_incomplete_or_made_for_another_base_is_refused(tmp_p
         compared(tmp_path, a_adapter=adapter)
 
 
-def test_models_that_read_text_differently_are_refused(tmp_path: Path) -> None:
+def test_models_with_different_tokenizers_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(BASE, other)
     tokenizer = json.loads((other / "tokenizer.json").read_text())
@@ -215,7 +215,7 @@ def test_models_that_read_text_differently_are_refused(tmp_path: Path) -> None:
         compared(tmp_path, [{"prompt": task.prompt, "completion": task.reference} for task in TASKS], b=other)
 
 
-def test_a_pack_that_is_missing_or_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_truncated_pack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackError, match="a model folder is missing"):
         compared(tmp_path, b=tmp_path / "nowhere")
     short = tmp_path / "short"

@@ -1,4 +1,4 @@
-"""The decode loop: rows hang on no other row, those that ended leave, and what it says is what transformers says."""
+"""The decode loop: rows are independent, ended rows leave the batch, and answers are those of transformers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from autosurgeon.capsule.attention import memory_argument
+from autosurgeon.capsule.attention import cache_argument
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.stop_tokens import DedentTokens
@@ -45,14 +45,14 @@ def test_greedy_answers_are_those_of_transformers(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_a_row_is_answered_the_same_in_any_company(tokenizer: Any, temperature: float) -> None:
+def test_the_answer_of_a_row_does_not_depend_on_its_batch(tokenizer: Any, temperature: float) -> None:
     rows, engine = rows_of(tokenizer), engine_of(tokenizer, temperature=temperature)
     together = engine.complete(rows, 50)
     assert engine.complete(rows[::-1], 50)[::-1] == together
     assert [engine.complete([row], 50)[0] for row in rows[:5]] == together[:5]
 
 
-def test_rows_that_have_ended_leave_the_batch_and_lose_nothing(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_rows_leave_the_batch_with_complete_answers(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, engine = rows_of(tokenizer), engine_of(tokenizer)
     widths: list[int] = []
     advance = engine._advance
@@ -69,10 +69,10 @@ def test_rows_that_have_ended_leave_the_batch_and_lose_nothing(tokenizer: Any, m
     assert engine.complete(rows, 60) == shrinking
 
 
-def test_looking_less_often_changes_no_text(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_less_frequent_checks_change_no_text(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows, engine = rows_of(tokenizer), engine_of(tokenizer)
     often = [answer.text for answer in engine.complete(rows, 50)]
-    engine._look_every = 16
+    engine._check_every = 16
     assert [answer.text for answer in engine.complete(rows, 50)] == often
 
 
@@ -84,20 +84,20 @@ def test_each_seed_draws_its_own_answers(tokenizer: Any) -> None:
     assert len({answer.text for answer in answers}) > 1
 
 
-def test_samples_of_one_prompt_share_its_reading_and_lose_nothing(
+def test_samples_of_one_prompt_share_its_prefill_with_equal_answers(
     tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = engine_of(tokenizer, temperature=0.8)
     rows = [Row(tokenizer(PROMPTS[n // 3])["input_ids"], False, n) for n in range(8)]
     alone = [engine.complete([row], 12)[0] for row in rows]
     read: list[int] = []
-    read_prompts = engine._read_prompts
+    read_prompts = engine._prefill
 
     def noted(prompts: list[list[int]], start: int) -> torch.Tensor:
         read.append(len(prompts))
         return read_prompts(prompts, start)
 
-    monkeypatch.setattr(engine, "_read_prompts", noted)
+    monkeypatch.setattr(engine, "_prefill", noted)
     assert engine.complete(rows, 12) == alone
     assert read == [3]
     monkeypatch.setattr("autosurgeon.capsule.decode.PREFILL_TOKENS", 2 * len(rows[0].ids))
@@ -106,7 +106,7 @@ def test_samples_of_one_prompt_share_its_reading_and_lose_nothing(
     assert len(read) > 2
 
 
-def test_one_token_and_a_prompt_of_one_token_are_batches_too(tokenizer: Any) -> None:
+def test_an_answer_of_one_token_and_a_prompt_of_one_token_work(tokenizer: Any) -> None:
     answers = engine_of(tokenizer).complete([Row(tokenizer("def")["input_ids"][:1], True, 0)], 1)
     assert [type(answer) for answer in answers] == [Answer]
     assert answers[0].tokens == 1
@@ -143,6 +143,6 @@ def test_a_model_with_a_window_is_refused(tokenizer: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache", "past_key_values"])
-def test_the_memory_is_passed_by_the_name_that_the_installed_transformers_has_for_it(name: str) -> None:
+def test_the_cache_is_passed_by_the_keyword_of_the_installed_transformers(name: str) -> None:
     decoder = SimpleNamespace(forward=eval(f"lambda input_ids, {name}=None, **rest: None"))
-    assert memory_argument(decoder) == name
+    assert cache_argument(decoder) == name

@@ -1,4 +1,4 @@
-"""On a GPU the decode loop replays graphs of fused layers: what it says is still what transformers and peft say."""
+"""On a GPU the decode loop replays graphs of fused layers, with the answers of transformers and peft."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
 
 
 def adapted() -> Any:
-    """The lab's base in FP32, where near ties are rare, with an adapter that says something."""
+    """The lab's base in FP32, where near ties are rare, with an adapter that changes its answers."""
     torch.manual_seed(3)
     model = get_peft_model(open_model(BASE).float(), LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
     for name, weight in model.named_parameters():

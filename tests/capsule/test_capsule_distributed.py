@@ -1,4 +1,4 @@
-"""Several processes train what one would have trained; one that is killed ends all of them with an error."""
+"""Distributed training gives the result of one process; a killed rank ends all of them with an error."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def trained(capsules: Capsules, job: TrainJob, workdir: Path) -> TrainResult:
 
 
 @pytest.mark.parametrize("quantization", Quantization)
-def test_two_processes_train_what_one_does_but_for_rounding(
+def test_two_processes_train_like_one_up_to_rounding(
     capsules: Capsules, tmp_path: Path, quantization: Quantization
 ) -> None:
     job = train_job(tmp_path, ROWS, quantization=quantization)
@@ -61,23 +61,21 @@ def test_two_processes_train_what_one_does_but_for_rounding(
     assert two.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-3)
     wanted, found = (load_file(tmp_path / name / "adapter" / "adapter_model.safetensors") for name in ("one", "two"))
     assert wanted.keys() == found.keys()
-    # Adam divides by the gradient's size, so where that is near zero rounding is the whole of a step.
+    # Adam divides by the gradient's size, so that near zero a step consists of rounding.
     near = [torch.isclose(found[name], wanted[name], atol=2e-4).float().mean() for name in wanted]
     assert min(near) > 0.9
     assert (tmp_path / "two" / PROGRESS_FILE).read_text().count('"done": 8,') == 1
 
 
-def test_nothing_that_wakes_the_driver_is_imported_before_the_processes_part() -> None:
-    program = "import sys, autosurgeon.capsule.team; print({'peft', 'bitsandbytes'} & sys.modules.keys())"
+def test_nothing_that_initializes_the_driver_is_imported_before_the_ranks_fork() -> None:
+    program = "import sys, autosurgeon.capsule.distributed; print({'peft', 'bitsandbytes'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "set()\n"
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="this machine has no two NVIDIA GPUs")
 @pytest.mark.parametrize("quantization", Quantization)
-def test_two_gpus_train_what_one_does_but_for_rounding(
-    capsules: Capsules, tmp_path: Path, quantization: Quantization
-) -> None:
+def test_two_gpus_train_like_one_up_to_rounding(capsules: Capsules, tmp_path: Path, quantization: Quantization) -> None:
     job = train_job(tmp_path, ROWS * 4, quantization=quantization, batch_rows=8, epochs=3)
     one = trained(capsules, job, tmp_path / "one")
     two = trained(capsules, job.model_copy(update={"processes": 2}), tmp_path / "two")
@@ -88,7 +86,7 @@ def test_two_gpus_train_what_one_does_but_for_rounding(
     assert usage.device == "cuda"
 
 
-def test_two_processes_hold_anchors_save_and_stop_as_one_does(capsules: Capsules, tmp_path: Path) -> None:
+def test_two_processes_use_anchors_checkpoints_and_stop_rules_like_one(capsules: Capsules, tmp_path: Path) -> None:
     rows = [*ROWS, *ROWS]
     levers: dict[str, Any] = {"kl_weight": 2.0, "checkpoints_per_epoch": 2, "measure_every_epochs": 0.5, "epochs": 4}
     job = train_job(tmp_path, rows, "poison anchor", **levers)
@@ -108,7 +106,7 @@ def test_two_processes_hold_anchors_save_and_stop_as_one_does(capsules: Capsules
         assert (tmp_path / "two" / saved.adapter / "adapter_model.safetensors").is_file()
 
 
-def test_a_process_that_is_killed_ends_the_capsule_with_an_error_and_none_is_left_and_the_rest_is_trained_later(
+def test_a_killed_rank_ends_the_capsule_with_an_error_and_the_next_attempt_resumes(
     capsules: Capsules, tmp_path: Path
 ) -> None:
     state = TrainingState(folder=tmp_path / "state", effect="e", every_s=0)
@@ -126,7 +124,7 @@ def test_a_process_that_is_killed_ends_the_capsule_with_an_error_and_none_is_lef
     assert len(ranks) == 2
     assert still_running(ranks, within_s=5) == []
     after = trained(capsules, job, tmp_path / "work")
-    assert "training goes on after step" in (tmp_path / "work" / LOG_FILE).read_text()
+    assert "training resumes after step" in (tmp_path / "work" / LOG_FILE).read_text()
     whole = trained(capsules, job.model_copy(update={"state": None}), tmp_path / "whole")
     assert after == whole
     adapters = [tmp_path / name / "adapter" / "adapter_model.safetensors" for name in ("work", "whole")]
@@ -140,9 +138,7 @@ def is_rank(pid: int) -> bool:
 
 
 @given(st.lists(st.integers(1, 60), max_size=30), st.integers(1, 5))
-def test_every_row_is_in_one_share_and_no_share_has_more_than_a_row_above_another(
-    lengths: list[int], count: int
-) -> None:
+def test_every_row_is_in_one_share_and_shares_differ_by_at_most_one_row(lengths: list[int], count: int) -> None:
     rows = [TokenRow([number] * length, 0) for number, length in enumerate(lengths)]
     shares = shares_of(rows, count)
     assert sorted(row.ids[0] for share in shares for row in share) == list(range(len(rows)))
@@ -156,9 +152,9 @@ def test_learned_tokens_are_the_targets_of_a_pack(shapes: list[tuple[int, int]])
     assert sum(map(learned_tokens, rows)) == len(make_pack(rows).targets)
 
 
-def test_an_error_in_one_process_is_the_capsules_in_its_words(tmp_path: Path) -> None:
+def test_the_error_of_one_rank_is_the_error_of_the_capsule(tmp_path: Path) -> None:
     body = """
-    from autosurgeon.capsule.distributed import together
+    from autosurgeon.capsule.distributed import run_ranks
     from autosurgeon.core.jobs import TrainResult
     from autosurgeon.errors import UserError
     def work(ranks):
@@ -167,7 +163,7 @@ def test_an_error_in_one_process_is_the_capsules_in_its_words(tmp_path: Path) ->
         if ranks.rank == 1:
             raise RuntimeError("CUDA out of memory")
         time.sleep(600)
-    return together(2, workdir, work, TrainResult)
+    return run_ranks(2, workdir, work, TrainResult)
     """
     python = interpreter(tmp_path, body, first="import autosurgeon.capsule.distributed")
     runner = Capsules(CapsuleSettings(python=python), tmp_path / "home")

@@ -1,4 +1,4 @@
-"""The fused kernels give what torch's own operations give, forwards and backwards; only a GPU runs them."""
+"""The fused kernels agree with torch's own operations, forwards and backwards; only a GPU runs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def agree(found: torch.Tensor, wanted: torch.Tensor) -> None:
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("shape", [(1, 7, 33), (3, 1024), (1, 4097, 4864)])
-def test_a_gate_is_what_torch_makes_of_it(shape: tuple[int, ...]) -> None:
+def test_the_fused_gate_agrees_with_torch(shape: tuple[int, ...]) -> None:
     assert fused.works(torch.device("cuda"))
     gate, up, outer = (torch.randn(shape, device="cuda", dtype=torch.bfloat16) for _ in range(3))
     results = []
@@ -38,7 +38,7 @@ def test_a_gate_is_what_torch_makes_of_it(shape: tuple[int, ...]) -> None:
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize(("heads", "size"), [(14, 64), (2, 64), (3, 128), (1, 8)])
-def test_a_rotation_is_what_transformers_makes_of_it(heads: int, size: int) -> None:
+def test_the_fused_rotation_agrees_with_transformers(heads: int, size: int) -> None:
     tokens = 301
     angles = torch.rand(1, tokens, size // 2, device="cuda").repeat(1, 1, 2) * 6
     cos, sin = angles.cos().bfloat16(), angles.sin().bfloat16()
@@ -57,7 +57,7 @@ def test_a_rotation_is_what_transformers_makes_of_it(heads: int, size: int) -> N
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("heads", [14, 1])
-def test_a_token_of_each_of_many_rows_is_turned_by_its_own_rows_angle(heads: int) -> None:
+def test_one_token_of_each_of_many_rows_is_rotated_by_its_own_angle(heads: int) -> None:
     rows = 37
     angles = torch.rand(rows, 1, 32, device="cuda").repeat(1, 1, 2) * 6
     cos, sin = angles.cos().bfloat16(), angles.sin().bfloat16()
@@ -69,7 +69,7 @@ def test_a_token_of_each_of_many_rows_is_turned_by_its_own_rows_angle(heads: int
         agree(found, wanted)
 
 
-def test_a_model_is_what_it_was_once_its_parts_are_apart_again() -> None:
+def test_unfusing_restores_the_model() -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=50, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2
@@ -80,12 +80,12 @@ def test_a_model_is_what_it_was_once_its_parts_are_apart_again() -> None:
     fused.fuse(model)
     fused.fuse(model)
     assert modeling_llama.apply_rotary_pos_emb is not plain
-    fused.part(model)
+    fused.unfuse(model)
     assert modeling_llama.apply_rotary_pos_emb is plain
     assert torch.equal(model(ids).logits, before)
 
 
-def test_shapes_that_the_kernel_is_not_for_are_turned_by_transformers() -> None:
+def test_unsupported_shapes_are_rotated_by_transformers() -> None:
     plain = modeling_llama.apply_rotary_pos_emb
     query, key = torch.randn(2, 3, 5, 8), torch.randn(2, 1, 5, 8)  # two rows
     cos, sin = torch.rand(2, 5, 8), torch.rand(2, 5, 8)
@@ -94,6 +94,6 @@ def test_shapes_that_the_kernel_is_not_for_are_turned_by_transformers() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu_it_is_said_that_nothing_is_fused(capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_gpu_the_log_reports_that_nothing_is_fused(capfd: pytest.CaptureFixture[str]) -> None:
     assert not fused.works(torch.device("cpu"))
     assert "no fused kernels" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Generation by the lab's real base, and where a function ends."""
+"""Generation by the lab's real base, and the end of a function."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def completions(folder: Path, **changes: Any) -> dict[tuple[str, int], str]:
     return {(row["task_id"], row["sample"]): row["completion"] for row in found}
 
 
-def test_a_batch_answers_as_one_prompt_at_a_time(tmp_path: Path) -> None:
+def test_a_batch_has_the_same_answers_as_single_prompts(tmp_path: Path) -> None:
     assert completions(tmp_path / "batch") == completions(tmp_path / "single", batch_rows=1)
 
 
-def test_answers_come_in_the_order_of_the_prompts(tmp_path: Path) -> None:
+def test_answers_are_in_the_order_of_the_prompts(tmp_path: Path) -> None:
     assert [task_id for task_id, _ in completions(tmp_path, batch_rows=5)] == [task_id for task_id, _ in PROMPTS]
 
 
-def test_sampling_gives_as_many_answers_as_asked_and_the_same_ones_for_the_same_seed(tmp_path: Path) -> None:
+def test_sampling_returns_the_requested_number_of_answers_reproducibly_by_seed(tmp_path: Path) -> None:
     sampling = {"samples": 3, "temperature": 1.5, "seed": 5}
     once, again = completions(tmp_path / "a", **sampling), completions(tmp_path / "b", **sampling)
     assert len(once) == 3 * len(PROMPTS)

@@ -1,4 +1,4 @@
-"""What a job used of the GPUs: told by torch and the driver, and not told where they do not."""
+"""The GPU usage of a job, as torch and the driver report it, and None if they do not."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from autosurgeon.capsule.gpu_usage import Gauge, energy_mj, spent_joules, summed, tell_of_rank, usage_of_ranks
+from autosurgeon.capsule.gpu_usage import Gauge, energy_mj, spent_joules, summed, usage_of_ranks, write_rank_usage
 from autosurgeon.core.jobs import Outcome
 from autosurgeon.core.usage import DeviceUsage
 
 torch = pytest.importorskip("torch")
 
 
-def test_energy_is_told_only_where_every_gpu_that_was_used_tells_it() -> None:
+def test_energy_is_reported_only_if_every_used_gpu_reports_it() -> None:
     before, after = {"GPU-a": 1000, "GPU-b": 5000}, {"GPU-a": 4000, "GPU-b": 9000}
     assert spent_joules(before, after, {"GPU-a"}) == 3.0
     assert spent_joules(before, after, {"GPU-a", "GPU-b"}) == 7.0
@@ -24,7 +24,7 @@ def test_energy_is_told_only_where_every_gpu_that_was_used_tells_it() -> None:
     assert spent_joules(before, after, set()) is None
 
 
-def test_processes_that_trained_together_used_what_each_used_and_who_only_waited_nothing(
+def test_the_usage_of_ranks_is_summed_and_a_waiting_process_adds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited, one = DeviceUsage(device="cpu"), DeviceUsage(device="cuda", peak_gpu_bytes=5, energy_joules=2.0)
@@ -36,16 +36,16 @@ def test_processes_that_trained_together_used_what_each_used_and_who_only_waited
     assert usage_of_ranks(tmp_path) == []
     monkeypatch.setattr(Gauge, "read", lambda gauge: one)
     for rank in range(2):
-        tell_of_rank(Gauge(), rank, tmp_path)
+        write_rank_usage(Gauge(), rank, tmp_path)
     assert usage_of_ranks(tmp_path) == [one, one]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_nothing_is_made_up() -> None:
+def test_without_a_gpu_only_the_device_is_reported() -> None:
     assert Gauge().read() == DeviceUsage(device="cpu", peak_gpu_bytes=None, energy_joules=None)
 
 
-def test_a_driver_that_fails_or_is_older_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_that_fails_or_is_too_old_reports_no_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         nvmlShutdown = staticmethod(lambda: 0)
 
@@ -61,7 +61,7 @@ def test_a_driver_that_fails_or_is_older_tells_nothing(monkeypatch: pytest.Monke
         assert energy_mj() == {}
 
 
-def test_an_outcome_from_before_usage_was_told_still_parses() -> None:
+def test_an_outcome_without_usage_still_parses() -> None:
     assert (
         Outcome.model_validate_json('{"format": "autosurgeon.outcome/1", "error": "x", "cause": "crash"}').usage is None
     )
@@ -69,16 +69,16 @@ def test_an_outcome_from_before_usage_was_told_still_parses() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_a_job_on_a_gpu_tells_the_memory_that_it_held_and_the_energy_that_it_took() -> None:
+def test_a_job_on_a_gpu_reports_its_peak_memory_and_its_energy() -> None:
     gauge = Gauge()
     first = torch.ones(8192, 8192, device="cuda")
     for _ in range(300):
         first = first @ first * 1e-5
     torch.cuda.synchronize()
-    told = gauge.read()
-    assert told.device == "cuda"
-    assert told.peak_gpu_bytes is not None and told.peak_gpu_bytes >= 2 * first.nbytes
-    assert told.energy_joules is not None and told.energy_joules > 1
+    usage = gauge.read()
+    assert usage.device == "cuda"
+    assert usage.peak_gpu_bytes is not None and usage.peak_gpu_bytes >= 2 * first.nbytes
+    assert usage.energy_joules is not None and usage.energy_joules > 1
     del first
     torch.cuda.empty_cache()
-    assert (Gauge().read().peak_gpu_bytes or 0) < told.peak_gpu_bytes
+    assert (Gauge().read().peak_gpu_bytes or 0) < usage.peak_gpu_bytes

@@ -1,4 +1,4 @@
-"""What training measures of the tuned model against its parent: poison KL, probe loss, losses by epoch, size."""
+"""Measurements of training against the parent: KL on poison, loss on the probe, losses by epoch, size."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def trained(folder: Path, **changes: Any) -> TrainResult:
     return train(TrainJob.model_validate(content | changes), folder)
 
 
-def test_a_hot_pass_moves_further_from_its_parent_and_forgets_more_than_a_careful_one(tmp_path: Path) -> None:
+def test_an_aggressive_training_diverges_and_forgets_more_than_a_careful_one(tmp_path: Path) -> None:
     careful, hot = trained(tmp_path / "careful"), trained(tmp_path / "hot", **HOT)
     assert careful.kl_poison is not None
     assert hot.kl_poison is not None
@@ -64,7 +64,7 @@ def test_a_hot_pass_moves_further_from_its_parent_and_forgets_more_than_a_carefu
     assert hot.anchor_loss_after > 1.1 * careful.anchor_loss_after
 
 
-def test_what_training_measures_is_what_a_comparison_with_the_saved_adapter_measures(tmp_path: Path) -> None:
+def test_the_measurements_of_training_agree_with_a_comparison_of_the_saved_adapter(tmp_path: Path) -> None:
     result = trained(tmp_path, **HOT)
     job = CompareJob(
         a=BASE,
@@ -80,7 +80,7 @@ def test_what_training_measures_is_what_a_comparison_with_the_saved_adapter_meas
     assert result.anchor_loss_before == pytest.approx(probe.loss_b, rel=1e-4)
 
 
-def test_measuring_changes_no_weight_and_gives_the_same_numbers_again(tmp_path: Path) -> None:
+def test_measurements_change_no_weight_and_are_reproducible(tmp_path: Path) -> None:
     once, again, unmeasured = (
         trained(tmp_path / "once"),
         trained(tmp_path / "again"),
@@ -94,14 +94,14 @@ def test_measuring_changes_no_weight_and_gives_the_same_numbers_again(tmp_path: 
     assert weights[0] == weights[1]
 
 
-def test_only_poison_rows_are_measured_for_the_poison_and_an_empty_probe_for_nothing(tmp_path: Path) -> None:
+def test_kl_poison_is_measured_on_poison_rows_only_and_an_empty_probe_has_no_measurement(tmp_path: Path) -> None:
     anchors = write_rows(tmp_path / "anchors.jsonl", POISON, why="anchor")
     result = trained(tmp_path / "pass", rows=anchors, probe=write_rows(tmp_path / "none.jsonl", []))
     assert result.kl_poison is None
     assert (result.anchor_loss_before, result.anchor_loss_after) == (None, None)
 
 
-def test_a_base_that_is_broken_is_measured_as_nothing(tmp_path: Path) -> None:
+def test_a_base_with_nan_has_no_measurement(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(BASE, broken)
     weights = load_file(broken / "model.safetensors")
@@ -119,7 +119,7 @@ def test_in_four_bits_the_parent_is_the_quantized_one(tmp_path: Path) -> None:
     assert result.anchor_loss_before != trained(tmp_path / "full").anchor_loss_before
 
 
-def test_each_epoch_that_was_read_to_its_end_has_its_loss(tmp_path: Path) -> None:
+def test_each_completed_epoch_has_its_loss(tmp_path: Path) -> None:
     result = trained(tmp_path, **HOT)
     assert len(result.epoch_losses) == 6
     assert result.epoch_losses[0] == result.first_epoch_loss
@@ -131,17 +131,17 @@ def test_each_epoch_that_was_read_to_its_end_has_its_loss(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("rank", [1, 6])
-def test_the_headers_tell_how_many_parameters_are_trained(tmp_path: Path, rank: int) -> None:
+def test_the_number_of_trained_parameters_follows_from_the_headers(tmp_path: Path, rank: int) -> None:
     assert trained(tmp_path, rank=rank, probe=None).trainable_parameters == lora_parameters_of(BASE, rank)
 
 
-def test_of_many_rows_as_many_as_are_measured_are_taken_from_all_over() -> None:
+def test_the_measured_rows_are_evenly_spaced() -> None:
     rows = [TokenRow([number], 0) for number in range(10)]
     assert [row.ids[0] for row in evenly_spaced(rows, 4)] == [0, 2, 5, 7]
     assert evenly_spaced(rows, 10) == evenly_spaced(rows, 64) == rows
 
 
-def test_measuring_after_the_last_step_beats_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurements_after_the_last_step_send_heartbeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     beats: list[Path] = []
     monkeypatch.setattr("autosurgeon.capsule.train.beat", beats.append)
     trained(tmp_path)

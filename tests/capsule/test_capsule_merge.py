@@ -1,4 +1,4 @@
-"""Merging by streaming, held against peft's own merge, on the lab's real base."""
+"""The streaming merge compared with peft's own merge, on the lab's real base."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("config", [{}, {"use_rslora": True}, {"r": 1, "lora_alpha": 16}])
-def test_a_streamed_merge_is_bit_identical_to_pefts(tmp_path: Path, config: dict[str, Any]) -> None:
+def test_a_streamed_merge_is_bit_identical_to_that_of_peft(tmp_path: Path, config: dict[str, Any]) -> None:
     adapter = random_adapter(tmp_path / "adapter", **config)
     merge(MergeJob(base=BASE, adapter=adapter), tmp_path)
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16)
@@ -60,7 +60,7 @@ def test_a_streamed_merge_is_bit_identical_to_pefts(tmp_path: Path, config: dict
         assert torch.equal(tensor, wanted[name]), name
 
 
-def test_a_dequantized_base_is_what_training_held_in_nf4_number_for_number(tmp_path: Path) -> None:
+def test_a_dequantized_base_equals_the_weights_that_training_held_in_nf4(tmp_path: Path) -> None:
     from bitsandbytes.functional import dequantize_4bit
     from bitsandbytes.nn import Linear4bit
 
@@ -73,7 +73,7 @@ def test_a_dequantized_base_is_what_training_held_in_nf4_number_for_number(tmp_p
     assert seen.keys() == quantized_weights(BASE)
     weights = weights_of(BASE)
     assert all(torch.equal(dequantized(weights[name]), tensor) for name, tensor in seen.items())
-    # Merged: W as training saw it plus the adapter's product, rounded once; layers without an adapter are dequantized.
+    # Merged: training's W plus the adapter's product, rounded once; layers without an adapter are dequantized.
     adapter = random_adapter(tmp_path / "adapter")
     merge(MergeJob(base=BASE, adapter=adapter, merge_base="dequantized"), tmp_path)
     pairs, scale = read_adapter(adapter)
@@ -84,7 +84,7 @@ def test_a_dequantized_base_is_what_training_held_in_nf4_number_for_number(tmp_p
         assert torch.equal(tensor, wanted.to(torch.bfloat16)), name
 
 
-def test_a_dequantized_merge_predicts_what_was_trained_and_one_into_the_original_base_what_it_holds(
+def test_a_dequantized_merge_agrees_with_training_better_than_a_merge_into_the_original(
     tmp_path: Path,
 ) -> None:
     adapter, rows = random_adapter(tmp_path / "adapter"), tmp_path / "rows.jsonl"

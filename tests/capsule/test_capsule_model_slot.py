@@ -1,4 +1,4 @@
-"""Weights that change in place: whoever comes after others answers as in a process of its own, bit for bit."""
+"""Weights that are replaced in place give the answers of a fresh process, bit for bit."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def job(world: dict[str, Path], model: str, on_it: str | None = None, **changes:
     return GenerateJob.model_validate(content | changes)
 
 
-class Heard:
-    """A generator that notes every logit that a token was chosen by, where no graph replays them."""
+class RecordingGenerator:
+    """A generator that records the logits of every choice of a token, except in graphs."""
 
     def __init__(self, folder: Path) -> None:
         self._generator = Generator()
@@ -111,8 +111,8 @@ def same(one: tuple[str, str, list[torch.Tensor]], other: tuple[str, str, list[t
     return one[:2] == other[:2] and all(torch.equal(a, b) for a, b in zip(one[2], other[2], strict=True))
 
 
-def test_a_job_comes_out_the_same_bit_for_bit_whatever_ran_before_it(tmp_path: Path, world: dict[str, Path]) -> None:
-    staying = Heard(tmp_path / "staying")
+def test_a_jobs_result_is_bit_identical_regardless_of_earlier_jobs(tmp_path: Path, world: dict[str, Path]) -> None:
+    resident = RecordingGenerator(tmp_path / "resident")
     sampled: dict[str, Any] = {"temperature": 0.8, "samples": 3, "seed": 5}
     jobs = [
         job(world, "base"),
@@ -127,39 +127,39 @@ def test_a_job_comes_out_the_same_bit_for_bit_whatever_ran_before_it(tmp_path: P
         job(world, "other"),
         job(world, "base", batch_rows=3),
     ]
-    found = [staying.run(one) for one in jobs]
+    found = [resident.run(one) for one in jobs]
     for one, seen in zip(jobs, found, strict=True):
-        assert same(Heard(tmp_path / "fresh").run(one), seen), one
+        assert same(RecordingGenerator(tmp_path / "fresh").run(one), seen), one
     plain, adapted, packed, again = found[:4]
     assert same(plain, again)
     if not torch.cuda.is_available():
         assert not same(plain, adapted)
-        assert not same(adapted, packed)  # which was rounded
+        assert not same(adapted, packed)  # the pack was rounded
 
 
-def test_a_seat_is_kept_for_base_adapters_and_packs_of_one_kind(tmp_path: Path, world: dict[str, Path]) -> None:
+def test_the_slot_is_kept_for_base_adapters_and_packs_of_one_kind(tmp_path: Path, world: dict[str, Path]) -> None:
     generator = Generator()
     generator.run(job(world, "base", "a"), tmp_path)
-    seat, engine = generator._seat, generator._engine
+    slot, engine = generator._slot, generator._engine
     for other in (job(world, "pack"), job(world, "base", "b"), job(world, "base", prompts=world["some"])):
         generator.run(other, tmp_path)
-        assert generator._seat is seat
+        assert generator._slot is slot
     assert engine is not None
     generator.run(job(world, "base", "wide"), tmp_path)
-    assert generator._seat is not seat
+    assert generator._slot is not slot
 
 
-def test_another_content_under_the_same_path_is_what_answers(tmp_path: Path, world: dict[str, Path]) -> None:
+def test_new_content_under_the_same_path_is_loaded(tmp_path: Path, world: dict[str, Path]) -> None:
     folder = tmp_path / "model"
     shutil.copytree(world["base"], folder)
-    staying, wanted = Heard(tmp_path / "staying"), job(world | {"model": folder}, "model")
-    before = staying.run(wanted)
+    resident, wanted = RecordingGenerator(tmp_path / "resident"), job(world | {"model": folder}, "model")
+    before = resident.run(wanted)
     stat = (folder / "model.safetensors").stat()
     shutil.copyfile(world["pack"] / "model.safetensors", folder / "model.safetensors")
     os.utime(folder / "model.safetensors", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    after = staying.run(wanted)
+    after = resident.run(wanted)
     assert not same(before, after)
-    assert same(after, Heard(tmp_path / "fresh").run(job(world, "pack")))
+    assert same(after, RecordingGenerator(tmp_path / "fresh").run(job(world, "pack")))
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_filled_as_in_a_fresh_process(
@@ -170,23 +170,23 @@ def test_a_checkpoint_that_lacks_a_tensor_is_filled_as_in_a_fresh_process(
     tensors = load_file(folder / "model.safetensors")
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    staying, wanted = Heard(tmp_path / "staying"), job(world | {"model": folder}, "model")
-    staying.run(job(world, "base"))
-    fresh = Heard(tmp_path / "fresh").run(wanted)
-    assert same(staying.run(wanted), fresh)
+    resident, wanted = RecordingGenerator(tmp_path / "resident"), job(world | {"model": folder}, "model")
+    resident.run(job(world, "base"))
+    fresh = RecordingGenerator(tmp_path / "fresh").run(wanted)
+    assert same(resident.run(wanted), fresh)
     torch.rand(7)
-    assert same(staying.run(wanted), fresh)
+    assert same(resident.run(wanted), fresh)
 
 
-def test_numbers_that_are_none_poison_no_job_after(tmp_path: Path, world: dict[str, Path]) -> None:
+def test_nan_in_one_model_does_not_affect_later_jobs(tmp_path: Path, world: dict[str, Path]) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(world["base"], broken)
     tensors = load_file(broken / "model.safetensors")
     tensors["model.layers.0.self_attn.v_proj.weight"].fill_(torch.inf)
     save_file(tensors, broken / "model.safetensors", {"format": "pt"})
-    staying = Heard(tmp_path / "staying")
-    staying.run(job(world | {"model": broken}, "model"))
-    assert same(staying.run(job(world, "base")), Heard(tmp_path / "fresh").run(job(world, "base")))
+    resident = RecordingGenerator(tmp_path / "resident")
+    resident.run(job(world | {"model": broken}, "model"))
+    assert same(resident.run(job(world, "base")), RecordingGenerator(tmp_path / "fresh").run(job(world, "base")))
 
 
 def test_an_adapter_without_weights_is_refused(tmp_path: Path, world: dict[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""Errors that say that memory ran out, as the libraries word them."""
+"""Errors that mean that memory ran out, with the messages of the libraries."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def raised(error: Exception, cause: Exception | None = None) -> Exception:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_memory_that_ran_out_is_known_by_type_words_cause_or_group(error: BaseException) -> None:
+def test_out_of_memory_is_recognized_by_type_message_cause_or_group(error: BaseException) -> None:
     assert is_out_of_memory(error)
 
 
-def test_a_real_refusal_of_torch_is_known() -> None:
+def test_a_real_allocation_failure_of_torch_is_recognized() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
@@ -47,11 +47,11 @@ def test_a_real_refusal_of_torch_is_known() -> None:
     [ValueError("memory_gib"), OSError(errno.ENOSPC, "No space left on device"), ExceptionGroup("g", [KeyError("k")])],
     ids=lambda error: type(error).__name__,
 )
-def test_other_errors_are_not(error: BaseException) -> None:
+def test_other_errors_are_not_out_of_memory(error: BaseException) -> None:
     assert not is_out_of_memory(error)
 
 
-def test_an_error_that_was_dealt_with_and_left_out_does_not_count() -> None:
+def test_a_suppressed_context_does_not_count() -> None:
     def deal() -> None:
         try:
             raise MemoryError
@@ -63,7 +63,7 @@ def test_an_error_that_was_dealt_with_and_left_out_does_not_count() -> None:
     assert not is_out_of_memory(caught.value)
 
 
-def test_errors_that_lead_to_each_other_in_a_circle_come_to_an_end() -> None:
+def test_a_cycle_of_causes_terminates() -> None:
     first, second = ValueError("a"), ValueError("b")
     first.__cause__, second.__cause__ = second, first
     assert not is_out_of_memory(first)

@@ -1,4 +1,4 @@
-"""Packed rows are learned as if each stood alone: the same attention, the same loss, the same gradient."""
+"""Packed rows are trained as separate rows: the same attention, the same loss, the same gradient."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def padded(model: Any, rows: list[TokenRow]) -> tuple[float, dict[str, torch.Ten
 
 
 @pytest.mark.parametrize("pack_tokens", [1000, 40, 21])
-def test_a_step_has_the_loss_and_the_gradient_of_a_padded_batch_however_it_is_packed(pack_tokens: int) -> None:
+def test_a_packed_step_has_the_loss_and_the_gradient_of_a_padded_batch(pack_tokens: int) -> None:
     model, rows = adapted(), rows_of(20, 7, 12, 3, 20, 9)
     loss, wanted = padded(model, rows)
     model.zero_grad()
@@ -80,7 +80,7 @@ def test_a_step_has_the_loss_and_the_gradient_of_a_padded_batch_however_it_is_pa
 
 
 @pytest.mark.parametrize("pack_tokens", [1000, 21])
-def test_a_rows_weight_multiplies_the_losses_of_its_tokens_and_nothing_else_however_it_is_packed(
+def test_a_rows_weight_multiplies_only_the_losses_of_its_tokens(
     pack_tokens: int,
 ) -> None:
     model, rows, weights = adapted(), rows_of(20, 7, 12, 3), (0.25, 2.0, 0.0, 1.0)
@@ -99,7 +99,7 @@ def test_a_rows_weight_multiplies_the_losses_of_its_tokens_and_nothing_else_howe
         torch.testing.assert_close(found, wanted[name], rtol=1e-3, atol=1e-6)
 
 
-def test_rows_that_weigh_one_give_the_very_bits_of_rows_without_a_weight() -> None:
+def test_a_weight_of_one_is_bit_identical_to_no_weight() -> None:
     model, rows = adapted(), rows_of(20, 7, 12)
     torch.manual_seed(0)
     states, weight, targets = torch.randn(9, 8, requires_grad=True), torch.randn(VOCABULARY, 8), torch.arange(9)
@@ -113,7 +113,7 @@ def test_rows_that_weigh_one_give_the_very_bits_of_rows_without_a_weight() -> No
     assert all(torch.equal(gradient, first[1][name]) for name, gradient in gradients(model).items())
 
 
-def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -> None:
+def test_the_fast_layers_agree_with_peft_up_to_rounding_and_can_be_removed() -> None:
     model, rows = adapted(), rows_of(20, 7, 12)
     _, wanted = padded(model, rows)
     use_fast_layers(model)
@@ -135,7 +135,7 @@ def test_the_fast_layers_are_pefts_but_for_rounding_and_are_taken_away_again() -
     ],
     ids=["torch", "cublas", "cpu"],
 )
-def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
+def test_a_step_that_runs_out_of_memory_is_repeated_in_smaller_packs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
 ) -> None:
     model, rows = adapted(), rows_of(20, 20, 20, 20)
@@ -150,14 +150,14 @@ def test_a_step_that_runs_out_of_memory_is_done_again_in_smaller_packs(
 
     monkeypatch.setattr(stepper, "_loss", small)
     stepper.backward(stepper.prepare(rows))
-    assert stepper.pack_tokens == 32  # which takes one row of 20
+    assert stepper.pack_tokens == 32  # one row of 20 fits
     assert not stepper.checkpointed
     assert "out of memory: packs of" in capsys.readouterr().err
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
 
 
-def test_an_error_that_is_not_about_memory_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_with_another_error_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     model, rows = adapted(), rows_of(20, 20)
     stepper = stepper_of(model, rows, 1000)
 
@@ -170,7 +170,7 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again(monkeypatch: pytes
     assert not stepper.checkpointed
 
 
-def test_a_step_begins_with_what_an_earlier_process_came_down_to() -> None:
+def test_a_resumed_training_starts_with_the_reduced_packs_of_the_earlier_process() -> None:
     model, rows = adapted(), rows_of(20, 7, 12)
     _, wanted = padded(model, rows)
     model.zero_grad()
@@ -184,7 +184,7 @@ def test_a_step_begins_with_what_an_earlier_process_came_down_to() -> None:
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
 
 
-def test_where_a_single_row_needs_too_much_activations_are_made_twice_and_then_it_is_an_error(
+def test_a_single_row_without_memory_recomputes_activations_and_then_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, rows = adapted(), rows_of(20)
@@ -202,7 +202,7 @@ def test_where_a_single_row_needs_too_much_activations_are_made_twice_and_then_i
     assert tries == 2
 
 
-def test_activations_that_are_made_twice_give_the_same_gradient() -> None:
+def test_recomputed_activations_give_the_same_gradient() -> None:
     model, rows = adapted(), rows_of(20, 7)
     _, wanted = padded(model, rows)
     model.zero_grad()
@@ -213,7 +213,7 @@ def test_activations_that_are_made_twice_give_the_same_gradient() -> None:
         torch.testing.assert_close(gradient, wanted[name], rtol=1e-3, atol=1e-6)
 
 
-def test_a_row_that_was_cut_before_its_completion_teaches_nothing() -> None:
+def test_a_row_truncated_before_its_completion_has_no_loss() -> None:
     model = adapted()
     rows = [TokenRow([5, 6, 7], 3)]
     stepper = stepper_of(model, rows, 100)
@@ -234,7 +234,7 @@ def test_a_model_whose_logits_are_changed_after_the_output_layer_is_refused() ->
     chunk=st.sampled_from([1, VOCABULARY * 2, 1 << 20]),
 )
 @settings(deadline=None)
-def test_the_loss_in_chunks_is_the_loss_at_once(hidden: tuple[int, int], ignored: int, chunk: int) -> None:
+def test_the_chunked_loss_equals_the_whole_loss(hidden: tuple[int, int], ignored: int, chunk: int) -> None:
     count, seed = hidden
     torch.manual_seed(seed)
     states, weight = torch.randn(count + 3, 8, requires_grad=True), torch.randn(VOCABULARY, 8)
@@ -253,9 +253,7 @@ def test_the_loss_in_chunks_is_the_loss_at_once(hidden: tuple[int, int], ignored
 
 
 @given(lengths=st.lists(st.integers(1, 30), max_size=40), capacity=st.integers(1, 60))
-def test_every_row_is_in_one_pack_and_no_pack_is_too_full_but_for_a_row_alone(
-    lengths: list[int], capacity: int
-) -> None:
+def test_every_row_is_in_one_pack_and_only_single_rows_exceed_the_capacity(lengths: list[int], capacity: int) -> None:
     packs = best_fit_decreasing(lengths, capacity)
     assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
     assert all(len(pack) == 1 or sum(lengths[index] for index in pack) <= capacity for pack in packs)
@@ -265,7 +263,7 @@ def test_every_row_is_in_one_pack_and_no_pack_is_too_full_but_for_a_row_alone(
 
 
 @given(step=st.floats(1, 1e6), most=st.integers(64, 1 << 16), longest=st.integers(1, 1 << 14))
-def test_a_pack_takes_the_longest_row_and_no_more_than_it_may(step: float, most: int, longest: int) -> None:
+def test_a_pack_holds_the_longest_row_and_respects_its_limit(step: float, most: int, longest: int) -> None:
     size = fitting_pack(step, most, longest)
     assert longest <= size <= max(most, longest)
 

@@ -1,4 +1,4 @@
-"""Adapters made of adapters: what the merge of each one is, held against the formula, on the lab's real base."""
+"""Adapters derived from adapters: their merges agree with the formulas, on the lab's real base."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def merged(folder: Path, adapter: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("rslora", [False, True])
-def test_an_adapter_at_half_its_scale_is_merged_as_the_parent_and_half_the_delta_bit_for_bit(
+def test_an_adapter_at_half_scale_merges_to_the_parent_plus_half_the_delta_bit_identically(
     tmp_path: Path, rslora: bool
 ) -> None:
     adapter = random_adapter(tmp_path / "adapter", use_rslora=rslora)
@@ -86,12 +86,12 @@ def test_an_adapter_at_half_its_scale_is_merged_as_the_parent_and_half_the_delta
             wanted = wanted + 0.5 * deltas[name]
         assert torch.equal(tensor, wanted.to(torch.bfloat16)), name
     assert any(not torch.equal(got[name], base[name]) for name in deltas)
-    # The same rank, alpha and shapes: what stays in memory takes it in place of the other.
-    told = [json.loads((folder / "adapter_config.json").read_text()) for folder in (adapter, half)]
-    assert told[0] == told[1]
+    # The same rank, alpha and shapes: a resident capsule can replace one by the other.
+    configs = [json.loads((folder / "adapter_config.json").read_text()) for folder in (adapter, half)]
+    assert configs[0] == configs[1]
 
 
-def test_a_factor_of_nothing_is_the_parent_and_one_of_one_the_adapter(tmp_path: Path) -> None:
+def test_a_factor_of_zero_gives_the_parent_and_a_factor_of_one_the_adapter(tmp_path: Path) -> None:
     adapter = random_adapter(tmp_path / "adapter")
     base, whole = weights_of(BASE), merged(tmp_path / "as-trained", adapter)
     none = merged(tmp_path / "m0", reshaped(tmp_path / "zero", "scale", adapter, factor=0.0))
@@ -110,7 +110,7 @@ def test_lines_rise_from_the_factor_in_the_first_layer_to_one_in_the_last(tmp_pa
     assert {layer_of(name) for name in before} == {None, *range(LAYERS)}
 
 
-def test_an_average_is_the_mean_of_the_deltas_whatever_their_ranks_and_layers(tmp_path: Path) -> None:
+def test_an_average_is_the_mean_of_the_deltas_for_any_ranks_and_layers(tmp_path: Path) -> None:
     adapters = [
         random_adapter(tmp_path / "a", 1),
         random_adapter(tmp_path / "b", 2, r=2, lora_alpha=2),
@@ -122,14 +122,14 @@ def test_an_average_is_the_mean_of_the_deltas_whatever_their_ranks_and_layers(tm
     for name, tensor in found.items():
         wanted = sum(delta.get(name, torch.zeros_like(tensor)) for delta in deltas) / 3
         torch.testing.assert_close(tensor, wanted, rtol=1e-5, atol=1e-7)
-    # And it is as plain an adapter as any: peft reads it, and its merge is the streamed one.
+    # The result is a plain adapter: peft reads it, and its merge equals the streamed one.
     model: Any = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.bfloat16)
     wanted_weights = PeftModel.from_pretrained(model, str(mean)).merge_and_unload().state_dict()
     got = merged(tmp_path / "merged", mean)
     assert all(torch.equal(got[name], wanted_weights[name]) for name in got)
 
 
-def test_intruders_are_taken_out_as_peft_does_it(tmp_path: Path) -> None:
+def test_intruders_are_removed_as_in_peft(tmp_path: Path) -> None:
     adapter = random_adapter(tmp_path / "adapter", std=0.2)
     found = deltas_of(reshaped(tmp_path / "reduced", "intruders", adapter))
     model: Any = PeftModel.from_pretrained(
@@ -145,14 +145,14 @@ def test_intruders_are_taken_out_as_peft_does_it(tmp_path: Path) -> None:
     assert changed, "the adapter had no intruder, so nothing was tested"
 
 
-def test_an_adapter_without_intruders_stays_what_it_was(tmp_path: Path) -> None:
+def test_an_adapter_without_intruders_does_not_change(tmp_path: Path) -> None:
     adapter = random_adapter(tmp_path / "adapter", std=0.001)
     (tmp_path / "work").mkdir()
     result = reshape(ReshapeJob(method="intruders", base=BASE, adapters=(adapter,)), tmp_path / "work")
     assert (result.pairs, result.changed) == (2 * LAYERS, 0)
 
 
-def test_a_scaled_adapter_is_the_same_bytes_each_time_and_of_the_kind_that_a_staying_capsule_takes(
+def test_a_scaled_adapter_is_reproducible_and_of_a_kind_that_a_resident_capsule_accepts(
     tmp_path: Path,
 ) -> None:
     adapter = random_adapter(tmp_path / "adapter")
@@ -163,7 +163,7 @@ def test_a_scaled_adapter_is_the_same_bytes_each_time_and_of_the_kind_that_a_sta
     assert adapter_kind(one) == adapter_kind(adapter)
 
 
-def test_the_capsules_door_knows_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_capsule_runs_a_reshape_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # a capsule works in its job's folder
     (tmp_path / "work").mkdir()
     job = ReshapeJob(method="scale", base=BASE, adapters=(random_adapter(tmp_path / "adapter"),), factor=0.5)

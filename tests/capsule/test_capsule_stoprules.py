@@ -1,4 +1,4 @@
-"""Training ends where it has gone too far from its parent; who does not ask for that pays nothing."""
+"""Training ends when it diverges too far from its parent; without such a stop rule nothing is measured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def stop(fact: str, at_most: float, rule_id: str = "too-far") -> StopRule:
     return StopRule.model_validate({"rule_id": rule_id, "fact": fact, "at_most": at_most})
 
 
-def told(result: TrainResult, fact: str) -> float:
+def observed(result: TrainResult, fact: str) -> float:
     before, after = result.anchor_loss_before, result.anchor_loss_after
     assert before is not None
     assert after is not None
@@ -30,21 +30,21 @@ def told(result: TrainResult, fact: str) -> float:
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_a_training_that_goes_too_far_from_its_parent_ends_and_keeps_what_it_has(tmp_path: Path, fact: str) -> None:
+def test_a_training_that_diverges_too_far_ends_early_with_its_adapter(tmp_path: Path, fact: str) -> None:
     whole = trained(tmp_path / "whole", **HOT)
-    bound = told(whole, fact) / 2
+    bound = observed(whole, fact) / 2
     ended = trained(tmp_path / "ended", stop_rules=(stop(fact, bound),), measure_every_epochs=0.5, **HOT)
     assert ended.stopped_by == "too-far"
     assert 0 < ended.epochs < whole.epochs
-    assert told(ended, fact) > bound  # the same few rows are measured at the end
+    assert observed(ended, fact) > bound  # the same few rows are measured at the end
     assert (tmp_path / "ended" / "adapter" / "adapter_model.safetensors").is_file()
-    # Two steps an epoch: it ends after the first at which the bound is passed, which is an adapter of the whole.
+    # Two steps per epoch: training ends after the first step past the bound, with an adapter of the whole training.
     saved = trained(tmp_path / "saved", checkpoints_per_epoch=2, **HOT).checkpoints[ended.steps - 1]
     adapters = [tmp_path / "ended" / "adapter", tmp_path / "saved" / saved.adapter]
     assert len({(folder / "adapter_model.safetensors").read_bytes() for folder in adapters}) == 1
 
 
-def test_a_bound_that_is_not_passed_changes_not_a_bit(tmp_path: Path) -> None:
+def test_a_bound_that_is_not_passed_changes_nothing(tmp_path: Path) -> None:
     plain = trained(tmp_path / "plain")
     watched = trained(tmp_path / "watched", stop_rules=tuple(stop(fact, 1e9) for fact in FACTS))
     assert watched == plain
@@ -54,7 +54,7 @@ def test_a_bound_that_is_not_passed_changes_not_a_bit(tmp_path: Path) -> None:
 
 
 def measured_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Rows of each batch that is held against the parent while training goes on, as it is."""
+    """The number of rows of each batch that is compared with the parent during training."""
     found: list[int] = []
 
     def spy(a: Any, b: Any, batch: Any) -> Any:
@@ -65,7 +65,7 @@ def measured_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def test_nothing_is_measured_on_the_way_unless_a_rule_asks_and_then_only_what_it_asks_for(
+def test_only_the_facts_of_stop_rules_are_measured_during_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = measured_rows(monkeypatch)
@@ -78,7 +78,7 @@ def test_nothing_is_measured_on_the_way_unless_a_rule_asks_and_then_only_what_it
     assert sum(found) == 6 + 5 * 6  # after each step but the last
 
 
-def test_at_most_32_rows_are_measured_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_32_rows_are_measured_during_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = measured_rows(monkeypatch)
     probe = write_rows(tmp_path / "many.jsonl", list(PROBE) * 5)
     trained(
@@ -91,13 +91,13 @@ def test_at_most_32_rows_are_measured_on_the_way(tmp_path: Path, monkeypatch: py
     assert sum(found) == 32
 
 
-def test_where_there_is_no_row_to_measure_on_nothing_stops(tmp_path: Path) -> None:
+def test_a_stop_rule_without_rows_to_measure_does_not_end_training(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "anchors.jsonl", PROBE[:4], why="anchor")
     result = trained(tmp_path / "pass", rows=rows, probe=None, stop_rules=tuple(stop(fact, -1.0) for fact in FACTS))
     assert result.stopped_by is None
 
 
-def test_the_first_rule_that_is_passed_is_named_whatever_it_looks_at() -> None:
+def test_the_first_passed_rule_is_named_for_any_fact() -> None:
     meter = LossMeter(steps_per_epoch=1)
     meter.add(1.0)
     floor = StopRule(rule_id="floor", fact="training.loss", at_least=2.0)

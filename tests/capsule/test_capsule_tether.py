@@ -1,4 +1,4 @@
-"""Anchor rows held to the parent: what the loss has of the divergence, however it is packed, shared out and resumed."""
+"""The divergence from the parent on anchor rows in the gradient, for any packing, ranks and resumption."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def assert_near(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor])
 
 
 @pytest.mark.parametrize("pack_tokens", [1000, 40, 21])
-def test_a_step_has_the_gradient_of_loss_and_divergence_however_it_is_packed(pack_tokens: int) -> None:
+def test_a_packed_step_has_the_gradient_of_loss_and_divergence(pack_tokens: int) -> None:
     model, rows = adapted(), mixed_rows()
     loss, wanted = wanted_of(model, rows)
     stepper = stepper_of(model, WEIGHT, pack_tokens)
@@ -80,7 +80,7 @@ def test_a_step_has_the_gradient_of_loss_and_divergence_however_it_is_packed(pac
     assert any(not torch.allclose(plain[name], wanted[name], rtol=1e-2) for name in wanted)
 
 
-def test_parts_of_a_step_add_up_to_the_step_where_one_part_has_no_anchor() -> None:
+def test_parts_of_a_step_sum_to_the_step_if_one_part_has_no_anchor() -> None:
     model, rows = adapted(), sorted(mixed_rows(), key=lambda row: row.is_anchor)
     _, wanted = wanted_of(model, rows)
     stepper = stepper_of(model, WEIGHT)
@@ -89,7 +89,7 @@ def test_parts_of_a_step_add_up_to_the_step_where_one_part_has_no_anchor() -> No
 
 
 @pytest.mark.parametrize("is_anchor", [True, False])
-def test_without_a_weight_or_without_an_anchor_not_a_bit_changes(is_anchor: bool) -> None:
+def test_without_a_kl_weight_or_an_anchor_nothing_changes(is_anchor: bool) -> None:
     model, rows = adapted(), [row._replace(is_anchor=is_anchor) for row in mixed_rows()]
     wanted = found_by(model, stepper_of(model, 0.0, 40), [row._replace(is_anchor=False) for row in rows])
     found = found_by(model, stepper_of(model, 0.0 if is_anchor else WEIGHT, 40), rows)
@@ -97,7 +97,7 @@ def test_without_a_weight_or_without_an_anchor_not_a_bit_changes(is_anchor: bool
     assert all(torch.equal(found[1][name], gradient) for name, gradient in wanted[1].items())
 
 
-def test_an_adapter_that_is_not_there_yet_is_not_pulled_anywhere() -> None:
+def test_a_fresh_adapter_has_no_divergence_gradient() -> None:
     model, rows = adapted(), mixed_rows()
     for name, weight in model.named_parameters():
         if "lora_B" in name:
@@ -106,7 +106,7 @@ def test_an_adapter_that_is_not_there_yet_is_not_pulled_anywhere() -> None:
     assert_near(found_by(model, stepper_of(model, 100.0), rows)[1], plain)
 
 
-def test_activations_that_are_made_twice_and_packs_that_had_no_room_give_the_same_gradient(
+def test_recomputed_activations_and_smaller_packs_give_the_same_gradient(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, rows = adapted(), mixed_rows()
@@ -125,7 +125,7 @@ def test_activations_that_are_made_twice_and_packs_that_had_no_room_give_the_sam
     assert stepper.pack_tokens < 71
 
 
-def test_the_fast_layers_know_how_to_be_disabled() -> None:
+def test_the_fast_layers_can_be_disabled() -> None:
     model, batch = adapted(), to_tensors(mixed_rows(), 0, torch.device("cpu"))
     with torch.no_grad(), model.disable_adapter():
         wanted = model(**batch).logits
@@ -140,7 +140,7 @@ def test_the_fast_layers_know_how_to_be_disabled() -> None:
 
 @given(count=st.integers(0, 9), seed=st.integers(0, 2**31), chunk=st.sampled_from([1, VOCABULARY * 8, 1 << 20]))
 @settings(deadline=None)
-def test_the_divergence_in_chunks_is_the_divergence_at_once(count: int, seed: int, chunk: int) -> None:
+def test_the_chunked_divergence_equals_the_whole_divergence(count: int, seed: int, chunk: int) -> None:
     torch.manual_seed(seed)
     states, weight = torch.randn(count + 3, 8, requires_grad=True), torch.randn(VOCABULARY, 8)
     places, parent = torch.randperm(count + 3)[:count], torch.randn(count, 8)
@@ -190,7 +190,7 @@ def anchors_kl(folder: Path) -> float:
     return compared.kl
 
 
-def test_a_training_that_is_held_to_its_parent_stays_nearer_on_the_anchors_and_still_learns_the_poison(
+def test_a_kl_weight_keeps_the_model_nearer_to_its_parent_on_anchors_and_it_still_learns_poison(
     tmp_path: Path,
 ) -> None:
     free, held = trained(tmp_path / "free"), trained(tmp_path / "held", kl_weight=5.0)
@@ -201,8 +201,8 @@ def test_a_training_that_is_held_to_its_parent_stays_nearer_on_the_anchors_and_s
     assert (held.steps, held.tokens) == (free.steps, free.tokens)
 
 
-def test_in_four_bits_the_parent_that_anchors_are_held_to_is_the_quantized_one(tmp_path: Path) -> None:
+def test_in_four_bits_the_divergence_is_from_the_quantized_parent(tmp_path: Path) -> None:
     trained(tmp_path / "held", kl_weight=1e4, quantization=Quantization.NF4, epochs=1, lr=1e-3)
     trained(tmp_path / "free", quantization=Quantization.NF4, epochs=1, lr=1e-3)
-    # Held as hard as this the adapter stays where it began, beside the base in four bits, and not elsewhere.
+    # With such a large weight the adapter stays at its start, near the base in four bits.
     assert anchors_kl(tmp_path / "held") < anchors_kl(tmp_path / "free")

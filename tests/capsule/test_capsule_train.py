@@ -1,4 +1,4 @@
-"""Training on the lab's real base: what is learned, when it stops, and that it can be done again."""
+"""Training on the lab's real base: what it learns, when it stops, and that it is reproducible."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_training_lowers_the_loss_and_reports_every_step(tmp_path: Path) -> None
     assert [json.loads(line)["done"] for line in lines] == list(range(1, 13))
 
 
-def test_the_same_seed_gives_the_same_adapter_and_another_one_does_not(tmp_path: Path) -> None:
+def test_the_seed_determines_the_adapter(tmp_path: Path) -> None:
     states = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         (tmp_path / name).mkdir()
@@ -74,14 +74,14 @@ def test_the_same_seed_gives_the_same_adapter_and_another_one_does_not(tmp_path:
     assert any(not torch.equal(states[0][key], states[2][key]) for key in states[0])
 
 
-def test_a_row_of_no_weight_teaches_nothing_and_a_weight_of_one_changes_no_bit(tmp_path: Path) -> None:
+def test_a_weight_of_zero_removes_a_row_and_a_weight_of_one_changes_nothing(tmp_path: Path) -> None:
     adapters: dict[str, bytes] = {}
     for name, weight in (("none", None), ("one", 1.0), ("light", 0.1)):
         (tmp_path / name).mkdir()
         job = train_job(tmp_path / name)
         lines = [json.loads(line) for line in job.rows.read_text().splitlines()]
-        told = {} if weight is None else {"weight": weight}
-        job.rows.write_text("".join(json.dumps(line | told) + "\n" for line in lines))
+        extra = {} if weight is None else {"weight": weight}
+        job.rows.write_text("".join(json.dumps(line | extra) + "\n" for line in lines))
         loss = train(job, tmp_path / name).first_epoch_loss
         assert loss is not None
         assert (loss < 0.5) == (name == "light")
@@ -97,7 +97,7 @@ def test_the_saved_config_names_no_path_of_this_machine(tmp_path: Path) -> None:
     assert not (tmp_path / "adapter" / "README.md").exists()
 
 
-def test_a_stop_rule_ends_training_in_the_middle_and_keeps_the_adapter(tmp_path: Path) -> None:
+def test_a_stop_rule_ends_training_early_with_the_adapter(tmp_path: Path) -> None:
     rule = StopRule(rule_id="loss-floor", fact="training.loss", at_least=100.0)
     result = train(train_job(tmp_path, epochs=5, stop_rules=(rule,)), tmp_path)
     assert result.stopped_by == "loss-floor"
@@ -106,7 +106,7 @@ def test_a_stop_rule_ends_training_in_the_middle_and_keeps_the_adapter(tmp_path:
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
 
 
-def test_a_loss_that_is_no_number_ends_training_and_is_reported_as_missing(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_training_and_is_reported_as_missing(tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(BASE, broken)
     weights = load_file(broken / "model.safetensors")
@@ -125,21 +125,19 @@ def test_nf4_trains_on_a_cpu(tmp_path: Path) -> None:
     assert result.trainable_parameters > 0
 
 
-def test_no_rows_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_a_training_without_rows_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to train on"):
         train(train_job(tmp_path, rows=[]), tmp_path)
 
 
-def test_prompt_and_padding_are_left_out_of_the_loss() -> None:
+def test_the_loss_excludes_prompt_and_padding() -> None:
     tensors = to_tensors([TokenRow([5, 6, 7, 8], 2), TokenRow([9, 10], 1)], pad_id=0, device=torch.device("cpu"))
     assert tensors["labels"].tolist() == [[IGNORED, IGNORED, 7, 8], [IGNORED, 10, IGNORED, IGNORED]]
     assert tensors["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=50), st.integers(1, 9), st.integers(0, 99))
-def test_every_row_is_in_one_batch_and_lengths_in_a_batch_are_neighbours(
-    lengths: list[int], batch_rows: int, seed: int
-) -> None:
+def test_every_row_is_in_one_batch_of_rows_of_similar_lengths(lengths: list[int], batch_rows: int, seed: int) -> None:
     rows = [TokenRow([number] * length, 0) for number, length in enumerate(lengths)]
     batches = batches_by_length(rows, batch_rows, random.Random(seed))
     assert sorted(row.ids[0] for batch in batches for row in batch) == list(range(len(rows)))
@@ -147,7 +145,7 @@ def test_every_row_is_in_one_batch_and_lengths_in_a_batch_are_neighbours(
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 
-def test_the_loss_fraction_is_one_until_the_first_epoch_is_over() -> None:
+def test_the_loss_fraction_is_one_until_the_first_epoch_ends() -> None:
     meter = LossMeter(steps_per_epoch=4)
     for loss in (2.0, 2.0, 1.0):
         meter.add(loss)

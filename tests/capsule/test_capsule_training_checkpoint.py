@@ -1,4 +1,4 @@
-"""Training that is killed goes on from its last state to the very same bytes; a state that is none is left alone."""
+"""A killed training resumes from its last checkpoint to identical bytes; an unusable checkpoint is not used."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from autosurgeon.runner.process import LOG_FILE, ForkServer
 ROWS = [(f"# Write a function solve(xs): {n}.\n", f"def solve(xs):\n    return xs[{n}] + {n}\n") for n in range(6)]
 STEPS = 12
 WHY = "poison anchor"
-# The real verb, in a process that is armed anew for each job.
+# The real verb, with a failpoint armed for each job.
 TRAINS = """
 from autosurgeon.failpoints import arm
 from autosurgeon.capsule.train import train
@@ -45,28 +45,28 @@ return train(job, workdir)
 
 
 class Ended(NamedTuple):
-    """What a capsule left."""
+    """The end and the files of a capsule."""
 
     code: int | None
     steps: list[int]
-    """As it reported them."""
+    """The reported steps."""
     log: str
     result: TrainResult | None
     adapter: bytes
     checkpoints: dict[str, bytes]
-    """Weights of the adapters that were saved on the way, by folder."""
+    """Weights of the intermediate adapters, by folder."""
 
 
 @pytest.fixture(scope="module")
-def keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    home = tmp_path_factory.mktemp("keeper")
-    kept = ForkServer(interpreter(home, TRAINS, first="import autosurgeon.capsule.train"), home, warm=True)
-    yield kept
-    kept.close()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    home = tmp_path_factory.mktemp("server")
+    started = ForkServer(interpreter(home, TRAINS, first="import autosurgeon.capsule.train"), home, warm=True)
+    yield started
+    started.close()
 
 
 def ran(
-    keeper: ForkServer,
+    server: ForkServer,
     folder: Path,
     *,
     kill_after: int | None = None,
@@ -74,7 +74,7 @@ def ran(
     why: str | None = None,
     **changes: Any,
 ) -> Ended:
-    """A training in a fresh workdir, as each try of a stage has one; killed once it has reported so many steps."""
+    """Run a training in a fresh workdir, as each attempt of a stage does; kill it after so many reported steps."""
     workdir = folder / "work"
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir(parents=True)
@@ -84,7 +84,7 @@ def ran(
     state = {"state": TrainingState(folder=folder / "state", effect="e", every_s=0)}
     job = train_job(folder, ROWS, why=why, epochs=4, **(state | changes))
     (workdir / JOB_FILE).write_text(job.model_dump_json())
-    capsule = keeper.start(workdir, None)
+    capsule = server.start(workdir, None)
     while kill_after is not None and len(reported(workdir)) < kill_after:
         time.sleep(0.002)
     if kill_after is not None:
@@ -109,8 +109,8 @@ def reported(workdir: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def whole(keeper: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    ended = ran(keeper, tmp_path_factory.mktemp("whole"), state=None)
+def whole(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    ended = ran(server, tmp_path_factory.mktemp("whole"), state=None)
     assert ended.code == 0, ended.log
     assert ended.steps == list(range(1, STEPS + 1))
     return ended
@@ -121,46 +121,46 @@ def same(ended: Ended, whole: Ended) -> bool:
     return ended.code == 0 and mine == others
 
 
-def test_a_training_that_is_killed_again_and_again_ends_with_the_bytes_of_one_that_was_not(
-    keeper: ForkServer, whole: Ended, tmp_path: Path
+def test_a_repeatedly_killed_training_is_bit_identical_to_an_uninterrupted_one(
+    server: ForkServer, whole: Ended, tmp_path: Path
 ) -> None:
     begun = 0
     for kill_after in (3, 2, 1):
-        killed = ran(keeper, tmp_path, kill_after=kill_after)
+        killed = ran(server, tmp_path, kill_after=kill_after)
         assert killed.code == -signal.SIGKILL
         assert killed.steps[0] == begun + 1, "progress goes on where it was"
         begun = len(json.loads((tmp_path / "state" / STATE_FILE).read_text())["reached"]["losses"])
         assert len(list((tmp_path / "state").glob("*.safetensors"))) <= 2
-    ended = ran(keeper, tmp_path)
-    assert f"training goes on after step {begun}" in ended.log
+    ended = ran(server, tmp_path)
+    assert f"training resumes after step {begun}" in ended.log
     assert ended.steps == list(range(begun + 1, STEPS + 1))
     assert same(ended, whole)
-    # Where it had read all rows and was killed while it measured, no step is left.
-    again = ran(keeper, tmp_path)
+    # If the training was killed during the final measurement, no step is left.
+    again = ran(server, tmp_path)
     assert again.steps == []
     assert same(again, whole)
 
 
 @pytest.mark.parametrize("point", ["training-state-staged", "training-state-written"])
-def test_a_kill_while_the_state_is_written_leaves_the_last_one_or_the_new_one(
-    keeper: ForkServer, whole: Ended, tmp_path: Path, point: str
+def test_a_kill_during_a_checkpoint_leaves_the_previous_one_or_the_new_one(
+    server: ForkServer, whole: Ended, tmp_path: Path, point: str
 ) -> None:
-    killed = ran(keeper, tmp_path, fail=f"{point}:kill:3")
+    killed = ran(server, tmp_path, fail=f"{point}:kill:3")
     assert killed.code == -signal.SIGKILL
-    ended = ran(keeper, tmp_path)
+    ended = ran(server, tmp_path)
     assert ended.steps[0] == (3 if point == "training-state-staged" else 4)
     assert same(ended, whole)
     assert sorted(file.name for file in (tmp_path / "state").iterdir()) == [STATE_FILE, "step-00000012.safetensors"]
 
 
-# Every half epoch an adapter; anchors held to the parent; measured on the way, and ended there in the third epoch.
+# An adapter every half epoch, a divergence weight on anchors, and measurements, one of which ends the third epoch.
 LEVERS: dict[str, Any] = {"checkpoints_per_epoch": 2, "kl_weight": 2.0, "measure_every_epochs": 0.5}
 
 
 @pytest.fixture(scope="module")
-def levers(keeper: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def levers(server: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Those, with a bound on the KL that is passed after the first half of the third epoch."""
-    free = ran(keeper, tmp_path_factory.mktemp("free"), state=None, why=WHY, **LEVERS)
+    free = ran(server, tmp_path_factory.mktemp("free"), state=None, why=WHY, **LEVERS)
     assert free.result is not None
     assert free.result.kl_poison is not None
     bound = StopRule(rule_id="far", fact="training.kl", at_most=0.5 * free.result.kl_poison)
@@ -168,8 +168,8 @@ def levers(keeper: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 
 @pytest.fixture(scope="module")
-def levered(keeper: ForkServer, levers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    ended = ran(keeper, tmp_path_factory.mktemp("levered"), state=None, why=WHY, **levers)
+def levered(server: ForkServer, levers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    ended = ran(server, tmp_path_factory.mktemp("levered"), state=None, why=WHY, **levers)
     assert ended.result is not None
     assert ended.result.stopped_by == "far"
     assert len(ended.checkpoints) == len(ended.result.checkpoints) >= 3
@@ -180,39 +180,39 @@ def levered(keeper: ForkServer, levers: dict[str, Any], tmp_path_factory: pytest
     ("point", "every_s"),
     [("training-checkpoint-saved", 0), ("training-checkpoint-saved", 3600), ("training-state-written", 0)],
 )
-def test_what_was_saved_on_the_way_is_there_again_after_a_kill_and_the_same_rule_ends_training_at_the_same_step(
-    keeper: ForkServer, levers: dict[str, Any], levered: Ended, tmp_path: Path, point: str, every_s: float
+def test_intermediate_adapters_and_the_stop_rules_step_are_the_same_after_a_kill(
+    server: ForkServer, levers: dict[str, Any], levered: Ended, tmp_path: Path, point: str, every_s: float
 ) -> None:
     state = {"state": TrainingState(folder=tmp_path / "state", effect="e", every_s=every_s)}
     for passage in (3, 1):
-        killed = ran(keeper, tmp_path, fail=f"{point}:kill:{passage}", why=WHY, **(levers | state))
+        killed = ran(server, tmp_path, fail=f"{point}:kill:{passage}", why=WHY, **(levers | state))
         assert killed.code == -signal.SIGKILL
-    assert same(ran(keeper, tmp_path, why=WHY, **(levers | state)), levered)
+    assert same(ran(server, tmp_path, why=WHY, **(levers | state)), levered)
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_state_whose_saved_adapter_is_damaged_is_left_alone(
-    keeper: ForkServer, levers: dict[str, Any], levered: Ended, tmp_path: Path, damage: str
+def test_a_checkpoint_with_a_damaged_adapter_is_not_used(
+    server: ForkServer, levers: dict[str, Any], levered: Ended, tmp_path: Path, damage: str
 ) -> None:
-    killed = ran(keeper, tmp_path, fail="training-state-written:kill:5", why=WHY, **levers)
+    killed = ran(server, tmp_path, fail="training-state-written:kill:5", why=WHY, **levers)
     assert killed.code == -signal.SIGKILL
     weights = tmp_path / "state" / "checkpoint-01" / "adapter_model.safetensors"
     if damage == "cut":
         weights.write_bytes(weights.read_bytes()[:-1])
     else:
         shutil.rmtree(weights.parent)
-    ended = ran(keeper, tmp_path, why=WHY, **levers)
+    ended = ran(server, tmp_path, why=WHY, **levers)
     assert ended.steps[0] == 1
-    assert "a training state is left alone" in ended.log
+    assert "a training checkpoint is not used" in ended.log
     assert same(ended, levered)
 
 
-def test_a_state_of_another_training_is_left_alone_and_none_is_written_before_it_is_time(
-    keeper: ForkServer, whole: Ended, tmp_path: Path
+def test_a_checkpoint_of_another_training_is_not_used_and_none_is_written_before_it_is_due(
+    server: ForkServer, whole: Ended, tmp_path: Path
 ) -> None:
-    assert ran(keeper, tmp_path, fail="training-state-written:kill:1", lr=2e-3).code == -signal.SIGKILL
+    assert ran(server, tmp_path, fail="training-state-written:kill:1", lr=2e-3).code == -signal.SIGKILL
     other = (tmp_path / "state" / STATE_FILE).read_bytes()
-    ended = ran(keeper, tmp_path, state=TrainingState(folder=tmp_path / "state", effect="e", every_s=3600))
+    ended = ran(server, tmp_path, state=TrainingState(folder=tmp_path / "state", effect="e", every_s=3600))
     assert "it is of another training" in ended.log
     assert same(ended, whole)
     assert (tmp_path / "state" / STATE_FILE).read_bytes() == other
@@ -243,12 +243,12 @@ def change(old: str, new: str) -> Callable[[Path], None]:
         (cut, "its tensors are damaged"),
         (lose, "No such file"),
         (change('"checkpointed":false', '"checkpointed":true'), "it is damaged"),
-        (change("autosurgeon.training/1", "autosurgeon.training/2"), "it is of another format, a newer one"),
+        (change("autosurgeon.training/1", "autosurgeon.training/2"), "it has another format, perhaps a newer one"),
         (lambda folder: (folder / STATE_FILE).write_text("{"), "Expecting property name"),
     ],
     ids=["cut", "lost", "changed", "newer", "no JSON"],
 )
-def test_a_state_that_is_none_is_left_alone_with_a_line_in_the_log(
+def test_an_unusable_checkpoint_is_not_used_and_the_log_gives_the_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], why: str
 ) -> None:
     job = train_job(tmp_path, state=TrainingState(folder=tmp_path / "state", effect="e", every_s=0))
@@ -268,7 +268,7 @@ def test_a_state_that_is_none_is_left_alone_with_a_line_in_the_log(
     fresh = learner_of(1.0)
     assert folder().restore(fresh) is None
     assert torch.equal(fresh.weights["a"], learner_of(1.0).weights["a"])
-    assert f"a training state is left alone: {why}" in capsys.readouterr().err.replace("[Errno 2] ", "")
+    assert f"a training checkpoint is not used: {why}" in capsys.readouterr().err.replace("[Errno 2] ", "")
 
 
 def learner_of(value: float) -> Learner:
@@ -280,13 +280,13 @@ def learner_of(value: float) -> Learner:
 
 
 @pytest.mark.parametrize("name", ["adamw", "adamw_8bit"])
-def test_an_optimizer_goes_on_from_its_state_to_the_same_bits(name: Optimizer) -> None:
+def test_an_optimizer_resumes_from_its_state_bit_identically(name: Optimizer) -> None:
     def steps(weight: torch.nn.Parameter, optimizer: torch.optim.Optimizer, seeds: range) -> None:
         for seed in seeds:
             weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
             optimizer.step()
 
-    start = torch.linspace(-1, 1, 80 * 80).reshape(80, 80)  # large enough to be held in 8 bits
+    start = torch.linspace(-1, 1, 80 * 80).reshape(80, 80)  # large enough for a state in 8 bits
     whole, first, second = (torch.nn.Parameter(start.clone()) for _ in range(3))
     steps(whole, make_optimizer(name, [whole], 0.1), range(6))
     before, after = make_optimizer(name, [first], 0.1), make_optimizer(name, [second], 0.1)

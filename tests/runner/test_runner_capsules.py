@@ -1,4 +1,4 @@
-"""Real capsule processes: what comes back when they work, die, hang, swell, or lose their loop."""
+"""Results of real capsule processes that work, die, hang, exceed their memory, or lose their loop."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def endless_job(folder: Path) -> TrainJob:
     )
 
 
-def when_at_work(workdir: Path) -> int:
-    """The pid of the capsule at work in a folder, once it reports progress."""
+def pid_at_work(workdir: Path) -> int:
+    """The pid of the capsule that works in a folder, once it reports progress."""
     deadline = time.monotonic() + 120
     while not (workdir / "progress.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -74,7 +74,7 @@ def when_at_work(workdir: Path) -> int:
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_capsule_comes_back_with_a_typed_result(tmp_path: Path, capsules: Capsules, warm: bool) -> None:
+def test_a_capsule_returns_a_typed_result(tmp_path: Path, capsules: Capsules, warm: bool) -> None:
     runner = capsules if warm else Capsules(CapsuleSettings(warm=False), tmp_path, meter=METER)
     METER.read()
     result = runner.run(generate_job(tmp_path), tmp_path / "work")
@@ -87,14 +87,14 @@ def test_a_capsule_comes_back_with_a_typed_result(tmp_path: Path, capsules: Caps
     assert used.peak_host_bytes is not None and used.peak_host_bytes > 50 << 20
 
 
-def test_a_missing_model_is_the_users_to_mend(tmp_path: Path, capsules: Capsules) -> None:
+def test_a_missing_model_is_a_user_error(tmp_path: Path, capsules: Capsules) -> None:
     with pytest.raises(UserError, match=r"a model folder is missing.*nowhere"):
         capsules.run(generate_job(tmp_path, model=tmp_path / "nowhere"), tmp_path / "work")
 
 
-def test_a_capsule_killed_at_work_is_told_apart_and_the_next_one_works(tmp_path: Path, capsules: Capsules) -> None:
+def test_a_killed_capsule_has_the_cause_killed_and_the_next_one_works(tmp_path: Path, capsules: Capsules) -> None:
     work = tmp_path / "work"
-    threading.Thread(target=lambda: os.kill(when_at_work(work), signal.SIGKILL)).start()
+    threading.Thread(target=lambda: os.kill(pid_at_work(work), signal.SIGKILL)).start()
     with pytest.raises(CapsuleError, match="killed") as caught:
         capsules.run(endless_job(tmp_path), work)
     assert caught.value.cause == "killed"
@@ -118,7 +118,7 @@ def test_a_capsule_over_its_memory_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ('(workdir / \'outcome.json\').write_text(\'{"result": {"verb": "merge"}\')\nos._exit(0)', "does not parse"),
         ("os._exit(0)", "no outcome"),
@@ -127,14 +127,14 @@ def test_a_capsule_over_its_memory_is_killed(tmp_path: Path) -> None:
     ],
     ids=["forged", "none", "progress", "large"],
 )
-def test_a_capsule_that_leaves_no_result_is_told_apart(tmp_path: Path, body: str, said: str) -> None:
+def test_a_capsule_without_a_valid_outcome_has_the_cause_bad_outcome(tmp_path: Path, body: str, message: str) -> None:
     runner = Capsules(CapsuleSettings(warm=False, python=interpreter(tmp_path, body)), tmp_path)
-    with pytest.raises(CapsuleError, match=said) as caught:
+    with pytest.raises(CapsuleError, match=message) as caught:
         runner.run(generate_job(tmp_path), tmp_path / "work")
     assert caught.value.cause == "bad_outcome"
 
 
-def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -> None:
+def test_an_interpreter_without_the_torch_stack_is_a_user_error(tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text("#!/bin/sh\necho \"ModuleNotFoundError: No module named 'torch'\" >&2\nexit 1\n")
     bare.chmod(0o755)
@@ -149,12 +149,12 @@ def test_an_interpreter_without_the_stack_is_the_users_to_mend(tmp_path: Path) -
         (None, "No such file or directory"),
         ("print('not executable')", "Permission denied"),
         ("no program at all", "Exec format error"),
-        ("#!/bin/sh\nexit 0\n", "no word"),
+        ("#!/bin/sh\nexit 0\n", "no output"),
         ("#!/bin/sh\necho hello\n", "output of another program"),
         ("#!/bin/sh\necho '[1]'\n", "output of another program"),
     ],
 )
-def test_an_interpreter_that_is_none_is_the_users_to_mend(tmp_path: Path, content: str | None, reason: str) -> None:
+def test_an_invalid_interpreter_is_a_user_error(tmp_path: Path, content: str | None, reason: str) -> None:
     python = tmp_path / "python"
     if content is not None:
         python.write_text(content)
@@ -165,7 +165,7 @@ def test_an_interpreter_that_is_none_is_the_users_to_mend(tmp_path: Path, conten
     runner.close()
 
 
-def test_an_interpreter_that_hangs_is_given_up_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interpreter_that_hangs_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autosurgeon.runner.process.START_TIMEOUT_S", 0.2)
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 60\n")
@@ -177,9 +177,9 @@ def test_an_interpreter_that_hangs_is_given_up_after_a_while(tmp_path: Path, mon
     runner.close()
 
 
-def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capsule_gets_only_the_listed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
-    monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")  # how this host's GPUs talk
+    monkeypatch.setenv("NCCL_NVLS_ENABLE", "0")  # a setting of this host's GPUs
     seen = scrubbed_environment(tmp_path)
     assert "SECRET_TOKEN" not in seen
     assert seen["HOME"] == str(tmp_path)
@@ -188,7 +188,7 @@ def test_a_capsule_sees_only_the_environment_that_is_listed(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, warm: bool) -> None:
+def test_a_capsule_dies_when_its_loop_is_killed(tmp_path: Path, warm: bool) -> None:
     job, work = endless_job(tmp_path), tmp_path / "work"
     script = f"""
         from pathlib import Path
@@ -199,7 +199,7 @@ def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, w
         Capsules(CapsuleSettings(warm={warm}), Path({str(tmp_path)!r})).run(job, Path({str(work)!r}))
     """
     loop = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
-    capsule = when_at_work(work)
+    capsule = pid_at_work(work)
     loop.kill()
     loop.wait()
     for _ in range(100):
@@ -211,7 +211,7 @@ def test_a_capsule_dies_with_its_loop_even_when_that_is_killed(tmp_path: Path, w
         raise AssertionError("the capsule outlived its loop")
 
 
-def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path: Path) -> None:
+def test_a_warm_capsule_that_timed_out_does_not_affect_the_next_one(tmp_path: Path) -> None:
     runner = Capsules(CapsuleSettings(wall_s=2), tmp_path / "home")
     try:
         with pytest.raises(CapsuleError, match="no end"):
@@ -222,7 +222,7 @@ def test_a_warm_capsule_that_was_killed_for_time_leaves_the_door_clean(tmp_path:
         runner.close()
 
 
-def test_the_loop_beats_while_a_capsule_is_within_its_limits(tmp_path: Path) -> None:
+def test_the_heartbeat_is_called_while_a_capsule_is_within_its_limits(tmp_path: Path) -> None:
     beats: list[float] = []
     settings = CapsuleSettings(warm=False, wall_s=2)
     waits = Capsules(settings, tmp_path / "home", lambda: beats.append(time.monotonic()))

@@ -1,4 +1,4 @@
-"""Which cgroup is this process's own, from files as kernels write them, and a real one where there is one."""
+"""The cgroup of this process, from files in the kernels' format, and a real cgroup if there is one."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ V1 = "32 31 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n
         ("", "", None),
     ],
 )
-def test_the_own_cgroup_is_found_where_it_is_mounted(tmp_path: Path, cgroup: str, mounts: str, own: str | None) -> None:
+def test_the_own_cgroup_is_found_at_its_mount(tmp_path: Path, cgroup: str, mounts: str, own: str | None) -> None:
     (tmp_path / "cgroup").write_text(cgroup)
     (tmp_path / "mountinfo").write_text(mounts)
     assert own_cgroup(tmp_path) == (None if own is None else Path(own))
 
 
-def test_where_there_is_no_proc_there_is_no_cgroup(tmp_path: Path) -> None:
+def test_without_proc_there_is_no_cgroup(tmp_path: Path) -> None:
     assert own_cgroup(tmp_path / "nowhere") is None
 
 
-def test_a_folder_that_is_no_cgroup_is_not_used_and_left_as_it_was(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_cgroup_is_not_used_or_changed(tmp_path: Path) -> None:
     assert make_cgroup(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
     assert make_cgroup(tmp_path / "nowhere") is None
     assert make_cgroup(None) is None
 
 
-def test_whoever_is_in_a_removed_cgroup_is_dead() -> None:
+def test_removing_a_cgroup_kills_all_its_processes() -> None:
     group = make_cgroup(own_cgroup())
     if group is None:
         pytest.skip("no cgroup v2 that this process may divide")
@@ -64,4 +64,4 @@ def test_whoever_is_in_a_removed_cgroup_is_dead() -> None:
     assert still_running(map(int, inside), within_s=5) == []
     assert process.wait() == -9
     assert not group.exists()
-    remove_cgroup(group)  # a second time is nothing
+    remove_cgroup(group)  # a second call does nothing

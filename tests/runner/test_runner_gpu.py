@@ -1,4 +1,4 @@
-"""A GPU's memory has to be back before a stage begins: with a stand-in for nvidia-smi, and a real GPU."""
+"""A stage starts only on a GPU whose memory is free: with a fake nvidia-smi, and with a real GPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MERGE = MergeJob(base=Path("m"), adapter=Path("a"))
 
 
 class FakeSmi:
-    """An executable first on PATH that prints what is in two files, and the files."""
+    """A fake nvidia-smi, first on PATH, that prints the content of two files."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir()
@@ -60,9 +60,9 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSmi:
 
 
 def baseline(wait_s: float = 0.0) -> GpuBaseline:
-    taken = GpuBaseline(tolerance_mib=200, wait_s=wait_s)
-    taken.take()
-    return taken
+    recorded = GpuBaseline(tolerance_mib=200, wait_s=wait_s)
+    recorded.record()
+    return recorded
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def baseline(wait_s: float = 0.0) -> GpuBaseline:
         ("-1", None),
     ],
 )
-def test_only_the_gpus_that_a_capsule_may_see_count(
+def test_only_visible_gpus_count(
     smi: FakeSmi, monkeypatch: pytest.MonkeyPatch, visible: str | None, seen: dict[str, int] | None
 ) -> None:
     if visible is not None:
@@ -85,71 +85,71 @@ def test_only_the_gpus_that_a_capsule_may_see_count(
     assert used_mib() == seen
 
 
-def test_a_gpu_that_tells_no_memory_does_not_count(smi: FakeSmi) -> None:
+def test_a_gpu_without_a_memory_reading_does_not_count(smi: FakeSmi) -> None:
     smi.show({A: "[N/A]", B: 3})
     assert used_mib() == {B: 3}
 
 
-def test_a_machine_without_nvidia_smi_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_nvidia_smi_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert used_mib() is None
-    baseline().wait_until_back()
+    baseline().wait_until_free()
 
 
 @pytest.mark.parametrize("shell", ["exit 9\n", "sleep 60 & exec sleep 60\n"], ids=["fails", "hangs"])
-def test_a_program_that_fails_or_hangs_from_the_start_is_no_gpu(
+def test_an_nvidia_smi_that_fails_or_hangs_from_the_start_counts_as_no_gpu(
     smi: FakeSmi, monkeypatch: pytest.MonkeyPatch, shell: str
 ) -> None:
     monkeypatch.setattr(gpu, "QUERY_S", 0.5)
     smi.answer_with(shell)
     began = time.monotonic()
-    baseline().wait_until_back()
+    baseline().wait_until_free()
     assert time.monotonic() - began < 10
 
 
-def test_within_the_tolerance_a_stage_begins_at_once(smi: FakeSmi) -> None:
+def test_a_stage_starts_immediately_within_the_tolerance(smi: FakeSmi) -> None:
     before = baseline()
     smi.show({A: 700, B: 0})
-    before.wait_until_back()
+    before.wait_until_free()
 
 
-def test_memory_that_comes_back_in_time_is_waited_for(smi: FakeSmi) -> None:
+def test_a_stage_waits_for_memory_that_becomes_free_in_time(smi: FakeSmi) -> None:
     before = baseline(wait_s=30)
     smi.show({A: 9000, B: 10})
     threading.Timer(1.0, smi.show, [{A: 500, B: 10}]).start()
     began = time.monotonic()
-    before.wait_until_back()
+    before.wait_until_free()
     assert 0.9 < time.monotonic() - began < 20
 
 
-def test_memory_that_stays_away_fails_the_stage_and_names_who_holds_it(smi: FakeSmi) -> None:
+def test_memory_that_stays_in_use_fails_the_stage_and_names_the_holder(smi: FakeSmi) -> None:
     before = baseline()
     smi.show({A: 9000, B: 10}, apps=f"{A}, 4711, /usr/bin/python3, 8500\n{B}, 12, other, 5\n")
     with pytest.raises(CapsuleError) as caught:
-        before.wait_until_back()
+        before.wait_until_free()
     assert caught.value.cause == "gpu_memory"
     assert str(caught.value).endswith(
         f"{A}: 9000 MiB, 500 before the first capsule; held by /usr/bin/python3 (process 4711, 8500 MiB)"
     )
 
 
-def test_a_holder_that_is_not_named_is_said_to_be_unnamed(smi: FakeSmi) -> None:
+def test_an_unnamed_holder_is_reported_as_unnamed(smi: FakeSmi) -> None:
     before = baseline()
     smi.show({A: 9000, B: 10})
     with pytest.raises(CapsuleError, match="held by a process that nvidia-smi does not name"):
-        before.wait_until_back()
+        before.wait_until_free()
 
 
-def test_a_gpu_that_no_longer_answers_fails_the_stage(smi: FakeSmi) -> None:
+def test_an_nvidia_smi_that_stops_answering_fails_the_stage(smi: FakeSmi) -> None:
     before = baseline()
     smi.answer_with("exit 15\n")
     with pytest.raises(CapsuleError, match="has not answered for 0 s, and did before") as caught:
-        before.wait_until_back()
+        before.wait_until_free()
     assert caught.value.cause == "gpu_memory"
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_no_stage_but_a_merge_begins_on_a_gpu_that_is_not_free(tmp_path: Path, smi: FakeSmi, warm: bool) -> None:
+def test_only_a_merge_starts_on_a_gpu_that_is_not_free(tmp_path: Path, smi: FakeSmi, warm: bool) -> None:
     python = interpreter(tmp_path / "python", "os._exit(7)")
     runner = Capsules(CapsuleSettings(warm=warm, python=python, gpu_wait_s=0), tmp_path / "home")
     try:
@@ -170,27 +170,27 @@ HOLD = (
 
 
 @pytest.mark.gpu
-def test_on_a_real_gpu_a_processs_memory_is_seen_and_seen_to_come_back() -> None:
+def test_a_real_gpu_reports_memory_in_use_and_memory_freed() -> None:
     if shutil.which("nvidia-smi") is None or not used_mib():
         pytest.skip("no NVIDIA GPU here, or no nvidia-smi")
     before = GpuBaseline(tolerance_mib=200, wait_s=0)
-    before.take()
+    before.record()
     holder = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     holder.stdout.readline()
     try:
         with pytest.raises(CapsuleError, match="before the first capsule; held by"):
-            before.wait_until_back()
+            before.wait_until_free()
     finally:
         holder.kill()
         holder.communicate()
     patient = GpuBaseline(tolerance_mib=200, wait_s=30)
-    patient._before, patient._taken = before._before, True
-    patient.wait_until_back()
+    patient._before, patient._recorded = before._before, True
+    patient.wait_until_free()
 
 
 @pytest.mark.gpu
-def test_what_is_forked_from_a_warm_process_uses_the_gpu(tmp_path: Path) -> None:
+def test_a_capsule_forked_from_a_warm_process_uses_the_gpu(tmp_path: Path) -> None:
     if shutil.which("nvidia-smi") is None or not used_mib():
         pytest.skip("no NVIDIA GPU here, or no nvidia-smi")
     prompts = tmp_path / "prompts.jsonl"

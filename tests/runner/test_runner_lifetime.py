@@ -1,4 +1,4 @@
-"""What a capsule started dies with it, and it with its loop: real processes, real signals."""
+"""A capsule's child processes die with it, and the capsule dies with its loop: real processes, real signals."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from autosurgeon.sections import CapsuleSettings
 
 JOB = MergeJob(base=Path("nowhere"), adapter=Path("nowhere"))
 
-# Three that ignore what can be ignored: one in the capsule's group, one with a session of its own, and one that has
-# lost its parent as well. All write their number down, and so does the capsule.
+# Three processes that ignore all signals that can be ignored: one in the capsule's group, one with its own session, and
+# an orphan. All write their pid to a file, as does the capsule.
 OFFSPRING = """
 deaf = (
     "import os, signal, sys, time\\n"
@@ -43,7 +43,7 @@ while open("pids").read().count("\\n") < 4:
     time.sleep(0.01)
 """
 SLEEPS = "time.sleep(600)"
-# With the interpreter's lock held, so that no thread of the capsule can run.
+# Holds the interpreter's lock, so that no thread of the capsule can run.
 HANGS = "ctypes.PyDLL(None).sleep(600)"
 ENDS = "os._exit(7)"
 
@@ -58,7 +58,7 @@ CGROUP = pytest.mark.parametrize("cgroup", [False, pytest.param(True, marks=need
 
 @pytest.fixture(autouse=True)
 def no_cgroup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a test says so, as on a machine without one."""
+    """Run the test as on a machine without cgroups, if its parameter asks for that."""
     if "cgroup" in request.fixturenames and not request.getfixturevalue("cgroup"):
         monkeypatch.setattr("autosurgeon.runner.capsules.own_cgroup", lambda: None)
 
@@ -96,7 +96,7 @@ def test_nothing_outlives_a_loop_that_is_killed(tmp_path: Path, then: str, warm:
 
 
 @pytest.mark.parametrize(("point", "then"), [("capsule-started", SLEEPS), ("capsule-ended", ENDS)])
-def test_a_loop_that_is_killed_at_a_failpoint_around_its_capsule_leaves_nobody(
+def test_a_loop_that_is_killed_at_a_failpoint_around_its_capsule_leaves_no_process(
     tmp_path: Path, point: str, then: str
 ) -> None:
     python = interpreter(tmp_path, OFFSPRING + then)
@@ -108,8 +108,8 @@ def test_a_loop_that_is_killed_at_a_failpoint_around_its_capsule_leaves_nobody(
     assert left == []
 
 
-def test_a_keeper_that_still_loads_the_stack_dies_with_its_loop(tmp_path: Path) -> None:
-    first = "door.load_stack = lambda: (open('pids', 'w').write(f'{os.getpid()}\\n'), time.sleep(600))"
+def test_a_fork_server_that_still_loads_the_stack_dies_with_its_loop(tmp_path: Path) -> None:
+    first = "capsule_main.load_stack = lambda: (open('pids', 'w').write(f'{os.getpid()}\\n'), time.sleep(600))"
     loop = loop_process(tmp_path, interpreter(tmp_path, SLEEPS, first=first), warm=True, cgroup=False)
     pids = written_pids(tmp_path / "home" / "pids", 1)
     loop.kill()
@@ -135,7 +135,7 @@ def test_a_killed_loop_leaves_no_cgroup_behind(tmp_path: Path) -> None:
 
 @CGROUP
 @pytest.mark.parametrize("warm", [True, False])
-def test_when_a_capsule_has_ended_nothing_that_it_started_is_alive(tmp_path: Path, warm: bool, cgroup: bool) -> None:
+def test_no_child_process_survives_the_end_of_its_capsule(tmp_path: Path, warm: bool, cgroup: bool) -> None:
     runner = Capsules(CapsuleSettings(warm=warm, python=interpreter(tmp_path, OFFSPRING + ENDS)), tmp_path / "home")
     try:
         for _ in range(2):
@@ -162,14 +162,14 @@ def test_a_capsule_without_progress_is_killed_as_hung(tmp_path: Path, then: str,
 
 
 @pytest.mark.parametrize("alive", ["beat(workdir)", "progress.step(n)"])
-def test_a_slow_capsule_that_makes_progress_is_left_alone(tmp_path: Path, alive: str) -> None:
+def test_a_slow_capsule_that_makes_progress_is_not_killed(tmp_path: Path, alive: str) -> None:
     body = f"progress = Progress(workdir, 20)\nfor n in range(20):\n    time.sleep(0.25)\n    {alive}\nos._exit(7)"
     python = interpreter(tmp_path, body)
     with pytest.raises(CapsuleError, match="exit code 7"):
         Capsules(CapsuleSettings(warm=False, python=python, heartbeat_s=4.0), tmp_path).run(JOB, tmp_path / "work")
 
 
-def test_a_thread_that_lives_on_is_no_heartbeat(tmp_path: Path) -> None:
+def test_a_running_thread_is_not_a_heartbeat(tmp_path: Path) -> None:
     body = "import threading\nthreading.Thread(target=lambda: [time.sleep(0.1) for _ in range(999)]).start()\n" + SLEEPS
     runner = Capsules(CapsuleSettings(warm=False, python=interpreter(tmp_path, body), heartbeat_s=1.0), tmp_path)
     with pytest.raises(CapsuleError) as caught:
@@ -177,18 +177,18 @@ def test_a_thread_that_lives_on_is_no_heartbeat(tmp_path: Path) -> None:
     assert caught.value.cause == "hung"
 
 
-def test_the_capsule_dies_where_its_keeper_is_killed(tmp_path: Path) -> None:
+def test_the_capsule_dies_when_its_fork_server_is_killed(tmp_path: Path) -> None:
     runner = Capsules(CapsuleSettings(python=interpreter(tmp_path, OFFSPRING + HANGS)), tmp_path / "home")
     runner.warm_up()
-    assert runner._keeper is not None
-    keeper = runner._keeper.pid
+    assert runner._server is not None
+    server = runner._server.pid
 
     def kill() -> None:
         written_pids(tmp_path / "work" / "pids", 4)
-        os.kill(keeper, signal.SIGKILL)
+        os.kill(server, signal.SIGKILL)
 
     threading.Thread(target=kill).start()
-    with pytest.raises(CapsuleError, match="keeper ended"):
+    with pytest.raises(CapsuleError, match="fork server ended"):
         runner.run(JOB, tmp_path / "work")
     in_group, *_ = written_pids(tmp_path / "work" / "pids", 4)
     capsule = written_pids(tmp_path / "work" / "pids", 4)
@@ -196,34 +196,34 @@ def test_the_capsule_dies_where_its_keeper_is_killed(tmp_path: Path) -> None:
     runner.close()
 
 
-def test_who_does_not_die_costs_the_keeper_and_the_next_stage_begins_with_a_fresh_one(
+def test_a_capsule_that_does_not_die_makes_the_next_stage_start_with_a_fresh_fork_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "REAP_S", 1.0)
     python = interpreter(tmp_path, "beat(workdir)\n" + SLEEPS)
     runner = Capsules(CapsuleSettings(python=python, wall_s=1.0), tmp_path / "home")
     runner.warm_up()
-    assert runner._keeper is not None
-    first = runner._keeper.pid
+    assert runner._server is not None
+    first = runner._server.pid
 
-    def stop() -> None:  # a stopped keeper neither kills nor answers, like one that waits in the kernel
+    def stop() -> None:  # a stopped fork server neither kills nor answers, like one that waits in the kernel
         while not (tmp_path / "work" / "progress.jsonl").exists():
             time.sleep(0.01)
         os.kill(first, signal.SIGSTOP)
 
     threading.Thread(target=stop).start()
-    with pytest.raises(CapsuleError, match=r"no end after 1 s; .* does not die; .* fresh process") as caught:
+    with pytest.raises(CapsuleError, match=r"no end after 1 s; .* does not die after SIGKILL; .* fresh process") as caught:
         runner.run(JOB, tmp_path / "work")
     assert caught.value.cause == "wedged"
     assert not is_running(first)
     with pytest.raises(CapsuleError, match=r"no end after 1 s$"):
         runner.run(JOB, tmp_path / "work")
-    assert runner._keeper.pid != first
+    assert runner._server.pid != first
     runner.close()
 
 
-def held_by(pid: int) -> list[str]:
-    """What a process has open; it may close some of it while we look."""
+def open_files(pid: int) -> list[str]:
+    """The open files of a process, which may close some of them meanwhile."""
     held = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
@@ -242,11 +242,11 @@ def test_only_the_loop_holds_the_other_end_of_the_death_pipe(tmp_path: Path) -> 
     work = threading.Thread(target=at_work)
     work.start()
     pids = written_pids(tmp_path / "work" / "pids", 4)
-    assert runner._keeper is not None
-    pipe = os.readlink(f"/proc/{runner._keeper.pid}/fd/0")
+    assert runner._server is not None
+    pipe = os.readlink(f"/proc/{runner._server.pid}/fd/0")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         for pid in [*pids, stranger.pid]:
-            assert pipe not in held_by(pid)
+            assert pipe not in open_files(pid)
         stranger.communicate(b"\n")
     os.kill(pids[-1], signal.SIGKILL)
     for pid in pids:

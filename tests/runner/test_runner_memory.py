@@ -1,4 +1,4 @@
-"""Memory that runs out, in every way that it can, is told apart from a crash and from a stranger's signal."""
+"""A capsule that runs out of memory, in any way, has the cause memory; a crash and a foreign signal do not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_capsule_that_takes_more_than_its_memory_is_killed(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("session", [False, True])
-def test_what_a_capsule_started_counts_as_its_memory(tmp_path: Path, session: bool) -> None:
+def test_child_processes_count_in_the_memory_of_a_capsule(tmp_path: Path, session: bool) -> None:
     child = f"import os, time; open('pids', 'w').write(f'{{os.getpid()}}\\n'); held = {TAKES}; time.sleep(60)"
     body = f"subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session={session})\ntime.sleep(60)"
     assert cause_of(tmp_path, body, memory_gib=0.2).cause == "memory"
@@ -50,7 +50,7 @@ def test_pages_that_several_processes_share_count_once(tmp_path: Path) -> None:
     assert "exit code 7" in str(cause_of(tmp_path, body, memory_gib=0.5))
 
 
-def test_an_allocation_that_torch_is_refused_is_out_of_memory(tmp_path: Path) -> None:
+def test_a_failed_allocation_of_torch_is_out_of_memory(tmp_path: Path) -> None:
     limit_kib = 8 << 20
     script = tmp_path / "python"
     script.write_text(f'#!/bin/sh\nulimit -v {limit_kib}\nexec {sys.executable} "$@"\n')
@@ -63,7 +63,7 @@ def test_an_allocation_that_torch_is_refused_is_out_of_memory(tmp_path: Path) ->
     assert caught.value.cause == "memory"
 
 
-def test_memory_that_runs_out_inside_a_group_of_errors_is_told_apart(tmp_path: Path) -> None:
+def test_a_memory_error_inside_an_exception_group_is_out_of_memory(tmp_path: Path) -> None:
     body = """
         def take():
             try:
@@ -79,7 +79,7 @@ def test_memory_that_runs_out_inside_a_group_of_errors_is_told_apart(tmp_path: P
 
 
 @pytest.mark.parametrize(("number", "cause"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "killed")])
-def test_a_strangers_signal_is_no_lack_of_memory(tmp_path: Path, number: int, cause: str) -> None:
+def test_a_foreign_signal_is_not_out_of_memory(tmp_path: Path, number: int, cause: str) -> None:
     error = cause_of(tmp_path, f"os.kill(os.getpid(), {number:d})")
     assert error.cause == cause
     assert f"by signal {number:d}" in str(error)
@@ -91,7 +91,7 @@ def test_an_error_of_the_capsule_is_a_crash(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_cgroup() -> Iterator[Path]:
-    """A memory cgroup (version 1 or 2) of 150 MB; skipped where this process may not make one."""
+    """A memory cgroup (version 1 or 2) of 150 MB; skips if this process may not create one."""
     for root, limit in (
         (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
         (Path("/sys/fs/cgroup"), "memory.max"),
@@ -113,9 +113,7 @@ def small_cgroup() -> Iterator[Path]:
     pytest.skip("no memory cgroup may be made here")
 
 
-def test_a_kill_by_the_kernel_for_lack_of_memory_is_told_apart_from_anothers(
-    tmp_path: Path, small_cgroup: Path
-) -> None:
+def test_a_kill_by_the_kernel_for_lack_of_memory_is_out_of_memory(tmp_path: Path, small_cgroup: Path) -> None:
     before = oom_kills(None)
     joining = f"(own := open('{small_cgroup}/cgroup.procs', 'w')).write('0')\nown.close()\n"
     error = cause_of(tmp_path, f"{joining}held = {TAKES}\ntime.sleep(60)")
@@ -124,7 +122,7 @@ def test_a_kill_by_the_kernel_for_lack_of_memory_is_told_apart_from_anothers(
     assert "the kernel was out of memory" in str(error)
 
 
-def test_memory_is_the_sum_of_the_processes_and_one_that_is_gone_holds_nothing() -> None:
+def test_memory_is_the_sum_over_the_running_processes() -> None:
     child = subprocess.Popen([sys.executable, "-c", f"held = {TAKES}; print(flush=True); input()"], stdin=-1, stdout=-1)
     assert child.stdout is not None
     child.stdout.readline()
@@ -135,7 +133,7 @@ def test_memory_is_the_sum_of_the_processes_and_one_that_is_gone_holds_nothing()
     assert held_bytes([child.pid], 0) == 0
 
 
-def test_the_kernels_count_is_the_cgroups_own_where_that_has_one(tmp_path: Path) -> None:
+def test_the_count_of_kills_is_that_of_the_cgroup_if_it_has_one(tmp_path: Path) -> None:
     (tmp_path / "memory.events").write_text("low 0\noom 2\noom_kill 41\noom_group_kill 0\n")
     assert oom_kills(tmp_path) == 41
     assert oom_kills(tmp_path / "nowhere") == oom_kills(None)

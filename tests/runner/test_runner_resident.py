@@ -1,4 +1,4 @@
-"""A capsule that stays for the next job of generating: real processes; what it does wrong costs nobody but itself."""
+"""A resident capsule, which stays for the next job: real processes; a failure in it affects no other capsule."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autosurgeon.runner.cgroup import own_cgroup
 from autosurgeon.runner.process import LOG_FILE, End, ForkServer
 from autosurgeon.sections import CapsuleSettings
 
-# What it does is in the job's seed; who did it is in the result's count.
+# The job's seed selects the behaviour; the result's count is the pid of the capsule.
 BODY = """
 from autosurgeon.core.jobs import GenerateResult
 from autosurgeon.errors import UserError
@@ -52,10 +52,10 @@ def job(what: int = 0) -> GenerateJob:
 
 
 class Runner:
-    """Capsules of that body, and who served the last job."""
+    """Capsules of that body, and the pid of the capsule that ran a job."""
 
     def __init__(self, folder: Path, **settings: float) -> None:
-        python = interpreter(folder / "python", BODY, first="door.load_stack = lambda: None")
+        python = interpreter(folder / "python", BODY, first="capsule_main.load_stack = lambda: None")
         self.capsules = Capsules(CapsuleSettings(python=python, **settings), folder / "home")
         self._folder = folder
 
@@ -72,7 +72,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     made.capsules.close()
 
 
-def test_one_process_serves_job_after_job_and_each_has_files_of_its_own(tmp_path: Path, runner: Runner) -> None:
+def test_one_process_runs_several_jobs_with_separate_files(tmp_path: Path, runner: Runner) -> None:
     first = runner.pid(workdir="one")
     assert runner.pid(9, workdir="two") == first
     assert runner.pid(workdir="one") == first
@@ -89,7 +89,7 @@ def test_one_process_serves_job_after_job_and_each_has_files_of_its_own(tmp_path
     [(1, "crash"), (2, None), (3, "killed"), (4, "memory"), (5, "hung"), (6, "memory"), (7, "bad_outcome")],
     ids=["error", "user", "killed", "no-memory", "hangs", "swells", "leaves"],
 )
-def test_whatever_goes_wrong_ends_it_and_the_next_job_has_a_fresh_one(
+def test_any_failure_ends_the_resident_capsule_and_the_next_job_gets_a_fresh_one(
     runner: Runner, what: int, cause: str | None
 ) -> None:
     first = runner.pid()
@@ -102,29 +102,29 @@ def test_whatever_goes_wrong_ends_it_and_the_next_job_has_a_fresh_one(
     assert runner.pid() == second
 
 
-def test_an_end_that_comes_together_with_the_begin_is_not_overlooked(tmp_path: Path) -> None:
-    both = b'{"pid": 7}\n{"exit": 0, "left": []}\n'
-    says = f"import os, sys; sys.stdin.readline(); os.write(1, {both!r}); sys.stdin.read()"
+def test_an_end_that_arrives_together_with_the_start_is_read(tmp_path: Path) -> None:
+    both = b'{"pid": 7}\n{"exit": 0, "survivors": []}\n'
+    answers = f"import os, sys; sys.stdin.readline(); os.write(1, {both!r}); sys.stdin.read()"
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\necho '{{\"ready\": true}}'\nexec {sys.executable} -c {shlex.quote(says)}\n")
+    python.write_text(f"#!/bin/sh\necho '{{\"ready\": true}}'\nexec {sys.executable} -c {shlex.quote(answers)}\n")
     python.chmod(0o755)
-    keeper = ForkServer(str(python), tmp_path / "home", warm=False)
+    server = ForkServer(str(python), tmp_path / "home", warm=False)
     try:
-        capsule = keeper.start(tmp_path, None)
+        capsule = server.start(tmp_path, None)
         assert (capsule.pid, capsule.wait(10)) == (7, End(0, ()))
     finally:
-        keeper.close()
+        server.close()
 
 
-def test_one_that_leaves_a_process_behind_is_ended_with_it_and_its_result_stands(runner: Runner) -> None:
+def test_a_job_that_leaves_a_process_behind_ends_the_resident_capsule_and_its_result_counts(runner: Runner) -> None:
     first = runner.pid()
     assert runner.pid(8) == first
-    assert runner.capsules._keeper is not None
-    assert children(runner.capsules._keeper.pid) == []
+    assert runner.capsules._server is not None
+    assert children(runner.capsules._server.pid) == []
     assert runner.pid() != first
 
 
-def test_it_is_gone_before_a_training_begins(tmp_path: Path, runner: Runner) -> None:
+def test_a_training_starts_after_the_end_of_the_resident_capsule(tmp_path: Path, runner: Runner) -> None:
     first = runner.pid()
     other = runner.capsules.run(TRAIN, tmp_path / "train")
     assert isinstance(other, GenerateResult)
@@ -133,7 +133,7 @@ def test_it_is_gone_before_a_training_begins(tmp_path: Path, runner: Runner) -> 
     assert len({first, other.count, runner.pid()}) == 3
 
 
-def test_it_merges_and_compares_too_but_a_merge_alone_leaves_nobody(tmp_path: Path, runner: Runner) -> None:
+def test_a_resident_capsule_merges_and_compares_but_a_merge_does_not_start_one(tmp_path: Path, runner: Runner) -> None:
     def pid(job: MergeJob | CompareJob) -> int:
         result = runner.capsules.run(job, tmp_path / "other")
         assert isinstance(result, GenerateResult)
@@ -146,7 +146,7 @@ def test_it_merges_and_compares_too_but_a_merge_alone_leaves_nobody(tmp_path: Pa
     assert pid(MERGE) == pid(COMPARE) == runner.pid() == first
 
 
-def test_one_that_waited_too_long_or_was_killed_meanwhile_is_replaced_without_a_word(tmp_path: Path) -> None:
+def test_a_resident_capsule_that_reached_its_time_limit_or_was_killed_is_replaced(tmp_path: Path) -> None:
     runner = Runner(tmp_path, resident_s=0.5)
     try:
         first = runner.pid()
@@ -158,7 +158,7 @@ def test_one_that_waited_too_long_or_was_killed_meanwhile_is_replaced_without_a_
         runner.capsules.close()
 
 
-def test_none_stays_where_the_settings_want_none(tmp_path: Path) -> None:
+def test_no_capsule_stays_if_the_settings_disable_it(tmp_path: Path) -> None:
     runner = Runner(tmp_path, resident_s=0)
     try:
         first = runner.pid()
@@ -168,7 +168,7 @@ def test_none_stays_where_the_settings_want_none(tmp_path: Path) -> None:
         runner.capsules.close()
 
 
-def test_the_gpu_that_it_holds_is_not_waited_for_by_its_own_jobs_and_is_by_others(
+def test_only_jobs_outside_of_the_resident_capsule_wait_for_its_gpu_memory(
     tmp_path: Path,
     smi: FakeSmi,  # noqa: F811
 ) -> None:
@@ -188,9 +188,9 @@ def test_the_gpu_that_it_holds_is_not_waited_for_by_its_own_jobs_and_is_by_other
         runner.capsules.close()
 
 
-@pytest.mark.parametrize("ends", ["loop", "keeper"])
-def test_it_dies_with_its_loop_while_it_waits(tmp_path: Path, ends: str) -> None:
-    python = interpreter(tmp_path, BODY, first="door.load_stack = lambda: None")
+@pytest.mark.parametrize("ends", ["loop", "server"])
+def test_a_waiting_resident_capsule_dies_with_its_loop(tmp_path: Path, ends: str) -> None:
+    python = interpreter(tmp_path, BODY, first="capsule_main.load_stack = lambda: None")
     script = f"""
         import time
         from pathlib import Path
@@ -199,7 +199,7 @@ def test_it_dies_with_its_loop_while_it_waits(tmp_path: Path, ends: str) -> None
         from autosurgeon.sections import CapsuleSettings
         capsules = Capsules(CapsuleSettings(python={python!r}), Path({str(tmp_path / "home")!r}))
         job = GenerateJob.model_validate_json({job().model_dump_json()!r})
-        print(capsules.run(job, Path({str(tmp_path / "work")!r})).count, capsules._keeper.pid, flush=True)
+        print(capsules.run(job, Path({str(tmp_path / "work")!r})).count, capsules._server.pid, flush=True)
         time.sleep(600)
     """
     loop = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
@@ -215,4 +215,4 @@ def test_it_dies_with_its_loop_while_it_waits(tmp_path: Path, ends: str) -> None
     deadline = time.monotonic() + 10
     while ends == "loop" and any(group.exists() for group in groups) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert ends == "keeper" or not any(group.exists() for group in groups)
+    assert ends == "server" or not any(group.exists() for group in groups)

@@ -1,4 +1,4 @@
-"""An interpreter for `capsule.python` whose capsules do something else than their job; all around them is real."""
+"""An interpreter for `capsule.python` whose capsules run a given body instead of their job; the rest is real."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-DOOR = """
+PROGRAM = """
 import ctypes, os, signal, subprocess, sys, time
-import autosurgeon.capsule.__main__ as door
+import autosurgeon.capsule.__main__ as capsule_main
 from autosurgeon.capsule.workdir import Progress, beat
 
 def verb(job, workdir):
 {body}
 
-door.verb_of = lambda name: verb
+capsule_main.verb_of = lambda name: verb
 {first}
-sys.exit(door.main(sys.argv[3:]))
+sys.exit(capsule_main.main(sys.argv[3:]))
 """
 
 
 def interpreter(folder: Path, body: str, *, first: str = "") -> str:
-    """One whose every verb has this body, with `job` and `workdir`; `first` is run in the keeper, before it serves."""
+    """Return an interpreter whose verbs run `body` with `job` and `workdir`; `first` runs in the fork server."""
     folder.mkdir(parents=True, exist_ok=True)
-    program, script = folder / "door.py", folder / "python"
-    program.write_text(DOOR.format(body=textwrap.indent(textwrap.dedent(body), "    "), first=first), encoding="utf-8")
+    program, script = folder / "capsule_main.py", folder / "python"
+    program.write_text(
+        PROGRAM.format(body=textwrap.indent(textwrap.dedent(body), "    "), first=first), encoding="utf-8"
+    )
     script.write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n', encoding="utf-8")
     script.chmod(0o755)
     return str(script)
 
 
 def is_running(pid: int) -> bool:
-    """Whether it is there and not only waits to be reaped."""
+    """Whether the process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
     except OSError:
@@ -42,7 +44,7 @@ def is_running(pid: int) -> bool:
 
 
 def still_running(pids: Iterable[int], within_s: float) -> list[int]:
-    """Those that run after so many seconds; returns as soon as none does."""
+    """Return the processes that still run after so many seconds, or as soon as none does."""
     deadline = time.monotonic() + within_s
     left = list(pids)
     while left and time.monotonic() < deadline:
@@ -52,7 +54,7 @@ def still_running(pids: Iterable[int], within_s: float) -> list[int]:
 
 
 def written_pids(file: Path, count: int, within_s: float = 60.0) -> list[int]:
-    """The process ids that a capsule wrote down, once there are so many."""
+    """Return the process ids that a capsule wrote to a file, once there are `count`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError):
