@@ -1,4 +1,4 @@
-"""A user's checkpoint: what is refused, and how it becomes files fit for a pack."""
+"""A user's checkpoint: its validation, and its conversion to the files of a pack."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from autosurgeon.packs.files import CHUNK_BYTES, hash_file, read_header
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 NEEDED = ("config.json", "tokenizer.json")
 CONFIGS = ("config.json", "tokenizer_config.json")
-"""Where a checkpoint can ask for code of its own to be run."""
+"""The files in which a checkpoint can request that its own code is run."""
 ADAPTER_CONFIG = "adapter_config.json"
 INDEX_FILE = "model.safetensors.index.json"
-"""Of weights in several files: the file of each tensor."""
+"""The index of weights in several files: the file of each tensor."""
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Refuse what is missing, cut short, pickled or wants its own code run, and adapters; PackError names the file."""
+    """Refuse a checkpoint that is incomplete, truncated, pickled, has its own code, or is an adapter.
+
+    PackError names the file.
+    """
     if not folder.is_dir():
         raise PackError(
             "a model folder is missing", wanted="config.json, tokenizer.json and *.safetensors", where=folder
@@ -33,7 +36,7 @@ def check_checkpoint(folder: Path) -> None:
     for file in files:
         if file.suffix in PICKLED:
             raise PackError(
-                "a pickled checkpoint is refused, since loading it can run any code",
+                "a pickled checkpoint is refused, because loading it can run any code",
                 got=file.name,
                 wanted="safetensors",
                 where=folder,
@@ -43,7 +46,7 @@ def check_checkpoint(folder: Path) -> None:
     if (folder / ADAPTER_CONFIG).is_file():
         base = _mapping(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
         raise PackError(
-            "an adapter is no checkpoint",
+            "an adapter is not a checkpoint",
             got=ADAPTER_CONFIG,
             wanted=f"its base ({base}), merged or alone",
             where=folder,
@@ -60,18 +63,21 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def _mapping(file: Path) -> dict[str, Any]:
-    """A JSON file's mapping; PackError for anything else."""
+    """Return a JSON file's mapping; PackError for anything else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise PackError("a checkpoint's config does not parse", got=error, where=file) from error
     if not isinstance(content, dict):
-        raise PackError("a checkpoint's config is no mapping", got=type(content).__name__, where=file)
+        raise PackError("a checkpoint's config is not a mapping", got=type(content).__name__, where=file)
     return content
 
 
 def check_base(folder: Path) -> list[Path]:
-    """The weight files of a checkpoint that can be an organ, all of BF16 tensors, in order; PackError for any other."""
+    """Return the weight files of a checkpoint that can be an organ, with BF16 tensors only, in order.
+
+    PackError for any other checkpoint.
+    """
     check_checkpoint(folder)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -90,7 +96,7 @@ def check_base(folder: Path) -> list[Path]:
 
 
 def _check_index(folder: Path, found: dict[str, str], *, several: bool) -> None:
-    """Hold the files' tensors against the index, which alone knows of a file that is not there."""
+    """Compare the files' tensors with the index, which also names files that are missing."""
     index = folder / INDEX_FILE
     wanted = _mapping(index).get("weight_map") if index.is_file() else None
     if not wanted and not several:
@@ -100,7 +106,7 @@ def _check_index(folder: Path, found: dict[str, str], *, several: bool) -> None:
     wrong = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
     if wrong:
         raise PackError(
-            "a base's weight files are not what its index says",
+            "a base's weight files do not match its index",
             got=f"{wrong[0]}: {found.get(wrong[0], 'nowhere')}",
             wanted=wanted.get(wrong[0], "no such tensor"),
             where=index,
@@ -108,15 +114,15 @@ def _check_index(folder: Path, found: dict[str, str], *, several: bool) -> None:
 
 
 def organ_digest(folder: Path, beat: Beat = no_beat) -> str:
-    """SHA-256 over the digests of a checkpoint's weight files, by which a workspace knows its organ again."""
+    """Return the SHA-256 over the digests of a checkpoint's weight files, which identifies a workspace's organ."""
     return digest_json([hash_file(file, beat) for file in sorted(folder.glob("*.safetensors"))])
 
 
 def stage_checkpoint(source: Path, target: Path, beat: Beat = no_beat) -> None:
-    """Copy a BF16 checkpoint into `target`, its weights in one file with a padded header.
+    """Copy a BF16 checkpoint into `target`, with its weights in one file with a padded header.
 
     Raises:
-        PackError: a refused checkpoint, or weights of another type than BF16, or other ones than its index says.
+        PackError: the checkpoint is refused, its weights are not BF16, or they do not match its index.
 
     """
     weights = check_base(source)
@@ -131,6 +137,6 @@ def stage_checkpoint(source: Path, target: Path, beat: Beat = no_beat) -> None:
                 while chunk := old.read(CHUNK_BYTES):
                     new.write(chunk)
                     beat()
-    for described in sorted(source.glob("*.json")):
-        if described.name not in ("manifest.json", INDEX_FILE):
-            shutil.copyfile(described, target / described.name)
+    for config in sorted(source.glob("*.json")):
+        if config.name not in ("manifest.json", INDEX_FILE):
+            shutil.copyfile(config, target / config.name)

@@ -1,4 +1,4 @@
-"""Files on disk: hashing, flushing, and reading a weight file's header."""
+"""Files on disk: hash, flush, write atomically, and read a weight file's header."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 4 << 20
 
 
 def hash_file(path: Path, beat: Beat = no_beat) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+    """Return the SHA-256 of a file's bytes, as 64 hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -24,7 +24,7 @@ def hash_file(path: Path, beat: Beat = no_beat) -> str:
 
 
 def flush(path: Path) -> None:
-    """Flush a file or folder to disk; DurabilityError when the disk does not take it."""
+    """Flush a file or folder to disk; DurabilityError if that fails."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with durably(path):
@@ -34,7 +34,7 @@ def flush(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with its parents, so that it is still there after a power cut."""
+    """Create a folder with its parents, durably."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -42,14 +42,14 @@ def make_folder(path: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename, and flush the folder of the new name; what is moved was flushed before."""
+    """Rename, and flush the folder of the new name; the caller has flushed the content."""
     with durably(target):
         source.rename(target)
     flush(target.parent)
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write, flush and rename, so that a reader sees the old content or the new, never half of it."""
+    """Write, flush and rename, so that a reader sees the old content or the new, never a partial file."""
     staged = part_of(path)
     staged.write_text(text, encoding="utf-8")
     flush(staged)
@@ -57,12 +57,12 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def part_of(path: Path) -> Path:
-    """Where a file stands while it is written."""
+    """Return the path of a file while it is written."""
     return path.with_name(path.name + ".part")
 
 
 def read_header(path: Path) -> Header:
-    """The header of a weight file; PackError when the file is missing, cut short or has a tail."""
+    """Return the header of a weight file; PackError if the file is missing, truncated or has trailing bytes."""
     try:
         with path.open("rb") as file:
             length = header_bytes(file.read(8), str(path))

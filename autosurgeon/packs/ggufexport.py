@@ -1,7 +1,7 @@
-"""A pack as one GGUF file, for llama.cpp: streamed, whole or not at all, and never through a tensor library.
+"""Export of a pack as one GGUF file for llama.cpp: streamed, atomic, and without a tensor library.
 
-Matrices keep their BF16 bytes; norms and biases are widened to FP32, which loses nothing and is what llama.cpp adds and
-multiplies by. So both compute with the same weights.
+Matrices keep their BF16 bytes. Norms and biases are widened to FP32, as llama.cpp needs them, which is exact, so that
+both runtimes compute with the same weights.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Written(NamedTuple):
 
 
 def export_gguf(folder: Path, digest: str, out: Path, dtype: Dtype = "bf16", beat: Beat = no_beat) -> Written:
-    """Write a verified pack's folder as `out`; memory stays below a few times the largest tensor.
+    """Write a verified pack's folder to `out`; memory stays below a few times the largest tensor.
 
     Raises:
-        PackError: an architecture, a tensor or a tokenizer that llama.cpp would not run as the pack itself is run.
+        PackError: llama.cpp would run the architecture, a tensor or the tokenizer differently.
         UserError: the `gguf` package is not installed.
-        DurabilityError: the disk did not take the file.
+        DurabilityError: the file could not be flushed to disk.
 
     """
     gguf = _library()
@@ -48,8 +48,8 @@ def export_gguf(folder: Path, digest: str, out: Path, dtype: Dtype = "bf16", bea
     part = part_of(out)
     writer = gguf.GGUFWriter(None, shape.architecture)
     try:
-        _say_model(writer, shape, digest, dtype, gguf)
-        _say_vocabulary(writer, vocabulary)
+        _add_model(writer, shape, digest, dtype, gguf)
+        _add_vocabulary(writer, vocabulary)
         _stream(writer, placed, header, weights, part, dtype, beat)
         writer.close()
         flush(part)
@@ -67,11 +67,11 @@ def _library() -> Any:
         import gguf
     except ImportError as error:
         wanted = "pip install 'autosurgeon[gguf]'"
-        raise UserError("a GGUF file is written by the gguf package, which is not installed", wanted=wanted) from error
+        raise UserError("a GGUF export needs the gguf package, which is not installed", wanted=wanted) from error
     return gguf
 
 
-def _say_model(writer: Any, shape: Shape, digest: str, dtype: Dtype, gguf: Any) -> None:
+def _add_model(writer: Any, shape: Shape, digest: str, dtype: Dtype, gguf: Any) -> None:
     writer.add_name(f"pack {digest[:12]}")
     writer.add_string(DIGEST_KEY, digest)
     kinds = gguf.LlamaFileType
@@ -90,15 +90,15 @@ def _say_model(writer: Any, shape: Shape, digest: str, dtype: Dtype, gguf: Any) 
     writer.add_layer_norm_rms_eps(shape.epsilon)
 
 
-def _say_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
-    writer.add_tokenizer_model("gpt2")  # byte-level BPE, whoever trained it
+def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
+    writer.add_tokenizer_model("gpt2")  # llama.cpp's name for byte-level BPE
     writer.add_tokenizer_pre(vocabulary.splitter)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.types)
     writer.add_token_merges(vocabulary.merges)
-    says = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
-    for say, token in zip(says, vocabulary.ends, strict=False):
-        say(token)
+    adders = (writer.add_eos_token_id, writer.add_eot_token_id, writer.add_eom_token_id)
+    for add, token in zip(adders, vocabulary.ends, strict=False):
+        add(token)
     if vocabulary.begin is not None:
         writer.add_bos_token_id(vocabulary.begin)
     if vocabulary.padding is not None:
@@ -127,11 +127,11 @@ def _stream(
     with weights.open("rb") as file:
         for tensor, widened in zip(placed, wide, strict=True):
             bits = _read(file, header.data_start, sources[tensor.source])
-            bits = turned(bits, tensor.heads) if tensor.heads else bits
+            bits = interleaved(bits, tensor.heads) if tensor.heads else bits
             try:
                 writer.write_tensor_data(_widened(bits) if widened else bits)
             except OSError as error:
-                # NumPy says how much it could not write, and not why.
+                # NumPy reports how much it could not write, but not why.
                 raise PackError("a file could not be written to its end", got=error, where=part) from error
             beat()
 
@@ -148,16 +148,16 @@ def _read(file: Any, data_start: int, tensor: Tensor) -> NDArray[Any]:
 
 
 def _widened(bits: NDArray[Any]) -> NDArray[Any]:
-    """FP32 of BF16: the same bits, and sixteen zeros behind them."""
+    """Convert BF16 to FP32: the same bits, followed by sixteen zeros."""
     wide = bits.astype("<u4")
     wide <<= 16
     return wide.view("<f4")
 
 
-def turned(rows: NDArray[Any], heads: int) -> NDArray[Any]:
-    """The rows of each head with its second half laced into the first: 0, n/2, 1, n/2 + 1, ...
+def interleaved(rows: NDArray[Any], heads: int) -> NDArray[Any]:
+    """Return the rows of each head with its halves interleaved: 0, n/2, 1, n/2 + 1, ...
 
-    So that llama.cpp, which for Llama turns neighbours by one angle, turns the pairs that transformers turns.
+    For Llama, llama.cpp rotates neighbouring rows by one angle, and transformers rows half a head apart.
     """
     import numpy
 

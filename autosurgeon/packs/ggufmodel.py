@@ -1,4 +1,4 @@
-"""A checkpoint's model as llama.cpp wants it: its shape, and where each of its tensors goes."""
+"""A checkpoint's model in the form of llama.cpp: its hyperparameters, and the name and order of its tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autosurgeon.errors import PackError
 from autosurgeon.packs.ggufvocabulary import read_json
 
 ARCHITECTURES = ("llama", "qwen2")
-"""The `model_type`s that can be exported; llama.cpp has the same names for them."""
+"""The `model_type`s that can be exported; llama.cpp uses the same names."""
 _LAYER = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -24,7 +24,7 @@ _LAYER = {
     "mlp.down_proj": "ffn_down",
 }
 _ALONE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
-# What would change the arithmetic, and what it may be; of the first, a config may say nothing.
+# Settings that change the arithmetic, with the values that llama.cpp supports.
 _PLAIN: dict[str, tuple[object, ...]] = {
     "hidden_act": ("silu", None),
     "use_sliding_window": (None, False),
@@ -34,7 +34,7 @@ _PLAIN: dict[str, tuple[object, ...]] = {
 
 
 class Shape(NamedTuple):
-    """What llama.cpp has to know of a model beyond its tensors."""
+    """The hyperparameters that llama.cpp needs besides the tensors."""
 
     architecture: str
     layers: int
@@ -43,7 +43,7 @@ class Shape(NamedTuple):
     heads: int
     kv_heads: int
     head: int
-    """Numbers of a head."""
+    """The size of a head."""
     vocabulary: int
     context: int
     epsilon: float
@@ -54,17 +54,17 @@ class Shape(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A tensor's way into the file."""
+    """A tensor's place in the file."""
 
     name: str
     source: str
     shape: tuple[int, ...]
     heads: int
-    """How many heads' rows have to be put in another order; 0 where the rows stay."""
+    """The number of heads whose rows are interleaved; 0 if the rows keep their order."""
 
 
 def read_shape(folder: Path) -> Shape:
-    """The shape of the model in a checkpoint folder; PackError names what cannot be exported."""
+    """Return the hyperparameters of the model in a checkpoint folder; PackError names what cannot be exported."""
     path = folder / "config.json"
     config = read_json(path)
     architecture = config.get("model_type")
@@ -75,7 +75,7 @@ def read_shape(folder: Path) -> Shape:
     for key, allowed in _PLAIN.items():
         if config.get(key) not in allowed:
             raise PackError(f"a model's {key} cannot be exported", got=config[key], wanted=allowed[0], where=path)
-    # transformers 5 writes the one table, earlier versions the number beside it.
+    # transformers 5 writes `rope_parameters`, earlier versions `rope_theta`.
     rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", 10_000.0)}
     if rope.get("rope_type", "default") != "default" or rope.get("partial_rotary_factor") not in (None, 1, 1.0):
         raise PackError(
@@ -84,8 +84,8 @@ def read_shape(folder: Path) -> Shape:
     try:
         return _shape(architecture, config, float(rope["rope_theta"]))
     except (KeyError, TypeError, ValueError) as error:
-        wanted = "what the model is made of, written out and in numbers"
-        raise PackError("a checkpoint's config lacks something", got=repr(error), wanted=wanted, where=path) from error
+        wanted = "all sizes of the model, as numbers"
+        raise PackError("a checkpoint's config is incomplete", got=repr(error), wanted=wanted, where=path) from error
 
 
 def _shape(architecture: str, config: dict[str, Any], theta: float) -> Shape:
@@ -110,11 +110,11 @@ def _shape(architecture: str, config: dict[str, Any], theta: float) -> Shape:
 
 
 def place_tensors(shape: Shape, header: Header, where: Path) -> list[Placed]:
-    """Every tensor of the model in the file's order; PackError names one that is missing, foreign or of other shape."""
+    """Return the model's tensors in the file's order; PackError names a missing, foreign or reshaped one."""
     found = {tensor.name: tensor for tensor in header.tensors}
     placed = list(_wanted(shape))
     if shape.tied:
-        found.pop("lm_head.weight", None)  # whoever ties it never reads it
+        found.pop("lm_head.weight", None)  # a model with tied embeddings does not read it
     for tensor in placed:
         one = found.pop(tensor.source, None)
         if one is None:
@@ -124,7 +124,7 @@ def place_tensors(shape: Shape, header: Header, where: Path) -> list[Placed]:
         if one.dtype != "BF16":
             raise PackError("a pack's weights are BF16", got=f"{one.name}: {one.dtype}", where=where)
     if found:
-        raise PackError("a tensor of this architecture is not known", got=min(found), where=where)
+        raise PackError("a tensor does not belong to this architecture", got=min(found), where=where)
     return placed
 
 
@@ -142,12 +142,12 @@ def _wanted(shape: Shape) -> Iterator[Placed]:
         "up_proj": (shape.intermediate, wide),
         "down_proj": (wide, shape.intermediate),
     }
-    # For Llama, llama.cpp turns neighbouring numbers of a head, and transformers those half a head apart.
-    turned = {"q_proj": shape.heads, "k_proj": shape.kv_heads} if shape.architecture == "llama" else {}
+    # For Llama, llama.cpp rotates neighbouring rows of a head, and transformers rows half a head apart.
+    interleaved = {"q_proj": shape.heads, "k_proj": shape.kv_heads} if shape.architecture == "llama" else {}
     for layer in range(shape.layers):
         for source, target in _LAYER.items():
             last = source.rpartition(".")[2]
             name, place = f"blk.{layer}.{target}", f"model.layers.{layer}.{source}"
-            yield Placed(f"{name}.weight", f"{place}.weight", outputs.get(last, (wide,)), turned.get(last, 0))
+            yield Placed(f"{name}.weight", f"{place}.weight", outputs.get(last, (wide,)), interleaved.get(last, 0))
             if last in shape.attention_biases or (shape.mlp_bias and source.startswith("mlp.")):
-                yield Placed(f"{name}.bias", f"{place}.bias", outputs[last][:1], turned.get(last, 0))
+                yield Placed(f"{name}.bias", f"{place}.bias", outputs[last][:1], interleaved.get(last, 0))

@@ -1,4 +1,4 @@
-"""A hub's checkpoint: fetched by commit, once, and nothing of it but weights and JSON."""
+"""A hub's checkpoint, fetched once, by commit: weights and JSON files only."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from autosurgeon.packs.checkpoint import check_base
 
 WANTED = ["*.safetensors", "*.json"]
 NESTED = ["*/*"]
-"""Folders inside a repository hold other forms of the model."""
-
-
+"""Folders inside a repository contain other forms of the model."""
 ASK_S = 10.0
 
 
 def fetch_checkpoint(name: str, revision: str) -> Path:
-    """The folder of `owner/name` at a commit of 40 hex digits, in the hub's cache; the network is asked once.
+    """Return the folder of `owner/name` at a commit of 40 hex digits, in the hub's cache; the network is used once.
 
-    The hub is huggingface_hub's: HF_ENDPOINT, HF_HOME and HF_TOKEN hold.
+    huggingface_hub fetches it, so HF_ENDPOINT, HF_HOME and HF_TOKEN apply.
 
     Raises:
         UserError: huggingface_hub is not installed.
-        PackError: the checkpoint is neither in the cache nor to be had.
+        PackError: the checkpoint is not in the cache and cannot be fetched.
 
     """
     folder = cached_checkpoint(name, revision)
@@ -33,14 +31,14 @@ def fetch_checkpoint(name: str, revision: str) -> Path:
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=WANTED, ignore_patterns=NESTED))
-    except Exception as error:  # of the network, of the hub, of the cache: there is no organ, whatever it was
+    except Exception as error:  # the network, the hub and the cache raise many types
         raise PackError(
             "a hub's checkpoint cannot be fetched", got=f"{type(error).__name__}: {error}", where=f"{name}@{revision}"
         ) from error
 
 
 def cached_checkpoint(name: str, revision: str) -> Path | None:
-    """The folder of a checkpoint in the hub's cache; None where it is not there, or not whole. No network is asked.
+    """Return the folder of a checkpoint in the hub's cache, without the network; None if it is missing or incomplete.
 
     Raises:
         UserError: huggingface_hub is not installed.
@@ -53,7 +51,7 @@ def cached_checkpoint(name: str, revision: str) -> Path | None:
         raise UserError(
             "a hub's checkpoint needs huggingface_hub", wanted="pip install 'autosurgeon[capsule]'", got=error
         ) from error
-    with contextlib.suppress(LocalEntryNotFoundError, PackError):  # nothing is there, or a fetch was cut short
+    with contextlib.suppress(LocalEntryNotFoundError, PackError):  # it is missing, or a fetch was interrupted
         folder = Path(
             snapshot_download(
                 name, revision=revision, allow_patterns=WANTED, ignore_patterns=NESTED, local_files_only=True
@@ -65,12 +63,12 @@ def cached_checkpoint(name: str, revision: str) -> Path | None:
 
 
 def ask_hub(name: str, revision: str) -> list[str]:
-    """The files of `owner/name` at a commit, by the hub's answer; PackError where there is none."""
+    """Return the files of `owner/name` at a commit, as the hub lists them; PackError without an answer."""
     from huggingface_hub import HfApi
 
     try:
         found = HfApi().model_info(name, revision=revision, timeout=ASK_S).siblings or []
-    except Exception as error:  # as where it is fetched
+    except Exception as error:  # as in `fetch_checkpoint`
         raise PackError(
             "a hub's checkpoint is not in the cache, and the hub cannot be asked for it",
             got=f"{type(error).__name__}: {error}",

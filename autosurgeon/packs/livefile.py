@@ -1,4 +1,4 @@
-"""`live.json`: what a runtime reads to find the pack in production. A projection; the store is the truth."""
+"""`live.json`, which a runtime reads to find the live pack: a projection of the store, which is the source of truth."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from autosurgeon.packs.files import flush, move, part_of
 
 
 class LiveClaim(NamedTuple):
-    """What the file names as live."""
+    """The version and pack in the file."""
 
     version: int
     pack: str
-    """Empty where the file is damaged."""
+    """Empty if the file is damaged."""
 
 
 def read_live(path: Path) -> LiveClaim | None:
-    """What the file names; None where there is none."""
+    """Return the content of the file; None if there is no file."""
     try:
         content = json.loads(path.read_bytes())
         version, pack = content["version"], content["pack"]
@@ -34,17 +34,17 @@ def read_live(path: Path) -> LiveClaim | None:
 
 
 def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool = False) -> None:
-    """Replace the file whole; never by a lower version, nor by another pack of the same one.
+    """Replace the file atomically, but never by a lower version or by another pack of the same version.
 
     Args:
         path: the file.
         version: the live version.
         pack: the live pack.
-        folder: where the pack is, seen from the file.
-        anew: write it even if nothing changes: what an earlier process wrote may never have reached the disk.
+        folder: the pack's folder, relative to the file.
+        anew: write even if nothing changes, because an earlier write may not have reached the disk.
 
     Raises:
-        WorkspaceError: the file names a higher version, or another pack of this version.
+        WorkspaceError: the file has a higher version, or another pack of this version.
 
     """
     known = read_live(path)

@@ -1,8 +1,8 @@
-"""The pack store: folders named by their manifest's digest, committed whole, never changed.
+"""The pack store: immutable folders named by their manifest's digest, committed atomically.
 
-A commit goes: the files, flushed; the manifest, flushed; their folder, flushed; the rename to the digest; the parent,
-flushed; everything read back. Only then does the loop write to its memory that there is such a pack. Whatever cuts it
-short, the digest's folder is either not there or whole.
+A commit flushes the files, the manifest and their folder, renames the folder to the digest, flushes the parent, and
+reads everything back. Only then does the loop record the pack in its database. After an interruption at any point, the
+digest's folder is either absent or complete.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ class PackStore:
         make_folder(root)
 
     def sweep(self) -> None:
-        """Remove what a crash left half made or half removed; only for who holds the workspace."""
+        """Remove what an interrupted commit or removal left; the caller holds the workspace's lock."""
         for left in (STAGING, TRASH):
             shutil.rmtree(self._root / left, ignore_errors=True)
 
     def path(self, digest: str) -> Path:
-        """The pack's folder, whether it is there or not."""
+        """Return the pack's folder, which may not exist."""
         return self._root / digest
 
     def import_checkpoint(self, source: Path) -> Manifest:
-        """Make a base checkpoint a pack, the first of its line."""
+        """Import a base checkpoint as a pack without a parent."""
         staged = self._root / STAGING / f"import-{os.getpid()}"
         shutil.rmtree(staged, ignore_errors=True)
         stage_checkpoint(source, staged, self._beat)
@@ -53,17 +53,17 @@ class PackStore:
         return self.commit(staged, Lineage())
 
     def commit(self, folder: Path, lineage: Lineage) -> Manifest:
-        """Take over a folder as a pack: flush the files, write the manifest last, rename to its digest, verify.
+        """Commit a folder as a pack: flush the files, write the manifest last, rename to its digest, verify.
 
-        The folder is gone afterwards. A pack that is there already is adopted, if it verifies.
+        The folder no longer exists afterwards. If the pack exists already and verifies, it is adopted.
 
         Raises:
-            PackError: the folder is no pack, or what was written does not read back.
-            DurabilityError: the disk did not take a flush or the rename.
+            PackError: the folder is not a pack, or what was written does not read back.
+            DurabilityError: a flush or the rename failed.
 
         """
         files = {}
-        # What an earlier try or a capsule left there under these names is no part of the pack.
+        # Files of these names, from an earlier attempt or a capsule, are not part of the pack.
         for left in (folder / MANIFEST_FILE, part_of(folder / MANIFEST_FILE)):
             left.unlink(missing_ok=True)
         for file in sorted(folder.iterdir()):
@@ -80,7 +80,7 @@ class PackStore:
         if target.exists():
             with contextlib.suppress(PackError):
                 self.verify(manifest.digest)
-                # Whoever renamed it may have died before this.
+                # The process that renamed it may have died before it flushed the parent.
                 flush(self._root)
                 shutil.rmtree(folder)
                 return manifest
@@ -92,9 +92,9 @@ class PackStore:
         return manifest
 
     def _clear(self, damaged: Path) -> None:
-        """Make way for a good pack: one without weights is thrown away, a damaged one set aside for a look."""
+        """Make room for a good pack: remove a pack without weights, and set a damaged one aside for inspection."""
         if not self.has_weights(damaged.name):
-            self._throw_away(damaged)
+            self._remove(damaged)
             return
         number = 1
         while (aside := damaged.with_name(f"damaged-{number}-{damaged.name}")).exists():
@@ -102,8 +102,8 @@ class PackStore:
         move(damaged, aside)
         reach("pack-set-aside")
 
-    def _throw_away(self, path: Path) -> None:
-        """Remove a file or folder; by a rename first, so that a crash leaves it whole or out of sight."""
+    def _remove(self, path: Path) -> None:
+        """Remove a file or folder, by a rename first, so that a crash leaves it complete or in the trash."""
         make_folder(self._root / TRASH)
         waste = self._root / TRASH / f"{path.parent.name}-{path.name}"
         shutil.rmtree(waste, ignore_errors=True)
@@ -116,7 +116,7 @@ class PackStore:
             waste.unlink()
 
     def manifest(self, digest: str) -> Manifest:
-        """What the pack says of itself; PackError when it is missing or not what its name says."""
+        """Return the pack's manifest; PackError if it is missing or does not match the pack's name."""
         path = self.path(digest) / MANIFEST_FILE
         try:
             manifest = Manifest.model_validate_json(path.read_bytes())
@@ -131,36 +131,36 @@ class PackStore:
         return manifest
 
     def verify(self, digest: str) -> Manifest:
-        """Read every byte back and hold it against the manifest; PackError names the first file that differs."""
+        """Compare every byte of the pack with the manifest; PackError names the first file that differs."""
         manifest = self.manifest(digest)
         if not self.has_weights(digest):
             raise PackError("a pack's weights are gone", got=digest[:12], where=self.path(digest))
         try:
             _check(self.path(digest), manifest, self._beat)
         except OSError as error:
-            # A bad sector is damage like any other.
+            # A bad sector counts as damage.
             raise PackError("a pack cannot be read", got=error.strerror, where=self.path(digest)) from error
         return manifest
 
     def has_weights(self, digest: str) -> bool:
-        """Whether the pack's weights are there; without them it is only a manifest that tells what it was."""
+        """Whether the pack's weights exist; without them only the manifest is left."""
         return (self.path(digest) / WEIGHTS_FILE).exists()
 
     def weights_bytes(self, digest: str) -> int:
-        """What the pack's weights take on the disk."""
+        """Return the size of the pack's weights on disk."""
         return (self.path(digest) / WEIGHTS_FILE).stat().st_size
 
     def remove_weights(self, digest: str) -> None:
-        """Take a pack's weights off the disk; its manifest stays, and verify says that they are gone."""
-        self._throw_away(self.path(digest) / WEIGHTS_FILE)
+        """Delete a pack's weights; its manifest stays, and `verify` reports that they are gone."""
+        self._remove(self.path(digest) / WEIGHTS_FILE)
 
     def digests(self) -> list[str]:
-        """The packs that are there, by name, those among them whose weights are gone."""
+        """Return the names of all packs, including those without weights."""
         return sorted(folder.name for folder in self._root.iterdir() if len(folder.name) == 64)
 
 
 def _check(folder: Path, manifest: Manifest, beat: Beat) -> None:
-    """Hold a folder's every byte against a manifest; PackError names the first file that differs."""
+    """Compare every byte of a folder with a manifest; PackError names the first file that differs."""
     for name, packed in manifest.files.items():
         path = folder / name
         if not path.is_file() or path.is_symlink():

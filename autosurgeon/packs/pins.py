@@ -1,4 +1,4 @@
-"""`pins.json`: packs that a person wants kept, whatever retention says."""
+"""`pins.json`: the packs that a person pinned, which retention keeps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Pins(Value):
 
 
 def read_pins(path: Path) -> dict[str, Pin]:
-    """The pins by pack; none without a file. PackError for a file that does not parse, since it may hold some."""
+    """Return the pins by pack; empty without a file. PackError if the file does not parse, because it may hold pins."""
     try:
         content = _Pins.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -39,5 +39,5 @@ def read_pins(path: Path) -> dict[str, Pin]:
 
 
 def write_pins(path: Path, pins: Iterable[Pin]) -> None:
-    """Replace the file whole; DurabilityError when the disk does not take it."""
+    """Replace the file atomically; DurabilityError if the disk fails."""
     write_whole(path, _Pins(pins=tuple(pins)).model_dump_json(indent=1) + "\n")

@@ -40,7 +40,7 @@ def test_the_safetensors_library_reads_a_padded_file(source: Path, tmp_path: Pat
     assert set(new) == {"embed.weight", "head.weight"}
 
 
-def test_config_and_tokenizer_come_along_and_nothing_else(source: Path, tmp_path: Path) -> None:
+def test_config_and_tokenizer_are_copied_and_nothing_else(source: Path, tmp_path: Path) -> None:
     for name in ("manifest.json", "model.safetensors.index.json", "README.md"):
         (source / name).write_text("{}")
     stage_checkpoint(source, tmp_path / "staged")
@@ -73,19 +73,19 @@ def test_an_incomplete_checkpoint_is_refused_and_the_file_named(source: Path, na
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"5", b"null", b'["auto_map"]', b"[" * 100_000])
-def test_a_config_that_is_no_mapping_is_refused(source: Path, text: bytes) -> None:
+def test_a_config_that_is_not_a_mapping_is_refused(source: Path, text: bytes) -> None:
     (source / "config.json").write_bytes(text)
     with pytest.raises(PackError, match="config"):
         check_checkpoint(source)
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackError, match="missing"):
         check_checkpoint(tmp_path / "none")
 
 
 def in_two_files(source: Path) -> dict[str, str]:
-    """Move the checkpoint's second tensor into a file of its own, with an index; the index's map."""
+    """Move the checkpoint's second tensor into its own file, with an index, and return the index's map."""
     tensors = {"embed.weight": ("BF16", (3, 2), b"abcdefghijkl"), "head.weight": ("BF16", (2, 2), b"mnopqrst")}
     (source / "model.safetensors").write_bytes(weights_file(tensors))
     found = {}
@@ -96,7 +96,7 @@ def in_two_files(source: Path) -> dict[str, str]:
     return found
 
 
-def test_a_checkpoint_in_several_files_is_staged_as_the_same_in_one(source: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_in_several_files_is_staged_like_one_in_a_single_file(source: Path, tmp_path: Path) -> None:
     in_two_files(source)
     (source / "model.safetensors").rename(tmp_path / "whole")
     stage_checkpoint(source, tmp_path / "from-two")
@@ -109,7 +109,7 @@ def test_a_checkpoint_in_several_files_is_staged_as_the_same_in_one(source: Path
     assert [[file.read_bytes() for file in files] for files in staged] == [[f.read_bytes() for f in staged[0]]] * 2
 
 
-def test_several_files_that_are_not_what_their_index_says_are_refused_and_the_tensor_named(source: Path) -> None:
+def test_several_files_that_do_not_match_their_index_are_refused_and_the_tensor_is_named(source: Path) -> None:
     found = in_two_files(source)
     with pytest.raises(PackError, match=r"twice.*embed\.weight in model-00001-of-00002.*and model\.safetensors"):
         check_base(source)
@@ -139,7 +139,7 @@ def test_a_checkpoint_without_weights_is_refused(source: Path, tmp_path: Path) -
         stage_checkpoint(source, tmp_path / "staged")
 
 
-def test_weights_of_another_type_than_bf16_are_refused_and_the_tensor_named(tmp_path: Path) -> None:
+def test_weights_that_are_not_bf16_are_refused_and_the_tensor_is_named(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "source", dtype="F32")
     with pytest.raises(PackError, match=r"embed\.weight: F32"):
         stage_checkpoint(source, tmp_path / "staged")
@@ -147,35 +147,35 @@ def test_weights_of_another_type_than_bf16_are_refused_and_the_tensor_named(tmp_
 
 
 @pytest.mark.parametrize("cut", [1, 7, 17, 100])
-def test_weights_that_are_cut_short_are_refused(source: Path, tmp_path: Path, cut: int) -> None:
+def test_truncated_weights_are_refused(source: Path, tmp_path: Path, cut: int) -> None:
     path = source / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(PackError):
         stage_checkpoint(source, tmp_path / "staged")
 
 
-def test_weights_with_a_tail_are_refused(source: Path, tmp_path: Path) -> None:
+def test_weights_with_trailing_bytes_are_refused(source: Path, tmp_path: Path) -> None:
     with (source / "model.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(PackError, match="tail"):
         stage_checkpoint(source, tmp_path / "staged")
 
 
-def test_a_header_that_is_cut_inside_its_padding_is_cut_short(tmp_path: Path) -> None:
+def test_a_header_truncated_inside_its_padding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes((4088).to_bytes(8, "little") + b"{}" + b" " * 100)
     with pytest.raises(PackError, match="cut short"):
         read_header(path)
 
 
-def test_a_pickle_by_another_name_is_refused(source: Path, tmp_path: Path) -> None:
+def test_a_pickle_under_another_name_is_refused(source: Path, tmp_path: Path) -> None:
     (source / "model.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200))
     with pytest.raises(PackError):
         stage_checkpoint(source, tmp_path / "staged")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
-def test_a_config_that_asks_for_code_of_its_own_is_refused(source: Path, name: str) -> None:
+def test_a_config_that_requests_its_own_code_is_refused(source: Path, name: str) -> None:
     (source / name).write_text(json.dumps({"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}))
     with pytest.raises(PackError, match=f"its own code.*auto_map.*{name}"):
         check_checkpoint(source)
@@ -189,18 +189,18 @@ def test_code_beside_the_weights_is_refused(source: Path) -> None:
 
 def test_an_adapter_is_refused_and_its_base_named(source: Path) -> None:
     (source / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "one/base"}))
-    with pytest.raises(PackError, match=r"an adapter is no checkpoint.*one/base"):
+    with pytest.raises(PackError, match=r"an adapter is not a checkpoint.*one/base"):
         check_checkpoint(source)
 
 
-def test_weights_that_are_cut_short_are_refused_before_anything_is_copied(source: Path) -> None:
+def test_truncated_weights_are_refused_before_anything_is_copied(source: Path) -> None:
     path = source / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(PackError, match=r"cut short.*model\.safetensors"):
         check_checkpoint(source)
 
 
-def test_an_organ_of_another_type_is_refused_where_a_model_to_bench_is_not(tmp_path: Path) -> None:
+def test_an_organ_that_is_not_bf16_is_refused_but_a_model_to_bench_is_not(tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "full", dtype="F32")
     check_checkpoint(source)
     with pytest.raises(PackError, match=r"embed\.weight: F32"):

@@ -1,4 +1,4 @@
-"""A disk that fails: whatever flush or rename it refuses, live is whole, and nothing half stands under a digest."""
+"""A failing disk: after any failed flush or rename, live is complete and no pack under a digest is partial."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 def promote(root: Path, version: int, source: Path) -> str:
-    """Commit a checkpoint and make it live, as the loop does; its digest."""
+    """Commit a checkpoint, make it live as the loop does, and return its digest."""
     store = PackStore(root / "packs")
     manifest = store.import_checkpoint(source)
     write_live(root / "live.json", version=version, pack=manifest.digest, folder=Path("packs", manifest.digest))
@@ -35,7 +35,7 @@ def promote(root: Path, version: int, source: Path) -> str:
 
 
 def live_version(root: Path) -> int:
-    """The live version, whose pack was just read back, as every other one under a digest was."""
+    """Verify all packs and return the live version."""
     store, live = PackStore(root / "packs"), json.loads((root / "live.json").read_text())
     for digest in {*store.digests(), live["pack"]}:
         store.verify(digest)
@@ -43,7 +43,7 @@ def live_version(root: Path) -> int:
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_whatever_call_the_disk_refuses_live_is_a_whole_pack_and_the_next_try_ends_well(
+def test_after_any_failing_disk_call_live_is_a_whole_pack_and_the_next_attempt_succeeds(
     tmp_path: Path, faults: Faults, call: str
 ) -> None:
     old, new = (write_checkpoint(tmp_path / f"source{n}", first_byte=n) for n in (1, 2))
@@ -72,7 +72,7 @@ def test_whatever_call_the_disk_refuses_live_is_a_whole_pack_and_the_next_try_en
     assert refused >= {"fsync": 9, "rename": 3}[call]
 
 
-def test_what_is_flushed_comes_before_what_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_is_flushed_before_the_file_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write_checkpoint(tmp_path / "source")
     store = PackStore(tmp_path / "packs")
     (tmp_path / "packs" / "staging").mkdir()
@@ -98,7 +98,7 @@ def test_what_is_flushed_comes_before_what_names_it(tmp_path: Path, monkeypatch:
     ]
 
 
-def test_a_pack_that_is_there_already_is_verified_and_its_name_flushed_again(
+def test_an_existing_pack_is_verified_and_its_name_flushed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, source = PackStore(tmp_path / "packs"), write_checkpoint(tmp_path / "source")
@@ -114,7 +114,7 @@ def test_a_pack_that_is_there_already_is_verified_and_its_name_flushed_again(
     assert flushed[-1] == "packs"
 
 
-def test_what_a_crash_left_in_staging_is_swept_away_and_packs_stay(tmp_path: Path) -> None:
+def test_a_sweep_removes_staged_files_of_a_crash_and_keeps_packs(tmp_path: Path) -> None:
     store, source = PackStore(tmp_path / "packs"), write_checkpoint(tmp_path / "source")
     digest = store.import_checkpoint(source).digest
     left = tmp_path / "packs" / "staging" / "import-4711"
@@ -125,21 +125,21 @@ def test_what_a_crash_left_in_staging_is_swept_away_and_packs_stay(tmp_path: Pat
     assert store.verify(digest).digest == digest
 
 
-def test_a_manifest_that_was_cut_short_by_a_crash_is_no_part_of_the_pack(tmp_path: Path) -> None:
+def test_a_manifest_truncated_by_a_crash_is_not_part_of_the_pack(tmp_path: Path) -> None:
     store, source = PackStore(tmp_path / "packs"), write_checkpoint(tmp_path / "source")
     stage_checkpoint(source, tmp_path / "staged")
     (tmp_path / "staged" / "manifest.json.part").write_text('{"fil')
     assert store.commit(tmp_path / "staged", Lineage()) == store.import_checkpoint(source)
 
 
-def test_a_folder_within_a_pack_is_refused(tmp_path: Path) -> None:
+def test_a_folder_inside_a_pack_is_refused(tmp_path: Path) -> None:
     stage_checkpoint(write_checkpoint(tmp_path / "source"), tmp_path / "staged")
     (tmp_path / "staged" / "more").mkdir()
     with pytest.raises(PackError, match="plain files only; got more"):
         PackStore(tmp_path / "packs").commit(tmp_path / "staged", Lineage())
 
 
-def test_a_sector_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_sector_counts_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = PackStore(tmp_path / "packs")
     digest = store.import_checkpoint(write_checkpoint(tmp_path / "source")).digest
 
@@ -153,9 +153,9 @@ def test_a_sector_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pyt
         store.verify(digest)
 
 
-def test_live_json_is_written_anew_at_a_start_whatever_it_says(tmp_path: Path) -> None:
+def test_live_json_is_rewritten_at_each_start(tmp_path: Path) -> None:
     path = tmp_path / "live.json"
     write_live(path, version=1, pack="p", folder=tmp_path)
-    with path.open() as held:  # kept open, so that its number is not given to the new file
+    with path.open() as held:  # kept open, so that its inode number is not reused
         write_live(path, version=1, pack="p", folder=tmp_path, anew=True)
         assert os.fstat(held.fileno()).st_ino != path.stat().st_ino

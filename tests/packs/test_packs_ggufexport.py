@@ -1,4 +1,4 @@
-"""A pack as a GGUF file: every number arrives, the file says which pack it is, and it is whole or not there."""
+"""Export of a pack as a GGUF file: every number is exact, the file names its pack, and it is complete or absent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufexport import DIGEST_KEY, Dtype, export_gguf, turned
+from autosurgeon.packs.ggufexport import DIGEST_KEY, Dtype, export_gguf, interleaved
 from autosurgeon.packs.ggufmodel import ARCHITECTURES
 
 gguf = pytest.importorskip("gguf")
@@ -40,7 +40,7 @@ NAMES = {
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """A file's metadata, and its tensors' bits: 16 of each number where it is BF16, all 32 where it is FP32."""
+    """Return a file's metadata, and its tensors' bits: 16 of each BF16 number, 32 of each FP32 number."""
     reader = gguf.GGUFReader(path)
     tensors = {}
     for tensor in reader.tensors:
@@ -56,7 +56,7 @@ def name_of(source: str) -> str:
 
 
 def in_order(name: str, bits: NDArray[Any], config: dict[str, Any]) -> NDArray[Any]:
-    """The rows as llama.cpp wants them: for a Llama's queries and keys, the halves of each head laced."""
+    """Return the rows in llama.cpp's order: for a Llama's queries and keys, the halves of each head interleaved."""
     heads = {"q": config["num_attention_heads"], "k": config["num_key_value_heads"]}.get(
         name.rpartition("_proj")[0][-1:]
     )
@@ -75,7 +75,7 @@ def in_order(name: str, bits: NDArray[Any], config: dict[str, Any]) -> NDArray[A
 @pytest.mark.parametrize("dtype", ["bf16", "f32"])
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_tensor_arrives_bit_by_bit(tmp_path: Path, architecture: str, tied: bool, dtype: Dtype) -> None:
+def test_every_tensor_is_exported_bit_by_bit(tmp_path: Path, architecture: str, tied: bool, dtype: Dtype) -> None:
     changes: dict[str, Any] = {"model_type": architecture, "tie_word_embeddings": tied, "head_dim": 8}
     bits = checkpoint(tmp_path / "pack", **changes)
     out = tmp_path / "out" / "pack.gguf"
@@ -83,11 +83,11 @@ def test_every_tensor_arrives_bit_by_bit(tmp_path: Path, architecture: str, tied
     written = export_gguf(tmp_path / "pack", DIGEST, out, dtype)
     assert [file.name for file in out.parent.iterdir()] == ["pack.gguf"]
     assert written.bytes == out.stat().st_size
-    said, tensors = read(out)
-    assert said[DIGEST_KEY] == DIGEST
-    assert said["general.architecture"] == architecture
-    assert said[f"{architecture}.rope.freq_base"] == 1e6
-    assert said[f"{architecture}.attention.key_length"] == 8
+    metadata, tensors = read(out)
+    assert metadata[DIGEST_KEY] == DIGEST
+    assert metadata["general.architecture"] == architecture
+    assert metadata[f"{architecture}.rope.freq_base"] == 1e6
+    assert metadata[f"{architecture}.attention.key_length"] == 8
     assert tensors.keys() == {name_of(name) for name in bits}
     for name, source in bits.items():
         found, wanted = tensors[name_of(name)], in_order(name, source, CONFIG | changes)
@@ -97,10 +97,10 @@ def test_every_tensor_arrives_bit_by_bit(tmp_path: Path, architecture: str, tied
 
 
 @given(heads=st.integers(1, 4), pairs=st.integers(1, 4), position=st.integers(0, 50), seed=st.integers(0, 9))
-def test_turned_rows_make_neighbours_of_what_transformers_turns_by_one_angle(
+def test_interleaved_rows_are_rotated_by_llama_cpp_as_by_transformers(
     heads: int, pairs: int, position: int, seed: int
 ) -> None:
-    """Scores of queries and keys are all that attention sees of their order."""
+    """The order of rows affects attention only through the scores of queries and keys."""
     random = numpy.random.default_rng(seed)
     rows = random.standard_normal((2, heads * 2 * pairs))
     angles = position * 10_000.0 ** (-numpy.arange(pairs) / pairs)
@@ -114,13 +114,13 @@ def test_turned_rows_make_neighbours_of_what_transformers_turns_by_one_angle(
     low, even = numpy.arange(pairs), numpy.arange(0, 2 * pairs, 2)
     query, key = (row.reshape(heads, 2 * pairs) for row in rows)
     own = (rotated(query, low, low + pairs) * key).sum(1)
-    laced_query, laced_key = (turned(row, heads).reshape(heads, 2 * pairs) for row in rows)
-    theirs = (rotated(laced_query, even, even + 1) * laced_key).sum(1)
+    interleaved_query, interleaved_key = (interleaved(row, heads).reshape(heads, 2 * pairs) for row in rows)
+    theirs = (rotated(interleaved_query, even, even + 1) * interleaved_key).sum(1)
     assert numpy.allclose(own, theirs)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"model_type": "gpt_neox"}, "gpt_neox"),
         ({"model_type": None}, "architecture"),
@@ -128,20 +128,20 @@ def test_turned_rows_make_neighbours_of_what_transformers_turns_by_one_angle(
         ({"use_sliding_window": True}, "use_sliding_window"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_scaling"),
         ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4}}, "llama3"),
-        ({"num_attention_heads": "many"}, "config lacks something"),
+        ({"num_attention_heads": "many"}, "config is incomplete"),
         ({"vocab_size": 700}, "more tokens than its model"),
     ],
 )
-def test_a_model_that_llama_cpp_would_run_otherwise_is_refused_by_name(
-    tmp_path: Path, changes: dict[str, Any], said: str
+def test_a_model_that_llama_cpp_would_run_differently_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     checkpoint(tmp_path / "pack", shapes_of(CONFIG), **changes)
-    with pytest.raises(PackError, match=said):
+    with pytest.raises(PackError, match=message):
         export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf")
     assert [file.name for file in tmp_path.iterdir()] == ["pack"]
 
 
-def test_a_config_that_leaves_the_activation_to_transformers_is_exported(tmp_path: Path) -> None:
+def test_a_config_without_an_activation_is_exported(tmp_path: Path) -> None:
     checkpoint(tmp_path / "pack", shapes_of(CONFIG))
     path = tmp_path / "pack" / "config.json"
     config = json.loads(path.read_text())
@@ -150,30 +150,30 @@ def test_a_config_that_leaves_the_activation_to_transformers_is_exported(tmp_pat
     assert export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf").bytes > 0
     del config["rms_norm_eps"]
     path.write_text(json.dumps(config))
-    with pytest.raises(PackError, match=r"config lacks something.*rms_norm_eps"):
+    with pytest.raises(PackError, match=r"config is incomplete.*rms_norm_eps"):
         export_gguf(tmp_path / "pack", DIGEST, tmp_path / "again.gguf")
 
 
-def test_a_tensor_that_is_missing_foreign_or_of_other_shape_is_named(tmp_path: Path) -> None:
+def test_a_missing_foreign_or_reshaped_tensor_is_named(tmp_path: Path) -> None:
     whole, name = shapes_of(CONFIG), "model.layers.1.self_attn.k_proj.bias"
     changed: list[tuple[dict[str, tuple[int, ...]], str]] = [
         ({key: shape for key, shape in whole.items() if key != name}, f"no {name}"),
         (whole | {"model.layers.1.self_attn.o_proj.bias": (16,)}, "o_proj.bias"),
         (whole | {name: (7,)}, r"wanted \(8,\)"),
     ]
-    for shapes, said in changed:
+    for shapes, message in changed:
         checkpoint(tmp_path / "pack", shapes)
-        with pytest.raises(PackError, match=said):
+        with pytest.raises(PackError, match=message):
             export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf")
 
 
-def test_an_output_layer_that_a_tied_model_never_reads_is_left_out(tmp_path: Path) -> None:
+def test_the_output_layer_of_a_tied_model_is_omitted(tmp_path: Path) -> None:
     checkpoint(tmp_path / "pack", shapes_of(CONFIG) | {"lm_head.weight": (736, 16)})
     export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf")
     assert "output.weight" not in read(tmp_path / "pack.gguf")[1]
 
 
-def test_a_disk_that_takes_half_of_it_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_existing_file(tmp_path: Path) -> None:
     checkpoint(tmp_path / "pack")
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "pack.gguf"
@@ -190,15 +190,15 @@ def test_a_disk_that_takes_half_of_it_leaves_the_file_that_was_there(tmp_path: P
     assert [(file.name, file.read_text()) for file in out.parent.iterdir()] == [("pack.gguf", "the last one")]
 
 
-def test_an_export_takes_a_few_times_the_largest_tensor_and_no_tensor_library(tmp_path: Path) -> None:
+def test_an_export_needs_memory_for_a_few_large_tensors_and_no_tensor_library(tmp_path: Path) -> None:
     checkpoint(tmp_path / "pack", model_type="llama", hidden_size=256, num_hidden_layers=12, intermediate_size=1024)
     weights, largest = (tmp_path / "pack" / "model.safetensors").stat().st_size, 2 * 1024 * 256
-    export_gguf(tmp_path / "pack", DIGEST, tmp_path / "first.gguf")  # whatever is imported and remembered once
+    export_gguf(tmp_path / "pack", DIGEST, tmp_path / "first.gguf")  # so that imports and caches do not count
     tracemalloc.start()
     export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf", "f32")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # A file is hashed by 4 MiB, of which two are held at times.
+    # A file is hashed in chunks of 4 MiB, of which two may be in memory.
     assert peak < max(6 * largest, 8 << 20) + 500_000 < weights / 2
     probe = (
         "import json, sys; from pathlib import Path; from autosurgeon.packs.ggufexport import export_gguf;"

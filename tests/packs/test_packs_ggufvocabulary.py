@@ -1,4 +1,4 @@
-"""A tokenizer as llama.cpp wants it, and which tokenizers are refused, since a prompt would fall into other tokens."""
+"""A tokenizer in the form of llama.cpp, and the tokenizers that are refused because tokens would differ."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ QWEN2: dict[str, Any] = {
 BEGINS = [{"SpecialToken": {"id": "<eos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
 
 
-def vocabulary(folder: Path, change: Callable[[dict[str, Any]], object], **said: Any) -> Vocabulary:
-    """What is read of the lab's tokenizer after a change of its file, and of what its config says besides."""
+def vocabulary(folder: Path, change: Callable[[dict[str, Any]], object], **config: Any) -> Vocabulary:
+    """Read the lab's tokenizer after a change of its file and an update of its config."""
     checkpoint(folder)
-    for name, make in (("tokenizer.json", change), ("tokenizer_config.json", lambda content: content.update(said))):
+    for name, make in (("tokenizer.json", change), ("tokenizer_config.json", lambda content: content.update(config))):
         content = json.loads((folder / name).read_text())
         make(content)
         (folder / name).write_text(json.dumps(content))
@@ -43,10 +43,10 @@ def vocabulary(folder: Path, change: Callable[[dict[str, Any]], object], **said:
 
 
 def unchanged(content: dict[str, Any]) -> None:
-    """Nothing."""
+    """Change nothing."""
 
 
-def test_the_labs_tokenizer_is_told_whole(tmp_path: Path) -> None:
+def test_the_labs_tokenizer_is_exported_completely(tmp_path: Path) -> None:
     found = vocabulary(tmp_path, unchanged)
     assert found.splitter == "gpt-2"
     assert found.tokens[:3] == ["<pad>", "<eos>", "!"]
@@ -57,7 +57,7 @@ def test_the_labs_tokenizer_is_told_whole(tmp_path: Path) -> None:
     assert (found.ends, found.begin, found.padding, found.adds_begin) == ([1], None, 0, False)
 
 
-def test_qwens_way_to_split_text_is_known_with_its_normal_form(tmp_path: Path) -> None:
+def test_qwens_pre_tokenizer_and_normalizer_are_supported(tmp_path: Path) -> None:
     def change(content: dict[str, Any]) -> None:
         content["pre_tokenizer"], content["normalizer"], content["post_processor"] = QWEN2, {"type": "NFC"}, None
         content["added_tokens"].append({"id": 734, "content": "<tool>", "special": False})
@@ -67,12 +67,12 @@ def test_qwens_way_to_split_text_is_known_with_its_normal_form(tmp_path: Path) -
     assert (found.tokens[734], found.types[734]) == ("<tool>", USER_DEFINED)
 
 
-def test_a_token_that_is_put_before_every_text_is_told(tmp_path: Path) -> None:
+def test_a_token_before_every_text_is_exported(tmp_path: Path) -> None:
     found = vocabulary(tmp_path, lambda content: content["post_processor"].update(single=BEGINS), add_bos_token=True)
     assert (found.begin, found.adds_begin) == (1, True)
 
 
-def test_every_token_that_ends_an_answer_is_told_the_tokenizers_own_first(tmp_path: Path) -> None:
+def test_all_end_tokens_are_exported_the_tokenizers_own_first(tmp_path: Path) -> None:
     vocabulary(tmp_path, unchanged)
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 1]}))
     assert read_vocabulary(tmp_path, ROWS).ends == [1, 5]
@@ -82,15 +82,15 @@ def test_every_token_that_ends_an_answer_is_told_the_tokenizers_own_first(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda content: content["model"].update(type="Unigram"), "type"),
         (lambda content: content["model"].update(byte_fallback=True), "byte_fallback"),
         (lambda content: content["model"].update(ignore_merges=True), "ignore_merges"),
         (lambda content: content.update(normalizer={"type": "Lowercase"}), "Lowercase"),
-        (lambda content: content["pre_tokenizer"].update(use_regex=False), "splits text"),
-        (lambda content: content["pre_tokenizer"].update(add_prefix_space=True), "splits text"),
-        (lambda content: content.update(pre_tokenizer=None), "splits text"),
+        (lambda content: content["pre_tokenizer"].update(use_regex=False), "pre_tokenizer is not supported"),
+        (lambda content: content["pre_tokenizer"].update(add_prefix_space=True), "pre_tokenizer is not supported"),
+        (lambda content: content.update(pre_tokenizer=None), "pre_tokenizer is not supported"),
         (lambda content: content["added_tokens"][0].update(lstrip=True), "<pad>"),
         (lambda content: content["added_tokens"][0].update(id=ROWS), "more tokens"),
         (lambda content: content["post_processor"].update(single=[*BEGINS, BEGINS[0]]), "post_processor"),
@@ -98,10 +98,10 @@ def test_every_token_that_ends_an_answer_is_told_the_tokenizers_own_first(tmp_pa
         (lambda content: content["model"].update(vocab=[]), "does not parse"),
     ],
 )
-def test_a_tokenizer_that_llama_cpp_would_read_otherwise_is_refused_by_name(
-    tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
+def test_a_tokenizer_that_llama_cpp_would_apply_differently_is_refused_by_name(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    with pytest.raises(PackError, match=said):
+    with pytest.raises(PackError, match=message):
         vocabulary(tmp_path, change)
 
 

@@ -1,4 +1,4 @@
-"""A hub's checkpoint: fetched by commit from a hub of this test's own, weights and JSON alone, and kept."""
+"""A hub's checkpoint: weights and JSON files, fetched by commit from a local test hub, and cached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FETCH = "import sys; from autosurgeon.packs.hub import fetch_checkpoint; print(f
 
 
 class Hub(ThreadingHTTPServer):
-    """As much of a hub as a snapshot of one repository takes."""
+    """The part of a hub's API that a snapshot of one repository needs."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Answers)
@@ -46,8 +46,8 @@ class _Answers(BaseHTTPRequestHandler):
         name = self.path.removeprefix(f"/one/organ/resolve/{COMMIT}/")
         files = sorted(file.name for file in self.server.folder.iterdir())
         if self.path.startswith(f"/api/models/one/organ/revision/{COMMIT}"):
-            told = {"id": "one/organ", "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]}
-            content = json.dumps(told).encode()
+            answer = {"id": "one/organ", "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]}
+            content = json.dumps(answer).encode()
         elif self.path.startswith(f"/api/models/one/organ/tree/{COMMIT}"):
             sizes = {file: (self.server.folder / file).stat().st_size for file in files}
             content = json.dumps(
@@ -103,7 +103,7 @@ def test_weights_and_json_are_fetched_once_and_nothing_else(hub: Hub, tmp_path: 
     for name in names:
         assert (folder / name).read_bytes() == (hub.folder / name).read_bytes()
     asked = len(hub.asked)
-    # What a fetch that was cut short left there is fetched again; what is whole needs no network.
+    # An interrupted fetch is repeated; a complete one needs no network.
     assert fetch(home, endpoint).stdout == done.stdout
     assert len(hub.asked) == asked
     (folder / "tokenizer.json").unlink()
@@ -111,13 +111,13 @@ def test_weights_and_json_are_fetched_once_and_nothing_else(hub: Hub, tmp_path: 
     assert (folder / "tokenizer.json").is_file()
 
 
-def test_a_commit_that_the_hub_has_not_is_one_line(hub: Hub, tmp_path: Path) -> None:
+def test_a_commit_that_the_hub_lacks_is_an_error_of_one_line(hub: Hub, tmp_path: Path) -> None:
     done = fetch(tmp_path / "home", f"http://127.0.0.1:{hub.server_port}", "f" * 40)
     assert done.returncode != 0
     assert "PackError: a hub's checkpoint cannot be fetched" in done.stderr.splitlines()[-1]
 
 
-def test_a_look_fetches_nothing_and_reports_what_the_hub_or_the_cache_has(hub: Hub, tmp_path: Path) -> None:
+def test_a_check_fetches_nothing_and_reports_what_the_hub_or_the_cache_has(hub: Hub, tmp_path: Path) -> None:
     endpoint, home = f"http://127.0.0.1:{hub.server_port}", tmp_path / "home"
     done = fetch(home, endpoint, program=LOOK)
     assert "model.safetensors" in done.stdout, done.stderr

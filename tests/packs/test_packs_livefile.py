@@ -33,7 +33,7 @@ def test_a_reader_of_the_old_file_never_sees_it_change(tmp_path: Path) -> None:
         assert json.load(held)["pack"] == "old"
 
 
-def test_nothing_is_written_when_the_file_says_so_already(tmp_path: Path) -> None:
+def test_an_unchanged_live_file_is_not_rewritten(tmp_path: Path) -> None:
     path = tmp_path / "live.json"
     write_live(path, version=1, pack="p", folder=tmp_path)
     before = path.stat()

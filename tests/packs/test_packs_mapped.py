@@ -1,4 +1,4 @@
-"""A runtime without Python maps a pack: a C++ program reads a tensor by the header, and gets the bytes of torch."""
+"""A runtime without Python maps a pack: a C++ program finds a tensor by the header and reads the bytes of torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return packs.path(packs.import_checkpoint(shipped("data", "lab", "base")).digest) / "model.safetensors"
 
 
-def test_a_cpp_program_maps_a_pack_and_gets_the_bytes_that_torch_gets(program: Path, weights: Path) -> None:
+def test_a_cpp_program_maps_a_pack_and_reads_the_bytes_that_torch_reads(program: Path, weights: Path) -> None:
     with safe_open(weights, framework="pt") as opened:
         names = list(opened.keys())
         assert names
@@ -38,9 +38,7 @@ def test_a_cpp_program_maps_a_pack_and_gets_the_bytes_that_torch_gets(program: P
             assert mapped == bytes(wanted.contiguous().view(torch.uint8).numpy().tobytes())
 
 
-def test_a_file_that_is_cut_short_and_a_tensor_that_is_not_there_are_refused(
-    program: Path, weights: Path, tmp_path: Path
-) -> None:
+def test_a_truncated_file_and_a_missing_tensor_are_refused(program: Path, weights: Path, tmp_path: Path) -> None:
     cut = tmp_path / "model.safetensors"
     cut.write_bytes(weights.read_bytes()[:4096])
     name = "model.norm.weight"

@@ -33,7 +33,7 @@ def test_an_imported_checkpoint_verifies_under_its_own_name(store: PackStore, so
     assert set(manifest.files) == {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 
 
-def test_the_source_is_left_as_it_was(store: PackStore, source: Path) -> None:
+def test_an_import_does_not_change_its_source(store: PackStore, source: Path) -> None:
     before = {file.name: file.read_bytes() for file in source.iterdir()}
     store.import_checkpoint(source)
     assert {file.name: file.read_bytes() for file in source.iterdir()} == before
@@ -50,7 +50,7 @@ def test_other_weights_make_another_pack(store: PackStore, tmp_path: Path) -> No
     assert store.import_checkpoint(one).digest != store.import_checkpoint(two).digest
 
 
-def test_the_same_weights_of_another_line_are_another_pack(store: PackStore, source: Path, tmp_path: Path) -> None:
+def test_the_same_weights_of_another_lineage_are_another_pack(store: PackStore, source: Path, tmp_path: Path) -> None:
     base = store.import_checkpoint(source)
     stage_checkpoint(source, tmp_path / "staged")
     child = store.commit(tmp_path / "staged", Lineage(parent=base.digest, recipe=make_recipe(), dataset="rows"))
@@ -60,7 +60,7 @@ def test_the_same_weights_of_another_line_are_another_pack(store: PackStore, sou
     assert not (tmp_path / "staged").exists()
 
 
-def test_a_manifest_that_a_capsule_left_behind_is_not_believed(store: PackStore, source: Path, tmp_path: Path) -> None:
+def test_a_manifest_from_a_capsule_is_not_used(store: PackStore, source: Path, tmp_path: Path) -> None:
     stage_checkpoint(source, tmp_path / "staged")
     (tmp_path / "staged" / "manifest.json").write_text('{"files": {}}')
     assert store.commit(tmp_path / "staged", Lineage()).digest == store.import_checkpoint(source).digest
@@ -68,7 +68,7 @@ def test_a_manifest_that_a_capsule_left_behind_is_not_believed(store: PackStore,
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(data=st.data())
-def test_any_flipped_bit_of_any_file_is_found(store: PackStore, source: Path, data: st.DataObject) -> None:
+def test_any_flipped_bit_of_any_file_is_detected(store: PackStore, source: Path, data: st.DataObject) -> None:
     manifest = store.import_checkpoint(source)
     name = data.draw(st.sampled_from(sorted(manifest.files)))
     path = store.path(manifest.digest) / name
@@ -86,7 +86,7 @@ def test_any_flipped_bit_of_any_file_is_found(store: PackStore, source: Path, da
 
 
 @pytest.mark.parametrize("keep", [0, 1, 8, 4096, -1])
-def test_truncated_weights_are_found(store: PackStore, source: Path, keep: int) -> None:
+def test_truncated_weights_are_detected(store: PackStore, source: Path, keep: int) -> None:
     manifest = store.import_checkpoint(source)
     path = store.path(manifest.digest) / "model.safetensors"
     path.write_bytes(path.read_bytes()[:keep])
@@ -94,14 +94,14 @@ def test_truncated_weights_are_found(store: PackStore, source: Path, keep: int) 
         store.verify(manifest.digest)
 
 
-def test_a_lost_file_is_found(store: PackStore, source: Path) -> None:
+def test_a_missing_file_is_detected(store: PackStore, source: Path) -> None:
     manifest = store.import_checkpoint(source)
     (store.path(manifest.digest) / "tokenizer.json").unlink()
     with pytest.raises(PackError, match=r"missing.*tokenizer\.json"):
         store.verify(manifest.digest)
 
 
-def test_a_link_instead_of_a_file_is_refused(store: PackStore, source: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_instead_of_a_file_is_refused(store: PackStore, source: Path, tmp_path: Path) -> None:
     manifest = store.import_checkpoint(source)
     path = store.path(manifest.digest) / "config.json"
     shutil.move(path, tmp_path / "config.json")
@@ -111,14 +111,14 @@ def test_a_link_instead_of_a_file_is_refused(store: PackStore, source: Path, tmp
 
 
 @pytest.mark.parametrize("name", ["modeling.py", ".hidden"])
-def test_an_extra_file_is_found(store: PackStore, source: Path, name: str) -> None:
+def test_an_extra_file_is_detected(store: PackStore, source: Path, name: str) -> None:
     manifest = store.import_checkpoint(source)
     (store.path(manifest.digest) / name).write_text("")
     with pytest.raises(PackError, match=name):
         store.verify(manifest.digest)
 
 
-def test_a_manifest_that_was_changed_with_its_file_is_found(store: PackStore, source: Path) -> None:
+def test_a_manifest_changed_together_with_its_file_is_detected(store: PackStore, source: Path) -> None:
     manifest = store.import_checkpoint(source)
     path = store.path(manifest.digest) / "manifest.json"
     content = json.loads(path.read_text())
@@ -136,12 +136,12 @@ def test_a_manifest_that_does_not_parse_is_refused(store: PackStore, source: Pat
         store.manifest(manifest.digest)
 
 
-def test_a_pack_that_is_not_there_is_missing(store: PackStore) -> None:
+def test_a_missing_pack_is_reported(store: PackStore) -> None:
     with pytest.raises(PackError, match="a pack is missing"):
         store.verify("0" * 64)
 
 
-def test_a_damaged_pack_is_set_aside_for_a_good_one(store: PackStore, source: Path) -> None:
+def test_a_damaged_pack_is_replaced_by_a_good_one_and_set_aside(store: PackStore, source: Path) -> None:
     manifest = store.import_checkpoint(source)
     for count in (1, 2):
         (store.path(manifest.digest) / "config.json").write_text(f"damage {count}")
@@ -152,12 +152,12 @@ def test_a_damaged_pack_is_set_aside_for_a_good_one(store: PackStore, source: Pa
         assert (aside / "config.json").read_text() == f"damage {count}"
 
 
-def test_weights_whose_tensors_do_not_start_at_a_page_are_no_pack(store: PackStore, source: Path) -> None:
+def test_weights_whose_tensors_do_not_start_at_a_page_are_refused(store: PackStore, source: Path) -> None:
     with pytest.raises(PackError, match="do not start at a page"):
         store.commit(source, Lineage())
 
 
-def test_large_files_are_copied_and_read_with_a_beat_for_each_piece(
+def test_large_files_are_copied_and_read_with_a_heartbeat_per_chunk(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autosurgeon.packs.files.CHUNK_BYTES", 16)
@@ -166,7 +166,7 @@ def test_large_files_are_copied_and_read_with_a_beat_for_each_piece(
     watched = PackStore(tmp_path / "packs", lambda: beats.append(0))
     digest = watched.import_checkpoint(source).digest
     pieces = (watched.path(digest) / "model.safetensors").stat().st_size // 16
-    # Hashed, held against the manifest, and read back under its name.
+    # Hashed, compared with the manifest, and verified under its name.
     assert len(beats) >= 3 * pieces
     beats.clear()
     watched.verify(digest)

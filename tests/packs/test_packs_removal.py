@@ -1,4 +1,4 @@
-"""Weights that are taken off the disk: what stays tells what they were; a crash leaves them whole or out of sight."""
+"""Removal of weights: the manifest stays, and a crash leaves the weights complete or in the trash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def store(tmp_path: Path) -> PackStore:
     return PackStore(tmp_path / "packs")
 
 
-def test_a_pack_without_weights_keeps_its_manifest_and_says_that_they_are_gone(
+def test_a_pack_without_weights_keeps_its_manifest_and_reports_that_they_are_gone(
     store: PackStore, tmp_path: Path
 ) -> None:
     manifest = store.import_checkpoint(write_checkpoint(tmp_path / "source"))
@@ -32,9 +32,7 @@ def test_a_pack_without_weights_keeps_its_manifest_and_says_that_they_are_gone(
     assert list((tmp_path / "packs" / "trash").iterdir()) == []
 
 
-def test_a_pack_that_is_made_again_after_its_removal_takes_the_place_of_what_stayed(
-    store: PackStore, tmp_path: Path
-) -> None:
+def test_a_pack_committed_again_replaces_its_remaining_manifest(store: PackStore, tmp_path: Path) -> None:
     source = write_checkpoint(tmp_path / "source")
     manifest = store.import_checkpoint(source)
     store.remove_weights(manifest.digest)
@@ -44,7 +42,7 @@ def test_a_pack_that_is_made_again_after_its_removal_takes_the_place_of_what_sta
 
 
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_removal_that_the_disk_refuses_leaves_the_weights_whole_or_gone(
+def test_a_failing_removal_leaves_the_weights_complete_or_gone(
     store: PackStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     faults, source, refused = Faults(monkeypatch), write_checkpoint(tmp_path / "source"), 0
@@ -66,7 +64,7 @@ def test_a_removal_that_the_disk_refuses_leaves_the_weights_whole_or_gone(
     assert refused >= 1
 
 
-def test_pins_are_read_back_as_they_were_written(tmp_path: Path) -> None:
+def test_pins_survive_a_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "pins.json"
     assert read_pins(path) == {}
     pins = [Pin(pack=name, reason="r", by="me", at="2026-01-01") for name in ("a", "b")]
@@ -77,7 +75,7 @@ def test_pins_are_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "autosurgeon.pins/2", "pins": []}'])
-def test_pins_that_do_not_parse_are_not_taken_for_none(tmp_path: Path, text: str) -> None:
+def test_pins_that_do_not_parse_are_an_error_and_not_an_empty_list(tmp_path: Path, text: str) -> None:
     (tmp_path / "pins.json").write_text(text)
     with pytest.raises(PackError, match="the pins do not parse"):
         read_pins(tmp_path / "pins.json")
