@@ -1,4 +1,4 @@
-"""The URI of a file, for libraries that take one in the place of a path."""
+"""The URI of a file, for libraries that take a URI instead of a path."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from urllib.parse import urlencode
 
 
 def file_uri(path: Path, **parameters: str) -> str:
-    """The `file:` URI of a path, whatever characters it holds, with the parameters as its query."""
+    """Return the `file:` URI of a path with any characters, with the parameters as its query."""
     return f"{path.absolute().as_uri()}?{urlencode(parameters)}" if parameters else path.absolute().as_uri()

@@ -1,7 +1,7 @@
-"""What each stage returns: one frozen value a stage, as the store keeps it and as every reader gets it.
+"""The results of stages: one frozen value per stage, which the store keeps and every reader gets.
 
-A stage is named by its value's `stage`; where one stage has several names (`salvage-1`, `bench-1f0c...`), `stage` is
-the part before the first dash. The field names are the keys of the stored JSON, so they stay as they are.
+The `stage` of a value is the stage's name; if a stage has several names (`salvage-1`, `bench-1f0c...`), `stage` is the
+part before the first dash. The field names are the keys of the stored JSON, so they must not change.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Tokens(Value):
 
 
 class StageResult(Value):
-    """The base of what stages return. Keys that an older version kept and this one does not need are ignored."""
+    """The base class of results; keys of older versions that this version does not need are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     stage: ClassVar[str] = "stage"
     tokens: Tokens = Tokens()
 
     def content(self) -> dict[str, Any]:
-        """The JSON that the store keeps: fields at their defaults are left out."""
+        """Return the JSON that the store keeps, without fields at their defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -40,10 +40,10 @@ Result = TypeVar("Result", bound=StageResult)
 
 
 class Effect(NamedTuple, Generic[Result]):
-    """What a stage brought about."""
+    """The effect of a committed stage."""
 
     effect_id: str | None
-    """None for a stage from before it was kept."""
+    """None for a stage that predates effect ids."""
     result: Result
 
 
@@ -56,14 +56,14 @@ class ImportResult(StageResult):
 
 
 class WarmStartResult(StageResult):
-    """The passes of other workspaces, as they were when they were read."""
+    """The passes of other workspaces at the time when they were read."""
 
     stage = "warm-start"
     passes: tuple[PassRecord, ...]
 
 
 class PackBenchResult(StageResult):
-    """A bench outside of a pass: of the base, or of tasks that a live pack has not run yet."""
+    """A bench outside of a pass: of the base, or of tasks that a live pack has not run."""
 
     stage = "bench"
     tasks: int = 0
@@ -72,13 +72,13 @@ class PackBenchResult(StageResult):
 
 
 class SamplesResult(StageResult):
-    """Samples of wins that nothing else confirms; the counts are in a table of their own."""
+    """Samples that confirm wins; their counts are in a separate table."""
 
     stage = "confirm"
 
 
 class AnchorsResult(StageResult):
-    """The anchors that a pass began with, and those of them that no training may see."""
+    """The anchors at the start of a pass, and those that are hidden from training."""
 
     stage = "anchors"
     anchors: tuple[str, ...] = ()
@@ -86,14 +86,14 @@ class AnchorsResult(StageResult):
 
 
 class LossesResult(StageResult):
-    """By anchor, the recent passes whose candidates lost it."""
+    """The recent passes whose candidates lost each anchor."""
 
     stage = "losses"
     lost: dict[str, tuple[int, ...]] = Field(default_factory=dict)
 
 
 class DatasetResult(StageResult):
-    """The rows of a pass, the digest of their file, and the tasks that are poison among them."""
+    """The rows of a pass, the digest of their file, and their poison tasks."""
 
     stage = "dataset"
     dataset: Dataset
@@ -102,14 +102,14 @@ class DatasetResult(StageResult):
 
 
 class ContaminationResult(StageResult):
-    """The rows that are, or may be, held-out tasks."""
+    """The rows that repeat, or may repeat, held-out tasks."""
 
     stage = "contamination"
     hits: tuple[Hit, ...] = ()
 
 
 class TrainStageResult(StageResult):
-    """What training reports; the adapter lies in the stage's folder."""
+    """The report of a training; the adapter is in the stage's folder."""
 
     stage = "train"
     result: TrainResult
@@ -126,16 +126,16 @@ class SmokeResult(StageResult):
 
 
 class SalvageResult(SmokeResult):
-    """A rung of the salvage ladder, and the smoke of its variant where there was one to smoke."""
+    """A rung of the salvage ladder, and the smoke of its variant, if it was smoked."""
 
     stage = "salvage"
     tried: RungTried
     sha256: str = ""
-    """Of the variant's tensors; empty where nothing was smoked."""
+    """The digest of the variant's tensors; empty if it was not smoked."""
 
 
 class MergeStageResult(StageResult):
-    """The pack that was made, and the version of autosurgeon that made it."""
+    """The new pack, and the version of autosurgeon that made it."""
 
     stage = "merge"
     pack: str
@@ -150,7 +150,7 @@ class FidelityResult(StageResult):
 
 
 class Impossible(Value):
-    """Twins of tasks that no honest program passes: how many were tried, and which passed."""
+    """Contradictory twins of tasks, which no honest program passes: the number tried, and those that passed."""
 
     tried: int
     passed: tuple[str, ...] = ()
@@ -168,12 +168,12 @@ class BenchResult(StageResult):
     recovered: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     dev: int | None = None
-    """Dev wins; None where the bench ended before they were whole."""
+    """The number of dev wins; None if the bench ended before all dev tasks ran."""
     counted: tuple[str, ...] | None = None
 
 
 class ConfirmResult(StageResult):
-    """Gained tasks that every sample of the candidate passes and every sample of live fails."""
+    """The gained tasks that every sample of the candidate passes and every sample of live fails."""
 
     stage = "confirm"
     confirmed: tuple[str, ...] = ()
@@ -188,17 +188,17 @@ class DistanceResult(StageResult):
 
 
 class DeployResult(StageResult):
-    """What the deployed runtime did when it was asked to serve the pack."""
+    """The response of the deployed runtime to the request to serve the pack."""
 
     stage = "deploy"
     deployment: Deployment
 
 
 class WatchResult(StageResult):
-    """The second look at a live pack: canary and anchors."""
+    """The watch of a live pack, on canary tasks and anchors."""
 
     stage = "watch"
     tasks: int = 0
     watched: tuple[str, ...] | None = None
-    """Anchors that were run; None for a watch from before it was kept."""
+    """The anchors that were run; None for a watch that predates this field."""
     recovered: tuple[str, ...] = ()

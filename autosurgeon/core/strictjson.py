@@ -1,4 +1,4 @@
-"""JSON with what its reader would pass over in silence: keys that stand twice, and words that are no JSON."""
+"""A JSON parser that reports what `json` accepts silently: duplicate keys, and constants that are not JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import json
 from collections import Counter
 from typing import Any, NamedTuple
 
-MOST_DIGITS = 400
-"""No double has more; Python refuses to read some thousands of them."""
+MAX_DIGITS = 400
+"""No double has more digits; Python refuses to read integers of some thousands."""
 
 
 class Parsed(NamedTuple):
-    """The content, the keys that stand twice in one object, and the words that JSON lacks: NaN, Infinity, -Infinity."""
+    """The content, the duplicate keys, and the constants that are not JSON: NaN, Infinity, -Infinity."""
 
     content: Any
     twice: tuple[str, ...]
@@ -19,12 +19,12 @@ class Parsed(NamedTuple):
 
 
 def parse(raw: bytes | str) -> Parsed:
-    """Parse a text; ValueError or RecursionError where it is no JSON. Whole numbers past every double are infinite."""
+    """Parse a text; ValueError or RecursionError if it is not JSON. Integers beyond all doubles become infinite."""
     twice: dict[str, None] = {}
     constants: dict[str, None] = {}
 
     def whole(digits: str) -> int | float:
-        return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+        return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
     def constant(word: str) -> float:
         constants[word] = None

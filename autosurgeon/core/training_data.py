@@ -1,4 +1,4 @@
-"""Training rows, and what a contamination check finds among them."""
+"""Training rows, and the hits of a contamination check among them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Why = Literal["poison", "anchor", "mastered"]
 
 
 class Row(Value):
-    """One training row: the model is taught the completion, and the rest says where it comes from."""
+    """One training row: the model learns the completion; the other fields are provenance."""
 
     prompt: str
     completion: str
@@ -20,7 +20,7 @@ class Row(Value):
     split: str
     why: Why
     weight: float = 1.0
-    """Of its tokens in the loss; not written where it is 1, so that rows without weights have the digest they had."""
+    """The weight of its tokens in the loss; not written if it is 1, which keeps the digests of unweighted rows."""
 
 
 class Dataset(Value):
@@ -28,7 +28,7 @@ class Dataset(Value):
 
     rows: tuple[Row, ...]
     left_out: int = 0
-    """Failures that may not be rows yet, since nothing near them is won."""
+    """The number of failures that are not rows, because no task near them is won."""
 
     @property
     def jsonl(self) -> str:
@@ -37,12 +37,12 @@ class Dataset(Value):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of that file."""
+        """The SHA-256 of that file."""
         return digest_text(self.jsonl)
 
     @property
     def anchor_ids(self) -> frozenset[str]:
-        """Anchors that are trained on, and so are no test any more."""
+        """The anchors that are trained on, and so are no longer tests."""
         return frozenset(row.task_id for row in self.rows if row.why == "anchor")
 
 
@@ -51,25 +51,25 @@ TWIN_LAYERS: frozenset[Layer] = frozenset({"program", "prompt", "family"})
 
 
 class Hit(Value):
-    """One row that may be a held-out task, and what says so."""
+    """One row that may repeat a held-out task, with the layer that found it."""
 
     layer: Layer
     row: str
-    """The task that the row was made of."""
+    """The task of the row."""
     held_out: str
-    """The task that it is held against, with its bench and its split."""
+    """The held-out task."""
     bench: str
     split: str
     similarity: float
-    """1 for a twin; else the share of 10-grams, or the Jaccard similarity."""
+    """1 for a twin, otherwise the share of 10-grams or the Jaccard similarity."""
 
     @property
     def is_twin(self) -> bool:
-        """Whether it is certain enough to stop a pass."""
+        """Whether the hit is certain enough to stop a pass."""
         return self.layer in TWIN_LAYERS
 
     @property
-    def told(self) -> str:
-        """The pair as people read it."""
+    def description(self) -> str:
+        """The pair, formatted for people."""
         how = f"same {self.layer}" if self.is_twin else f"{self.layer} {self.similarity:.2f}"
         return f"{self.row} ~ {self.held_out} ({self.split}, {how})"

@@ -1,1 +1,1 @@
-"""Datasets: from a parent's failures and anchors to training rows, each with its provenance."""
+"""Datasets: training rows from a parent's failures and anchors, each with its provenance."""

@@ -1,14 +1,15 @@
-"""Training rows held against every task that must stay held out, to find those that are one, told again.
+"""Contamination check: compare training rows with every held-out task, to find rows that repeat one.
 
-Pure, and a step of its own: it sees the held-out tasks and can add no row. Five layers, from certain to suspicious:
+The check is pure and separate: it sees the held-out tasks and cannot add rows. Its five layers, from certain to
+suspicious, are:
 
-- `program`: the row's program is the reference, whatever its names, comments, docstrings, annotations and layout;
-- `prompt`: the prompts are the same words;
-- `family`: the row's task is of the same cluster, so the splits are broken;
-- `10-gram`: at least half of the held-out task's 10-grams stand in the row;
-- `minhash`: the programs or the prompts are alike, Jaccard 0.7 or more over shingles.
+- `program`: the row's program is the reference, up to names, comments, docstrings, annotations and layout;
+- `prompt`: the prompts have the same words;
+- `family`: the row's task is in the same cluster, so the splits are broken;
+- `10-gram`: the row contains at least half of the held-out task's 10-grams;
+- `minhash`: the programs or the prompts are similar, with a Jaccard similarity of at least 0.7 over shingles.
 
-The first three name a *twin*, which must stop a pass; the last two name what is *near*, for a person to look at.
+The first three find *twins*, which must stop a pass; the last two find *near* tasks, for a person to inspect.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ SIMILARITY = 0.7
 WORD = re.compile(r"\w+")
 WORD_OR_SIGN = re.compile(r"\w+|[^\w\s]")
 SIGN_OF_MEANING = re.compile(r"\w+|[^\w\s#\"'`.,;:!?]")
-"""Of a prompt: a comment mark, a quote or a full stop says nothing, a bracket does (HumanEval/56 and 61)."""
+"""Significant signs of a prompt: brackets are (HumanEval/56 and 61), comment marks, quotes and full stops are not."""
 
 
 class _Text(NamedTuple):
-    """A prompt and a program as the layers compare them."""
+    """A prompt and a program in the forms that the layers compare."""
 
     keys: frozenset[str]
     prompt: str
@@ -53,9 +54,9 @@ def _text(prompt: str, before: str, code: str, *, held_out: bool) -> _Text:
 
     Args:
         prompt: the prompt.
-        before: what may have to stand before the code to make it a program.
+        before: text that may have to precede the code to complete the program.
         code: the reference or completion.
-        held_out: whether the text is a held-out task's.
+        held_out: whether the text is that of a held-out task.
 
     """
     programs = _programs(before, code, held_out=held_out) if code else []
@@ -70,17 +71,17 @@ def _text(prompt: str, before: str, code: str, *, held_out: bool) -> _Text:
 
 
 def _programs(before: str, code: str, *, held_out: bool) -> list[Program]:
-    """What the code may be taken for, the likeliest first: a program after the prompt, or one by itself."""
+    """Return the possible programs of the code, the most likely first: after the prompt, or by itself."""
     whole = Program(before + code)
     alone = Program(code) if before.strip() else whole
     if not whole.parses:
         return [alone]
-    # A body without its head says little (`return f(x)`), so it is compared only where a row has lost its head.
+    # A body without its head is not specific (`return f(x)`), so it is compared only if a row has no head.
     return [whole] if alone.is_body and not held_out else [whole, alone]
 
 
 class HeldOut:
-    """The held-out tasks, indexed once for every layer."""
+    """The held-out tasks, indexed for every layer."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks: dict[str, Task] = {}
@@ -88,7 +89,7 @@ class HeldOut:
         self._by_prompt: dict[str, list[str]] = defaultdict(list)
         self._by_cluster: dict[str, list[str]] = defaultdict(list)
         self._overlap, self._programs, self._prompts = Overlap(), Neighbours(), Neighbours()
-        self._known: dict[tuple[str, str, str | None], dict[Layer, dict[str, float]]] = {}
+        self._cache: dict[tuple[str, str, str | None], dict[Layer, dict[str, float]]] = {}
         for task in tasks:
             self._add(task)
 
@@ -105,7 +106,7 @@ class HeldOut:
         self._prompts.add(name, text.prompt_shingles)
 
     def hits(self, row: Row, cluster: str | None) -> list[Hit]:
-        """Every twin of a row and, for each layer of likeness, the nearest task."""
+        """Return every twin of a row and, for each layer of similarity, the nearest task."""
         return [
             Hit(
                 layer=layer,
@@ -120,50 +121,50 @@ class HeldOut:
         ]
 
     def relatives(self, row: Row) -> tuple[set[str], set[str]]:
-        """Every task that a row is a twin of, and every one that it is like."""
+        """Return the twins of a row and its near tasks."""
         found = self._found(row, None)
         twins, near = (set().union(*(found[layer] for layer in layers)) for layers in (TWIN_LAYERS, NEAR_LAYERS))
         return twins, near - twins
 
     def _found(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
-        """By layer, every task that it names, with the similarity; looked for once, since rows come again each pass."""
+        """Return the tasks that each layer finds, with their similarity; cached, because rows recur in each pass."""
         key = (row.prompt, row.completion, cluster)
-        if key not in self._known:
-            self._known[key] = self._looked_for(row, cluster)
-        return self._known[key]
+        if key not in self._cache:
+            self._cache[key] = self._search(row, cluster)
+        return self._cache[key]
 
-    def _looked_for(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
+    def _search(self, row: Row, cluster: str | None) -> dict[Layer, dict[str, float]]:
         text = _text(row.prompt, row.prompt, row.completion, held_out=False)
-        alike = self._programs.near(text.program_shingles, SIMILARITY)
+        similar = self._programs.near(text.program_shingles, SIMILARITY)
         for name, similarity in self._prompts.near(text.prompt_shingles, SIMILARITY).items():
-            alike[name] = max(similarity, alike.get(name, 0.0))
+            similar[name] = max(similarity, similar.get(name, 0.0))
         return {
             "program": {name: 1.0 for key in text.keys for name in self._by_program.get(key, ())},
             "prompt": dict.fromkeys(self._by_prompt.get(text.prompt, ()) if text.prompt else (), 1.0),
             "family": dict.fromkeys(self._by_cluster.get(cluster, ()) if cluster is not None else (), 1.0),
             "10-gram": self._overlap.found_in(text.grams, GRAM_SHARE),
-            "minhash": alike,
+            "minhash": similar,
         }
 
 
 @functools.lru_cache(maxsize=1)
 def _index(tasks: tuple[Task, ...]) -> HeldOut:
-    """The index of some tasks, kept: the passes of a run hold their rows against the same ones."""
+    """Return the index of some tasks; cached, because all passes of a run use the same held-out tasks."""
     return HeldOut(tasks)
 
 
 def _nearest(found: dict[str, float]) -> dict[str, float]:
-    """The most alike alone, the first by name of several."""
+    """Return only the most similar task, the first by name if there are several."""
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))[:1])
 
 
 def find_hits(rows: Sequence[Row], clusters: Mapping[str, str], held_out: Iterable[Task]) -> tuple[Hit, ...]:
-    """Hold rows against held-out tasks; what stands out, in the rows' order.
+    """Compare rows with held-out tasks, and return the hits in the rows' order.
 
     Args:
-        rows: what a pass would train on.
+        rows: the training rows of a pass.
         clusters: the cluster of each row's task, by task id.
-        held_out: the tasks of every split but surgery, of every bench.
+        held_out: the tasks of every split except surgery, of every bench.
 
     """
     index = _index(tuple(held_out))

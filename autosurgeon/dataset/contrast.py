@@ -1,4 +1,4 @@
-"""Which anchors are contrast before others: those that earlier candidates lost, or what stands in for them. Pure."""
+"""The order of anchors as contrast rows: first those that earlier candidates lost, or their substitutes. Pure."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from itertools import takewhile
 from autosurgeon.dataset.failure_families import Groups
 
 RECENT_PASSES = 10
-"""How many passes back a loss counts: what has been kept for so long needs no place of its own among the rows."""
+"""The number of passes for which a loss counts; an anchor that was kept for longer needs no preference."""
 
 Losses = Mapping[str, Sequence[int]]
-"""By anchor, the number of the pass for each occasion on which a candidate of it lost the anchor."""
+"""By anchor, the number of the pass for each occasion on which its candidate lost the anchor."""
 
 
 def most_lost(losses: Losses) -> list[str]:
-    """The lost anchors, that of the most passes first; of equals that of the most occasions, then the last lost."""
+    """Return the lost anchors, by the number of passes, then the number of occasions, then the latest loss."""
     return sorted(losses, key=lambda task: (-len(set(losses[task])), -len(losses[task]), -max(losses[task]), task))
 
 
 def contrast_first(losses: Losses, wins: Collection[str], groups: Mapping[str, Groups], seed: int) -> tuple[str, ...]:
-    """The anchors that shall be rows first: those that were lost, and after them what stands in for the others.
+    """Return the anchors that become rows first: lost anchors, then substitutes for lost anchors that cannot be rows.
 
-    A lost anchor that may be no row (of another split, hidden, or failed by the parent) has stand-ins: others of its
-    family, those first that share more of its groups; one for each pass that lost it. They come last since it is tried
-    in every smoke, and a row is not: its losses would soon outnumber those of what they drove out.
+    A lost anchor that cannot be a row (of another split, hidden, or failed by the parent) has substitutes: anchors of
+    its family, first those that share more of its groups; one for each pass that lost it. Substitutes come last: the
+    smoke tries such an anchor every time, but no row, so its losses would outnumber those of the anchors they displace.
 
     Args:
-        losses: of every split, hidden ones too; each with a loss at least.
-        wins: the anchors that may be rows; no other is ever named.
-        groups: of all these tasks.
-        seed: of the draw among stand-ins that are equally near.
+        losses: the losses of anchors of every split, including hidden ones; at least one each.
+        wins: the anchors that may be rows; only these are returned.
+        groups: the groups of all these tasks.
+        seed: the seed of the draw among substitutes that are equally near.
 
     """
     order = most_lost(losses)
@@ -46,5 +46,5 @@ def contrast_first(losses: Losses, wins: Collection[str], groups: Mapping[str, G
 
 
 def _shared(one: Groups, other: Groups) -> int:
-    """How many groups two tasks have in common, from the family down."""
+    """Return the number of groups that two tasks share, from the family down."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))

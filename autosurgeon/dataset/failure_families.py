@@ -1,4 +1,4 @@
-"""Failures by family: which of them are near to what is won already, and how families share the loss. Pure."""
+"""Failures by family: the failures near existing wins, and the weights of families in the loss. Pure."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 
 WEIGHT_DIGITS = 6
-"""Powers differ in their last bits from machine to machine, and the rows' digest must not."""
-
+"""Weights are rounded, because powers differ in their last bits between machines and the rows' digest must not."""
 
 Groups = tuple[str, ...]
-"""Of a task, from its family down to its cluster."""
+"""The groups of a task, from its family down to its cluster."""
 
 
 def near_failures(failures: Collection[str], wins: Collection[str], groups: Mapping[str, Groups]) -> set[str]:
-    """The failures that something won is a neighbour of; all of them where that would be none.
+    """Return the failures that have a win as a neighbour; all failures if there is none.
 
-    Neighbours share a family, and all groups but the last where there are three or more: a family that large would have
-    some win from the first day on, and no tail would be left out.
+    Neighbours share a family, and, of three or more groups, all but the last: a large family has some win from the
+    start, so that the family alone would exclude nothing.
 
     Args:
-        failures: what the parent fails.
-        wins: what it passes, of the same split: what is held out must not say what is trained on.
-        groups: of each of these tasks.
+        failures: the tasks that the parent fails.
+        wins: the tasks of the same split that it passes; held-out tasks must not affect the choice of rows.
+        groups: the groups of each of these tasks.
 
     """
     reached = {_neighbourhood(groups[task_id]) for task_id in wins}
@@ -34,12 +33,12 @@ def _neighbourhood(groups: Groups) -> Groups:
 
 
 def family_weights(poison: Collection[str], groups: Mapping[str, Groups], evenness: float) -> dict[str, float]:
-    """The weight of each poison row in the loss, 1 on average.
+    """Return the weight of each poison row in the loss, 1 on average.
 
     Args:
         poison: the rows that the parent fails.
-        groups: of each of them.
-        evenness: 0 weighs each row alike, 1 each family: (mean family size / size of the row's) ** evenness.
+        groups: the groups of each of them.
+        evenness: 0 gives rows equal weight, 1 families: (mean family size / size of the row's family) ** evenness.
 
     """
     if evenness == 0 or not poison:

@@ -1,4 +1,4 @@
-"""Taking off of a syntax tree what does not matter: names, docstrings, annotations, and how things were imported."""
+"""Normalisation of a syntax tree: removes names, docstrings, annotations and the form of imports."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 BUILTINS = frozenset(dir(builtins))
 IMPORTED = "import "
-"""Stands before a name that was imported; no identifier has a blank."""
+"""The prefix of an imported name; no identifier contains a blank."""
 
 
 def bound_names(nodes: Iterable[ast.AST], arguments: Iterable[str] = ()) -> dict[str, str | None]:
-    """What some code binds in its own scope, nested functions and classes left aside; imports with what they name."""
+    """Return the names that code binds in its own scope, without nested ones; imports with the imported name."""
     plain, imported, outer = set(arguments), dict[str, str](), set[str]()
     todo = [(node, False) for node in nodes]
     while todo:
@@ -36,7 +36,7 @@ def bound_names(nodes: Iterable[ast.AST], arguments: Iterable[str] = ()) -> dict
             case ast.Global(names=declared) | ast.Nonlocal(names=declared):
                 outer |= set(declared)
             case ast.NamedExpr(target=ast.Name(id=name)):
-                plain.add(name)  # out of a comprehension, too
+                plain.add(name)  # also from inside a comprehension
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()) if not in_comprehension:
                 plain.add(name)
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
@@ -50,7 +50,7 @@ def bound_names(nodes: Iterable[ast.AST], arguments: Iterable[str] = ()) -> dict
 
 @dataclass
 class _Scope:
-    """The names that some code binds, and what the bindings that appeared so far are called now."""
+    """The names that code binds, and the new names of the bindings seen so far."""
 
     bound: dict[str, str | None]
     parent: _Scope | None = None
@@ -59,15 +59,15 @@ class _Scope:
 
 
 class Normaliser(ast.NodeTransformer):
-    """Rewrites a module in place; what it binds is numbered by first appearance.
+    """Rewrites a module in place, and numbers its bindings by first appearance.
 
-    A number belongs to a binding and not to a spelling: the `x` of two comprehensions are two names, as they would be
-    if only one of them had been renamed. A name that the module does not bind stays.
+    A number belongs to a binding and not to a name: the `x` of two comprehensions are two bindings, so that renaming
+    one of them changes nothing. A name that the module does not bind stays.
 
     Args:
         tree: the module.
-        others: names with what to call them instead.
-        number_free: whether names that nothing binds, and that are no builtins, are numbered too.
+        others: replacements for names.
+        number_free: whether unbound names other than builtins are numbered too.
 
     """
 
@@ -113,18 +113,18 @@ class Normaliser(ast.NodeTransformer):
         return scope.given[name]
 
     def _attribute(self, name: str) -> str:
-        """An attribute that the program makes itself is numbered; `.append` and `__init__` stay."""
+        """Return the number of an attribute that the program itself defines; `.append` and `__init__` stay."""
         if name not in self._own or name.startswith("__"):
             return name
         return self._attributes.setdefault(name, f"a{len(self._attributes)}")
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """A name by its number."""
+        """Replace a name by its number."""
         node.id = self._named(node.id)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        """An attribute; `math.gcd` is what `from math import gcd` binds."""
+        """Replace an attribute; `math.gcd` becomes the same as after `from math import gcd`."""
         self.generic_visit(node)
         if isinstance(node.value, ast.Name) and node.value.id.startswith(IMPORTED):
             return ast.Name(f"{node.value.id}.{node.attr}", node.ctx)
@@ -132,7 +132,7 @@ class Normaliser(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """A call; keywords of the program's own functions are argument names, and so are numbered."""
+        """Number the keywords of calls of the program's own functions, because they are names of arguments."""
         func, own = node.func, False
         if isinstance(func, ast.Name):
             name = self._named(func.id)
@@ -144,29 +144,29 @@ class Normaliser(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
-        """`except ... as name`."""
+        """Replace the name in `except ... as name`."""
         node.name = node.name and self._named(node.name)
         return self.generic_visit(node)
 
     def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
-        """`case ... as name`."""
+        """Replace the name in `case ... as name`."""
         node.name = node.name and self._named(node.name)
         return self.generic_visit(node)
 
     def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
-        """`case [*name]`."""
+        """Replace the name in `case [*name]`."""
         node.name = node.name and self._named(node.name)
         return node
 
     def visit_MatchMapping(self, node: ast.MatchMapping) -> ast.AST:
-        """`case {**name}`."""
+        """Replace the name in `case {**name}`."""
         node.rest = node.rest and self._named(node.rest)
         return self.generic_visit(node)
 
     # --- scopes -------------------------------------------------------------------------------------------------
 
     def _visit_all(self, nodes: Iterable[ast.AST]) -> list[Any]:
-        """The visited nodes, without those that do not matter."""
+        """Return the visited nodes without removed ones."""
         return [node for node in map(self.visit, nodes) if node is not None]
 
     def _enter(self, bound: dict[str, str | None], *, is_class: bool = False) -> None:
@@ -177,7 +177,7 @@ class Normaliser(ast.NodeTransformer):
         self._scope = self._scope.parent
 
     def _visit_function(self, node: Function | ast.Lambda, body: list[Any]) -> list[Any]:
-        """Defaults belong to the scope around a function, arguments and body to its own; the new body."""
+        """Visit defaults in the scope around a function, arguments and body in its own, and return the new body."""
         args = node.args
         args.defaults = self._visit_all(args.defaults)
         args.kw_defaults = [default and self.visit(default) for default in args.kw_defaults]
@@ -190,7 +190,7 @@ class Normaliser(ast.NodeTransformer):
         return visited
 
     def visit_FunctionDef(self, node: Function) -> ast.AST:
-        """A function, without its annotations."""
+        """Normalise a function and remove its annotations."""
         node.name = self._named(node.name)
         node.decorator_list = self._visit_all(node.decorator_list)
         node.returns = None
@@ -202,12 +202,12 @@ class Normaliser(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        """A lambda."""
+        """Normalise a lambda."""
         [node.body] = self._visit_function(node, [node.body])
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        """A class; what its body binds are attributes."""
+        """Normalise a class; the bindings of its body are attributes."""
         node.name = self._named(node.name)
         for nodes in (node.bases, node.keywords, node.decorator_list):
             nodes[:] = self._visit_all(nodes)
@@ -217,7 +217,7 @@ class Normaliser(ast.NodeTransformer):
         return node
 
     def visit_ListComp(self, node: Comprehension) -> ast.AST:
-        """A comprehension; what it goes through first belongs to the scope around it."""
+        """Normalise a comprehension; its first iterable belongs to the scope around it."""
         first = node.generators[0]
         source, first.iter = self.visit(first.iter), ast.Constant(None)
         self._enter(bound_names(generator.target for generator in node.generators))
@@ -228,20 +228,20 @@ class Normaliser(ast.NodeTransformer):
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
-    # --- what does not matter -----------------------------------------------------------------------------------
+    # --- removed nodes ------------------------------------------------------------------------------------------
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
-        """An assignment without its annotation; without a value, it says something in a class only: a field."""
+        """Remove the annotation of an assignment; without a value it is kept only in a class, as a field."""
         if node.value is not None:
             plain = ast.Assign(targets=[node.target], value=node.value)
             return self.generic_visit(ast.copy_location(plain, node))
         return self.generic_visit(ast.Expr(node.target)) if self._scope.is_class else None
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """A docstring, an ellipsis: gone."""
+        """Remove a docstring or an ellipsis."""
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
     def visit_Import(self, node: ast.AST) -> None:
-        """Gone: the names that it binds say where they come from, and the order of imports says nothing."""
+        """Remove an import: the names that it binds contain their origin, and the order of imports does not matter."""
 
     visit_ImportFrom = visit_Global = visit_Nonlocal = visit_Pass = visit_Import

@@ -1,7 +1,7 @@
-"""The normal form of a program: what stays when names, comments, docstrings, annotations and layout go.
+"""The normal form of a program, without names, comments, docstrings, annotations and layout.
 
-Two programs of one normal form are one program, told twice. Constants, operators, the order of statements and the names
-that the program does not bind itself (`sum`, `.append`) stay.
+Two programs with the same normal form count as the same program. Constants, operators, the order of statements and the
+names that the program does not bind itself (`sum`, `.append`) stay.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ TOKEN = re.compile(
     re.DOTALL,
 )
 OWN_NAME = re.compile(r"(?:v|a|k|free)\d+")
-"""What the normal form calls what the program binds itself."""
+"""The names of the normal form for the program's own bindings."""
 
 
 class Program:
     """The normal form of one piece of untrusted code.
 
-    `key` is a digest that two programs share if they have one normal form; None where there is nothing to compare. Code
-    that does not parse is compared by its tokens, without comments, its names numbered by their first appearance.
-    `words` are its tokens with every name that it binds itself written as one, so that a name more or less moves none.
+    `key` is the digest of the normal form; None if there is nothing to compare. Code that does not parse is compared by
+    its tokens, without comments, and with names numbered by first appearance. `words` are its tokens with all of its
+    own names replaced by the same word, so that an additional name does not shift the numbers of others.
     """
 
     def __init__(self, code: str) -> None:
@@ -45,7 +45,7 @@ class Program:
                 return None
             form, text = ast.dump(tree), ast.unparse(tree)
         except (RecursionError, ValueError):
-            return None  # too deep to walk, or nothing that Python can write down again
+            return None  # too deep to walk, or a tree that Python cannot unparse
         words = tuple(
             "name" if OWN_NAME.fullmatch(word) else word for word in TOKEN.findall(text.replace(IMPORTED, ""))
         )
@@ -57,7 +57,7 @@ class Program:
             self.parses = True
             _sort_definitions(tree)
             return _normalise(tree, {})
-        # The completion of a function's head: a bare body, whose free names are, for all we know, the arguments.
+        # The completion of a function's head: a bare body, whose free names may be the arguments.
         tree = _parse("if 1:\n" + textwrap.indent(textwrap.dedent(code), " "))
         if tree is None:
             return None
@@ -66,13 +66,13 @@ class Program:
 
     def _of_tokens(self, code: str) -> tuple[str | None, tuple[str, ...]]:
         names: dict[str, str] = {}
-        told = [
+        tokens = [
             names.setdefault(token, f"v{len(names)}") if _is_own(token) else token
             for token in TOKEN.findall(code)
             if not token.startswith("#")
         ]
-        words = tuple("name" if word in names.values() else word for word in told)
-        return (digest_text(f"tokens:{told!a}") if told else None), words
+        words = tuple("name" if word in names.values() else word for word in tokens)
+        return (digest_text(f"tokens:{tokens!a}") if tokens else None), words
 
 
 def _is_own(token: str) -> bool:
@@ -81,7 +81,7 @@ def _is_own(token: str) -> bool:
 
 def _parse(code: str) -> ast.Module | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what other people's escapes are worth is not ours to say
+        warnings.simplefilter("ignore")  # invalid escapes in untrusted code do not matter
         try:
             return ast.parse(code)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -95,7 +95,7 @@ def _normalise(tree: ast.Module, others: Mapping[str, str], *, number_free: bool
 
 
 def _sort_definitions(tree: ast.Module) -> None:
-    """Put the functions and classes of a module first, in an order that neither their names nor their layout decide."""
+    """Move the functions and classes of a module to its start, in an order that depends on neither names nor layout."""
     definitions = [n for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
     if len(definitions) < 2:
         return

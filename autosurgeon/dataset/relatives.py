@@ -1,7 +1,7 @@
-"""Which tasks of all benches are told again by others: they share a cluster, and with it a split.
+"""Groups of tasks, over all benches, that repeat or resemble each other: they share a cluster, and so a split.
 
-HumanEval and the whole of MBPP hold 44 groups of twins, and 113 with tasks that are only like each other. A pass that
-trains on one and is judged on the other is judged on what it has read.
+HumanEval and the whole of MBPP contain 44 groups of twins, and 113 groups with similar tasks. A pass that trains on one
+and is judged on another is judged on its training data.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from autosurgeon.core.training_data import Row
 from autosurgeon.dataset.contamination import HeldOut
 
 RULE = 1
-"""Raised when the same tasks may come to be grouped otherwise, so that what is remembered of them is not used."""
-MOST_NEAR = 8
-"""Likeness alone makes no larger groups: a bench that follows one pattern is like itself all over, and would be one."""
+"""The version of the rule: raised when the same tasks may be grouped differently, which invalidates cached groups."""
+MAX_SIMILAR = 8
+"""The largest group by similarity alone: without a limit, a bench that follows one pattern would be one group."""
 
 
 class _Groups:
-    """Groups that grow together; each is known by its first task."""
+    """Disjoint groups (union-find); each is identified by its first task."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._members = {name: [name] for name in names}
@@ -41,33 +41,33 @@ class _Groups:
 
 
 def group_relatives(tasks: Sequence[Task], placed: Collection[str] = ()) -> list[list[str]]:
-    """The ids of tasks that belong together, each task in one group.
+    """Return groups of related tasks by id, with each task in one group.
 
-    Tasks are held against each other as a row is held against held-out tasks. Twins, and tasks that were given one
-    cluster, are always together; those that are like each other, by twos, as long as their group stays small.
+    Tasks are compared like rows with held-out tasks. Twins, and tasks of the same cluster, are always in one group;
+    pairs of similar tasks are, as long as their group stays small.
 
     Args:
-        tasks: of all benches. Groups stand in the order of their first tasks, and so do the tasks in them.
-        placed: tasks whose split was chosen by a person: likeness alone moves none of them.
+        tasks: the tasks of all benches. Groups, and the tasks in them, are in this order.
+        placed: tasks whose split a person chose: similarity alone moves none of them.
 
     """
     names = [task.task_id for task in tasks]
     index, groups, firsts = HeldOut(tasks), _Groups(names), dict[str, str]()
     near: list[tuple[str, str]] = []
     for task in tasks:
-        twins, alike = index.relatives(_as_row(task))
+        twins, similar = index.relatives(_as_row(task))
         for other in {*twins, firsts.setdefault(task.cluster, task.task_id)}:
             groups.join(task.task_id, other)
-        near += [(task.task_id, other) for other in alike if not {task.task_id, other} & set(placed)]
+        near += [(task.task_id, other) for other in similar if not {task.task_id, other} & set(placed)]
     place = {name: number for number, name in enumerate(names)}
     for one, other in sorted(near, key=lambda pair: (place[pair[0]], place[pair[1]])):
-        if groups.size(one, other) <= MOST_NEAR:
+        if groups.size(one, other) <= MAX_SIMILAR:
             groups.join(one, other)
     return groups.all()
 
 
 def _as_row(task: Task) -> Row:
-    """The row that a pass would make of a task."""
+    """Return the training row of a task."""
     return Row(
         prompt=task.prompt,
         completion=task.reference or "",

@@ -1,4 +1,4 @@
-"""Which rows a pass trains on. Pure: the same recipe, results and anchors give the same rows."""
+"""The choice of a pass's training rows. Pure: the same recipe, results and anchors give the same rows."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from autosurgeon.errors import UserError
 
 
 class Focus(NamedTuple):
-    """What bears on the choice of rows beside the recipe; by default nothing does."""
+    """The levers on the choice of rows besides the recipe; the defaults have no effect."""
 
     groups: Mapping[str, Groups] = MappingProxyType({})
-    """Of every task that is named here or may be a row."""
+    """The groups of every task that is named here or may be a row."""
     losses: Losses = MappingProxyType({})
-    """Anchors of any split that earlier candidates lost; they, or what stands in for them, are contrast first."""
+    """Anchors of any split that earlier candidates lost; they, or their substitutes, become contrast first."""
     near_only: bool = False
-    """Whether only failures with a win in their neighbourhood may be rows."""
+    """Whether only failures near a win may be rows."""
     family_weight: float = 0.0
-    """How evenly the families of failures share the loss."""
+    """The evenness of families in the loss, as in `family_weights`."""
 
 
 NO_FOCUS = Focus()
@@ -52,12 +52,12 @@ def build_dataset(
         targets: benches whose failures may be trained on.
         anchors: ids of confirmed wins.
         history: ids that were ever poison.
-        won_since: what live wins. Failures of the history that are among it are rows whatever the share is: a parent
-            that is older than live has to be taught again what made live.
-        focus: what the levers say.
+        won_since: the tasks that live passes. Failures of the history among them are rows regardless of the share,
+            because a parent that is older than live must learn them again.
+        focus: the levers.
 
     Raises:
-        UserError: a task of another split is among the tasks; what is held out must never come this far.
+        UserError: a task of another split is among the tasks; held-out tasks must not reach this function.
 
     """
     _refuse_held_out(tasks.values())
@@ -80,7 +80,7 @@ def build_dataset(
 
 
 def _contrast(recipe: Recipe, wins: list[str], poison: int, focus: Focus, rng: random.Random) -> set[str]:
-    """As many anchors as the recipe says: those that were lost first, the rest at random."""
+    """Choose as many anchors as the recipe asks for: lost ones first, the rest at random."""
     count = _part(len(wins), min(1.0, recipe.anchor_share * poison / max(1, len(wins))))
     first = contrast_first(focus.losses, set(wins), focus.groups, recipe.seed)[:count]
     rest = [task_id for task_id in wins if task_id not in first]
@@ -91,26 +91,26 @@ def _refuse_held_out(tasks: Iterable[Task]) -> None:
     strays = sorted(task.task_id for task in tasks if task.split != Split.SURGERY)
     if strays:
         raise UserError(
-            "held-out tasks were handed to the dataset",
+            "held-out tasks were passed to the dataset",
             got=", ".join(strays[:3]) + (f" and {len(strays) - 3} more" if len(strays) > 3 else ""),
-            wanted="tasks of the surgery split alone",
+            wanted="tasks of the surgery split only",
         )
 
 
 def _part(count: int, share: float) -> int:
-    """How many a share of so many is: at least one where there is any and the share is above zero."""
+    """Return the share of a count, rounded; at least one if there is any and the share is above zero."""
     return min(count, max(1, round(share * count))) if share > 0 else 0
 
 
 def _rows(tasks: Mapping[str, Task], chosen: Mapping[Why, Collection[str]], focus: Focus) -> tuple[Row, ...]:
-    """The rows of what was chosen, by the tasks' names."""
+    """Return the rows of the chosen tasks, sorted by task id."""
     why: dict[str, Why] = {task_id: reason for reason, ids in chosen.items() for task_id in ids}
     weights = family_weights(sorted(chosen["poison"]), focus.groups, focus.family_weight)
     return tuple(_row(tasks[task_id], why[task_id], weights.get(task_id, 1.0)) for task_id in sorted(why))
 
 
 def _row(task: Task, why: Why, weight: float) -> Row:
-    assert task.reference is not None  # tasks without one were left out
+    assert task.reference is not None  # tasks without one are excluded
     return Row(
         prompt=task.prompt,
         completion=task.reference,

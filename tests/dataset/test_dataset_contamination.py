@@ -1,4 +1,4 @@
-"""Rows against held-out tasks, layer by layer, on small tasks, on paraphrases and on the shipped lab."""
+"""The contamination check, layer by layer, on small tasks, on paraphrases and on the shipped lab."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def layers(one: Row, *held_out: Task, cluster: str = "b/9") -> set[str]:
     return {hit.layer for hit in find_hits([one], {"b/9": cluster}, held_out or (HELD_OUT,))}
 
 
-def test_a_row_of_its_own_is_no_hit() -> None:
+def test_an_unrelated_row_is_not_a_hit() -> None:
     assert layers(row()) == set()
 
 
-def test_a_verbatim_copy_hits_every_layer_but_the_family() -> None:
+def test_a_verbatim_copy_hits_every_layer_except_the_family() -> None:
     assert layers(row(PROMPT, REFERENCE)) == {"program", "prompt", "10-gram", "minhash"}
 
 
@@ -45,11 +45,11 @@ def test_the_same_program_under_another_prompt_and_other_names_is_a_twin() -> No
 
 
 @pytest.mark.parametrize("prompt", [PROMPT.upper(), '"""' + PROMPT.strip("# .\n") + '"""', PROMPT.replace(" ", "\n")])
-def test_the_same_words_are_the_same_prompt_whatever_their_case_marks_and_lines(prompt: str) -> None:
+def test_prompts_of_the_same_words_are_equal_regardless_of_case_marks_and_lines(prompt: str) -> None:
     assert "prompt" in layers(row(prompt))
 
 
-def test_a_bracket_more_or_less_is_another_prompt() -> None:
+def test_an_additional_bracket_makes_another_prompt() -> None:
     asks = ["Is every ( closed by a ) in the text?", "Is every < closed by a > in the text?"]
     assert "prompt" not in layers(row(asks[0]), make_task("b/0", split=Split.GATE, prompt=asks[1]))
 
@@ -59,7 +59,7 @@ def test_a_relative_of_a_held_out_task_is_a_twin_by_its_family() -> None:
 
 
 @pytest.mark.parametrize("as_head", [True, False])
-def test_a_function_is_found_whether_the_prompt_is_its_head_or_not(as_head: bool) -> None:
+def test_a_function_is_found_with_or_without_its_head_in_the_prompt(as_head: bool) -> None:
     head, body = REFERENCE.split("\n", 1)
     asked = f'{head}\n    """Count."""\n'
     headed = make_task("b/0", split=Split.GATE, prompt=asked, prelude=asked, reference=body)
@@ -68,7 +68,7 @@ def test_a_function_is_found_whether_the_prompt_is_its_head_or_not(as_head: bool
     assert "program" in layers(row("Count, after the head that I gave.", body), headed)
 
 
-def test_a_body_under_another_head_is_no_twin_for_the_body_alone() -> None:
+def test_an_equal_body_under_another_head_is_not_a_twin() -> None:
     held_out, ours = (
         f"def {name}(x):\n    return {code}\n\ndef solve(x):\n"
         for name, code in (("twice", "x * 2"), ("thrice", "x * 3"))
@@ -77,7 +77,7 @@ def test_a_body_under_another_head_is_no_twin_for_the_body_alone() -> None:
     assert "program" not in layers(row(ours, "    return thrice(x)\n"), task)
 
 
-def test_a_held_out_task_without_a_reference_is_known_by_its_prompt() -> None:
+def test_a_held_out_task_without_a_reference_is_found_by_its_prompt() -> None:
     assert layers(row(PROMPT), make_task("b/0", split=Split.GATE, prompt=PROMPT, reference=None)) >= {"prompt"}
 
 
@@ -90,13 +90,13 @@ def test_empty_prompts_and_programs_have_nothing_in_common() -> None:
 
 def test_a_hit_names_both_tasks_the_split_and_the_layer() -> None:
     hits = find_hits([row(PROMPT, "def f(): ...")], {}, [HELD_OUT])
-    assert [hit.told for hit in hits if hit.layer == "prompt"] == ["b/9 ~ b/0 (gate, same prompt)"]
+    assert [hit.description for hit in hits if hit.layer == "prompt"] == ["b/9 ~ b/0 (gate, same prompt)"]
     assert {hit.is_twin for hit in hits} == {True, False}
     near = Hit(layer="minhash", row="b/1", held_out="b/2", bench="b", split="dev", similarity=0.754)
-    assert near.told == "b/1 ~ b/2 (dev, minhash 0.75)"
+    assert near.description == "b/1 ~ b/2 (dev, minhash 0.75)"
 
 
-def test_every_twin_is_named_and_of_what_is_near_the_nearest() -> None:
+def test_all_twins_and_only_the_nearest_near_task_are_named() -> None:
     twins = [HELD_OUT.model_copy(update={"task_id": f"b/{n}"}) for n in range(3)]
     hits = find_hits([row(PROMPT, REFERENCE)], {}, twins)
     assert [hit.held_out for hit in hits if hit.layer == "program"] == ["b/0", "b/1", "b/2"]
@@ -107,14 +107,15 @@ def test_every_twin_is_named_and_of_what_is_near_the_nearest() -> None:
     ("level", "found", "of"), [("original", 8, 8), ("light", 8, 8), ("medium", 0, 8), ("heavy", 0, 5)]
 )
 def test_the_near_layers_find_light_paraphrases_and_no_others(level: str, found: int, of: int) -> None:
-    """What they do not find is held off by the splits, which are drawn by family, and shown by the canary."""
-    told = yaml.safe_load(PARAPHRASES.read_text(encoding="utf-8"))
+    """The splits, which are drawn by family, and the canary protect against paraphrases that they do not find."""
+    paraphrases = yaml.safe_load(PARAPHRASES.read_text(encoding="utf-8"))
     held_out = [
         make_task(f"o/{name}", split=Split.GATE, prompt=task["prompt"], reference=task["code"])
-        for name, task in told["original"].items()
+        for name, task in paraphrases["original"].items()
     ]
     rows = [
-        row(task["prompt"], task["code"]).model_copy(update={"task_id": name}) for name, task in told[level].items()
+        row(task["prompt"], task["code"]).model_copy(update={"task_id": name})
+        for name, task in paraphrases[level].items()
     ]
     near = [hit for hit in find_hits(rows, {}, held_out) if not hit.is_twin]
     assert all(hit.held_out == f"o/{hit.row}" for hit in near)
@@ -132,11 +133,11 @@ def test_the_shipped_lab_has_no_twins_across_its_splits() -> None:
     surgery = [lab_row(task) for task in tasks.values() if task.split == Split.SURGERY]
     held_out = [task for task in tasks.values() if task.split != Split.SURGERY]
     hits = find_hits(surgery, {task_id: task.cluster for task_id, task in tasks.items()}, held_out)
-    assert [hit.told for hit in hits if hit.is_twin] == []
-    assert hits  # its tasks are relatives by construction, so that a part of them is near
+    assert [hit.description for hit in hits if hit.is_twin] == []
+    assert hits  # the lab's tasks are related by construction, so that some are near
 
 
-def test_every_held_out_task_of_the_lab_is_found_if_it_is_made_a_row() -> None:
+def test_every_held_out_task_of_the_lab_is_found_as_a_row() -> None:
     held_out = [task for task in lab_tasks().values() if task.split != Split.SURGERY]
     hits = find_hits([lab_row(task) for task in held_out], {}, held_out)
     for layer in ("program", "prompt", "10-gram", "minhash"):

@@ -1,4 +1,4 @@
-"""Contrast first: the anchors that candidates keep losing, and what stands in for those that may be no row."""
+"""Contrast first: the anchors that candidates lose most, and substitutes for those that cannot be rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ GROUPS = st.lists(st.sampled_from("xyz"), min_size=1, max_size=3).map(tuple)
 LOSSES = st.dictionaries(st.sampled_from(NAMES), st.lists(st.integers(1, 9), min_size=1, max_size=4))
 
 
-def test_what_most_passes_lost_comes_first_however_many_tries_each_had() -> None:
+def test_anchors_are_ordered_by_the_number_of_passes_that_lost_them() -> None:
     losses = {"thrice in one": [4, 4, 4], "in two": [1, 2], "once": [3], "once, later": [4], "twice in one": [2, 2]}
     assert most_lost(losses) == ["in two", "thrice in one", "twice in one", "once, later", "once"]
 
 
-def test_what_may_be_no_row_has_the_nearest_of_its_family_in_its_place_one_for_each_pass() -> None:
+def test_an_anchor_that_cannot_be_a_row_has_the_nearest_of_its_family_as_substitutes() -> None:
     groups: dict[str, Groups] = {
         "gate": ("f", "a", "1"),
         "near": ("f", "a", "2"),
@@ -35,13 +35,13 @@ def test_what_may_be_no_row_has_the_nearest_of_its_family_in_its_place_one_for_e
     assert set(contrast_first({"gate": [1, 2, 3, 4, 5]}, wins, groups, 0)) == {"near", "far", "farther"}
 
 
-def test_what_was_lost_itself_comes_before_what_stands_in_for_others_however_often_those_were_lost() -> None:
+def test_lost_anchors_precede_substitutes() -> None:
     groups: dict[str, Groups] = {"gate": ("f",), "lost": ("f",), "kept": ("f",)}
     assert contrast_first({"gate": [1, 2], "lost": [2]}, {"lost", "kept"}, groups, 0) == ("lost", "kept")
 
 
 @given(LOSSES, st.sets(st.sampled_from(NAMES)), st.fixed_dictionaries(dict.fromkeys(NAMES, GROUPS)), st.integers(0, 3))
-def test_only_anchors_that_may_be_rows_are_named_each_once_and_all_that_were_lost(
+def test_only_possible_rows_are_returned_once_each_with_all_lost_ones(
     losses: dict[str, list[int]], wins: set[str], groups: dict[str, Groups], seed: int
 ) -> None:
     first = contrast_first(losses, wins, groups, seed)

@@ -1,4 +1,4 @@
-"""The normal form: what hides nothing, and what keeps two programs apart."""
+"""The normal form: the changes that it removes, and the differences that it keeps."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ CLASSIC = {"f": "shared", "g": "helper", "a": "xs", "b": "limit", "c": "kept", "
 
 
 class Template(NamedTuple):
-    """Definitions with places for names; the names of `apart` belong to scopes that never meet."""
+    """Definitions with placeholders for names; the names of `apart` belong to disjoint scopes."""
 
     definitions: tuple[str, ...]
     apart: tuple[str, str] | None = None
 
-    def told(self, names: dict[str, str], order: tuple[int, ...] | None = None) -> str:
+    def render(self, names: dict[str, str], order: tuple[int, ...] | None = None) -> str:
         text = [self.definitions[place] for place in order or range(len(self.definitions))]
         return "\n".join(text).format(**names)
 
@@ -88,37 +88,39 @@ def namings(draw: st.DrawFn, template: Template) -> dict[str, str]:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @given(data=st.data())
-def test_renaming_what_a_program_binds_never_hides_it(template: Template, data: st.DataObject) -> None:
+def test_renamed_bindings_do_not_change_the_key(template: Template, data: st.DataObject) -> None:
     names = data.draw(namings(template))
-    assert Program(template.told(names)).key == Program(template.told(CLASSIC)).key
+    assert Program(template.render(names)).key == Program(template.render(CLASSIC)).key
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @given(data=st.data())
-def test_neither_do_comments_docstrings_blank_lines_and_wider_indents(template: Template, data: st.DataObject) -> None:
+def test_comments_docstrings_blank_lines_and_indents_do_not_change_the_key(
+    template: Template, data: st.DataObject
+) -> None:
     width = data.draw(st.sampled_from([1, 2, 4, 8]))
-    lines = [line.replace("    ", " " * width) for line in template.told(CLASSIC).splitlines()]
-    told = []
+    lines = [line.replace("    ", " " * width) for line in template.render(CLASSIC).splitlines()]
+    changed = []
     for line in lines:
         indent = " " * (len(line) - len(line.lstrip()))
         if line.strip() and data.draw(st.booleans()):
-            told.append(data.draw(st.sampled_from(["", "# so it goes", "    # (of [no {consequence"])))
-        told.append(line + data.draw(st.sampled_from(["", "  ", "  # hm", "  # 'quote"])))
+            changed.append(data.draw(st.sampled_from(["", "# so it goes", "    # (of [no {consequence"])))
+        changed.append(line + data.draw(st.sampled_from(["", "  ", "  # hm", "  # 'quote"])))
         if line.lstrip().startswith(("def ", "class ")) and data.draw(st.booleans()):
-            told.append(f'{indent}{" " * width}"""It does\n what it does: # here."""')
-            told.append(f"{indent}{' ' * width}pass  # in passing")
-    assert Program("\n".join(told)).key == Program(template.told(CLASSIC)).key
+            changed.append(f'{indent}{" " * width}"""It does\n what it does: # here."""')
+            changed.append(f"{indent}{' ' * width}pass  # in passing")
+    assert Program("\n".join(changed)).key == Program(template.render(CLASSIC)).key
 
 
 @pytest.mark.parametrize("template", TEMPLATES[:4])
 @given(data=st.data())
-def test_neither_does_the_order_of_definitions(template: Template, data: st.DataObject) -> None:
+def test_the_order_of_definitions_does_not_change_the_key(template: Template, data: st.DataObject) -> None:
     order = tuple(data.draw(st.permutations(range(len(template.definitions)))))
     names = data.draw(namings(template))
-    assert Program(template.told(names, order)).key == Program(template.told(CLASSIC)).key
+    assert Program(template.render(names, order)).key == Program(template.render(CLASSIC)).key
 
 
-def test_neither_do_annotations_and_ways_to_import() -> None:
+def test_annotations_and_forms_of_import_do_not_change_the_key() -> None:
     one = "from math import sqrt\ndef f(x):\n    y = sqrt(x)\n    return y\n"
     for other in (
         "import math\ndef f(x):\n    y = math.sqrt(x)\n    return y\n",
@@ -129,7 +131,7 @@ def test_neither_do_annotations_and_ways_to_import() -> None:
         assert Program(other).key == Program(one).key
 
 
-def test_a_body_counts_as_the_function_whose_head_the_prompt_is() -> None:
+def test_a_body_equals_its_function_with_the_head_in_the_prompt() -> None:
     head, body = 'def f(a, b):\n    """Add."""\n', "    c = a + b\n    return c\n"
     assert Program(head + body).key == Program("def add(x, y):\n    s = x + y\n    return s\n").key
     assert Program(body).is_body
@@ -149,24 +151,24 @@ def test_a_body_counts_as_the_function_whose_head_the_prompt_is() -> None:
         "def f(x):\n    return x.a + 1\n",
     ],
 )
-def test_what_computes_something_else_is_another_program(other: str) -> None:
+def test_a_different_computation_has_another_key(other: str) -> None:
     assert Program(other).key != Program("def f(x):\n    return x + 1\n").key
 
 
-def test_names_that_a_program_does_not_bind_keep_programs_apart() -> None:
+def test_unbound_names_distinguish_programs() -> None:
     keys = {Program(f"def f(xs):\n    return {name}(xs)\n").key for name in ("sum", "len", "max", "unheard_of", "f")}
     assert len(keys) == 5
     assert Program("from math import gcd as f").key is None
     assert Program("from math import gcd\ngcd(1)").key != Program("from math import lcm\nlcm(1)").key
 
 
-def test_no_two_programs_of_the_lab_are_one() -> None:
+def test_all_programs_of_the_lab_have_different_keys() -> None:
     some = list(compositions())[::7]
     keys = {Program(prompt_of(c, "humaneval") + reference_of(c, "humaneval")).key for c in some}
     assert len(keys) == len(some)
 
 
-def test_what_is_no_python_is_compared_by_its_tokens() -> None:
+def test_code_that_is_not_python_is_compared_by_its_tokens() -> None:
     one, other = "int add(int a) { return a + 1; }", "int  plus(int b) {\n  return b + 1;  # hm\n}"
     assert not Program(one).parses
     assert Program(one).key == Program(other).key
@@ -174,7 +176,7 @@ def test_what_is_no_python_is_compared_by_its_tokens() -> None:
 
 
 @pytest.mark.parametrize("code", ["", "  \n", "# nothing\n", '"""Nothing."""', "pass", "import os\n"])
-def test_nothing_is_no_program(code: str) -> None:
+def test_code_without_statements_has_no_key(code: str) -> None:
     assert Program(code).key is None
 
 
@@ -183,11 +185,11 @@ def test_nothing_is_no_program(code: str) -> None:
     ["(" * 5000, "x = " + "-" * 5000 + "1", "x = 1" + " + 1" * 5000, "a\0b", "'\ud800'", '"""' * 2001, "x = '\\d'\n"],
     ids=["nested", "unary", "chain", "null", "surrogate", "quotes", "escape"],
 )
-def test_hostile_code_has_a_key_like_any_other(code: str) -> None:
+def test_hostile_code_has_a_key(code: str) -> None:
     assert Program(code).key == Program(code).key
     assert Program(code).key is not None
 
 
 @given(st.text(max_size=200))
-def test_any_text_at_all_can_be_asked_for_its_key(text: str) -> None:
+def test_any_text_can_be_normalised(text: str) -> None:
     assert Program(text).key == Program(text).key

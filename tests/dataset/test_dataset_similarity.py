@@ -18,13 +18,13 @@ def test_a_text_shorter_than_a_shingle_is_one_shingle_and_an_empty_one_has_none(
 
 
 @given(PARTS, PARTS)
-def test_likeness_is_mutual_and_whole_for_equals_alone(one: Shingles, other: Shingles) -> None:
+def test_the_jaccard_similarity_is_symmetric_and_one_only_for_equal_sets(one: Shingles, other: Shingles) -> None:
     assert jaccard(one, other) == jaccard(other, one)
     assert (jaccard(one, other) == 1) == (one == other and bool(one))
 
 
 @given(st.lists(PARTS, max_size=6), PARTS, st.sampled_from([0.3, 0.7, 1.0]))
-def test_no_neighbour_is_reported_that_is_none_and_none_with_another_similarity(
+def test_only_true_neighbours_are_reported_with_their_exact_similarity(
     known: list[Shingles], asked: Shingles, at_least: float
 ) -> None:
     neighbours = Neighbours()
@@ -35,7 +35,7 @@ def test_no_neighbour_is_reported_that_is_none_and_none_with_another_similarity(
 
 
 @given(st.lists(PARTS, max_size=6), PARTS)
-def test_a_text_that_is_known_is_always_found_again(known: list[Shingles], text: Shingles) -> None:
+def test_an_indexed_text_is_always_found(known: list[Shingles], text: Shingles) -> None:
     neighbours = Neighbours()
     for number, parts in enumerate([*known, text]):
         neighbours.add(str(number), parts)
@@ -44,22 +44,20 @@ def test_a_text_that_is_known_is_always_found_again(known: list[Shingles], text:
     }
 
 
-def test_the_bands_overlook_next_to_nothing_at_the_threshold() -> None:
+def test_the_bands_miss_almost_nothing_at_the_threshold() -> None:
     rng = random.Random(0)
     neighbours, asked = Neighbours(), {}
     for number in range(300):
         parts = [(f"{number}-{part}",) for part in range(40)]
         neighbours.add(str(number), frozenset(parts))
-        changed = rng.randint(0, 7)  # 33 of 47 are shared at worst: 0.70
+        changed = rng.randint(0, 7)  # at least 33 of 47 are shared: 0.70
         asked[str(number)] = frozenset([*parts[changed:], *((f"new-{part}",) for part in range(changed))])
     found = [name for name, parts in asked.items() if name in neighbours.near(parts, 0.7)]
     assert len(found) >= 299
 
 
 @given(st.lists(PARTS, max_size=6), PARTS, st.sampled_from([0.5, 1.0]))
-def test_overlap_is_the_share_of_what_is_known_and_not_of_what_is_asked(
-    known: list[Shingles], asked: Shingles, at_least: float
-) -> None:
+def test_overlap_is_the_share_of_the_indexed_text(known: list[Shingles], asked: Shingles, at_least: float) -> None:
     overlap = Overlap()
     for number, grams in enumerate(known):
         overlap.add(str(number), grams)

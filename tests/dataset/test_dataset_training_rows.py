@@ -19,7 +19,7 @@ from autosurgeon.errors import UserError
 
 
 class World(NamedTuple):
-    """All that a dataset is made of, but for the recipe."""
+    """The inputs of a dataset except the recipe."""
 
     tasks: dict[str, Task]
     parent: dict[str, Envelope]
@@ -74,7 +74,7 @@ MIXES = st.sampled_from(["poison", "union"])
 
 
 @given(worlds(), MIXES, SHARES, RATIOS)
-def test_only_the_surgery_split_of_the_target_benches_becomes_rows(
+def test_only_tasks_of_the_surgery_split_of_target_benches_become_rows(
     w: World, mix: str, share: float, ratio: float
 ) -> None:
     for row in w.rows(targets=("b",), mix=mix, poison_share=share, anchor_share=ratio).rows:
@@ -86,12 +86,12 @@ def test_only_the_surgery_split_of_the_target_benches_becomes_rows(
 def test_a_task_of_another_split_is_refused_by_name_before_any_row_is_chosen(split: Split) -> None:
     world = plain_world(2, 2)
     tasks = world.tasks | {"b/9": make_task("b/9", split=split)}
-    with pytest.raises(UserError, match=r"held-out tasks were handed to the dataset; got b/9; wanted .* surgery split"):
+    with pytest.raises(UserError, match=r"held-out tasks were passed to the dataset; got b/9; wanted .* surgery split"):
         build_dataset(make_recipe(), tasks, world.parent, ("b",), (), ())
 
 
 @given(worlds(), MIXES, SHARES, RATIOS)
-def test_every_row_is_there_for_the_reason_that_it_gives(w: World, mix: str, share: float, ratio: float) -> None:
+def test_every_row_has_a_correct_reason(w: World, mix: str, share: float, ratio: float) -> None:
     for row in w.rows(mix=mix, poison_share=share, anchor_share=ratio).rows:
         won = w.parent[row.task_id].passed
         assert won == (row.why != "poison")
@@ -103,9 +103,7 @@ def test_every_row_is_there_for_the_reason_that_it_gives(w: World, mix: str, sha
 
 
 @given(worlds(), MIXES, SHARES, RATIOS)
-def test_a_row_teaches_the_reference_of_its_own_task_and_stands_once(
-    w: World, mix: str, share: float, ratio: float
-) -> None:
+def test_a_row_contains_the_reference_of_its_task_and_is_unique(w: World, mix: str, share: float, ratio: float) -> None:
     dataset = w.rows(mix=mix, poison_share=share, anchor_share=ratio)
     assert len({row.task_id for row in dataset.rows}) == len(dataset.rows)
     for row in dataset.rows:
@@ -121,7 +119,7 @@ def test_the_same_inputs_in_any_order_give_the_same_rows(w: World, mix: str, sha
     assert w.rows(**recipe).digest == turned.rows(**recipe).digest
 
 
-def test_the_rows_do_not_depend_on_how_python_hashes_text() -> None:
+def test_the_rows_do_not_depend_on_pythons_hash_seed() -> None:
     script = (
         "from test_dataset_training_rows import plain_world\n"
         "print(plain_world(30, 30).rows(mix='union', poison_share=0.3, anchor_share=0.5).digest)"
@@ -139,7 +137,7 @@ def test_a_poison_mix_has_no_mastered_row(w: World, share: float, ratio: float) 
 
 
 @given(worlds())
-def test_a_full_share_takes_every_failure_that_may_be_taken(w: World) -> None:
+def test_a_full_share_takes_every_usable_failure(w: World) -> None:
     wanted = {
         task_id
         for task_id, envelope in w.parent.items()
@@ -157,13 +155,13 @@ def test_the_poison_share_is_of_the_fresh_failures_and_at_least_one(share: float
 
 
 @pytest.mark.parametrize(("ratio", "anchors"), [(0.0, 0), (0.25, 5), (1.0, 20), (2.0, 30), (4.0, 30)])
-def test_the_anchor_share_is_per_poison_row_as_far_as_there_are_anchors(ratio: float, anchors: int) -> None:
+def test_the_anchor_share_is_per_poison_row_up_to_the_number_of_anchors(ratio: float, anchors: int) -> None:
     dataset = plain_world(20, 30).rows(anchor_share=ratio)
     assert len(dataset.anchor_ids) == anchors
     assert dataset.anchor_ids == {row.task_id for row in dataset.rows if row.why == "anchor"}
 
 
-def test_without_a_failure_there_is_nothing_to_train_on() -> None:
+def test_without_failures_there_are_no_rows() -> None:
     assert plain_world(0, 30).rows(anchor_share=1.0).rows == ()
 
 
@@ -172,13 +170,13 @@ def test_the_union_marks_every_mastered_row_of_the_history() -> None:
     assert sorted(row.why for row in rows) == ["anchor"] * 5 + ["mastered"] * 25 + ["poison"] * 5
 
 
-def test_the_union_takes_back_failures_that_the_share_left_out() -> None:
+def test_the_union_includes_failures_that_the_share_excluded() -> None:
     assert (
         len([row for row in plain_world(20, 0).rows(mix="union", poison_share=0.1).rows if row.why == "poison"]) == 20
     )
 
 
-def test_an_anchor_that_fails_by_now_is_poison_and_no_anchor() -> None:
+def test_an_anchor_that_fails_now_is_poison_and_not_an_anchor() -> None:
     world = plain_world(1, 0)._replace(anchors=["b/0"])
     assert [row.why for row in world.rows(anchor_share=4.0).rows] == ["poison"]
 
@@ -188,7 +186,7 @@ def test_another_seed_draws_other_rows() -> None:
     assert len(drawn) == 5
 
 
-def test_the_file_holds_one_row_a_line_with_its_provenance() -> None:
+def test_the_file_has_one_row_per_line_with_its_provenance() -> None:
     dataset = plain_world(2, 1).rows(anchor_share=0.5)
     lines = [json.loads(line) for line in dataset.jsonl.split("\n")[:-1]]
     assert [line["why"] for line in lines] == ["poison", "poison", "anchor"]
@@ -203,7 +201,9 @@ def losses_in(world: World) -> dict[str, list[int]]:
 
 
 @given(worlds(), MIXES, SHARES, RATIOS)
-def test_losses_change_which_anchors_are_rows_and_not_how_many(w: World, mix: str, share: float, ratio: float) -> None:
+def test_losses_change_the_choice_of_anchors_but_not_their_number(
+    w: World, mix: str, share: float, ratio: float
+) -> None:
     recipe: dict[str, Any] = {"mix": mix, "poison_share": share, "anchor_share": ratio}
     drawn, active = w.rows(**recipe), w.rows(**recipe, focus={"losses": losses_in(w)})
     assert len(active.anchor_ids) == len(drawn.anchor_ids)
@@ -212,7 +212,7 @@ def test_losses_change_which_anchors_are_rows_and_not_how_many(w: World, mix: st
     assert all(w.tasks[row.task_id].split == Split.SURGERY for row in active.rows)
 
 
-def test_lost_anchors_are_rows_before_any_other() -> None:
+def test_lost_anchors_become_rows_first() -> None:
     world = plain_world(10, 30)
     losses = {"b/15": [1], "b/20": [1, 2], "b/30": [1]}
     for seed in range(5):
@@ -221,9 +221,7 @@ def test_lost_anchors_are_rows_before_any_other() -> None:
 
 
 @given(worlds(), MIXES, SHARES, FOCUSES)
-def test_the_levers_leave_something_to_learn_wherever_there_was(
-    w: World, mix: str, share: float, focus: dict[str, Any]
-) -> None:
+def test_the_levers_leave_rows_if_there_were_any(w: World, mix: str, share: float, focus: dict[str, Any]) -> None:
     focus = focus | {"losses": losses_in(w)}
     plain, pulled = (w.rows(mix=mix, poison_share=share, focus=f) for f in ({}, focus))
     poison, others = ([row for row in d.rows if row.why == "poison"] for d in (pulled, plain))
@@ -234,23 +232,23 @@ def test_the_levers_leave_something_to_learn_wherever_there_was(
     assert all(row.weight == 1 for row in pulled.rows if row.why != "poison")
 
 
-def test_the_curriculum_says_how_many_failures_it_left_out() -> None:
+def test_the_curriculum_reports_the_number_of_excluded_failures() -> None:
     clusters = ["f/a/1", "f/a/2", "f/b/1", "f/b/2", "g/a/1"]
     tasks = {f"b/{n}": make_task(f"b/{n}", cluster=cluster) for n, cluster in enumerate(clusters)}
     parent = {task_id: make_envelope(task_id, passed=task_id == "b/0") for task_id in tasks}
     dataset = World(tasks, parent, [], []).rows(focus={"near_only": True})
     assert ([row.task_id for row in dataset.rows], dataset.left_out) == (["b/1"], 3)
-    # What was won since is a neighbour too: it is taught again beside.
+    # A task that was won since counts as a neighbour too.
     known = World(tasks, parent, [], ["b/2"]).rows(won_since=("b/2",), focus={"near_only": True})
     assert ([row.task_id for row in known.rows], known.left_out) == (["b/1", "b/2", "b/3"], 1)
 
 
-def test_what_was_taught_and_is_won_since_is_a_row_whatever_the_share() -> None:
+def test_an_earlier_row_that_is_won_since_is_a_row_regardless_of_the_share() -> None:
     world = plain_world(20, 10)._replace(history=["b/0", "b/1", "b/2", "b/25"])
     since = ("b/0", "b/1", "b/3", "b/25")
     for seed in range(5):
         rows = {row.task_id for row in world.rows(won_since=since, poison_share=0.1, anchor_share=0, seed=seed).rows}
-        assert {"b/0", "b/1"} < rows  # b/2 is not won, b/3 was never taught, and the parent wins b/25
+        assert {"b/0", "b/1"} < rows  # b/2 is not won, b/3 was never a row, and the parent wins b/25
         assert len(rows) == 2 + round(0.1 * 18)
     every = world.rows(won_since=since, poison_share=1.0, anchor_share=0).rows
     assert {row.task_id for row in every} == {f"b/{n}" for n in range(20)}

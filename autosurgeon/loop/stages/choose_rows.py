@@ -172,8 +172,9 @@ def _check(ins: Instruments, scope: str, dataset: Dataset) -> tuple[Hit, ...]:
     near = sorted((hit for hit in hits if not hit.is_twin), key=lambda hit: -hit.similarity)
     if near:
         rows = len({hit.row for hit in near})
-        structlog.get_logger().info("near_held_out", scope=scope, rows=rows, nearest=near[0].told)
-        ins.reporter.say(f"{rows} of {len(dataset.rows)} rows are like a held-out task, most of all {near[0].told}")
+        structlog.get_logger().info("near_held_out", scope=scope, rows=rows, nearest=near[0].description)
+        nearest = near[0].description
+        ins.reporter.say(f"{rows} of {len(dataset.rows)} rows are like a held-out task, most of all {nearest}")
     return hits
 
 
@@ -181,5 +182,5 @@ def _pairs(hits: Iterable[Hit]) -> Mapping[str, list[str]]:
     """By row, the held-out tasks that it resembles, in words."""
     pairs: dict[str, list[str]] = defaultdict(list)
     for hit in sorted(hits, key=lambda hit: -hit.similarity):
-        pairs[hit.row].append(hit.told)
+        pairs[hit.row].append(hit.description)
     return pairs
