@@ -1,1 +1,1 @@
-"""The embedded world: tasks, benches, a dispatcher that leaks, and the base model's recipe. Works offline."""
+"""The embedded lab: tasks, benches, a leaking dispatcher, and the recipe of the base model; works offline."""

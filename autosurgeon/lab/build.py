@@ -1,4 +1,4 @@
-"""Building and checking what the lab ships: three bench files, and a base model trained from scratch."""
+"""Build and check the shipped lab: three bench files, and a base model trained from scratch."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from autosurgeon.sections import OrganSettings
 
 MANIFEST = "manifest.json"
 SHARE_WANTED = (0.25, 0.60)
-"""The base has to win this share of lab-mbpp and of lab-humaneval: enough to lose, and enough to gain."""
+"""The range of the base's share of wins on lab-mbpp and lab-humaneval, so that there are wins to lose and to gain."""
 
 
 class LabRecipe(Value):
-    """How the shipped base is made; change a value and it is another lab."""
+    """The recipe of the shipped base; a changed value makes another lab."""
 
     rows: int = 32000
     rare_share: float = 0.008
-    """Rows with an option that the base is meant to fail at: with none of them, surgery generalizes to nothing."""
+    """The share of rows with an option that the base shall fail; without any, surgery does not generalize."""
     vocabulary: int = 768
     hidden: int = 256
     layers: int = 4
@@ -44,7 +44,7 @@ class LabRecipe(Value):
 
 
 class LabManifest(Value):
-    """What was built, and what it measured then."""
+    """The recipe, files and measurements of a built lab."""
 
     format: str = "autosurgeon.lab/1"
     recipe: LabRecipe
@@ -62,11 +62,11 @@ def build_lab(
     """Write the bench files, train the base, measure it, and write the manifest last.
 
     Raises:
-        UserError: the target is there already; nothing is overwritten.
+        UserError: the target exists already; nothing is overwritten.
 
     """
     if target.exists():
-        raise UserError("the target of a lab build is there already", got=target, wanted="a new folder, with --target")
+        raise UserError("the target of a lab build exists already", got=target, wanted="a new folder, with --target")
     work = target.with_name(target.name + ".part")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -106,7 +106,7 @@ def _digests(folder: Path) -> dict[str, str]:
 def bench_base(
     capsules: CapsuleRunner, grader: Grader, model: Path, tasks: list[Task], workdir: Path, on_progress: OnProgress
 ) -> dict[str, int]:
-    """Wins per bench of a model, every prompt answered by it."""
+    """Return a model's wins per bench; the model answers every prompt."""
     workdir.mkdir(parents=True, exist_ok=True)
     prompts = workdir / "prompts.jsonl"
     stops = {"stdin": "end", "function": "function"}
@@ -137,38 +137,41 @@ def bench_base(
 def check_lab(
     capsules: CapsuleRunner, grader: Grader, folder: Path, workdir: Path, say: Callable[[str, bool], None]
 ) -> bool:
-    """Hold a lab against its manifest, its generator and its promise; `say` hears each finding, and if it is good."""
+    """Compare a lab with its manifest, its generator and its range of wins, and return whether all checks pass.
+
+    `say` receives the text of each check and whether it passes. UserError if the folder holds no lab.
+    """
     try:
         manifest = LabManifest.model_validate_json((folder / MANIFEST).read_bytes())
     except (OSError, ValueError) as error:
         raise UserError("there is no lab here", got=str(error).splitlines()[0], where=folder) from error
-    findings: list[bool] = []
+    passed: list[bool] = []
 
-    def find(text: str, good: bool) -> None:
-        findings.append(good)
+    def report(text: str, good: bool) -> None:
+        passed.append(good)
         say(text, good)
 
     found = _digests(folder)
     changed = sorted(
         name for name in manifest.files.keys() | found.keys() if manifest.files.get(name) != found.get(name)
     )
-    find(f"files as built: {', '.join(changed) if changed else 'all'}", not changed)
-    made_again = bench_tasks(split_of)
+    report(f"files as built: {', '.join(changed) if changed else 'all'}", not changed)
+    generated = bench_tasks(split_of)
     shipped = [task for bench, _, _ in BENCHES for task in read_tasks(folder / f"{bench}.jsonl")]
-    find(f"tasks as the generator makes them: {len(shipped)}", made_again == shipped)
+    report(f"tasks as generated: {len(shipped)}", generated == shipped)
     wins = bench_base(capsules, grader, folder / "base", shipped, workdir, lambda done, total, metrics: None)
-    find_shares(wins, find)
-    return all(findings)
+    check_shares(wins, report)
+    return all(passed)
 
 
-def find_shares(wins: Mapping[str, int], find: Callable[[str, bool], None]) -> None:
-    """Whether the base wins the share of each bench that it should."""
+def check_shares(wins: Mapping[str, int], report: Callable[[str, bool], None]) -> None:
+    """Report whether the base's share of wins on each bench is in its range."""
     low, high = SHARE_WANTED
     for bench, _, size in BENCHES:
         share = wins[bench] / size
-        promised = bench != "lab-lcb"
-        wanted = f"wanted {low:.0%} to {high:.0%}" if promised else "with the route repaired"
-        find(
+        is_checked = bench != "lab-lcb"
+        wanted = f"wanted {low:.0%} to {high:.0%}" if is_checked else "with the route repaired"
+        report(
             f"{bench}: the base wins {wins[bench]} of {size} ({share:.0%}), {wanted}",
-            not promised or low <= share <= high,
+            not is_checked or low <= share <= high,
         )

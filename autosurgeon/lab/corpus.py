@@ -1,4 +1,4 @@
-"""The lab's fixed benches, and the rows that its base model is pretrained on, which never repeat them."""
+"""The lab's fixed benches, and the pretraining rows of its base model, which never repeat a bench task."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ BENCHES: tuple[tuple[str, Form, int], ...] = (
     ("lab-humaneval", "humaneval", 164),
     ("lab-lcb", "lcb", 50),
 )
-# Of a hundred bench tasks, how many have 0, 1 or 2 options that the base hardly knows.
+# Of a hundred bench tasks, the numbers with 0, 1 and 2 rare options.
 RARITY_SHARES = (42, 42, 16)
 
 
 class Row(NamedTuple):
-    """One pretraining text: the model is taught the completion after the prompt."""
+    """One pretraining text: a prompt and its completion."""
 
     prompt: str
     completion: str
 
 
 def bench_compositions() -> dict[str, list[Composition]]:
-    """The compositions of each bench, drawn once by a fixed seed; no composition stands in two benches."""
+    """Return the compositions of each bench, drawn with a fixed seed; no composition is in two benches."""
     rng = random.Random(BENCH_SEED)
     pools: dict[tuple[str, int], list[Composition]] = {}
     for composition in compositions():
@@ -47,7 +47,7 @@ def bench_compositions() -> dict[str, list[Composition]]:
 
 
 def bench_tasks(split_of: Callable[[str], Split]) -> list[Task]:
-    """All tasks of the three benches, in bench order."""
+    """Return all tasks of the three benches, in bench order."""
     drawn = bench_compositions()
     return [
         task_of(composition, form, f"{bench}/{number}", split_of(composition.cluster))
@@ -57,7 +57,7 @@ def bench_tasks(split_of: Callable[[str], Split]) -> list[Task]:
 
 
 def pretraining_rows(count: int, rare_share: float, seed: int) -> list[Row]:
-    """`count` rows for the base model: common combinations, and `rare_share` of them with one rare option."""
+    """Return `count` rows for the base model: common combinations, and a share of `rare_share` with one rare option."""
     rng = random.Random(seed)
     held_out = {composition.key for chosen in bench_compositions().values() for composition in chosen}
     common: list[Composition] = []

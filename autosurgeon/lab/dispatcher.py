@@ -1,8 +1,8 @@
-"""The lab runtime's dispatcher, with the incident's leak.
+"""The dispatcher of the lab's runtime, with the incident's leak.
 
-Before the organ ever sees a prompt, a classifier decides who answers. By default it takes stdin-style prompts for
-planning problems and hands them to another handler, as the incident's runtime did with LiveCodeBench. That handler
-answers in good faith, with a plan, and every such task fails, which says nothing about the organ.
+A classifier decides which handler answers a prompt. By default it takes stdin-style prompts for planning problems and
+routes them to another handler, as the incident's runtime did with LiveCodeBench. That handler answers with a plan, so
+that every such task fails, independently of the organ.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ REPAIR = 'set `stdin_route = "organ"` under `[lab]` in autosurgeon.toml'
 
 
 class Dispatcher:
-    """Routes prompts by their text, as a runtime does: it is not told which bench they are from."""
+    """Routes prompts by their text only, as a runtime does: it does not know their bench."""
 
     def __init__(self, stdin_route: Literal["planner", "organ"]) -> None:
         self._stdin_route = stdin_route
 
     def route(self, prompt: str) -> str:
-        """The handler that answers this prompt."""
+        """Return the handler that answers this prompt."""
         return self._stdin_route if "stdin" in prompt else ORGAN
 
     def answer(self, prompt: str) -> str:
-        """The planner's answer: steps in words, no program."""
+        """Return the planner's answer: steps in words, not a program."""
         steps = prompt.lstrip("# ").rstrip(".\n").split(", ")
         return "Plan:\n" + "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1)) + "\n"

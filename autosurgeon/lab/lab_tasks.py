@@ -1,6 +1,6 @@
-"""Tasks of the lab: every combination of a family's options, in three forms, with tests made by running the reference.
+"""Tasks of the lab: every combination of a family's options, in three forms, with tests from running the reference.
 
-Nothing here is random but through a seed, so the shipped benches can be made again to the byte.
+Everything random is seeded, so the shipped benches can be generated again to the byte.
 """
 
 from __future__ import annotations
@@ -53,36 +53,36 @@ WORDS = [
 
 
 class Composition(NamedTuple):
-    """One distinct task before it has a form: a family and one option for each of its slots."""
+    """One task without a form: a family and one option for each of its slots."""
 
     family: Family
     options: tuple[Option, Option, Option]
 
     @property
     def key(self) -> str:
-        """A name that no other composition has."""
+        """The composition's unique name."""
         return "/".join((self.family.name, *(option.words for option in self.options)))
 
     @property
     def cluster(self) -> str:
-        """Near relatives share a cluster: same family, same first two choices."""
+        """The cluster of near relatives: the same family and the same first two options."""
         return "/".join((self.family.name, self.options[0].words, self.options[1].words))
 
     @property
     def rarity(self) -> int:
-        """How many of its options the base model saw almost nothing of."""
+        """The number of its options that are rare in the base model's training."""
         return sum(option.rare for option in self.options)
 
 
 def compositions() -> Iterator[Composition]:
-    """Every distinct task of the lab, in a fixed order."""
+    """Yield every distinct task of the lab, in a fixed order."""
     for family in FAMILIES:
         for options in itertools.product(*family.slots):
             yield Composition(family, options)
 
 
 def prompt_of(composition: Composition, form: Form) -> str:
-    """What the organ reads."""
+    """Return the prompt of a composition in one form."""
     family, options = composition
     verb = "print" if form == "lcb" else "return"
     words = family.sentence.format(*(option.words for option in options)).format(verb=verb)
@@ -95,7 +95,7 @@ def prompt_of(composition: Composition, form: Form) -> str:
 
 
 def reference_of(composition: Composition, form: Form) -> str:
-    """The completion that solves it: what the organ should write after the prompt."""
+    """Return the completion that solves the composition in one form."""
     family, options = composition
     codes = [option.code for option in options]
     body = [line.format(*codes) for line in family.body]
@@ -124,7 +124,7 @@ def _stdin(family: Family, value: Any) -> str:
 
 
 def _cases(composition: Composition, form: Form, seed: str) -> tuple[Case, ...]:
-    """Inputs drawn by seed, answers made by running the reference, which is code of this project."""
+    """Return cases with seeded inputs and the outputs of the reference, which is code of this project."""
     rng = random.Random(seed)
     scope: dict[str, Any] = {}
     exec(reference_of(composition, "mbpp"), scope)
@@ -136,7 +136,7 @@ def _cases(composition: Composition, form: Form, seed: str) -> tuple[Case, ...]:
 
 
 def task_of(composition: Composition, form: Form, task_id: str, split: Split) -> Task:
-    """A gradable task: the composition in one form, with its cases."""
+    """Return a gradable task: the composition in one form, with its cases."""
     bench = task_id.split("/")[0]
     prompt = prompt_of(composition, form)
     return Task(

@@ -1,8 +1,8 @@
-"""The four task families of the lab: what can be said, and the code that it means.
+"""The four task families of the lab: the words of prompts and the code of references.
 
-A family is three slots; a task picks one option for each. An option is the words that go into the prompt and the code
-that goes into the reference. `rare` options are the ones that the base model saw almost nothing of: the base fails
-them, and surgery can teach them, because it has seen a little (DESIGN, the lab: with no exposure nothing generalizes).
+A family has three slots; a task picks one option for each. An option consists of the words for the prompt and the code
+for the reference. `rare` options are rare in the base model's training: the base fails them, and surgery can teach
+them, because the base has seen a few (DESIGN, the lab: without exposure nothing generalizes).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class Option(NamedTuple):
 
 
 class Family(NamedTuple):
-    """Three slots, and how their choices become a sentence and a program.
+    """Three slots, and the templates of the sentence and the program.
 
-    `sentence` and each of `body` are `str.format` templates over `{0}`, `{1}`, `{2}` (the words or the code of the
-    slots); `result` is the expression that a function returns and a program prints. `argument` names the input, which
-    `read` takes from standard input.
+    `sentence` and each line of `body` are `str.format` templates over `{0}`, `{1}`, `{2}` (the words or the code of the
+    slots); `result` is the expression that a function returns and a program prints. `argument` is the name of the
+    input, which `read` takes from standard input.
     """
 
     name: str

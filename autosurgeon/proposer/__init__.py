@@ -1,1 +1,1 @@
-"""The proposer: what to try next, from what was tried. The only place that imports optuna."""
+"""The proposer chooses the next recipe from the passes so far; the only package that imports optuna."""

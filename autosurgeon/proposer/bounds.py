@@ -1,4 +1,4 @@
-"""The search space: the settings' spans, clipped to what the policy's proposal rules would let pass."""
+"""The search space: the spans of the settings, clipped to what the policy's proposal rules accept."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SPANS = ("poison_share", "anchor_share", "epochs", "lr_ratio", "rank", "alpha_ra
 
 
 class Bounds(NamedTuple):
-    """What may be proposed."""
+    """The recipes that may be proposed."""
 
     parents: tuple[str, ...]
     spans: dict[str, Span]
 
 
 def widen(search: SearchSettings, times: int, reference_lr: float) -> SearchSettings:
-    """The search with each span reaching so many doublings further at both ends, as far as a recipe can go at all.
+    """Return the search with each span extended by `times` doublings at both ends, within the limits of a recipe.
 
-    Epochs gain one at a time, and shares no more than all of it. What the policy forbids is for `clip` to take away.
+    Epochs are extended by one each time. `clip` removes what the policy forbids.
     """
     factor = 2.0**times
     most = {"poison_share": 1, "anchor_share": 4, "epochs": 100, "lr_ratio": 0.5 / reference_lr}
@@ -36,16 +36,16 @@ def widen(search: SearchSettings, times: int, reference_lr: float) -> SearchSett
         if name == "epochs":
             low, high = span.low - times, span.high + times
         low, high = max(low, least.get(name, 0)), min(high, most[name])
-        # What the settings name stays in it, even where it is odd.
+        # The span of the settings remains included, even beyond those limits.
         wider[name] = Span(low=min(low, span.low), high=max(high, span.high))
     return search.model_copy(update=wider)
 
 
 def clip(search: SearchSettings, policy: Policy) -> Bounds:
-    """The space in which no proposal rule that binds can refuse a recipe's own facts.
+    """Return the space in which no binding proposal rule can refuse a recipe's own facts.
 
-    A rule with a `when` is taken at its word: it might apply, so nothing past it is proposed. Where the shipped span
-    and the policy have nothing in common, the policy is followed; a span that somebody set is not moved.
+    A rule with a `when` counts as applying, so that nothing past its bound is proposed. If a shipped span and the
+    policy are disjoint, the policy decides; a span that the user set does not move.
 
     Raises:
         UserError: the policy leaves nothing of a span.
@@ -77,12 +77,12 @@ def clip(search: SearchSettings, policy: Policy) -> Bounds:
 
 
 def binding(policy: Policy) -> list[Rule]:
-    """The rules that can refuse a proposal."""
+    """Return the rules that can refuse a proposal."""
     return [r for r in policy.rules if r.phase == "proposal" and r.mode == "enforce" and r.otherwise != "warn"]
 
 
 def _follow(span: Span, least: float, most: float) -> tuple[float, float]:
-    """What a policy allows beyond a span that nobody asked for: two doublings below its bound at most, or at it."""
+    """Return the policy's range in place of a shipped span: at most two doublings below its bound, or the bound."""
     return (max(least, most / 4), most) if most < span.low else (least, min(least, most))
 
 
@@ -97,7 +97,7 @@ def _narrow(low: float, high: float, rule: Rule) -> tuple[float, float]:
 
 
 def _to_steps(name: str, low: float, high: float) -> tuple[float, float]:
-    """The ends moved inwards to what can be tried: whole epochs, ranks that are powers of two."""
+    """Return the ends moved inwards to possible values: whole epochs, and ranks that are powers of two."""
     if name == "epochs":
         return float(math.ceil(low)), float(math.floor(high))
     if name == "rank":

@@ -1,4 +1,4 @@
-"""The passes as an Optuna storage, which optuna-dashboard and other programs of its kind open."""
+"""Export of the passes as an Optuna storage, for programs such as optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial
 
 from autosurgeon.core.records import PassRecord
 from autosurgeon.errors import UserError
-from autosurgeon.proposer.review import holding
+from autosurgeon.proposer.review import containing
 from autosurgeon.proposer.trials import trial_of
 from autosurgeon.sections import SearchSettings
 
@@ -23,17 +23,17 @@ SQLITE = "sqlite:///"
 
 
 def export(target: str, name: str, records: Sequence[PassRecord], search: SearchSettings, reference_lr: float) -> int:
-    """Write the passes that the proposer is told of into a new storage; how many they were.
+    """Write the passes with feedback to a new storage, and return their number.
 
     Args:
-        target: `sqlite:///FILE` for a database, any other path for a journal; the file is made here.
-        name: the study's.
+        target: `sqlite:///FILE` for a database, any other path for a journal; this function creates the file.
+        name: the name of the study.
         records: the passes, oldest first.
-        search: the search in force.
-        reference_lr: the rate that ratios are of.
+        search: the current search.
+        reference_lr: the learning rate of ratio 1.
 
     Raises:
-        UserError: there is such a file already, or it cannot be written.
+        UserError: the file exists already, or it cannot be written.
 
     """
     if "://" in target and not target.startswith(SQLITE):
@@ -60,14 +60,14 @@ def _write(
     storage: BaseStorage, name: str, records: Sequence[PassRecord], search: SearchSettings, reference_lr: float
 ) -> int:
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    bounds = holding(search, records, reference_lr)
-    told = [
+    bounds = containing(search, records, reference_lr)
+    trials = [
         _dated(record, trial_of(record, bounds, reference_lr, **_attributes(record)))
         for record in records
         if record.feedback is not None
     ]
-    study.add_trials(told)
-    return len(told)
+    study.add_trials(trials)
+    return len(trials)
 
 
 def _attributes(record: PassRecord) -> dict[str, object]:
@@ -76,7 +76,7 @@ def _attributes(record: PassRecord) -> dict[str, object]:
 
 
 def _dated(record: PassRecord, trial: FrozenTrial) -> FrozenTrial:
-    """The trial at the pass's own times; Optuna's have no zone."""
+    """Return the trial with the pass's times, in local time without a zone, as Optuna uses it."""
     trial.datetime_start = _local(record.started_at)
     trial.datetime_complete = _local(record.ended_at or record.started_at)
     return trial

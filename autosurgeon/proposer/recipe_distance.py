@@ -1,4 +1,4 @@
-"""How far two recipes lie apart in the searched space, so that a refused one is not trained again in other digits."""
+"""The distance of recipes in the search space, so that near-duplicates of a refused recipe are not trained again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from autosurgeon.core.recipe import Recipe
 
 
 def distance(one: Recipe, other: Recipe) -> float:
-    """The Euclidean distance over what is searched; infinite between parents, mixes and quantizations.
+    """Return the Euclidean distance in the search space; infinite between parents, mixes and quantizations.
 
-    One is a doubling of learning rate, rank or alpha ratio, an epoch, or the whole of a share. It does not depend on
-    the settings' spans, so that a refusal stays as near as it was when they change. Seeds are not looked at: the dice
-    are no part of what is searched.
+    The unit is a doubling of learning rate, rank or alpha ratio, one epoch, or a whole share. The distance does not
+    depend on the spans of the settings, so that it does not change with them, nor on seeds, which are not searched.
     """
     if (one.parent, one.mix, one.quantization) != (other.parent, other.mix, other.quantization):
         return math.inf
     return math.hypot(
-        # Differences of logarithms and not logarithms of quotients, which round otherwise when the two change places.
+        # Differences of logarithms, because logarithms of quotients round differently when the two are swapped.
         math.log2(one.lr) - math.log2(other.lr),
         math.log2(one.rank) - math.log2(other.rank),
         math.log2(one.alpha_ratio) - math.log2(other.alpha_ratio),
@@ -29,5 +28,5 @@ def distance(one: Recipe, other: Recipe) -> float:
 
 
 def nearest(recipe: Recipe, refused: Sequence[Recipe]) -> float:
-    """The distance to the nearest of the refused recipes; infinite where there is none."""
+    """Return the distance to the nearest refused recipe; infinite if there is none."""
     return min((distance(recipe, other) for other in refused), default=math.inf)

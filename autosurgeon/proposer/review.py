@@ -1,4 +1,4 @@
-"""What the passes so far say of the search: which parameter matters, what was tried, and where nothing was refused."""
+"""A review of the search so far: the importance of parameters, the history, and the region without refusals."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from autosurgeon.proposer.trials import constraints_of, params_of, trial_of
 from autosurgeon.sections import SearchSettings, Span
 
 NAMES = ("parent", *SPANS)
-LEAST_OF_A_KIND = 5
-"""Passes on either side of a line, below which an importance is a matter of luck; PED-ANOVA asks for as many."""
-LEAST_SURE = 30
-"""Passes below which an importance is a hint."""
+MIN_PER_SIDE = 5
+"""The passes on either side of a threshold below which an importance is random; PED-ANOVA needs as many."""
+MIN_RELIABLE = 30
+"""The passes below which an importance is only a hint."""
 
 
 class Tried(Value):
-    """A pass, as the sampler is told of it."""
+    """A pass, as the sampler sees it."""
 
     number: int
     state: PassState
     climb: float | None
-    """On dev, above the best before, in tasks."""
+    """The gain on dev above the best before, in tasks."""
     refused: dict[str, float]
-    """What objected, by how much."""
+    """The violation of each rule that refused."""
     spent_share: float | None
     params: dict[str, float | str]
 
 
 class Range(Value):
-    """Where one parameter was, by what came of it: the lowest and highest number, or how often each name."""
+    """The values of one parameter by outcome: the lowest and highest number, or the count of each name."""
 
     name: str
     promoted: str
@@ -48,7 +48,7 @@ class Range(Value):
 
 
 class Objection(Value):
-    """How often a rule refused, and its largest size."""
+    """The number of passes that a rule refused, and its largest violation."""
 
     rule: str
     passes: int
@@ -56,50 +56,50 @@ class Objection(Value):
 
 
 class Review(Value):
-    """All of it."""
+    """The whole review."""
 
     passes: int
     history: tuple[Tried, ...]
     climbing: dict[str, float] | None
-    """By parameter, its share in what separates climbing passes from others; None if not computable."""
+    """By parameter, its importance for climbing on dev; None if it cannot be estimated."""
     not_refused: dict[str, float] | None
-    """The same for those that nothing refused."""
+    """By parameter, its importance for not being refused; None if it cannot be estimated."""
     region: tuple[Range, ...]
     objections: tuple[Objection, ...]
     cannot_tell: tuple[str, ...]
-    """What so few passes do not say, in words."""
+    """What the passes do not show yet, in words."""
 
 
 def review(records: Sequence[PassRecord], search: SearchSettings, reference_lr: float) -> Review:
-    """Look back on passes, oldest first.
+    """Review passes, oldest first.
 
     Args:
         records: the passes.
-        search: the search in force; importances are over it, widened to hold what was tried.
-        reference_lr: the rate that ratios are of.
+        search: the current search; importances are over it, extended to contain what was tried.
+        reference_lr: the learning rate of ratio 1.
 
     """
-    told = [record for record in records if record.feedback is not None and not record.feedback.failed]
-    bounds = holding(search, records, reference_lr)
-    trials = [trial_of(record, bounds, reference_lr) for record in told]
+    informative = [record for record in records if record.feedback is not None and not record.feedback.failed]
+    bounds = containing(search, records, reference_lr)
+    trials = [trial_of(record, bounds, reference_lr) for record in informative]
     climbing, why_not_climbing = _of_climbing(trials)
     not_refused, why_not_refused = _of_refusals(trials)
     doubts = [why for why in (why_not_climbing, why_not_refused) if why]
-    if not doubts and len(told) < LEAST_SURE:
-        doubts.append(f"importances from {len(told)} passes are hints; {LEAST_SURE} say more")
+    if not doubts and len(informative) < MIN_RELIABLE:
+        doubts.append(f"importances from {len(informative)} passes are hints; {MIN_RELIABLE} passes are more reliable")
     return Review(
         passes=len(records),
         history=tuple(_tried(record, reference_lr) for record in records),
         climbing=climbing,
         not_refused=not_refused,
-        region=tuple(_range(name, told, reference_lr) for name in NAMES),
-        objections=_objections(told),
+        region=tuple(_range(name, informative, reference_lr) for name in NAMES),
+        objections=_objections(informative),
         cannot_tell=tuple(doubts),
     )
 
 
-def holding(search: SearchSettings, records: Sequence[PassRecord], reference_lr: float) -> Bounds:
-    """The search, widened to hold every recipe of some passes: one space, in which they compare."""
+def containing(search: SearchSettings, records: Sequence[PassRecord], reference_lr: float) -> Bounds:
+    """Return the search extended to contain every recipe of some passes, so that all are in one space."""
     tried = [readable(record, reference_lr) for record in records]
     parents = dict.fromkeys((*search.parents, *(str(params["parent"]) for params in tried)))
     spans = {}
@@ -111,7 +111,7 @@ def holding(search: SearchSettings, records: Sequence[PassRecord], reference_lr:
 
 
 def readable(record: PassRecord, reference_lr: float) -> dict[str, float | str]:
-    """A pass's parameters by the names of the settings; a rank as the power of two that the search takes it for."""
+    """Return a pass's parameters by the names of the settings; a rank as the nearest power of two."""
     params = params_of(record.recipe, reference_lr)
     params["rank"] = 2 ** params["rank_exponent"]
     return {name: params[name] for name in NAMES}
@@ -119,11 +119,11 @@ def readable(record: PassRecord, reference_lr: float) -> dict[str, float | str]:
 
 def _of_climbing(trials: Sequence[FrozenTrial]) -> tuple[dict[str, float] | None, str]:
     known = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    dev_climb = sum((trial.value or 0) > 0 for trial in known)
-    why = _too_few(dev_climb, len(known) - dev_climb, "dev_climb on dev", "were benched and did not climb")
+    climbed = sum((trial.value or 0) > 0 for trial in known)
+    why = _too_few(climbed, len(known) - climbed, "climbed on dev", "were benched and did not climb")
     if why:
-        return None, f"what makes a pass climb cannot be told yet: {why}"
-    return _importances(known, [-(trial.value or 0.0) for trial in known], dev_climb, "what makes a pass climb")
+        return None, f"what makes a pass climb is not known yet: {why}"
+    return _importances(known, [-(trial.value or 0.0) for trial in known], climbed, "what makes a pass climb")
 
 
 def _of_refusals(trials: Sequence[FrozenTrial]) -> tuple[dict[str, float] | None, str]:
@@ -131,21 +131,21 @@ def _of_refusals(trials: Sequence[FrozenTrial]) -> tuple[dict[str, float] | None
     clean = sum(size == 0 for size in sizes)
     why = _too_few(clean, len(sizes) - clean, "were not refused", "were refused")
     if why:
-        return None, f"what gets a recipe refused cannot be told yet: {why}"
+        return None, f"what gets a recipe refused is not known yet: {why}"
     return _importances(trials, sizes, clean, "what gets a recipe refused")
 
 
 def _too_few(good: int, bad: int, good_words: str, bad_words: str) -> str:
-    if min(good, bad) >= LEAST_OF_A_KIND:
+    if min(good, bad) >= MIN_PER_SIDE:
         return ""
-    return f"{good} passes {good_words} and {bad} {bad_words}; {LEAST_OF_A_KIND} of either are wanted"
+    return f"{good} passes {good_words} and {bad} {bad_words}; {MIN_PER_SIDE} of each are needed"
 
 
 def _importances(
     trials: Sequence[FrozenTrial], losses: Sequence[float], good: int, what: str
 ) -> tuple[dict[str, float] | None, str]:
-    """Each parameter's share in telling the best `good` trials from all, by PED-ANOVA; they sum to 1."""
-    # Of what never changed nothing is known, not even that it does not matter.
+    """Return each parameter's importance for being among the best `good` trials, by PED-ANOVA; they sum to 1."""
+    # A parameter that never varied has no known importance, not even 0.
     varied = [name for name in trials[0].params if len({trial.params[name] for trial in trials}) > 1]
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
@@ -155,11 +155,11 @@ def _importances(
         )
     evaluator = PedAnovaImportanceEvaluator(target_quantile=(good - 0.5) / len(trials))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of trials in spaces of their own, of which there are none here
+        warnings.simplefilter("ignore")  # they concern trials in different spaces, and all are in one space here
         found = get_param_importances(study, evaluator=evaluator, params=varied, normalize=False)
     total = sum(found.values())
     if not total > 0 or not math.isfinite(total):
-        return None, f"{what} cannot be told: the passes do not differ in what was searched"
+        return None, f"{what} is not known: the passes do not differ in the searched parameters"
     named = {"rank" if name == "rank_exponent" else name: share / total for name, share in found.items()}
     return dict(sorted(named.items(), key=lambda one: -one[1])), ""
 
@@ -176,11 +176,11 @@ def _tried(record: PassRecord, reference_lr: float) -> Tried:
     )
 
 
-def _range(name: str, told: Sequence[PassRecord], reference_lr: float) -> Range:
+def _range(name: str, informative: Sequence[PassRecord], reference_lr: float) -> Range:
     kinds: dict[str, list[Any]] = {"promoted": [], "not_refused": [], "refused": []}
-    for record in told:
+    for record in informative:
         value = readable(record, reference_lr)[name]
-        assert record.feedback is not None  # passes without are left out
+        assert record.feedback is not None  # passes without feedback are excluded
         kinds["refused" if constraints_of(record.feedback) else "not_refused"].append(value)
         if record.state == PassState.CONFIRMED:
             kinds["promoted"].append(value)
@@ -196,9 +196,9 @@ def _span_of(values: Sequence[Any]) -> str:
     return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
-def _objections(told: Sequence[PassRecord]) -> tuple[Objection, ...]:
+def _objections(informative: Sequence[PassRecord]) -> tuple[Objection, ...]:
     sizes: dict[str, list[float]] = {}
-    for record in told:
+    for record in informative:
         for rule, size in (record.feedback.violations if record.feedback else {}).items():
             sizes.setdefault(rule, []).append(size)
     found = [Objection(rule=rule, passes=len(known), largest=max(known)) for rule, known in sizes.items()]

@@ -1,8 +1,8 @@
-"""Ask and tell over an in-memory Optuna study that is rebuilt from the store for every proposal.
+"""Ask-and-tell over an in-memory Optuna study, which is rebuilt from the store for every proposal.
 
-So there is one memory and not two to reconcile, and a loop that was killed proposes what it would have proposed. A
-refusal and a lost anchor are constraint violations, never low scores: a recipe that was refused says nothing of how
-well it would have done, only that it may not be. A failure of the world says nothing of the recipe at all.
+The store is therefore the only state, and a loop that was killed makes the same proposal afterwards. A refusal and a
+lost anchor are constraint violations and never low scores, because the score of a refused recipe is unknown. A failure
+of the world carries no information about the recipe.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from autosurgeon.proposer.recipe_distance import nearest
 from autosurgeon.proposer.trials import ends, trial_of
 from autosurgeon.sections import SearchSettings
 
-# The first pass: all fresh failures, as many anchors, and as warm as the incident's lessons allow. On the lab it wins
-# several times as much as a cool one and loses hardly more, and what is too warm by a little is brought down by the
-# salvage ladder, where what is too cool is trained in vain.
+# The first recipe: all current failures, as many anchors, and a learning rate at the limit of the incident's lessons.
+# On the lab it gains several times as much as a lower rate and loses hardly more; the salvage ladder corrects a rate
+# that is slightly too high, but not one that is too low.
 FIRST: dict[str, float] = {
     "poison_share": 1.0,
     "anchor_share": 1.0,
@@ -36,19 +36,19 @@ FIRST: dict[str, float] = {
     "alpha_ratio": 4.0,
 }
 
-MOST_DRAWS = 10
-"""Recipes drawn for one proposal, where each is near one that was refused."""
+MAX_DRAWS = 10
+"""The largest number of recipes drawn for one proposal, if each is near a refused one."""
 NEAR = "near-a-refused-recipe"
-"""The constraint by which the sampler is told so."""
+"""The sampler's constraint for a recipe near a refused one."""
 
 
 class Proposal(NamedTuple):
-    """A recipe to try, and how it was come by."""
+    """A recipe to try, and the number of draws for it."""
 
     recipe: Recipe
     draws: int
     distance: float
-    """To the nearest refused recipe; infinite where there is none."""
+    """The distance to the nearest refused recipe; infinite if there is none."""
 
 
 class Proposer:
@@ -62,16 +62,16 @@ class Proposer:
         self._seed = seed
         self._reference_lr = reference_lr
         self._quantization = quantization
-        self._wanders = False
+        self._explores = False
 
     def within(self, bounds: Bounds) -> Proposer:
-        """A proposer of other bounds that draws every second pass at random: what a sampler does in a rut."""
+        """Return a proposer with other bounds that draws every second pass at random, to explore when gains stall."""
         other = copy.copy(self)
-        other._bounds, other._wanders = bounds, True
+        other._bounds, other._explores = bounds, True
         return other
 
     def propose(self, history: Sequence[PassRecord]) -> Recipe:
-        """The next recipe, where nothing was refused; see `draw`."""
+        """Return the next recipe if no recipe was refused; see `draw`."""
         return self.draw(history).recipe
 
     def draw(
@@ -81,24 +81,24 @@ class Proposer:
         elsewhere: Sequence[PassRecord] = (),
         cap_rank: Callable[[Recipe], Recipe] = lambda recipe: recipe,
     ) -> Proposal:
-        """The next recipe: the same for the same arguments, seed and bounds.
+        """Return the next recipe: the same for the same arguments, seed and bounds.
 
-        One that is a near-duplicate of a refused recipe is told to the sampler as refused and drawn again; after
-        MOST_DRAWS of them the one farthest from all refused is taken, which `distance` then says.
+        The sampler learns of a near-duplicate of a refused recipe as refused, and draws again. After MAX_DRAWS of them
+        the result is the recipe that is farthest from all refused ones, with its distance.
 
         Args:
-            history: the passes to learn from, oldest first; the newest is the last one before the pass that is asked
-                for, however many of the older ones are left out.
+            history: the passes to learn from, oldest first; the newest precedes the pass to propose, older ones may be
+                missing.
             refused: recipes that would be refused again.
             elsewhere: passes of other workspaces, to learn from as well.
-            cap_rank: what makes of a recipe the nearest one that its rows bear.
+            cap_rank: reduces the rank of a recipe to what its rows support.
 
         """
         number = history[-1].number + 1 if history else 1
         seed = int(digest_text(f"{self._seed}:{number}")[:8], 16)
         study = self._study(history, elsewhere, seed, number)
         drawn: list[tuple[float, Recipe]] = []
-        while len(drawn) < MOST_DRAWS:
+        while len(drawn) < MAX_DRAWS:
             trial = study.ask()
             recipe = cap_rank(self._recipe(trial, seed))
             drawn.append((nearest(recipe, refused), recipe))
@@ -113,13 +113,13 @@ class Proposer:
     def _study(
         self, history: Sequence[PassRecord], elsewhere: Sequence[PassRecord], seed: int, number: int
     ) -> optuna.Study:
-        """What is known, as a study that lives as long as one proposal."""
+        """Return the passes so far as a study for one proposal."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        at_random = sys.maxsize if self._wanders and number % 2 else self._search.random_passes
+        at_random = sys.maxsize if self._explores and number % 2 else self._search.random_passes
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=at_random)
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        told = [record for record in (*elsewhere, *history) if record.feedback is not None]
-        study.add_trials([trial_of(record, self._bounds, self._reference_lr) for record in told])
+        ended = [record for record in (*elsewhere, *history) if record.feedback is not None]
+        study.add_trials([trial_of(record, self._bounds, self._reference_lr) for record in ended])
         if not history and not elsewhere:
             study.enqueue_trial(self._first())
         return study
@@ -155,7 +155,7 @@ class Proposer:
         )
 
     def _rate(self, ratio: float) -> float:
-        """The learning rate of a ratio, rounded so that dividing again stays within the bounds."""
+        """Return the learning rate of a ratio, rounded so that its ratio stays within the bounds."""
         lr, span = ratio * self._reference_lr, self._bounds.spans["lr_ratio"]
         while lr / self._reference_lr > span.high:
             lr = math.nextafter(lr, 0)

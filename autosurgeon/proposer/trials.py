@@ -1,4 +1,4 @@
-"""Past passes as Optuna's trials: what was tried, what came of it, and objections as constraints with their sizes."""
+"""Past passes as Optuna trials: parameters, value, and refusals as constraints with the size of the violation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from autosurgeon.proposer.bounds import Bounds
 from autosurgeon.sections import Span
 
 COST = "cost-of-the-refusal"
-"""The constraint beside those of the rules: which share of a whole pass a refusal took."""
+"""The constraint for the cost of a refusal, besides those of the rules: its share of the cost of a whole pass."""
 
 
 def params_of(recipe: Recipe, reference_lr: float) -> dict[str, Any]:
-    """A recipe in the parameters of the search."""
+    """Return a recipe as parameters of the search."""
     return {
         "parent": recipe.parent,
         "poison_share": recipe.poison_share,
@@ -31,25 +31,25 @@ def params_of(recipe: Recipe, reference_lr: float) -> dict[str, Any]:
 
 
 def constraints_of(feedback: Feedback) -> dict[str, float]:
-    """What was violated, and by how much; empty for a pass that nothing refused."""
-    told = dict(feedback.violations)
-    if told and feedback.spent_share:
-        told[COST] = feedback.spent_share
-    return told
+    """Return the size of each violation by rule; empty for a pass that was not refused."""
+    constraints = dict(feedback.violations)
+    if constraints and feedback.spent_share:
+        constraints[COST] = feedback.spent_share
+    return constraints
 
 
 def trial_of(record: PassRecord, bounds: Bounds, reference_lr: float, **attributes: Any) -> FrozenTrial:
-    """A past pass as a trial; its distributions are the bounds', widened to hold what was tried then.
+    """Return a past pass as a trial, with distributions of the bounds, extended to contain its parameters.
 
     Args:
-        record: the pass, which has a feedback.
-        bounds: what may be proposed today.
-        reference_lr: the rate that ratios are of.
+        record: the pass, which has feedback.
+        bounds: the current bounds.
+        reference_lr: the learning rate of ratio 1.
         attributes: Optuna's user attributes.
 
     """
     feedback = record.feedback
-    assert feedback is not None  # passes without are left out
+    assert feedback is not None  # passes without feedback are excluded
     params = params_of(record.recipe, reference_lr)
     state = TrialState.PRUNED if feedback.value is None else TrialState.COMPLETE
     return create_trial(
@@ -75,7 +75,7 @@ def _distribution(name: str, value: Any, bounds: Bounds) -> BaseDistribution:
 
 
 def ends(span: Span) -> tuple[float, float]:
-    """Both ends of a span."""
+    """Return both ends of a span."""
     return span.low, span.high
 
 

@@ -1,1 +1,1 @@
-"""Asking servers that speak OpenAI's completions protocol: vLLM, SGLang, llama.cpp, or the user's own runtime."""
+"""A client of OpenAI's completions protocol: for vLLM, SGLang, llama.cpp, or the user's own runtime."""

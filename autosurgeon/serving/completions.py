@@ -1,8 +1,7 @@
-"""A server's answers to tasks, many at once.
+"""A server's answers to tasks, requested concurrently.
 
-Answers are streamed, so that a function's end is seen by the same rule as in the capsule, to the character, and the
-server is left as soon as it is there: no list of stop strings can say "the first dedent". A server that does not
-stream is taken as it answers.
+Answers are streamed, so that a function ends by exactly the same rule as in the capsule, and the request is closed at
+that point: stop strings cannot express "the first dedent". Answers that are not streamed are read as a whole.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from autosurgeon.serving.reading import EventLines, ReplyReader
 from autosurgeon.serving.wire import Malformed, parse_models
 
 FORM = 1
-"""Raised when the same server may be asked otherwise; part of the fingerprint."""
+"""The version of the requests, part of the fingerprint: raised when the same server may receive other requests."""
 BYTES_PER_TOKEN = 4096
-"""What a streamed token may take on the wire, with all that a server says beside it."""
+"""The limit of bytes per streamed token, with all other fields of its event."""
 BYTES_AT_LEAST = 1 << 20
 OWN_FIELDS = frozenset(
     {
@@ -47,24 +46,24 @@ OWN_FIELDS = frozenset(
 """Fields of a request that `extra_body` cannot set."""
 
 OnProgress = Callable[[int, int], None]
-"""Called with answers that are there and answers in all."""
+"""Called with the number of answers received and the total."""
 
 
 class Server(NamedTuple):
-    """Whom to ask, and how patiently."""
+    """The address of a server, with time-outs and retries."""
 
     url: str
-    """Up to and with `/v1`."""
+    """The address including `/v1`."""
     settings: ServingSettings
     api_key: SecretStr | None = None
 
     def link(self) -> Link:
-        """A line to it."""
+        """Return a new connection to the server."""
         return Link(self.settings, self.url, self.api_key)
 
 
 class Decoding(NamedTuple):
-    """How to answer: greedy at temperature 0."""
+    """The parameters of decoding: greedy at temperature 0."""
 
     max_new_tokens: int
     samples: int = 1
@@ -73,11 +72,11 @@ class Decoding(NamedTuple):
 
 
 def served_models(server: Server) -> list[str]:
-    """The names of the models that a server serves, by GET `{url}/models`; a pack's is its digest.
+    """Return the names of the models that a server serves, by GET `{url}/models`; a pack's name is its digest.
 
     Raises:
-        UserError: the address is none.
-        ServerError: the server is away, or what it answers is no list of models.
+        UserError: the address is invalid.
+        ServerError: the server does not answer, or its answer is not a list of models.
 
     """
 
@@ -96,14 +95,14 @@ def served_models(server: Server) -> list[str]:
 
 
 def choose_model(server: Server, wanted: str | None) -> str:
-    """The model to ask a server for: the one that is wanted, or its only one; UserError where there is no such."""
+    """Return the wanted model, or the server's only one; UserError if there is none."""
     names = served_models(server)
     if wanted is None and len(names) == 1:
         return names[0]
     shown = [name[:80] for name in names[:10]]
     if wanted is None:
         raise UserError(
-            "a server has to be told which model to answer with",
+            "a server with several models or none needs a model's name",
             got=", ".join(shown) or "no model served",
             wanted="the name of one",
             where=server.url,
@@ -117,37 +116,37 @@ def choose_model(server: Server, wanted: str | None) -> str:
 def complete_at(
     server: Server, model: str, tasks: Sequence[Task], decoding: Decoding, on_progress: OnProgress
 ) -> Answers:
-    """`decoding.samples` replies of a served model to each task.
+    """Return `decoding.samples` replies of a served model to each task.
 
     Raises:
-        UserError: a setting that cannot be asked for.
-        ServerError: the server failed, beyond the retries, or an answer is none, or another model's. No task is failed
-            for it.
+        UserError: a setting cannot be sent.
+        ServerError: the server failed in spite of retries, or an answer is invalid, or of another model. This fails no
+            task.
 
     """
     check_extra_body(server.settings)
     if not tasks:
         return Answers({}, "nothing generated")
     try:
-        return asyncio.run(_Asking(server, model, tasks, decoding, on_progress).all())
+        return asyncio.run(_Batch(server, model, tasks, decoding, on_progress).all())
     except BaseExceptionGroup as group:
-        # The first that failed ended the others.
+        # The first failure ended the other requests.
         raise next((e for e in group.exceptions if isinstance(e, AutosurgeonError)), group.exceptions[0]) from group
 
 
 def check_extra_body(settings: ServingSettings) -> None:
-    """UserError for further fields of a request that are not the user's to set, or that are no JSON."""
+    """Raise UserError for extra fields that are reserved, or that are not JSON."""
     owned = sorted(settings.extra_body.keys() & OWN_FIELDS)
     if owned:
-        raise UserError("a field of each request is not yours to set", got=", ".join(owned), where="serving.extra_body")
+        raise UserError("a reserved field of requests cannot be set", got=", ".join(owned), where="serving.extra_body")
     try:
         canonical_json(settings.extra_body)
     except (TypeError, ValueError) as error:
-        raise UserError("a field of each request is no JSON", got=error, where="serving.extra_body") from error
+        raise UserError("a field of requests is not JSON", got=error, where="serving.extra_body") from error
 
 
-class _Asking:
-    """One call of `complete_at`."""
+class _Batch:
+    """The requests of one call of `complete_at`."""
 
     def __init__(
         self, server: Server, model: str, tasks: Sequence[Task], decoding: Decoding, on_progress: OnProgress
@@ -157,19 +156,19 @@ class _Asking:
         self._replies: dict[tuple[str, int], Reply] = {}
         self._systems: set[str] = set()
         self._total = len(tasks) * decoding.samples
-        self._most = BYTES_AT_LEAST + BYTES_PER_TOKEN * decoding.max_new_tokens
+        self._max_bytes = BYTES_AT_LEAST + BYTES_PER_TOKEN * decoding.max_new_tokens
 
     async def all(self) -> Answers:
-        """Every reply, in the order of tasks and samples."""
+        """Return all replies, in the order of tasks and samples."""
         samples = range(self._decoding.samples)
         todo = iter([(task, sample) for task in self._tasks for sample in samples])
         async with self._server.link() as link, asyncio.TaskGroup() as group:
             for _ in range(min(self._server.settings.concurrency, self._total)):
-                group.create_task(self._some(link, todo))
+                group.create_task(self._work(link, todo))
         replies = {task.task_id: [self._replies[task.task_id, sample] for sample in samples] for task in self._tasks}
         return Answers(replies, self._fingerprint())
 
-    async def _some(self, link: Link, todo: Iterator[tuple[Task, int]]) -> None:
+    async def _work(self, link: Link, todo: Iterator[tuple[Task, int]]) -> None:
         for task, sample in todo:
             try:
                 reply = await self._one(link, task, self._body(task, sample))
@@ -182,9 +181,9 @@ class _Asking:
         async def read(response: httpx2.Response) -> Reply:
             reader, lines = ReplyReader(response.headers, self._model, *ending(task)), EventLines()
             if not reader.is_streamed:
-                reader.take_whole(await link.whole(response, self._most))
+                reader.take_whole(await link.whole(response, self._max_bytes))
             else:
-                async with contextlib.aclosing(link.pieces(response, self._most)) as pieces:
+                async with contextlib.aclosing(link.pieces(response, self._max_bytes)) as pieces:
                     async for piece in pieces:
                         if any(reader.take_event(data) for data in lines.feed(piece)):
                             break
@@ -200,19 +199,19 @@ class _Asking:
             "prompt": task.prompt,
             "max_tokens": self._decoding.max_new_tokens,
             "temperature": self._decoding.temperature,
-            # A server may have a default of its own for it.
+            # A server may have another default.
             "top_p": 1,
             "n": 1,
-            # A sample draws from a seed of its own, in whatever order the server answers.
+            # The seed of a sample does not depend on the order of answers.
             "seed": int(digest_text(f"{self._decoding.seed}:{task.task_id}:{sample}")[:7], 16),
             "stream": True,
-            # The second is vLLM's and SGLang's: the count so far, for an answer that is left before its end.
+            # The second option, of vLLM and SGLang, counts tokens so far, for an answer that is closed early.
             "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         }
 
     def _fingerprint(self) -> str:
-        """What an answer depends on besides weights and prompt, as far as a server tells."""
-        asked = {
+        """Return the digest of what an answer depends on besides weights and prompt, as the server reports it."""
+        conditions = {
             "form": FORM,
             "url": self._server.url,
             "systems": sorted(self._systems),
@@ -220,4 +219,4 @@ class _Asking:
             "max_new_tokens": self._decoding.max_new_tokens,
             "temperature": self._decoding.temperature,
         }
-        return digest_json(asked)[:16]
+        return digest_json(conditions)[:16]

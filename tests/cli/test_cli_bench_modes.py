@@ -40,7 +40,7 @@ def bench_run(tasks: Path, *more: object) -> Result:
         (["--mode", "A", "--url", "http://h/v1"], "mode A asks the fallback alone; got --url"),
         (["--url", "http://h/v1", "--model", "m"], "the organ was named twice; got --model and --url"),
         (["--served", "x"], "a served model belongs to a server"),
-        (["--url", "localhost:8000"], "this is no server's address"),
+        (["--url", "localhost:8000"], "this is not a server's address"),
         (["--mode", "A", "--tasks", "no-such-file"], "no-such-file"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_fallback_behind_a_server_stands_in_and_the_table_says_so(tasks: Path)
 
 
 def test_a_leak_in_mode_b_is_exit_code_13_in_the_table_and_in_json(tasks: Path) -> None:
-    with serving(speak(lambda _: RIGHT, told={"x-autosurgeon-handler": "plan\nner"})) as server:
+    with serving(speak(lambda _: RIGHT, fields={"x-autosurgeon-handler": "plan\nner"})) as server:
         done = bench_run(tasks, "--url", server.url)
         as_json = bench_run(tasks, "--url", server.url, "--json")
     assert (done.exit_code, as_json.exit_code) == (13, 13)

@@ -32,7 +32,7 @@ def graded(completions: dict[str, str]) -> list[Envelope]:
     return grade_answers(Grader(GradingSettings(workers=2)), answers)
 
 
-def test_the_families_make_more_than_four_thousand_distinct_tasks() -> None:
+def test_the_families_have_more_than_four_thousand_distinct_tasks() -> None:
     every = list(compositions())
     assert len(every) >= 4000
     assert len({composition.key for composition in every}) == len(every)
@@ -40,7 +40,7 @@ def test_the_families_make_more_than_four_thousand_distinct_tasks() -> None:
         assert len({prompt_of(composition, form) for composition in every}) == len(every)
 
 
-def test_no_two_tasks_of_a_family_have_one_reference() -> None:
+def test_no_two_tasks_of_a_family_have_the_same_reference() -> None:
     seen = Counter((c.family.name, reference_of(c, "mbpp")) for c in compositions())
     assert max(seen.values()) == 1
 
@@ -50,19 +50,19 @@ def test_the_benches_have_the_incidents_sizes() -> None:
     assert {bench: size for bench, _, size in BENCHES} == SIZES
 
 
-def test_no_composition_stands_in_two_benches_or_twice_in_one() -> None:
+def test_no_composition_is_in_two_benches_or_twice_in_one() -> None:
     keys = [composition.key for chosen in bench_compositions().values() for composition in chosen]
     assert len(keys) == len(set(keys)) == sum(SIZES.values())
 
 
-def test_every_bench_mixes_all_families_with_what_the_base_knows_and_what_it_hardly_knows() -> None:
+def test_every_bench_mixes_all_families_with_common_and_rare_options() -> None:
     for bench, chosen in bench_compositions().items():
         families = Counter(composition.family.name for composition in chosen)
         assert max(families.values()) - min(families.values()) <= 1, bench
         assert {composition.rarity for composition in chosen} == {0, 1, 2}, bench
 
 
-def test_the_benches_are_made_again_to_the_byte() -> None:
+def test_the_benches_are_reproducible_to_the_byte() -> None:
     again = bench_tasks(split_of)
     assert [task.model_dump_json() for task in again] == [task.model_dump_json() for task in tasks()]
 
@@ -77,7 +77,7 @@ def test_no_pretraining_row_repeats_a_bench_task_in_any_form() -> None:
     assert references.isdisjoint(row.completion for row in rows)
 
 
-def test_pretraining_shows_two_rare_options_together_never_and_one_as_rarely_as_asked() -> None:
+def test_pretraining_rows_have_at_most_one_rare_option_in_the_given_share() -> None:
     rarity = {prompt_of(c, form): c.rarity for c in compositions() for form in FORMS}
     counts = Counter(rarity[row.prompt] for row in pretraining_rows(4000, 0.1, seed=1))
     assert counts[2] == 0
@@ -85,7 +85,7 @@ def test_pretraining_shows_two_rare_options_together_never_and_one_as_rarely_as_
     assert Counter(rarity[row.prompt] for row in pretraining_rows(500, 0.0, seed=1))[1] == 0
 
 
-def test_pretraining_rows_are_drawn_by_seed() -> None:
+def test_the_seed_determines_the_pretraining_rows() -> None:
     assert pretraining_rows(50, 0.1, seed=1) == pretraining_rows(50, 0.1, seed=1) != pretraining_rows(50, 0.1, seed=2)
 
 
@@ -96,7 +96,7 @@ def test_every_reference_passes_its_own_cases_in_the_jail() -> None:
     assert {e.food for e in envelopes} == {CASES_PER_TASK}
 
 
-def test_the_reference_of_another_task_fails_nearly_everywhere() -> None:
+def test_the_reference_of_another_task_almost_always_fails() -> None:
     wrong: dict[str, str] = {}
     for bench in SIZES:
         own = [task for task in tasks() if task.bench == bench]
@@ -111,7 +111,7 @@ def test_an_empty_answer_passes_nothing() -> None:
     assert not any(envelope.passed for envelope in graded({task.task_id: "" for task in tasks()[::7]}))
 
 
-def test_the_cases_of_a_task_do_not_all_want_one_answer() -> None:
+def test_the_cases_of_a_task_have_different_answers() -> None:
     constant = [task.task_id for task in tasks() if len({case.wanted for case in task.cases}) == 1]
     assert len(constant) <= 0.05 * len(tasks())
 
@@ -133,7 +133,7 @@ def test_no_cluster_of_the_shipped_benches_is_in_two_splits() -> None:
     assert [cluster for cluster, found in splits.items() if len(found) > 1] == []
 
 
-def test_tasks_that_share_their_first_two_choices_share_their_split() -> None:
+def test_tasks_with_the_same_first_two_options_share_their_split() -> None:
     for one in compositions():
         if one.options[2] is one.family.slots[2][0]:
             relatives = {one._replace(options=(*one.options[:2], last)).cluster for last in one.family.slots[2]}
@@ -142,7 +142,7 @@ def test_tasks_that_share_their_first_two_choices_share_their_split() -> None:
         assert task.split == split_of(task.cluster)
 
 
-def test_a_bench_file_reads_back_as_it_was_made(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_bench_file_survives_a_round_trip(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("lab") / "tasks.jsonl"
     write_tasks(path, tasks())
     assert read_tasks(path) == tasks()

@@ -22,12 +22,12 @@ def test_prompts_for_a_function_reach_the_organ(form: Form) -> None:
     assert {dispatcher.route(prompt) for prompt in PROMPTS[form]} == {ORGAN}
 
 
-def test_a_repaired_dispatcher_gives_every_prompt_to_the_organ() -> None:
+def test_a_repaired_dispatcher_routes_every_prompt_to_the_organ() -> None:
     dispatcher = Dispatcher("organ")
     assert {dispatcher.route(prompt) for prompts in PROMPTS.values() for prompt in prompts} == {ORGAN}
 
 
-def test_the_planner_answers_with_steps_that_are_no_program() -> None:
+def test_the_planner_answers_with_steps_that_are_not_a_program() -> None:
     answer = Dispatcher("planner").answer(PROMPTS["lcb"][0])
     assert answer.startswith("Plan:\n1. ")
     with pytest.raises(SyntaxError):

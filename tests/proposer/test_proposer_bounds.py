@@ -53,14 +53,14 @@ def test_a_fixed_value_leaves_one_point() -> None:
 
 
 @given(bound=st.floats(0.001, 20), upper=st.booleans())
-def test_where_the_policy_wants_what_the_shipped_span_has_not_the_policy_is_followed(bound: float, upper: bool) -> None:
+def test_a_policy_disjoint_from_the_shipped_span_replaces_it(bound: float, upper: bool) -> None:
     span = clip(SEARCH, policy_of("lr_ratio", **{"at_most" if upper else "at_least": bound})).spans["lr_ratio"]
     assert 0 < span.low <= span.high
     assert span.high <= bound if upper else span.low >= bound
 
 
 @given(low=st.floats(1.6, 9), high=st.floats(1.6, 9))
-def test_a_policy_that_contradicts_itself_leaves_nothing_of_the_shipped_span_either(low: float, high: float) -> None:
+def test_a_contradictory_policy_is_refused_for_the_shipped_span_too(low: float, high: float) -> None:
     policy = make_policy(
         make_rule("least", "recipe.lr_ratio", phase="proposal", at_least=low),
         make_rule("most", "recipe.lr_ratio", phase="proposal", at_most=high),
@@ -74,7 +74,7 @@ def test_a_policy_that_contradicts_itself_leaves_nothing_of_the_shipped_span_eit
 
 
 @pytest.mark.parametrize("change", [{"mode": "audit"}, {"otherwise": "warn"}])
-def test_a_rule_that_does_not_bind_clips_nothing(change: dict[str, str]) -> None:
+def test_a_rule_that_is_not_binding_clips_nothing(change: dict[str, str]) -> None:
     assert clip(SEARCH, policy_of("epochs", at_most=1, **change)).spans["epochs"] == SEARCH.epochs
 
 
@@ -83,13 +83,13 @@ def test_a_rule_of_a_later_phase_clips_nothing() -> None:
     assert clip(SEARCH, policy).spans["epochs"] == SEARCH.epochs
 
 
-def test_a_rule_with_a_condition_is_taken_at_its_word() -> None:
+def test_a_rule_with_a_condition_counts_as_applying() -> None:
     policy = policy_of("rank", at_most=4, when={"fact": "data.rows", "at_most": 1})
     assert clip(SEARCH, policy).spans["rank"].high == 4
 
 
 @pytest.mark.parametrize(("fact", "low", "high"), [("rank", 5, 7), ("rank", 9, 15), ("epochs", 1.2, 1.8)])
-def test_a_span_without_a_value_that_can_be_tried_is_refused_at_the_start(fact: str, low: float, high: float) -> None:
+def test_a_span_without_a_possible_value_is_refused(fact: str, low: float, high: float) -> None:
     policy = make_policy(
         make_rule("least", f"recipe.{fact}", phase="proposal", at_least=low),
         make_rule("most", f"recipe.{fact}", phase="proposal", at_most=high),
@@ -112,7 +112,7 @@ def test_a_rule_on_the_parent_leaves_those_that_it_admits(changes: dict[str, Any
 
 def test_a_policy_that_admits_no_parent_is_refused() -> None:
     with pytest.raises(UserError, match="no parent"):
-        clip(SEARCH, policy_of("parent", equals="nobody"))
+        clip(SEARCH, policy_of("parent", equals="unknown"))
 
 
 def test_bounds_are_plain_values_that_compare() -> None:

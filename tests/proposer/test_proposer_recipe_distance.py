@@ -14,7 +14,7 @@ from autosurgeon.core.records import Feedback, PassRecord
 from autosurgeon.policy.load import load_policy
 from autosurgeon.proposer.bounds import clip, widen
 from autosurgeon.proposer.recipe_distance import distance, nearest
-from autosurgeon.proposer.sampler import MOST_DRAWS, Proposer
+from autosurgeon.proposer.sampler import MAX_DRAWS, Proposer
 from autosurgeon.sections import SearchSettings, Span
 
 BD62 = load_policy(shipped("policies", "bd62.yaml"))
@@ -48,7 +48,7 @@ def test_the_distance_is_a_metric_that_does_not_look_at_seeds(one: Recipe, other
     assert distance(one, other) <= detour or distance(one, other) == pytest.approx(detour)
 
 
-def test_two_recipes_are_as_far_apart_from_either_side_to_the_last_bit() -> None:
+def test_the_distance_is_symmetric_to_the_last_bit() -> None:
     one, other = make_recipe(lr=0.0078125), make_recipe(lr=0.005859375)
     assert distance(one, other) == distance(other, one)
 
@@ -65,7 +65,7 @@ def test_two_recipes_are_as_far_apart_from_either_side_to_the_last_bit() -> None
         ({"parent": "base"}, math.inf),
     ],
 )
-def test_one_is_a_doubling_an_epoch_or_the_whole_of_a_share(changes: dict[str, Any], far: float) -> None:
+def test_the_unit_of_distance_is_a_doubling_an_epoch_or_a_whole_share(changes: dict[str, Any], far: float) -> None:
     assert distance(make_recipe(), make_recipe(**changes)) == pytest.approx(far)
 
 
@@ -76,29 +76,29 @@ def test_one_is_a_doubling_an_epoch_or_the_whole_of_a_share(changes: dict[str, A
     st.integers(0, 9),
     st.sampled_from([0.0, 0.25, 0.6, 1.5]),
 )
-def test_what_is_near_a_refused_recipe_is_proposed_only_where_so_many_draws_were_all_near(
+def test_a_recipe_near_a_refused_one_is_proposed_only_after_the_limit_of_draws(
     history: list[PassRecord], refused: list[Recipe], seed: int, least: float
 ) -> None:
     search = SearchSettings(refused_distance=least)
-    # The first draw is refused itself, so that there is something to draw again for.
+    # The first draw itself is refused, so that a second draw is needed.
     refused = [*refused, proposer(search, seed).propose(history)]
     proposal = proposer(search, seed).draw(history, refused)
     assert proposal == proposer(search, seed).draw(history, refused)
     assert proposal.distance == nearest(proposal.recipe, refused)
-    assert proposal.distance >= least or proposal.draws == MOST_DRAWS
-    assert proposal.draws == 1 if least == 0 else 1 < proposal.draws <= MOST_DRAWS
+    assert proposal.distance >= least or proposal.draws == MAX_DRAWS
+    assert proposal.draws == 1 if least == 0 else 1 < proposal.draws <= MAX_DRAWS
 
 
-def test_where_all_that_may_be_tried_is_near_a_refused_recipe_the_farthest_draw_is_taken() -> None:
+def test_if_all_draws_are_near_a_refused_recipe_the_farthest_is_proposed() -> None:
     point = {name: Span(low=1, high=1) for name in ("poison_share", "anchor_share", "epochs", "alpha_ratio")}
     search = SearchSettings(parents=("live",), rank=Span(low=8, high=8), lr_ratio=Span(low=0.5, high=0.55), **point)
     first = proposer(search).propose([])
     proposal = proposer(search).draw([], [first])
-    assert proposal.draws == MOST_DRAWS
+    assert proposal.draws == MAX_DRAWS
     assert 0 < proposal.distance < search.refused_distance
 
 
-def test_passes_of_other_workspaces_take_the_place_of_the_careful_first_one_and_no_number() -> None:
+def test_passes_of_other_workspaces_replace_the_first_recipe_without_changing_the_number() -> None:
     elsewhere = learned(30)
     first, careful = proposer(SearchSettings()).draw([], (), elsewhere).recipe, proposer(SearchSettings()).propose([])
     assert first.seed == careful.seed
@@ -106,7 +106,7 @@ def test_passes_of_other_workspaces_take_the_place_of_the_careful_first_one_and_
 
 
 @given(st.integers(0, 5), st.sampled_from([1e-4, 2e-3, 0.3]))
-def test_a_wider_search_holds_the_narrower_one_and_only_recipes(times: int, reference_lr: float) -> None:
+def test_a_wider_search_contains_the_narrower_one_and_only_valid_recipes(times: int, reference_lr: float) -> None:
     usual = SearchSettings()
     wider = widen(usual, times, reference_lr)
     for name in ("poison_share", "anchor_share", "epochs", "lr_ratio", "rank", "alpha_ratio"):

@@ -21,15 +21,15 @@ SEARCH, RATE = SearchSettings(), 2e-3
 
 
 def campaign(count: int, seed: int = 0) -> list[PassRecord]:
-    """Passes in which a high rate is refused, and the more epochs climb the higher."""
+    """Passes in which a high rate is refused, and more epochs climb higher."""
     dice, records = random.Random(seed), []
     for number in range(1, count + 1):
         ratio, epochs = dice.uniform(0.1, 1.5), dice.randint(1, 3)
         hot = {"anchor-wins-kept": 5 * (ratio - 0.8)} if ratio > 0.8 else {}
-        told = Feedback(value=float(epochs == 3), violations=hot, spent_share=0.4 if hot else None)
+        feedback = Feedback(value=float(epochs == 3), violations=hot, spent_share=0.4 if hot else None)
         record = make_record(
             number,
-            feedback=told,
+            feedback=feedback,
             lr=ratio * RATE,
             epochs=epochs,
             rank=2 ** dice.randint(1, 4),
@@ -62,17 +62,17 @@ def test_the_feasible_region_is_what_was_not_refused() -> None:
     assert objection.passes == sum(tried.state == PassState.REJECTED for tried in found.history)
 
 
-def test_with_few_passes_it_says_what_it_cannot_tell() -> None:
+def test_a_review_of_few_passes_names_what_is_not_known() -> None:
     assert len(review([], SEARCH, RATE).cannot_tell) == 2
     few = review(campaign(6), SEARCH, RATE)
     assert (few.climbing, few.not_refused) == (None, None)
-    assert "cannot be told yet" in few.cannot_tell[0]
+    assert "is not known yet" in few.cannot_tell[0]
     some = review(campaign(28), SEARCH, RATE)
     assert some.climbing is not None
-    assert some.cannot_tell == ("importances from 28 passes are hints; 30 say more",)
+    assert some.cannot_tell == ("importances from 28 passes are hints; 30 passes are more reliable",)
 
 
-def test_where_nothing_that_was_searched_differs_no_importance_is_made_up() -> None:
+def test_passes_without_differences_have_no_importances() -> None:
     records = [make_record(n, feedback=Feedback(value=float(n % 2))) for n in range(1, 41)]
     found = review(records, SEARCH, RATE)
     assert found.climbing is None
@@ -99,7 +99,7 @@ RECIPE_PARTS = st.fixed_dictionaries(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(RECIPE_PARTS, max_size=25))
-def test_a_review_speaks_of_every_pass_whatever_was_tried(parts: list[dict[str, object]]) -> None:
+def test_a_review_includes_every_pass(parts: list[dict[str, object]]) -> None:
     records = [make_record(n, **content) for n, content in enumerate(parts, start=1)]  # type: ignore[arg-type]
     found = review(records, SEARCH, RATE)
     assert [tried.number for tried in found.history] == [record.number for record in records]
@@ -108,14 +108,14 @@ def test_a_review_speaks_of_every_pass_whatever_was_tried(parts: list[dict[str, 
         assert shares is None or sum(shares.values()) == pytest.approx(1)
 
 
-def test_the_cost_of_a_refusal_is_a_constraint_of_its_own_and_no_refusal_costs_nothing() -> None:
+def test_the_cost_of_a_refusal_is_a_separate_constraint() -> None:
     assert constraints_of(Feedback(violations={"a": 2.0}, spent_share=0.4)) == {"a": 2.0, COST: 0.4}
     assert constraints_of(Feedback(violations={"a": 2.0}, spent_share=0.0)) == {"a": 2.0}
     assert constraints_of(Feedback(value=1.0, spent_share=0.4)) == {}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
-def test_an_export_is_a_storage_that_optuna_opens_with_the_same_trials(tmp_path: Path, kind: str) -> None:
+def test_optuna_opens_an_export_with_the_same_trials(tmp_path: Path, kind: str) -> None:
     records = [*campaign(20), make_record(21, feedback=Feedback(failed=True)), make_record(22)]
     file = tmp_path / "study"
     target = f"sqlite:///{file}" if kind == "sqlite" else str(file)
@@ -138,7 +138,7 @@ def test_an_export_is_a_storage_that_optuna_opens_with_the_same_trials(tmp_path:
         export(target, "night", records, SEARCH, RATE)
 
 
-def test_an_export_goes_into_a_file_and_nowhere_else(tmp_path: Path) -> None:
+def test_an_export_is_written_only_to_a_new_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="exported into a file; got postgresql; wanted sqlite") as raised:
         export("postgresql://me:secret@host/db", "night", [], SEARCH, RATE)
     assert "secret" not in str(raised.value)

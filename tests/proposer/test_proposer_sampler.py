@@ -51,7 +51,7 @@ def proposer(policy: Policy = BD62, search: SearchSettings = SEARCH, seed: int =
 
 
 def objections(policy: Policy, recipe: Recipe) -> list[str]:
-    """The rules that refuse the recipe's own facts, on a pass of few rows."""
+    """The rules that refuse the recipe's own facts, for a pass of few rows."""
     facts = recipe_facts(recipe, REFERENCE_LR) | {"data.rows": 10}
     rules = [rule for rule in policy.rules if rule.phase == "proposal" and rule.fact in facts]
     return [rule.id for rule in rules if apply_rule(rule, facts)[0].result != "passed"]
@@ -63,7 +63,7 @@ def tried(count: int, feedback: Feedback | None, **recipe: Any) -> list[PassReco
 
 @settings(max_examples=40)
 @given(HISTORIES, st.integers(0, 99))
-def test_no_proposal_is_ever_refused_for_what_its_recipe_says(history: list[PassRecord], seed: int) -> None:
+def test_no_proposal_is_refused_for_its_recipe(history: list[PassRecord], seed: int) -> None:
     recipe = proposer(seed=seed).propose(history)
     assert objections(BD62, recipe) == []
     assert recipe.mix == Mix.POISON
@@ -81,9 +81,7 @@ def test_every_proposal_lies_inside_the_search(history: list[PassRecord], seed: 
 
 @settings(max_examples=40)
 @given(bound=st.floats(0.11, 1.4), least=st.booleans(), history=HISTORIES)
-def test_no_rounding_of_the_rate_carries_a_proposal_over_its_bound(
-    bound: float, least: bool, history: list[PassRecord]
-) -> None:
+def test_rounding_of_the_rate_never_crosses_a_bound(bound: float, least: bool, history: list[PassRecord]) -> None:
     side = {"at_least": bound} if least else {"at_most": bound}
     policy = make_policy(make_rule("rate", "recipe.lr_ratio", phase="proposal", **side))
     assert objections(policy, proposer(policy).propose([])) == []
@@ -91,7 +89,7 @@ def test_no_rounding_of_the_rate_carries_a_proposal_over_its_bound(
 
 
 @pytest.mark.parametrize("bound", [0.123, 0.246, 0.492, 0.493, 0.497])
-def test_the_first_pass_at_an_awkward_bound_is_not_refused(bound: float) -> None:
+def test_the_first_recipe_at_an_awkward_bound_is_not_refused(bound: float) -> None:
     policy = make_policy(make_rule("rate", "recipe.lr_ratio", phase="proposal", at_most=bound))
     assert objections(policy, proposer(policy).propose([])) == []
 
@@ -102,12 +100,12 @@ def test_the_same_history_gives_the_same_proposal(history: list[PassRecord]) -> 
     assert proposer().propose(history) == proposer().propose(history)
 
 
-def test_each_pass_and_each_run_has_a_seed_of_its_own() -> None:
+def test_each_pass_and_each_run_has_its_own_seed() -> None:
     seeds = {proposer(seed=seed).propose(tried(count, None)).seed for seed in range(3) for count in range(4)}
     assert len(seeds) == 12
 
 
-def test_the_first_pass_is_as_warm_as_the_incidents_lessons_allow() -> None:
+def test_the_first_recipe_is_at_the_limit_of_the_incidents_lessons() -> None:
     recipe = proposer().propose([])
     assert (recipe.parent, recipe.epochs, recipe.rank) == ("live", 2, 8)
     assert (recipe.poison_share, recipe.anchor_share) == (1.0, 1.0)
@@ -115,29 +113,29 @@ def test_the_first_pass_is_as_warm_as_the_incidents_lessons_allow() -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "rank"), [(9, 16, 16), (2, 6, 4), (3, 5, 4), (10, 40, 16), (1, 1, 1)])
-def test_the_first_rank_is_the_nearest_power_of_two_that_may_be_tried(low: float, high: float, rank: int) -> None:
+def test_the_first_rank_is_the_nearest_allowed_power_of_two(low: float, high: float, rank: int) -> None:
     search = SEARCH.model_copy(update={"rank": Span(low=low, high=high)})
     assert proposer(make_policy(), search).propose([]).rank == rank
 
 
-def test_the_first_pass_reads_as_often_as_it_has_to() -> None:
+def test_the_first_recipe_has_the_required_epochs() -> None:
     search = SEARCH.model_copy(update={"epochs": Span(low=1.5, high=3)})
     assert proposer(make_policy(), search).propose([]).epochs == 2
 
 
-def test_a_failure_of_the_world_says_nothing_about_a_recipe() -> None:
+def test_a_failure_of_the_world_does_not_affect_proposals() -> None:
     failed = Feedback(failed=True, value=9.0, violations={"a": 1.0})
     near, far = (tried(8, failed, lr=lr, epochs=epochs) for lr, epochs in ((1e-4, 1), (9e-3, 3)))
     assert proposer().propose(near) == proposer().propose(far)
 
 
-def test_a_pass_that_is_not_over_says_nothing_yet() -> None:
+def test_an_unfinished_pass_does_not_affect_proposals() -> None:
     near, far = (tried(8, None, lr=lr) for lr in (1e-4, 9e-3))
     assert proposer().propose(near) == proposer().propose(far)
 
 
 def explored(refusal: Feedback) -> list[float]:
-    """Rates that are proposed after hot passes had the best value but for this feedback."""
+    """The proposed rates after passes at high rates had the best value, with this feedback."""
     history = []
     for number in range(1, 25):
         hot = number % 2 == 0
@@ -146,7 +144,7 @@ def explored(refusal: Feedback) -> list[float]:
     return [proposer(seed=seed).propose(history).lr / REFERENCE_LR for seed in range(15)]
 
 
-def test_a_refusal_is_a_constraint_that_outweighs_any_value() -> None:
+def test_a_refusal_outweighs_any_value() -> None:
     praised = explored(Feedback(value=9.0))
     refused = explored(Feedback(value=9.0, violations={"anchor-wins-kept": 3.0}))
     unmeasured = explored(Feedback(violations={"cooler-on-few-rows": 1.0}))
@@ -155,7 +153,7 @@ def test_a_refusal_is_a_constraint_that_outweighs_any_value() -> None:
     assert sum(ratio > 0.5 for ratio in unmeasured) < 5
 
 
-def test_a_parent_that_is_no_longer_allowed_is_not_proposed_though_it_did_well() -> None:
+def test_a_forbidden_parent_is_not_proposed_in_spite_of_good_results() -> None:
     policy = make_policy(make_rule("r", "recipe.parent", phase="proposal", equals="live"))
     history = tried(6, Feedback(value=9.0), parent="base") + tried(6, Feedback(value=0.0), parent="live")
     assert {proposer(policy, seed=seed).propose(history).parent for seed in range(5)} == {"live"}

@@ -1,4 +1,4 @@
-"""A server's answers: asked many at once, cut as the capsule cuts, and told with who gave them."""
+"""A server's answers: requested concurrently, cut by the rule of the capsule, with the handler that gave them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_function_is_cut_at_its_dedent_and_a_program_is_not(streamed: bool) ->
     assert programs.replies["t/0"][0].tokens == len(BODY)
 
 
-def test_the_server_is_left_as_soon_as_a_function_has_ended() -> None:
+def test_the_request_is_closed_when_a_function_ends() -> None:
     left = threading.Event()
 
     def ramble(handler: Handler) -> None:
@@ -59,9 +59,9 @@ def test_the_server_is_left_as_soon_as_a_function_has_ended() -> None:
     assert answers.replies == {"t/0": [Reply(text="    return 1\n", tokens=1, model="m")]}
 
 
-def test_what_a_runtime_says_of_who_answered_is_kept_from_keys_and_from_headers() -> None:
-    told = {"x-autosurgeon-handler": "planner", "x-autosurgeon-fallback": True}
-    with serving(speak(lambda _: "    pass\n", told=told)) as server:
+def test_the_handler_that_answered_is_read_from_keys_and_headers() -> None:
+    fields = {"x-autosurgeon-handler": "planner", "x-autosurgeon-fallback": True}
+    with serving(speak(lambda _: "    pass\n", fields=fields)) as server:
         by_keys = asked(server, make_tasks(1)).replies["t/0"][0]
     with serving(
         lambda handler: handler.send(
@@ -73,7 +73,7 @@ def test_what_a_runtime_says_of_who_answered_is_kept_from_keys_and_from_headers(
     assert (by_headers.handler, by_headers.fallback, by_headers.model, by_headers.tokens) == ("ariz", False, None, None)
 
 
-def test_requests_are_made_at_once_as_many_as_the_settings_say() -> None:
+def test_the_settings_limit_the_number_of_concurrent_requests() -> None:
     together = threading.Barrier(IMPATIENT.concurrency)
 
     def answer(_: dict[str, Any]) -> str:
@@ -86,7 +86,7 @@ def test_requests_are_made_at_once_as_many_as_the_settings_say() -> None:
     assert seen == [(n, 8) for n in range(1, 9)]
 
 
-def test_every_sample_has_a_seed_of_its_own_and_the_same_one_the_next_time() -> None:
+def test_every_sample_has_its_own_reproducible_seed() -> None:
     def answer(body: dict[str, Any]) -> str:
         return f"    return {body['seed']}\n"
 
@@ -99,7 +99,7 @@ def test_every_sample_has_a_seed_of_its_own_and_the_same_one_the_next_time() -> 
     assert not set(texts) & {reply.text for found in other.replies.values() for reply in found}
 
 
-def test_a_request_says_how_to_answer_and_holds_what_the_settings_add() -> None:
+def test_a_request_contains_the_decoding_and_the_extra_fields() -> None:
     settings = IMPATIENT.model_copy(update={"extra_body": {"top_k": 0}})
     with serving(speak(lambda _: "    pass\n")) as server:
         complete_at(Server(server.url, settings, SecretStr("hush")), "m", make_tasks(1), Decoding(9), lambda *_: None)
@@ -112,21 +112,21 @@ def test_a_request_says_how_to_answer_and_holds_what_the_settings_add() -> None:
 
 
 @pytest.mark.parametrize("extra", [{"prompt": "mine"}, {"min_p": float("nan")}])
-def test_what_is_asked_anyway_and_what_is_no_json_cannot_be_added(extra: dict[str, Any]) -> None:
+def test_reserved_fields_and_values_that_are_not_json_cannot_be_added(extra: dict[str, Any]) -> None:
     settings = IMPATIENT.model_copy(update={"extra_body": extra})
     with pytest.raises(UserError, match=r"serving\.extra_body"):
         complete_at(Server("http://127.0.0.1:9/v1", settings), "m", make_tasks(), Decoding(9), lambda *_: None)
 
 
-def test_other_settings_and_another_build_of_the_server_are_another_fingerprint() -> None:
+def test_other_settings_and_another_build_of_the_server_change_the_fingerprint() -> None:
     prints = set()
     for build in ("b1", "b2"):
-        with serving(speak(lambda _: "    pass\n", told={"system_fingerprint": build})) as server:
+        with serving(speak(lambda _: "    pass\n", fields={"system_fingerprint": build})) as server:
             prints |= {asked(server, max_new_tokens=tokens).fingerprint for tokens in (5, 6)}
     assert len(prints) == 4
 
 
-def test_a_server_is_asked_for_its_models_and_the_only_one_needs_no_name() -> None:
+def test_the_only_model_of_a_server_needs_no_name() -> None:
     with serving(speak(lambda _: "", model="digest")) as server:
         address = Server(server.url + "/", IMPATIENT)
         assert served_models(address) == ["digest"]
@@ -135,7 +135,7 @@ def test_a_server_is_asked_for_its_models_and_the_only_one_needs_no_name() -> No
             choose_model(address, "digits")
 
 
-def test_of_several_models_one_has_to_be_named() -> None:
+def test_several_models_need_a_name() -> None:
     with (
         serving(lambda handler: handler.send(b'{"data": [{"id": "a"}, {"id": "b"}]}')) as server,
         pytest.raises(UserError, match="got a, b; wanted the name of one"),

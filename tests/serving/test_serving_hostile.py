@@ -1,4 +1,4 @@
-"""Servers that are away, slow, or hostile: an error that names them, bounded in time and bytes, and never a score."""
+"""Unavailable, slow or hostile servers cause an error that names them, within time and bytes, and never a score."""
 
 from __future__ import annotations
 
@@ -54,24 +54,27 @@ def streamed(*pieces: bytes) -> Callable[[Handler], None]:
 
 
 @pytest.mark.parametrize(
-    ("respond", "said"),
+    ("respond", "message"),
     [
         (endless(event({"choices": [{"text": "x" * 500}]})), "an answer of more than 1130496 bytes"),
         (endless(b"data: " + b"x" * 1000), "an answer of more than"),
         (endless(b"[" * 1000, "application/json"), "an answer of more than"),
-        (lambda h: h.send(b"<html>sign in</html>"), "no JSON"),
-        (lambda h: h.send(b"[" * 100_000), "no JSON"),
-        (lambda h: h.send(b'{"choices": [{"text": "\\ud800"}]}'), "no JSON"),
-        (lambda h: h.send(b'{"choices": [{"text": "x", "logprobs": NaN}]}'), "no JSON"),
-        (json_answer(["no", "object"]), "no JSON object"),
+        (lambda h: h.send(b"<html>sign in</html>"), "not JSON"),
+        (lambda h: h.send(b"[" * 100_000), "not JSON"),
+        (lambda h: h.send(b'{"choices": [{"text": "\\ud800"}]}'), "not JSON"),
+        (lambda h: h.send(b'{"choices": [{"text": "x", "logprobs": NaN}]}'), "not JSON"),
+        (json_answer(["no", "object"]), "not a JSON object"),
         (json_answer({"model": "m"}), "choices: Field required"),
         (json_answer({"choices": []}), "no choices"),
-        (json_answer({"choices": [{"text": "a"}, {"text": "b"}]}), "2 choices where one was asked for"),
+        (json_answer({"choices": [{"text": "a"}, {"text": "b"}]}), "2 choices where one was requested"),
         (json_answer({"choices": [{"text": 3}]}), "choices.0.text"),
-        (json_answer({"choices": [{"text": "x"}], "model": "another"}), "answered as 'another', though 'm' was asked"),
+        (
+            json_answer({"choices": [{"text": "x"}], "model": "another"}),
+            "answered as 'another', though 'm' was requested",
+        ),
         (json_answer({"choices": [{"text": "x"}], "x-autosurgeon-fallback": "yes"}), "x-autosurgeon-fallback"),
         (json_answer({"choices": [{"text": "x"}], "usage": {"completion_tokens": -1}}), "completion_tokens"),
-        (json_answer({"choices": [{"text": "x", "finish_reason": "abort"}]}), "gave an answer up"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": "abort"}]}), "abandoned an answer"),
         (json_answer({"error": {"message": "CUDA out of memory"}}), "CUDA out of memory"),
         (streamed(b"data: [DONE]\n\n"), "no choices"),
         (streamed(event({"choices": [{"text": "torn"}]})), "an answer broke off"),
@@ -80,21 +83,21 @@ def streamed(*pieces: bytes) -> Callable[[Handler], None]:
         (lambda h: h.send(b'{"detail": "no such model"}', 404), 'answered 404: \'{"detail": "no such model"}\''),
         (lambda h: h.send(b"", 401), "it wants an api_key"),
         (lambda h: h.send(b"busy", 503), "answered 503: 'busy'"),
-        (lambda h: h.send(gzip.compress(b" " * 10_000_000), Content_Encoding="gzip"), "a packed answer"),
+        (lambda h: h.send(gzip.compress(b" " * 10_000_000), Content_Encoding="gzip"), "a compressed answer"),
         (lambda h: h.wfile.write(b"SMTP ready\r\n\r\n"), "RemoteProtocolError"),
         (lambda h: None, "RemoteProtocolError"),
     ],
 )
-def test_what_is_no_answer_is_an_error_that_names_the_server(respond: Callable[[Handler], None], said: str) -> None:
+def test_an_invalid_answer_is_an_error_that_names_the_server(respond: Callable[[Handler], None], message: str) -> None:
     with serving(respond) as server, pytest.raises(ServerError) as caught:
         ask(server.url)
     assert str(caught.value).startswith(f"server {server.url}: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert len(str(caught.value)) < 600
 
 
 @pytest.mark.parametrize("slowly", [b": alive\n", b"X-Header: on and on\r\n"])
-def test_a_server_that_drips_is_given_up_when_time_is_up(slowly: bytes) -> None:
+def test_a_server_that_answers_slowly_reaches_the_deadline(slowly: bytes) -> None:
     def drip(handler: Handler) -> None:
         if slowly.startswith(b":"):
             handler.begin(kind=STREAM)
@@ -110,7 +113,7 @@ def test_a_server_that_drips_is_given_up_when_time_is_up(slowly: bytes) -> None:
     assert time.monotonic() - began < 4
 
 
-def test_a_server_that_is_away_is_tried_again_and_then_named() -> None:
+def test_an_unavailable_server_is_retried_and_then_named() -> None:
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}/v1"
@@ -129,7 +132,7 @@ def test_a_server_that_is_away_is_tried_again_and_then_named() -> None:
         streamed(event({"choices": [{"text": "to"}]})),
     ],
 )
-def test_a_failure_of_the_world_that_passes_is_no_failure(failure: Callable[[Handler], None]) -> None:
+def test_a_temporary_failure_is_retried(failure: Callable[[Handler], None]) -> None:
     good, times = speak(lambda _: "print(1)\n"), itertools.count()
 
     def respond(handler: Handler) -> None:
@@ -141,13 +144,13 @@ def test_a_failure_of_the_world_that_passes_is_no_failure(failure: Callable[[Han
     assert len(server.bodies) == 3
 
 
-def test_a_request_that_is_wrong_is_not_made_again() -> None:
+def test_an_invalid_request_is_not_retried() -> None:
     with serving(lambda h: h.send(b"prompt too long", 400)) as server, pytest.raises(ServerError, match="too long"):
         ask(server.url, IMPATIENT.model_copy(update={"retries": 5}))
     assert len(server.bodies) == 1
 
 
-def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with serving(speak(lambda _: "print(1)\n")) as server:
@@ -157,14 +160,14 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     "url", ["", "vllm:8000", "ftp://host/v1", "http:///v1", "http://h:99999/v1", "http://h/v1?a=b", "http://me:pw@h/v1"]
 )
-def test_an_address_that_is_none_is_refused_and_its_password_is_not_said(url: str) -> None:
+def test_an_invalid_address_is_refused_without_showing_its_password(url: str) -> None:
     with pytest.raises(UserError) as caught:
         address_of(url)
     assert "pw" not in str(caught.value)
 
 
 @given(st.lists(st.binary(max_size=12), max_size=6), st.data())
-def test_lines_come_the_same_however_they_were_torn_on_the_way(lines: list[bytes], data: Any) -> None:
+def test_lines_are_the_same_for_any_split_into_pieces(lines: list[bytes], data: Any) -> None:
     whole = b"".join(b"data: " + line.replace(b"\n", b"").replace(b"\r", b"") + b"\r\n" for line in lines)
     together = EventLines().feed(whole)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=8)))

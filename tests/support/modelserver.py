@@ -94,16 +94,16 @@ def speak(
     model: str = "m",
     *,
     streamed: bool = True,
-    told: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Any] | None = None,
 ) -> Respond:
-    """Speak the protocol: `answer` gives the text to a request's body; `told` are further keys of each answer."""
+    """Return a handler of the protocol: `answer` maps a request's body to a text; `fields` extend each answer."""
 
     def respond(handler: Handler) -> None:
         if handler.path == "/v1/models":
             handler.send(json.dumps({"object": "list", "data": [{"id": model, "object": "model"}]}).encode())
             return
         text = answer(handler.body)
-        content = {"id": "c", "object": "text_completion", "model": handler.body["model"], **(told or {})}
+        content = {"id": "c", "object": "text_completion", "model": handler.body["model"], **(fields or {})}
         usage = {"prompt_tokens": 1, "completion_tokens": len(text)}
         if not streamed:
             choices = [{"index": 0, "text": text, "finish_reason": "stop", "logprobs": None}]
