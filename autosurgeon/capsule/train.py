@@ -15,7 +15,7 @@ from autosurgeon.capsule.distributed import SINGLE, Ranks
 from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_own_layers
-from autosurgeon.capsule.parent import ParentGauge, Sample, evenly_spaced, pair_of
+from autosurgeon.capsule.parent import Pair, ParentGauge, Sample, evenly_spaced, pair_of
 from autosurgeon.capsule.training_loop import fit
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import TrainJob, TrainResult
@@ -68,13 +68,30 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
     return Rows(trained, Sample(evenly_spaced(poison), evenly_spaced(tokenized(probe))))
 
 
+class _SetUp(NamedTuple):
+    """A model with a fresh adapter, ready to train."""
+
+    rows: Rows
+    model: Any
+    pair: Pair
+    gauge: ParentGauge
+
+
+def _set_up(job: TrainJob, workdir: Path, ranks: Ranks) -> _SetUp:
+    tokenizer = open_tokenizer(job.base)
+    rows = _read(job, tokenizer)
+    beat(workdir)
+    model = _adapted(job)
+    beat(workdir)
+    pair = pair_of(job, model, tokenizer)
+    return _SetUp(rows, model, pair, ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir)))
+
+
 def train_rank(job: TrainJob, workdir: Path, ranks: Ranks) -> TrainResult | None:
     """Run one rank of a distributed training; the first rank also reports, saves, measures and returns the result."""
     if ranks.rank == 0:
         return train(job, workdir, ranks)
-    tokenizer = open_tokenizer(job.base)
-    rows, model = _read(job, tokenizer), _adapted(job)
-    gauge = ParentGauge(job, model, pair_of(job, model, tokenizer), rows.sample, ranks, lambda: beat(workdir))
+    rows, model, _, gauge = _set_up(job, workdir, ranks)
     fit(job, model, rows.trained, None, ranks, gauge, workdir)
     return None
 
@@ -89,16 +106,10 @@ def train(job: TrainJob, workdir: Path, ranks: Ranks = SINGLE) -> TrainResult:
         PackError: the base is missing.
 
     """
-    tokenizer = open_tokenizer(job.base)
-    rows = _read(job, tokenizer)
-    beat(workdir)
-    model = _adapted(job)
-    beat(workdir)
+    rows, model, pair, gauge = _set_up(job, workdir, ranks)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     steps_per_epoch = math.ceil(len(rows.trained) / job.batch_rows)
     progress = Progress(workdir, steps_per_epoch * job.epochs)
-    pair = pair_of(job, model, tokenizer)
-    gauge = ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir))
     done = fit(job, model, rows.trained, progress, ranks, gauge, workdir)
     use_own_layers(model)
     progress.close()

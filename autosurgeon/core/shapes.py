@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from autosurgeon.core.tensorfile import Tensor, header_bytes, parse_header
+from autosurgeon.core.tensorfile import read_header
 from autosurgeon.errors import PackError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -43,7 +43,7 @@ def checkpoint_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
         PackError: there is no weight file, or one is truncated, has trailing bytes or an inconsistent header.
 
     """
-    return {tensor.name: tensor.shape for file in weight_files(folder) for tensor in _tensors(file)}
+    return {tensor.name: tensor.shape for file in weight_files(folder) for tensor in read_header(file).tensors}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -52,16 +52,3 @@ def weight_files(folder: Path) -> list[Path]:
     if not files:
         raise PackError("a checkpoint has no safetensors weights", wanted="model.safetensors", where=folder)
     return files
-
-
-def _tensors(path: Path) -> tuple[Tensor, ...]:
-    with path.open("rb") as file:
-        length = header_bytes(file.read(8), str(path))
-        raw = file.read(length)
-    if len(raw) != length:
-        raise PackError("a weight file is cut short", got=f"{len(raw)} bytes of header", wanted=length, where=path)
-    header = parse_header(raw, str(path))
-    if path.stat().st_size != header.file_bytes:
-        got = f"{path.stat().st_size} bytes"
-        raise PackError("a weight file is cut short or has a tail", got=got, wanted=header.file_bytes, where=path)
-    return header.tensors

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.errors import PackError
@@ -48,6 +49,23 @@ def header_bytes(prefix: bytes, where: str) -> int:
     if not 2 <= length <= MAX_HEADER_BYTES:
         raise PackError("a weight file has no safetensors header", got=f"header length {length}", where=where)
     return length
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of a weight file; PackError if the file is missing, truncated or has trailing bytes."""
+    try:
+        with path.open("rb") as file:
+            length = header_bytes(file.read(8), str(path))
+            raw = file.read(length)
+    except FileNotFoundError as error:
+        raise PackError("a weight file is missing", where=path) from error
+    if len(raw) != length:
+        raise PackError("a weight file is cut short", got=f"{len(raw)} bytes of header", wanted=length, where=path)
+    header = parse_header(raw, str(path))
+    if path.stat().st_size != header.file_bytes:
+        got = f"{path.stat().st_size} bytes"
+        raise PackError("a weight file is cut short or has a tail", got=got, wanted=header.file_bytes, where=path)
+    return header
 
 
 def parse_header(raw: bytes, where: str) -> Header:

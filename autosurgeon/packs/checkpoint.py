@@ -10,9 +10,9 @@ from typing import Any
 from autosurgeon.core.digest import digest_json
 from autosurgeon.core.pack import WEIGHTS_FILE
 from autosurgeon.core.ports import Beat, no_beat
-from autosurgeon.core.tensorfile import padded_header
+from autosurgeon.core.tensorfile import padded_header, read_header
 from autosurgeon.errors import PackError
-from autosurgeon.packs.files import CHUNK_BYTES, hash_file, read_header
+from autosurgeon.packs.files import CHUNK_BYTES, hash_file
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 NEEDED = ("config.json", "tokenizer.json")

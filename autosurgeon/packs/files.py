@@ -1,4 +1,4 @@
-"""Files on disk: hash, flush, write atomically, and read a weight file's header."""
+"""Files on disk: hash, flush, and write atomically."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import os
 from pathlib import Path
 
 from autosurgeon.core.ports import Beat, no_beat
-from autosurgeon.core.tensorfile import Header, header_bytes, parse_header
-from autosurgeon.errors import PackError, durably
+from autosurgeon.errors import durably
 
 CHUNK_BYTES = 4 << 20
 
@@ -59,20 +58,3 @@ def write_whole(path: Path, text: str) -> None:
 def part_of(path: Path) -> Path:
     """Return the path of a file while it is written."""
     return path.with_name(path.name + ".part")
-
-
-def read_header(path: Path) -> Header:
-    """Return the header of a weight file; PackError if the file is missing, truncated or has trailing bytes."""
-    try:
-        with path.open("rb") as file:
-            length = header_bytes(file.read(8), str(path))
-            raw = file.read(length)
-    except FileNotFoundError as error:
-        raise PackError("a weight file is missing", where=path) from error
-    if len(raw) != length:
-        raise PackError("a weight file is cut short", got=f"{len(raw)} bytes of header", wanted=length, where=path)
-    header = parse_header(raw, str(path))
-    if path.stat().st_size != header.file_bytes:
-        got = f"{path.stat().st_size} bytes"
-        raise PackError("a weight file is cut short or has a tail", got=got, wanted=header.file_bytes, where=path)
-    return header

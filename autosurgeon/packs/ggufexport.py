@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from autosurgeon.core.pack import WEIGHTS_FILE
 from autosurgeon.core.ports import Beat, no_beat
-from autosurgeon.core.tensorfile import Header, Tensor
+from autosurgeon.core.tensorfile import Header, Tensor, read_header
 from autosurgeon.errors import PackError, UserError
-from autosurgeon.packs.files import flush, hash_file, move, part_of, read_header
+from autosurgeon.packs.files import flush, hash_file, move, part_of
 from autosurgeon.packs.ggufmodel import Placed, Shape, place_tensors, read_shape
 from autosurgeon.packs.ggufvocabulary import Vocabulary, read_vocabulary
 

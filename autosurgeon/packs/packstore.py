@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Lineage, Manifest, PackedFile
 from autosurgeon.core.ports import Beat, no_beat
-from autosurgeon.core.tensorfile import ALIGNMENT
+from autosurgeon.core.tensorfile import ALIGNMENT, read_header
 from autosurgeon.errors import PackError
 from autosurgeon.failpoints import reach
 from autosurgeon.packs.checkpoint import stage_checkpoint
-from autosurgeon.packs.files import flush, hash_file, make_folder, move, part_of, read_header, write_whole
+from autosurgeon.packs.files import flush, hash_file, make_folder, move, part_of, write_whole
 
 STAGING = "staging"
 TRASH = "trash"

@@ -20,9 +20,8 @@ from autosurgeon.capsule.nf4 import dequantized, quantized_weights
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import CompareJob, MergeJob
 from autosurgeon.core.recipe import MergeBase, Quantization
-from autosurgeon.core.tensorfile import ALIGNMENT
+from autosurgeon.core.tensorfile import ALIGNMENT, read_header
 from autosurgeon.errors import PackError
-from autosurgeon.packs.files import read_header
 
 BASE = shipped("data", "lab", "base")
 SUM = "def solve(xs):\n    return sum(xs)\n"

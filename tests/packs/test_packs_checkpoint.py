@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from builders import weights_file, write_checkpoint
 
-from autosurgeon.core.tensorfile import ALIGNMENT
+from autosurgeon.core.tensorfile import ALIGNMENT, read_header
 from autosurgeon.errors import PackError
 from autosurgeon.packs.checkpoint import INDEX_FILE, PICKLED, check_base, check_checkpoint, stage_checkpoint
-from autosurgeon.packs.files import read_header
 
 
 @pytest.fixture
