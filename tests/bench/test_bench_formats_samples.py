@@ -4,15 +4,22 @@ import gzip
 import itertools
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autosurgeon.bench.formats.samples import MAX_SAMPLE_BYTES, Sample, read_samples, write_samples
+from autosurgeon.bench.formats.samples import MAX_SAMPLE_BYTES, Sample, read_samples
 from autosurgeon.errors import UserError
+
+
+def write(path: Path, samples: Iterable[Sample]) -> None:
+    with gzip.open(path, "wb") if path.suffix == ".gz" else path.open("wb") as file:
+        for one in samples:
+            row = {"task_id": one.task_id, "solution" if one.whole else "completion": one.text}
+            file.write(json.dumps(row).encode() + b"\n")
 
 
 def refused(folder: Path, content: str) -> str:
@@ -28,11 +35,11 @@ def refused(folder: Path, content: str) -> str:
     answers=st.lists(st.tuples(st.text(), st.text(), st.booleans()), min_size=1, max_size=5),
     name=st.sampled_from(["samples.jsonl", "samples.jsonl.gz"]),
 )
-def test_samples_read_back_as_they_were_written(
+def test_samples_are_read_from_plain_and_gzipped_files(
     tmp_path: Path, answers: list[tuple[str, str, bool]], name: str
 ) -> None:
     samples = [Sample(*answer, line) for line, answer in enumerate(answers, start=1)]
-    write_samples(tmp_path / name, samples)
+    write(tmp_path / name, samples)
     assert list(read_samples(tmp_path / name)) == samples
 
 
@@ -76,21 +83,18 @@ def test_a_file_without_samples_is_refused(tmp_path: Path) -> None:
 def test_a_sample_may_be_large_but_not_huge(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     largest = MAX_SAMPLE_BYTES - len(json.dumps({"task_id": "t", "completion": ""})) - 1
-    write_samples(path, [Sample("t", "x" * largest, False)])
+    write(path, [Sample("t", "x" * largest, False)])
     assert len(next(read_samples(path)).text) == largest
-    with pytest.raises(UserError, match="too large"):
-        write_samples(path, [Sample("t", "x" * (largest + 1), False)])
     path.write_text('{"task_id": "t", "completion": "' + "x" * MAX_SAMPLE_BYTES + '"}', encoding="utf-8")
     with pytest.raises(UserError, match=f"more than {MAX_SAMPLE_BYTES} bytes"):
         next(read_samples(path))
 
 
-def test_samples_are_streamed_both_ways(tmp_path: Path) -> None:
+def test_samples_are_streamed(tmp_path: Path) -> None:
     many, size = 300, 100_000
     for name in ("samples.jsonl", "samples.jsonl.gz"):
+        write(tmp_path / name, (Sample("t", "x" * size, True) for _ in range(many)))
         tracemalloc.start()
-        written: Iterator[Sample] = (Sample("t", "x" * size, True) for _ in range(many))
-        write_samples(tmp_path / name, written)
         read = sum(len(sample.text) for sample in read_samples(tmp_path / name))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -98,21 +102,7 @@ def test_samples_are_streamed_both_ways(tmp_path: Path) -> None:
         assert peak < read / 5
 
 
-def test_equal_samples_make_equal_files_whatever_their_name_and_the_time(tmp_path: Path) -> None:
-    for name in ("a.jsonl.gz", "b.jsonl.gz"):
-        write_samples(tmp_path / name, [Sample("t", "x", False)])
-    assert (tmp_path / "a.jsonl.gz").read_bytes() == (tmp_path / "b.jsonl.gz").read_bytes()
-    assert json.loads(gzip.decompress((tmp_path / "a.jsonl.gz").read_bytes())) == {"task_id": "t", "completion": "x"}
-
-
 def test_a_fault_further_down_does_not_keep_the_first_samples_back(tmp_path: Path) -> None:
     path = tmp_path / "samples.jsonl"
     path.write_text('{"task_id": "t", "completion": "x"}\nnonsense\n', encoding="utf-8")
     assert len(list(itertools.islice(read_samples(path), 1))) == 1
-
-
-def test_what_cannot_be_written_is_the_users_to_fix(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be written"):
-        write_samples(tmp_path / "none" / "samples.jsonl", [])
-    with pytest.raises(UserError, match="surrogate"):
-        write_samples(tmp_path / "samples.jsonl", [Sample("t", "\ud800", False)])

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.formats.samples import Sample, write_samples
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.gradefile import grade_file
 from autosurgeon.bench.quarantine import read_quarantine, write_quarantine
@@ -29,7 +28,8 @@ def grader() -> Iterator[Grader]:
 
 def samples_file(folder: Path, *pairs: tuple[str, str]) -> Path:
     path = folder / "samples.jsonl"
-    write_samples(path, [Sample(task_id, text, False) for task_id, text in pairs])
+    rows = [{"task_id": task_id, "completion": text} for task_id, text in pairs]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 

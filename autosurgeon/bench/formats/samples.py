@@ -1,15 +1,12 @@
-"""Samples: answers of any model, in the two spellings of the field, streamed in and out."""
+"""Samples: answers of any model, in the two spellings of the field, read one at a time."""
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from autosurgeon.bench.formats.json_rows import Row, is_sound, read_rows, shown
+from autosurgeon.bench.formats.json_rows import Row, read_rows, shown
 from autosurgeon.errors import UserError
 
 MAX_DIGITS = 18
@@ -55,28 +52,3 @@ def _task_id(row: Row) -> str:
     if abs(value) >= 10**MAX_DIGITS:
         raise row.misfit("task_id", shown(value), f"at most {MAX_DIGITS} digits")
     return str(value)
-
-
-def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """One line a sample, gzipped if the name ends in .gz; equal samples make equal files."""
-    try:
-        with path.open("wb") as plain, _squeezed(path, plain) as stream:
-            for sample in samples:
-                stream.write(_spelled(sample))
-    except OSError as error:
-        raise UserError("a sample file cannot be written", got=error, where=path) from error
-
-
-def _squeezed(path: Path, plain: IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes] | gzip.GzipFile]:
-    # No name and no time inside.
-    return gzip.GzipFile("", "wb", fileobj=plain, mtime=0) if path.suffix == ".gz" else contextlib.nullcontext(plain)
-
-
-def _spelled(sample: Sample) -> bytes:
-    row = {"task_id": sample.task_id, "solution" if sample.whole else "completion": sample.text}
-    raw = json.dumps(row).encode() + b"\n"
-    if len(raw) > MAX_SAMPLE_BYTES:
-        raise UserError("a sample is too large", got=f"{len(raw)} bytes", wanted=f"at most {MAX_SAMPLE_BYTES}")
-    if not (is_sound(sample.text) and is_sound(sample.task_id)):
-        raise UserError("a sample is no text", got="a lone surrogate", wanted="text that UTF-8 can write")
-    return raw
