@@ -1,4 +1,4 @@
-"""Whether the capsule's interpreter finds the packages that a night's jobs import, asked before the first of them."""
+"""A check, before the first job, that the capsule's interpreter finds the packages that jobs import."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from autosurgeon.runner.environment import scrubbed_environment
 
 STACK = ("torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "pydantic")
 QUANTIZED = ("bitsandbytes", "accelerate")
-ASK_S = 60.0
-ASK = """
+CHECK_S = 60.0
+PROGRAM = """
 import importlib.util, json, sys
 broken = {}
 for name in json.loads(sys.argv[1]):
@@ -29,9 +29,9 @@ print(json.dumps(broken))
 
 
 def check_stack(python: str | None, quantization: Quantization) -> None:
-    """Look for the packages of every job of a pass; they are imported later, which takes seconds.
+    """Check that the packages of every job of a pass can be found; jobs import them later, which takes seconds.
 
-    An interpreter that gives no answer is left to the first capsule, which tells why.
+    An interpreter without an answer passes; the first capsule then reports the reason.
 
     Raises:
         InstallError: packages are missing.
@@ -43,12 +43,12 @@ def check_stack(python: str | None, quantization: Quantization) -> None:
     with tempfile.TemporaryDirectory(prefix="autosurgeon-stack-") as folder:
         try:
             asked = subprocess.run(
-                [program, "-c", ASK, json.dumps(names)],
+                [program, "-c", PROGRAM, json.dumps(names)],
                 cwd=folder,
                 env=scrubbed_environment(Path(folder)),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=ASK_S,
+                timeout=CHECK_S,
                 check=False,
             )
         except subprocess.TimeoutExpired:

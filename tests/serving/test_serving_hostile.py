@@ -108,7 +108,7 @@ def test_a_server_that_answers_slowly_reaches_the_deadline(slowly: bytes) -> Non
             time.sleep(0.05)
 
     began = time.monotonic()
-    with serving(drip) as server, pytest.raises(ServerError, match=r"no whole answer within 0\.5 s"):
+    with serving(drip) as server, pytest.raises(ServerError, match=r"no complete answer within 0\.5 s"):
         ask(server.url, IMPATIENT.model_copy(update={"request_s": 0.5}))
     assert time.monotonic() - began < 4
 
