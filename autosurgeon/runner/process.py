@@ -123,9 +123,7 @@ class ForkServer:
         if answer is None:
             raise CapsuleError("timeout", f"the torch stack was not imported after {START_TIMEOUT_S:.0f} s")
         if answer != READY:
-            raise UserError(
-                "the capsule's interpreter is not a Python", got="output of another program", **self._wanted
-            )
+            raise UserError("the capsule's interpreter is no Python", got="output of another program", **self._wanted)
         self._ready = True
 
     @property
