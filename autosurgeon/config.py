@@ -1,7 +1,7 @@
 """Settings: from flags, the environment (`AUTOSURGEON_…`) and `autosurgeon.toml`, in that order of precedence.
 
-The sections stand in `sections.py`, `endpoints.py` and `levers.py`; `variables.py` reads the environment, and
-`places.py` says where relative paths begin. A Settings is frozen and passed as an argument; there is no global one.
+The sections are in `sections.py`, `endpoints.py` and `levers.py`; `variables.py` reads the environment, and
+`places.py` resolves relative paths. A Settings is frozen and passed as an argument; there is no global one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONFIG_FILE = "autosurgeon.toml"
 
 
 def shipped(*parts: str) -> Path:
-    """A file that comes with the product: beside the package in a checkout, inside it in an installed wheel."""
+    """A file shipped with the product: beside the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).resolve().parent
     root = package.parent if (package.parent / "policies").is_dir() else package / "_shipped"
     return root.joinpath(*parts)
@@ -53,7 +53,7 @@ class Settings(Section):
     policy: ConfigPath | None = None
     """Policy file; bd62.yaml when empty."""
     seed: int = Field(0, ge=0, le=2**53 - 1)
-    """Seed of a workspace, from which each pass derives its own; at most 2^53 - 1, which every reader of JSON takes."""
+    """Seed of a workspace, from which each pass derives its own; at most 2^53 - 1, exact in any JSON."""
     organ: OrganSettings = OrganSettings()
     search: SearchSettings = SearchSettings()
     levers: LeverSettings = LeverSettings()
@@ -71,7 +71,7 @@ class Settings(Section):
     fallback: FallbackSettings = FallbackSettings()
     lab: LabSettings = LabSettings()
     benches: Mapping[BenchName, BenchSettings] = Field(default_factory=dict)
-    """What the organ is benched on, in the order of the file; the lab's benches when empty."""
+    """The organ's benches, in the order of the file; the lab's benches when empty."""
 
     @property
     def policy_file(self) -> Path:
@@ -85,7 +85,7 @@ class Settings(Section):
 
 
 SECRETIVE = ("notify", "deploy", "store", "serving", "fallback")
-"""Sections of which no value is ever shown: what was meant for a webhook, a key or a URL may be a secret."""
+"""Sections whose values are never shown: a webhook, a key or a URL may be a secret."""
 
 
 def load_settings(
@@ -95,7 +95,7 @@ def load_settings(
     policy: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings in force: of a TOML file, of the environment above it, and of flags above both.
+    """The settings in force: a TOML file, overridden by the environment, overridden by flags.
 
     Args:
         file: none for defaults; relative paths in it begin at its folder.
@@ -136,7 +136,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _named(where: Path | str) -> Iterator[None]:
-    """Add to an error in the settings where they stand."""
+    """Add the settings' source to an error."""
     try:
         yield
     except UserError as error:
@@ -144,7 +144,7 @@ def _named(where: Path | str) -> Iterator[None]:
 
 
 def _with_defaults(section: BaseModel, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Raw settings, in which a table that sets some fields of a section keeps the section's defaults for the rest.
+    """Raw settings, with the section's defaults for fields that a table does not set.
 
     A section's own default may differ from that of its model's fields, as the spans of `[search]` do.
     """

@@ -1,4 +1,4 @@
-"""The sections of the settings that name what stands outside: who is told, what serves, what is deployed to."""
+"""The sections of the settings that name outside services: notifications, servers, the deployed runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autosurgeon.sections import Section
 
 
 class NotifySettings(Section):
-    """Who is told of every pass that ends, every pause, and the end of the run; a JSON document for each."""
+    """Notifications, as JSON documents: each pass that ends, each pause and standstill, failed deployments, the end."""
 
     command: ConfigCommand = ()
     """A program and its arguments, started without a shell in the workspace; reads the document from standard input.
@@ -23,31 +23,31 @@ class NotifySettings(Section):
 
 
 class ServingSettings(Section):
-    """Asking a server that speaks OpenAI's completions protocol."""
+    """Requests to a server with OpenAI's completions protocol."""
 
     concurrency: int = Field(16, ge=1, le=1024)
     """Requests at once."""
     request_s: float = Field(120, gt=0, le=86400, allow_inf_nan=False)
-    """Seconds after which a request is given up, however much of its answer has come."""
+    """Seconds after which a request is given up, however much of its answer has arrived."""
     retries: int = Field(5, ge=0, le=100)
-    """How often a request is tried again where the connection failed, time was up, or the answer was 429 or 5xx."""
+    """Retries of a request after a failed connection, a time-out, 429 or 5xx."""
     retry_s: float = Field(1, ge=0, le=60, allow_inf_nan=False)
-    """Seconds before the first of these; each further one waits twice as long, 60 s at most, or as the server says."""
+    """Seconds before the first retry; each further one waits twice as long, 60 s at most, or as the server asks."""
     api_key: SecretStr | None = None
     """Sent as a bearer token to the address of `--url`, and to no other; best set as AUTOSURGEON_SERVING__API_KEY."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Further fields of each request, as the server wants them: `top_k`, `repetition_penalty`, `stop`."""
+    """Further fields of each request, as the server expects them: `top_k`, `repetition_penalty`, `stop`."""
 
 
 class FallbackSettings(Section):
-    """The model that stands in for the organ in modes A and C: a folder, or a server's."""
+    """The model that stands in for the organ in modes A and C: a folder or a server."""
 
     model: ConfigPath | None = None
-    """Folder of its checkpoint; it answers as `[organ]` says."""
+    """Folder of its checkpoint; it generates with the settings of `[organ]`."""
     url: ConfigAddress | None = None
-    """Address of a server, up to and with `/v1`; it is asked as `[serving]` says."""
+    """Address of a server, up to and with `/v1`; requests use the settings of `[serving]`."""
     served: str | None = None
-    """Name of the model among those of the server; not needed where it serves one."""
+    """Name of the model on the server; not needed if it serves only one."""
     api_key: SecretStr | None = None
     """Sent as a bearer token to `url`; best set as AUTOSURGEON_FALLBACK__API_KEY."""
 
@@ -59,7 +59,7 @@ class FallbackSettings(Section):
 
 
 class DeploySettings(Section):
-    """The runtime that serves live, and how it is told.
+    """The runtime that serves live, and the commands that retarget it.
 
     In an argument, `{pack}` stands for the digest to serve, `{folder}` for its folder, `{version}` for the live version
     and `{live}` for live.json; the environment has the same as `AUTOSURGEON_PACK`, `AUTOSURGEON_FOLDER`,
@@ -68,7 +68,7 @@ class DeploySettings(Section):
 
     promote: ConfigCommand = ()
     """A program and its arguments, started without a shell in the workspace, that makes the runtime serve a pack before
-    it goes live. None when empty, and then a pack goes live without a word."""
+    it goes live. None when empty; a pack then goes live without a command."""
     revert: ConfigCommand = ()
     """The same for the pack that is live, after a revert and where the runtime serves another one; `promote` when
     empty."""
@@ -76,9 +76,9 @@ class DeploySettings(Section):
     """Seconds after which a command is killed with all that it started, which counts as a failure."""
     url: ConfigAddress | None = Field(None, pattern=r"^https?://\S+$")
     """The runtime's OpenAI-compatible address, up to and with `/v1`: it has to answer with the pack's digest as its
-    model. Not asked when empty."""
+    model. No check when empty."""
     answer_s: float = Field(120, gt=0, le=86400)
-    """Seconds that it may take to answer so, after the command."""
+    """Seconds after the command within which it has to answer so."""
 
     @model_validator(mode="after")
     def _tells_before_it_asks(self) -> Self:

@@ -1,6 +1,6 @@
-"""The levers, `[levers]`: what a pass may do so that it gains more, or is not lost whole.
+"""The levers, `[levers]`: optional techniques by which a pass gains more or is saved in part.
 
-Each is measured, alone and with the others, by `tests/benchmarks/ablations.py`; the defaults are those that paid there.
+`tests/benchmarks/ablations.py` measures each, alone and with the others; the defaults are those that gained there.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ Rung = Annotated[
 
 
 class LeverSettings(Section):
-    """What a pass may do so that it gains more, or is not lost whole."""
+    """Optional techniques by which a pass gains more or is saved in part."""
 
     salvage: tuple[Rung, ...] = ("scale:0.8", "checkpoints", "scale:0.65", "scale:0.5", "scale:0.35")
-    """What is tried, in this order, with an adapter that lost anchors in the smoke, until one loses none:
-    `checkpoints`, its earlier states, the newest first; `scale:0.5`, its weights by that factor; `lines:0.3`, by a
-    factor that rises from there in the first layer to 1 in the last; `average:2`, with the last two of the same parent
-    that went live; `intruders`, without the singular directions that are new to the layer."""
+    """Variants of an adapter that lost anchors in the smoke, tried in this order until one holds: `checkpoints`, its
+    earlier states, the newest first; `scale:0.5`, its weights times that factor; `lines:0.3`, times a factor that rises
+    from there in the first layer to 1 in the last; `average:2`, its mean with the last two of the same parent that went
+    live; `intruders`, without the singular directions that are new to the layer."""
     checkpoints_per_epoch: int = Field(2, ge=0, le=16)
-    """States of a training that are kept as candidates: 2 keeps one every half epoch; 0 keeps the end alone."""
+    """States per epoch that a training keeps as candidates: 2 keeps one every half epoch; 0 keeps only the end."""
     kl_weight: float = Field(0, ge=0, allow_inf_nan=False)
     """Weight, in the loss, of the KL divergence from the parent on the anchor rows; in nats per nat."""
     measure_every_epochs: float = Field(0.25, gt=0, le=1)
-    """How often a training is held against its parent, where a stop rule of the policy asks for it."""
+    """Epochs between two comparisons of a training with its parent, where a stop rule of the policy needs them."""
     active_anchors: bool = True
     """Whether anchors that earlier candidates lost, or stand-ins for them, are the first contrast rows of a pass."""
     curriculum: Literal["none", "near"] = "none"
-    """Which failures may be rows: all, or with `near` those in whose neighbourhood something is won, until all are."""
+    """Failures that may be rows: all, or with `near` those with a won neighbour, until all are."""
     family_weight: float = Field(0, ge=0, le=1)
     """How evenly the families of failures share the loss: 0 counts each row alike, 1 each family."""
     racing: bool = True
-    """Whether the smoke begins with the most fragile anchors, in batches that grow, and a bench ends once it is
-    hopeless."""
+    """Whether the smoke begins with the most fragile anchors, in batches that grow, and a bench ends once a rule is
+    certain to fail."""

@@ -1,4 +1,4 @@
-"""The sections of the settings, one for each table of `autosurgeon.toml`; fields say what they set, in what unit."""
+"""The sections of the settings, one for each table of `autosurgeon.toml`; fields document their effect and unit."""
 
 from __future__ import annotations
 
@@ -42,30 +42,30 @@ class OrganSettings(Section):
     hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     """A hub's checkpoint instead of a folder, as `owner/name`; fetched once, into the hub's cache (HF_HOME)."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
-    """The commit of `hub`, 40 hex digits: a branch is another model tomorrow."""
+    """The commit of `hub`, 40 hex digits; a branch is refused, since its model changes."""
     reference_lr: float = Field(2e-3, gt=0, lt=1)
-    """A learning rate that is warm but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
+    """A learning rate that is high but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
     max_tokens: int = Field(512, ge=8)
-    """Longest training row, in tokens; longer ones are cut."""
+    """Longest training row, in tokens; longer rows are truncated."""
     max_new_tokens: int = Field(80, ge=1)
     """Longest answer, in tokens; the lab's longest reference has 57."""
     train_batch_rows: int = Field(1, ge=1)
     """Rows per optimizer step."""
     train_pack_tokens: int = Field(16384, ge=8)
-    """Tokens of a forward pass in training, in which rows stand beside each other; halved where memory runs out."""
+    """Tokens of a forward pass in training, in which rows are packed side by side; halved where memory runs out."""
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"] = "adamw"
-    """AdamW with its state in FP32, or in 8 bits by bitsandbytes, `paged` out to the host where that helps."""
+    """AdamW with its state in FP32, or in 8 bits by bitsandbytes; `paged` moves it to the host where needed."""
     train_processes: int = Field(1, ge=1, le=64)
     """Processes that share the rows of each step, on a GPU each where there are GPUs, all on this host."""
     rslora: bool = False
-    """Whether an adapter is scaled by its alpha over the root of its rank, and not over the rank."""
+    """Whether an adapter is scaled by alpha over the root of its rank instead of over the rank."""
     generate_batch_rows: int = Field(64, ge=1)
     """Prompts per generation batch; part of the generation fingerprint."""
     quantization: Literal["none", "nf4"] = "none"
     """How the frozen base is held while training: `none`, or `nf4` by bitsandbytes."""
     merge_base: Literal["original", "dequantized"] = "original"
-    """What an adapter that was trained on a base in 4 bits is merged into: the base's own weights, or those that the
-    adapter saw, in 4 bits and back."""
+    """What an adapter trained on a 4-bit base is merged into: the base's own weights, or the dequantized weights that
+    the adapter was trained on."""
 
     @model_validator(mode="after")
     def _one_organ(self) -> Self:
@@ -77,18 +77,18 @@ class OrganSettings(Section):
 
 
 class BenchSettings(Section):
-    """A bench of your own, `[benches.NAME]`. Where one is named, the lab's are not run."""
+    """A bench of your own, `[benches.NAME]`. With any of these, the lab's benches do not run."""
 
     tasks: ConfigPath
-    """The file, as published or your own, plain or .gz."""
+    """The task file, as published or your own, plain or .gz."""
     format: BenchFormat = "native"
-    """What its rows hold; `autosurgeon/bench/formats/README.md` has each format."""
+    """Format of its rows; `autosurgeon/bench/formats/README.md` has each format."""
     first: int = Field(1, ge=1)
-    """The first row that is taken, from 1."""
+    """The first row to take, counted from 1."""
     count: int | None = Field(None, ge=1)
-    """How many rows are taken from there on; all when empty."""
+    """Number of rows to take from there on; all when empty."""
     quarantine: ConfigPath | None = None
-    """A file of `bench check --quarantine`: tasks that cannot be used, and are left out."""
+    """A file of `bench check --quarantine`; its tasks are left out."""
     cpu_s: float | None = Field(None, gt=0, le=3600, allow_inf_nan=False)
     """CPU seconds per program; `grading.cpu_s` when empty."""
     wall_s: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
@@ -96,16 +96,16 @@ class BenchSettings(Section):
 
 
 class SearchSettings(Section):
-    """What the proposer searches; each span is clipped to what the policy's proposal rules allow."""
+    """Search spans of the proposer; each is clipped to what the policy's proposal rules allow."""
 
     parents: tuple[Literal["base", "live"], ...] = Field(("live", "base"), min_length=1)
     """Packs that a pass may train on."""
     poison_share: Span = Span(low=0.7, high=1.0)
-    """Of the parent's fresh failures, how many become rows."""
+    """Share of the parent's fresh failures that become rows."""
     anchor_share: Span = Span(low=0.5, high=1.0)
     """Anchor rows per poison row."""
     epochs: Span = Span(low=1, high=3)
-    """Readings of the rows; whole numbers."""
+    """Epochs over the rows; whole numbers."""
     lr_ratio: Span = Span(low=0.4, high=1.5)
     """Learning rate over the organ's reference rate; searched on a log scale."""
     rank: Span = Span(low=4, high=16)
@@ -115,15 +115,15 @@ class SearchSettings(Section):
     random_passes: int = Field(4, ge=0)
     """Passes drawn at random before the sampler learns from history."""
     remembered_newest: int = Field(100, ge=1)
-    """The newest passes, of which the proposer is told; it takes the longer the more there are."""
+    """Number of newest passes that the proposer learns from; a proposal takes longer the more there are."""
     remembered_best: int = Field(25, ge=0)
-    """The passes with the highest climbs on dev, of which it is told whenever they were; its sampler takes at most 25
-    for good ones."""
+    """Number of passes with the highest climbs on dev that it learns from, however old; its sampler counts at most 25
+    as good."""
     refused_distance: float = Field(0.25, ge=0, allow_inf_nan=False)
-    """Distance under which a recipe is too near to one that was refused on the same packs, and is drawn again; 1 is a
-    doubling of rate, rank or alpha ratio, an epoch, or the whole of a share. 0 asks only the sampler."""
+    """Distance to a recipe that was refused on the same packs, below which a recipe is drawn again. 1 is a doubling of
+    rate, rank or alpha ratio, one epoch, or the whole of a share; 0 leaves it to the sampler."""
     warm_start: tuple[ConfigPath, ...] = ()
-    """Other workspaces of the same organ, of whose passes the proposer is told as well."""
+    """Other workspaces of the same organ whose passes the proposer also learns from."""
 
     @model_validator(mode="after")
     def _learns_in_the_end(self) -> Self:
@@ -139,116 +139,117 @@ class AnchorSettings(Section):
     """When a win counts as confirmed."""
 
     samples: int = Field(4, ge=1)
-    """k of pass^k: all of so many samples have to pass."""
+    """k of pass^k: the number of samples, all of which have to pass."""
     temperature: float = Field(0.4, gt=0, le=2)
     """Sampling temperature of the confirmation."""
     live_wins: int = Field(2, ge=2)
     """Live packs in a row that have to win a task for it to count as confirmed without samples."""
     retries: int = Field(3, ge=0, le=20)
-    """How often a lost anchor is tried again before it counts as lost; each try is a batch of its own."""
+    """Retries of a lost anchor before it counts as lost; each retry is a batch of its own."""
     flake_limit: float = Field(0.2, gt=0, le=1)
-    """Share of its last runs in which a task both failed and passed, from which on it is no anchor."""
+    """Share of its last runs with both failures and passes, from which on a task is no anchor."""
     flake_runs: int = Field(20, ge=5)
-    """How many of its last runs that share is taken over; fewer than five say nothing."""
+    """Number of last runs over which that share is taken; fewer than five are not enough."""
     hidden_share: float = Field(0.25, ge=0, lt=1)
-    """Of the surgery split's anchors that were never rows, how many stay out of every training for now."""
+    """Share of the surgery split's anchors that stays out of every training for now, taken from those that were never
+    rows."""
     rotate_passes: int = Field(10, ge=1)
     """Passes after which another part is hidden."""
 
 
 class StatisticsSettings(Section):
-    """What chance may do."""
+    """Bounds on chance."""
 
     alpha: float = Field(0.05, gt=0, lt=1)
-    """Chance of a false promotion over a whole campaign; each look at the benches is paid from it."""
+    """Probability of a false promotion over a whole campaign; each look at the benches uses part of it."""
     samples: int = Field(8, ge=1, le=64)
-    """Samples of each pack that have to bear a gain out; the more, the fewer gains it takes to be no luck."""
+    """Samples of each pack that have to confirm a gain; more samples need fewer confirmed gains."""
     ladder_step_tasks: float = Field(1, gt=0)
-    """Steps of the Ladder: the proposer is told of dev wins only where they beat the best ones by so many."""
+    """Step of the Ladder: the proposer sees dev wins only where they beat the best by this many tasks."""
 
 
 class CapsuleSettings(Section):
-    """The disposable process."""
+    """The disposable process that trains, merges and generates."""
 
     python: ConfigProgram | None = None
     """Interpreter of the capsule's environment, a path or a name in PATH; this one when empty."""
     warm: bool = True
     """Fork capsules from a process that has imported the torch stack once."""
     resident_s: float = Field(120, ge=0)
-    """Seconds that a warm capsule which has generated waits for the next such job, its model in memory; 0 for none."""
+    """Seconds that a warm capsule keeps its model in memory and waits for the next generation job; 0 for none."""
     memory_gib: float = Field(16, gt=0)
-    """Resident memory of a capsule and all that it started, at which they are killed; shared pages count once."""
+    """Resident memory of a capsule and all that it started, above which they are killed; shared pages count once."""
     wall_s: float = Field(3600, gt=0)
     """Seconds after which a capsule is killed."""
     heartbeat_s: float = Field(600, gt=0)
     """Seconds without progress (a model loaded, a step, a token, a tensor) after which a capsule is killed as hung."""
     train_state_s: float = Field(60, ge=0)
-    """Seconds of training after which its state is written down, so that a killed one goes on there; 0: each step."""
+    """Seconds of training after which its state is saved, so that a killed training continues there; 0: each step."""
     gpu_tolerance_mib: int = Field(200, ge=0)
-    """How much more of a visible GPU's memory may be in use before a stage than before the first capsule."""
+    """MiB of a visible GPU's memory that may be in use before a stage beyond the use before the first capsule."""
     gpu_wait_s: float = Field(60, ge=0)
-    """Seconds that a stage waits for that before it fails; nothing is waited for without a GPU or nvidia-smi."""
+    """Seconds that a stage waits for that before it fails; no wait without a GPU or nvidia-smi."""
 
 
 class GradingSettings(Section):
     """Running generated programs."""
 
     jail: Literal["auto", "bwrap", "landlock", "plain"] = "auto"
-    """How programs are kept in; `auto` takes the best that works on this machine."""
+    """How programs are isolated; `auto` takes the strongest jail that works on this machine."""
     allow_plain_jail: bool = False
-    """Whether the loop may run programs with no sandbox around them, where the machine offers none."""
+    """Whether the loop may run programs without a sandbox where the machine offers none."""
     workers: int = Field(0, ge=0, le=1024)
-    """Programs at once; 0 takes the number of cores."""
+    """Programs that run at once; 0 takes the number of cores."""
     cpu_s: float = Field(2, gt=0, le=3600, allow_inf_nan=False)
-    """CPU seconds per program; a program may use ten times what its task's reference uses, where that is more."""
+    """CPU seconds per program, or ten times what its task's reference uses where that is more."""
     wall_s: float = Field(30, gt=0, le=86400, allow_inf_nan=False)
-    """Seconds of wall clock per program: a backstop for programs that sleep."""
+    """Seconds of wall clock per program, for programs that sleep."""
     memory_mib: int = Field(1024, ge=64)
     """Address space per program."""
 
 
 class LoopSettings(Section):
-    """The loop's brakes."""
+    """Limits and budgets of the loop."""
 
     attempts: int = Field(3, ge=1)
-    """How often a stage is tried before its pass ends as FAILED."""
+    """Tries of a stage before its pass ends as FAILED."""
     recoveries: int = Field(5, ge=0)
-    """How often a stage in which the process died is begun again before its pass ends as FAILED."""
+    """Restarts of a stage in which the process died before its pass ends as FAILED."""
     failures_in_a_row: int = Field(3, ge=1)
     """Passes in a row that FAILED, or whose evidence was missing, in error or invalid, after which the run ends."""
     passes_without_gain: int | None = Field(None, ge=1)
     """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
     on_plateau: Literal["end", "widen", "none"] = "none"
-    """What a plateau does: end the run, widen the search, or nothing but be named by `status` and the run."""
+    """Effect of a plateau: end the run, widen the search, or only show it in `status` and the run."""
     plateau_passes: int = Field(20, ge=1)
-    """Passes in a row without a promotion and without a higher climb on dev that are a plateau; those that the world
-    failed do not count."""
+    """Passes in a row without a promotion and without a higher climb on dev that are a plateau; FAILED passes do not
+    count."""
     stuck_passes: int = Field(5, ge=0)
-    """Passes in a row that are a standstill where one rule ended them for one cause, such as the same lost anchor; 0
-    switches it off. Those that the world failed do not count."""
+    """Passes in a row that one rule ended for one cause, such as the same lost anchor, that are a standstill; 0 turns
+    it off. FAILED passes do not count."""
     on_stuck: Literal["end", "pause", "none"] = "end"
-    """What a standstill does: end the run, pause it until `autosurgeon resume`, or only be named and notified. One of
-    passes that were weighed whole and gained too little is only named: `on_plateau` acts on such a search."""
+    """Effect of a standstill: end the run, pause it until `autosurgeon resume`, or only show and notify it. A
+    standstill of passes that were judged in full and gained too little is only shown; `on_plateau` acts on such a search."""
     gpu_hours: float | None = Field(None, gt=0)
     """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
     tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
     disk_gib: float | None = Field(None, gt=0, allow_inf_nan=False)
     """GiB that the workspace may take on the disk; a run that is above them begins no pass. No limit when empty."""
     min_free_mib: int = Field(512, ge=0)
-    """Free disk space under which the loop pauses before the next stage, until there is that much and the ballast."""
+    """Free disk space below which the loop pauses before the next stage, until this much and the ballast are free."""
     ballast_mib: int = Field(16, ge=0)
-    """Size of the file that is given up when the disk is full, so that this can be written down; 0 for none."""
+    """Size of the file that is deleted when the disk is full, so that the pause can be recorded; 0 for none."""
     full_disk_retry_s: float = Field(600, gt=0)
-    """Seconds after which what failed on a full disk is tried again, even if the free space was not seen to grow."""
+    """Seconds after which a stage that failed on a full disk is retried, even if no free space was observed."""
     verify_every_passes: int = Field(10, ge=1)
-    """Passes after which the live packs are read back, byte for byte, in a long run; at each start they always are."""
+    """Passes after which a long run reads the live packs back, byte for byte; each start always does."""
 
 
 class RetentionSettings(Section):
-    """Which weights `pack gc` and a run short of disk leave, besides base, live, pinned ones and an open pass's."""
+    """Weights that `pack gc` and a run short of disk keep, besides base, live, pinned packs and an open pass's."""
 
     keep_live: int = Field(3, ge=0)
-    """How many packs that were live before stay, newest first; those that live was reverted from do not count."""
+    """Number of earlier live packs to keep, newest first; packs that live was reverted from do not count."""
     when_full: bool = True
     """Whether a run that is short of disk removes what `pack gc` would before it waits for space or ends."""
 
@@ -261,17 +262,17 @@ class StoreSettings(Section):
 
 
 class AuditSettings(Section):
-    """What is kept for those who check afterwards."""
+    """Settings of the record and of exported documents."""
 
     checkpoint_copy: ConfigPath | None = None
-    """Folder, best on another machine, that each signed checkpoint is copied to; none when empty."""
+    """Folder, preferably on another machine, to which each signed checkpoint is copied; none when empty."""
     mask: tuple[MaskKind, ...] = ()
-    """What a marker stands for in reports, notifications, `audit log` and `audit export`: `prompts` (with references,
-    programs and what checks said of them), `paths` (absolute ones, and the names of users). The memory keeps it all."""
+    """What markers replace in reports, notifications, `audit log` and `audit export`: `prompts` (with references,
+    programs and the output of checks), `paths` (absolute paths and user names). The memory is not masked."""
 
 
 class LabSettings(Section):
-    """The embedded world."""
+    """The embedded lab."""
 
     stdin_route: Literal["planner", "organ"] = "planner"
-    """Who answers stdin-style prompts: `planner` leaks them to another handler, as the incident's dispatcher did."""
+    """Handler of stdin-style prompts: `planner` leaks them to another handler, as the incident's dispatcher did."""
