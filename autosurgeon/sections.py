@@ -229,7 +229,7 @@ class LoopSettings(Section):
     it off. FAILED passes do not count."""
     on_stuck: Literal["end", "pause", "none"] = "end"
     """Effect of a standstill: end the run, pause it until `autosurgeon resume`, or only show and notify it. A
-    standstill of passes that were judged in full and gained too little is only shown; `on_plateau` acts on such a search."""
+    standstill of passes that were judged in full and gained too little is only shown; `on_plateau` acts on it."""
     gpu_hours: float | None = Field(None, gt=0)
     """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
     tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
