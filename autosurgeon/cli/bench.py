@@ -127,7 +127,7 @@ def run(
 ) -> None:
     """Let a model, a pack or a server answer a bench, and grade it; answers and report go beside the results.
 
-    Exit code 4 when anyone but the organ answered in mode B, 1 when some answers could not be graded.
+    Exit code 13 when anyone but the organ answered in mode B, 6 when some answers could not be graded.
     """
     from autosurgeon.cli import bench_modes
     from autosurgeon.errors import UserError

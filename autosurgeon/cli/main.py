@@ -113,11 +113,6 @@ def main() -> None:
         raise
     except AutosurgeonError as error:
         _fail(str(error), error.exit_code)
-    except ImportError as error:
-        line = explain_import(error)
-        if line is None:
-            raise
-        _fail(str(line), line.exit_code)
     except KeyboardInterrupt:
         _fail(INTERRUPTED, ExitCode.INTERRUPTED)
     except OutputLostError as lost:
@@ -126,6 +121,11 @@ def main() -> None:
         _fail(str(lost), ExitCode.INPUT)
     except OSError as error:
         _fail(*_explained(error))
+    except Exception as error:
+        line = explain_import(error)
+        if line is None:
+            raise
+        _fail(str(line), line.exit_code)
 
 
 def _explained(error: OSError) -> tuple[str, ExitCode]:

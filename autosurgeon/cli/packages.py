@@ -10,7 +10,8 @@ from autosurgeon.errors import InstallError
 PACKAGES = {
     "alembic": ("alembic", "alembic.config"),
     "common-expression-language": ("cel",),
-    "httpx2": ("httpx2",),
+    # It imports these of its own when a connection is made, and some of what fails there is no ImportError any more.
+    "httpx2": ("httpx2", "httpcore2", "anyio", "h11", "truststore"),
     "Jinja2": ("jinja2",),
     "matplotlib": ("matplotlib", "matplotlib.axes", "matplotlib.backends.backend_agg", "matplotlib.figure"),
     "optuna": (
@@ -69,11 +70,11 @@ def check_packages() -> None:
 
 
 def explain_import(error: Exception) -> InstallError | None:
-    """The line for a failure to import; None where every package can be imported: the fault is autosurgeon's own."""
+    """The line for what fails because of a package; None where each can be imported: the fault is autosurgeon's own."""
     broken = find_broken()
     if broken:
         return _error(broken)
-    module = (getattr(error, "name", None) or OWN).partition(".")[0]
+    module = (error.name or OWN).partition(".")[0] if isinstance(error, ImportError) else OWN
     if module == OWN:
         return None
     return InstallError("a package that this command needs cannot be imported", got=error, packages=[module])

@@ -66,6 +66,9 @@ def test_every_code_that_a_help_text_names_is_in_the_table() -> None:
             told = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
             for number in re.findall(r"exit codes? (\d+)", told or "", re.IGNORECASE):
                 assert int(number) in EXITS, f"{path}: {number}"
+                assert int(number) != ExitCode.FAULT, f"{path}: no command ends so by intention"
+            if told and ("INVALID" in told or "in mode B" in told):
+                assert "xit code 4" not in told, f"{path}: {ExitCode.INVALID} is that code"
 
 
 def test_each_kind_of_error_has_a_code_that_no_verdict_and_no_finding_has() -> None:
