@@ -44,6 +44,7 @@ from autosurgeon.policy.evidence import (
 )
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.promotion import Comparison, promotion_facts
+from autosurgeon.policy.rehearsal import rehearse
 from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.selftest import self_test
@@ -150,6 +151,7 @@ class PassSpine:
             **of_rows,
         }
         # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
+        rehearse(ins.policy)
         live = empty_comparison(ins, baseline)
         itself = live._replace(pack=live.live, confirmed=(), samples=ins.settings.statistics.samples)
         evidence |= selftest_facts(self_test(ins.policy, evidence, itself))

@@ -81,7 +81,7 @@ def judged(tmp_path: Path) -> Path:
         (["--verdict", "ACCEPT"], ["d-1", "d-3"]),
         (["--since", "2030-01-02"], ["d-2", "d-3"]),
         (["--until", "2030-01-02"], ["d-1"]),
-        (["--since", "2030-01-02", "--until", "2030-01-03", "--verdict", "REJECT"], ["d-2"]),
+        (["--since", "2030-01-02", "--until", "2030-01-03", "--verdict", "INVALID"], ["d-2"]),
     ],
 )
 def test_the_log_is_filtered(judged: Path, options: list[str], kept: list[str]) -> None:

@@ -22,7 +22,6 @@ from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import CapsuleError, StoreError
 from autosurgeon.loop.engine.full_disk import Ballast, is_full_disk
 from autosurgeon.loop.engine.instruments import Instruments
-from autosurgeon.loop.engine.pause import ran_out_of_space
 from autosurgeon.loop.engine.run_control import ask, asked, paused
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.run_passes import run
@@ -336,16 +335,3 @@ def test_on_a_disk_that_is_really_full_the_pause_is_written_down_and_the_run_goe
         assert ins.store.failed_attempts("pass-0001", "train") == 0
     assert seen == ["disk"]
     assert place.ballast.stat().st_size == 1 << 20
-
-
-@pytest.mark.parametrize("error", [CapsuleError("bad_outcome", "no outcome"), StoreError("disk I/O error")])
-def test_what_fails_without_a_reason_while_nothing_is_free_failed_for_want_of_space(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    free = [1 << 40]
-    with small_theatre(tmp_path, learns_everything) as ins:
-        monkeypatch.setattr("autosurgeon.loop.engine.pause.free_bytes", lambda _: free[0])
-        assert not ran_out_of_space(ins, error)
-        free[0] = 4096
-        assert ran_out_of_space(ins, error)
-        assert not ran_out_of_space(ins, ValueError("of our own making"))

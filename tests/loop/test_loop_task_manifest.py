@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from builders import make_task
-from theatre import learns_everything, small_theatre, small_world
+from theatre import learns_most, small_theatre, small_world
 
 from autosurgeon.bench.quarantine import write_quarantine
 from autosurgeon.core.task import Split, Task
@@ -16,13 +16,13 @@ from autosurgeon.loop.run_passes import run
 
 
 def begun(root: Path) -> dict[str, Task]:
-    with small_theatre(root, learns_everything) as ins:
+    with small_theatre(root, learns_most) as ins:
         run(ins)
     return small_world()
 
 
 def refused(root: Path, tasks: dict[str, Task], **settings: Any) -> str:
-    with small_theatre(root, learns_everything, tasks=tasks, **settings) as ins, pytest.raises(UserError) as caught:
+    with small_theatre(root, learns_most, tasks=tasks, **settings) as ins, pytest.raises(UserError) as caught:
         run(ins)
     return str(caught.value)
 
@@ -40,14 +40,14 @@ def test_tasks_that_are_others_by_now_are_refused_by_name(tmp_path: Path) -> Non
 def test_a_cluster_may_get_another_name(tmp_path: Path) -> None:
     tasks = begun(tmp_path)
     tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"cluster": "told again"})
-    with small_theatre(tmp_path, learns_everything, tasks=tasks) as ins:
+    with small_theatre(tmp_path, learns_most, tasks=tasks) as ins:
         assert run(ins) == "passes"
 
 
 def test_tasks_may_come_later_and_are_held_to_what_they_were_then(tmp_path: Path) -> None:
     tasks = begun(tmp_path)
     tasks["c/0"] = make_task("c/0", split=Split.GATE, prompt="# later\n", reference="def solve(x):\n    return +x\n")
-    with small_theatre(tmp_path, learns_everything, tasks=tasks) as ins:
+    with small_theatre(tmp_path, learns_most, tasks=tasks) as ins:
         assert run(ins) == "passes"
         assert "c/0" in ins.store.envelopes(ins.store.base_pack() or "")
     tasks["c/0"] = tasks["c/0"].model_copy(update={"prompt": "# later still\n"})
@@ -60,5 +60,5 @@ def test_what_a_person_sets_aside_may_go_and_so_may_a_whole_bench(tmp_path: Path
     shut, file = tmp_path / "shut.json", tmp_path / "tasks.jsonl"
     write_quarantine(shut, {"b/gate-2": "flaky"})
     benches = {"b": {"tasks": file, "quarantine": shut}}
-    with small_theatre(tmp_path, learns_everything, tasks=tasks, benches=benches) as ins:
+    with small_theatre(tmp_path, learns_most, tasks=tasks, benches=benches) as ins:
         assert run(ins) == "passes"

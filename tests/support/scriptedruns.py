@@ -13,11 +13,12 @@ import night
 import program
 import pytest
 from fakes import ScriptedCapsules
-from theatre import learns_everything, without_pictures
+from theatre import learns_some, without_pictures
 
 from autosurgeon import wiring
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import TrainJob
+from autosurgeon.core.task import Split
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.engine.instruments import Instruments
@@ -45,10 +46,10 @@ def scripted_workspace(root: Path) -> Iterator[Path]:
     @contextlib.contextmanager
     def scripted(*arguments: Any) -> Iterator[Instruments]:
         with real(*arguments) as ins:
-            yield dataclasses.replace(ins, capsules=ScriptedCapsules(dict(ins.tasks), learns_everything, cut))
+            yield dataclasses.replace(ins, capsules=ScriptedCapsules(dict(ins.tasks), learns_some, cut))
 
     with without_pictures(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "lab_tasks", night.story_tasks)
+        patch.setattr(wiring, "lab_tasks", lambda: night.story_tasks({**night.SIZES, Split.GATE: 30}))
         patch.setattr(wiring, "open_loop", scripted)
         yield root
 

@@ -66,7 +66,7 @@ class Limits:
 
         Args:
             state: how it ended.
-            climb: how far it dev_climb on dev.
+            climb: how far it climbed on dev.
             unjudged: whether it failed, or its evidence was missing, in error or invalid, so that it was not weighed.
 
         """
