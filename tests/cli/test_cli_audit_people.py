@@ -66,7 +66,7 @@ def test_every_act_is_listed_with_who_when_why_until_when_and_what_it_concerns(a
     ]
     assert {(act["who"]["uid"], act["who"]["login"]) for act in acts} == {(os.getuid(), ME)}
     assert [act["entry"] for act in acts] == sorted(act["entry"] for act in acts)
-    assert (acts[0]["pass_number"], acts[0]["decision"]) == (2, "pass-0002-proposal-override-1")
+    assert (acts[0]["pass_number"], acts[0]["decision"]) == (2, "pass-0002-smoke-override-1")
     assert acts[1]["pack"] != acts[2]["pack"] == acts[1]["detail"]["from"]
     assert autosurgeon("audit", "verify", "-w", acted.root).returncode == 0
 

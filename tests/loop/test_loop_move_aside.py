@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from finished import copy_of, finish, finish_twice, is_whole, lose_database, proven, put_back_database, restored
-from theatre import learns_everything, small_theatre
+from theatre import learns_once, small_theatre
 
 from autosurgeon.audit.verify import verify
 from autosurgeon.core.workspace import Workspace
@@ -76,7 +76,7 @@ def test_postgresql_is_filled_where_it_is_empty_and_replaced_where_it_is_behind(
     assert proven(url)["pass"] == proven(finished.database)["pass"]
     with open_memory(workspace, url, writes=True) as store:
         assert verify(workspace, store).whole, verify(workspace, store).findings
-    with small_theatre(workspace.root, learns_everything, passes=1, store={"url": url}) as ins:
+    with small_theatre(workspace.root, learns_once, passes=1, store={"url": url}) as ins:
         assert run(ins) == "passes"
         assert verify(workspace, ins.store).whole
     later = proven(url)

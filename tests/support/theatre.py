@@ -88,6 +88,11 @@ def learns_some(generation: int, task_id: str) -> bool:
     return first_half(task_id) or (generation > 0 and task_id[-1] in "15")
 
 
+def learns_once(generation: int, task_id: str) -> bool:
+    """The first training is as good as `learns_most`; each later one fails an old win, and ends at its smoke."""
+    return learns_most(generation, task_id) and not (generation > 1 and task_id == "b/gate-2")
+
+
 class GainsTwoByLuck:
     """What was trained solves two gate tasks more when it is asked first, and not when it is asked again."""
 
