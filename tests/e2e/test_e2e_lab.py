@@ -113,7 +113,7 @@ def test_the_ledger_tells_which_wins_are_guarded_and_a_person_may_set_one_aside(
     night: tuple[Path, str], tmp_path: Path
 ) -> None:
     workspace = tmp_path / "copy"
-    shutil.copytree(night[0] / "data", workspace / "data", ignore=shutil.ignore_patterns("packs", "passes"))
+    shutil.copytree(night[0] / "data", workspace / "data", ignore=shutil.ignore_patterns("passes"))
     listed = read("anchors", "list", "-w", workspace)
     anchors = [entry for entry in listed["anchors"] if entry["state"] == "anchor"]
     assert sum(family["anchors"] for family in listed["coverage"].values()) == len(anchors) > 50
