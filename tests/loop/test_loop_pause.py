@@ -20,7 +20,6 @@ from autosurgeon.core.stage_results import StageResult
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import CapsuleError, StoreError
-from autosurgeon.loop.engine.full_disk import Ballast, is_full_disk
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.run_control import ask, asked, paused
 from autosurgeon.loop.engine.stage import Done, once
@@ -270,33 +269,6 @@ def test_what_fails_while_space_is_waited_for_is_no_full_disk(tmp_path: Path, mo
             with pytest.raises(OSError, match="Input/output error") as caught:
                 work()
             assert not standstill.ran_out_of_space(ins, caught.value)
-
-
-def test_every_way_to_say_that_the_disk_is_full_is_understood_and_nothing_else() -> None:
-    try:
-        try:
-            raise FULL
-        except OSError as error:
-            raise ValueError("a weight file could not be written") from error
-    except ValueError as error:
-        assert is_full_disk(error)
-    assert not is_full_disk(OSError(errno.EIO, "Input/output error"))
-    assert not is_full_disk(CapsuleError("memory", "16.1 GiB resident"))
-    assert not is_full_disk(None)
-
-
-def test_ballast_holds_real_space_and_a_copy_with_holes_is_made_anew(tmp_path: Path) -> None:
-    path = tmp_path / "data" / "ballast"
-    path.parent.mkdir()
-    with path.open("wb") as file:
-        file.truncate(1 << 20)
-    Ballast(path, 1).load()
-    assert path.stat().st_blocks * 512 >= 1 << 20
-    Ballast(path, 1).release()
-    Ballast(path, 1).release()
-    assert not path.exists()
-    Ballast(path, 0).load()
-    assert not path.exists()
 
 
 @pytest.fixture
