@@ -11,8 +11,9 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import weakref
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, event
 
@@ -26,11 +27,14 @@ Signature = tuple[tuple[int, int] | None, ...]
 TRIES = 20
 
 
-class Copy(NamedTuple):
-    """A database's copy; the folder goes when nothing refers to it any more."""
+class Copy:
+    """A copy of a database in a folder of its own, which goes with the last reference to it."""
 
-    folder: tempfile.TemporaryDirectory[str]
-    path: Path
+    def __init__(self) -> None:
+        folder = tempfile.mkdtemp(prefix="autosurgeon-look-")
+        self.path = Path(folder) / "copy.db"
+        # Not TemporaryDirectory, which warns where nothing but the garbage collector removes it.
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 def sqlite_engine(url: URL) -> Engine:
@@ -75,17 +79,16 @@ def _kept_copy(path: Path, _: Signature) -> Copy:
 def _copy(path: Path) -> Copy:
     """A copy of a database and what lies beside it, as they were at one moment; WorkspaceError where there is none."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix="autosurgeon-look-")
-        copy = Path(folder.name) / "copy.db"
+        copy = Copy()
         for _ in range(TRIES):
             before = _signature(path)
             for ending in BESIDE:
-                target = copy.with_name(copy.name + ending)
+                target = copy.path.with_name(copy.path.name + ending)
                 target.unlink(missing_ok=True)
                 if path.with_name(path.name + ending).exists():
                     shutil.copyfile(path.with_name(path.name + ending), target)
             if before == _signature(path):
-                return Copy(folder, copy)
+                return copy
             time.sleep(0.1)
     except OSError as error:
         wanted = "TMPDIR with room for it"
