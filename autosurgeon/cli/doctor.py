@@ -65,6 +65,7 @@ def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
     yield check_prospects(workspace, settings)
     yield Check("memory", lambda: _memory(settings.capsule.memory_gib))
     yield Check("workspace", lambda: _workspace(workspace))
+    yield Check("signing key", lambda: _signing_key(workspace, settings))
     yield Check("disk", lambda: _disk(workspace, settings.loop.min_free_mib))
     yield Check("capsules' end", _capsules_end)
 
@@ -132,6 +133,20 @@ def _workspace(root: Path) -> str:
 
     refuse_read_only(Workspace(root.resolve()))
     return f"{root.resolve()} can be written"
+
+
+def _signing_key(root: Path, settings: Settings) -> str:
+    """Whether the key in force can sign; UserError where it is gone, damaged or another one."""
+    from autosurgeon.audit.keys import load_signer
+    from autosurgeon.core.workspace import Workspace
+    from autosurgeon.wiring import open_store
+
+    place, none_yet = Workspace(root.resolve()), "none yet; the first checkpoint makes it"
+    if settings.store.url is None and not place.database.is_file():
+        return none_yet
+    with open_store(root) as store:
+        signer = load_signer(place, store)
+    return none_yet if signer is None else f"key {signer.public_key.keyid[:16]} signs the checkpoints"
 
 
 def _disk(workspace: Path, wanted_mib: int) -> str:

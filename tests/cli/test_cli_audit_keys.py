@@ -15,9 +15,12 @@ from finished import copy_of, finish
 from program import autosurgeon
 
 from autosurgeon.audit.signing import PRIVATE, PUBLIC, public_key
+from autosurgeon.cli.doctor import _signing_key as signing_key
 from autosurgeon.core.workspace import Workspace
+from autosurgeon.errors import UserError
 from autosurgeon.failpoints import FAILPOINTS
 from autosurgeon.store.sqlstore import SqlStore
+from autosurgeon.wiring import settings_of
 
 FAR = "2999-01-01"
 HOLD = """
@@ -155,3 +158,12 @@ def test_a_rotation_that_is_killed_at_any_step_leaves_a_workspace_that_verifies_
         assert done.returncode == 0, done.stderr
         assert autosurgeon("audit", "verify", "-w", workspace.root).returncode == 0, name
         assert {path.name for path in workspace.keys.iterdir()} & {"next.pem"} == set()
+
+
+def test_doctor_looks_at_the_signing_key(workspace: Workspace, tmp_path: Path) -> None:
+    settings = settings_of(workspace.root)
+    assert "signs the checkpoints" in signing_key(workspace.root, settings)
+    assert signing_key(tmp_path / "new", settings_of(tmp_path)) == "none yet; the first checkpoint makes it"
+    (workspace.keys / "private.pem").unlink()
+    with pytest.raises(UserError, match="audit rotate-key"):
+        signing_key(workspace.root, settings)
