@@ -24,7 +24,9 @@ FormatOption = Annotated[
     str, typer.Option("--format", help="humaneval, mbpp, humaneval+, mbpp+, livecodebench, or native for your own.")
 ]
 TasksOption = Annotated[Path, typer.Option("--tasks", help="The bench's file as published, plain or .gz.")]
-JobsOption = Annotated[int | None, typer.Option("--jobs", min=1, help="Programs at once; the cores when empty.")]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", min=1, max=1024, help="Programs at once; the cores when empty.")
+]
 JailOption = Annotated[
     str | None, typer.Option("--jail", help="bwrap, landlock or plain; the best of this machine when empty.")
 ]
@@ -116,7 +118,9 @@ def run(
     mode: Annotated[
         str, typer.Option("--mode", help="A: the fallback alone, B: the organ alone, C: both, all: each of them.")
     ] = "B",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="Answers per task; more than one are sampled.")] = 1,
+    samples: Annotated[
+        int, typer.Option("--samples", min=1, max=10_000, help="Answers per task; more than one are sampled.")
+    ] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling.")] = 0,
     workspace: WorkspaceOption = Path("."),

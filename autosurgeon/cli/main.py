@@ -119,6 +119,8 @@ def main() -> None:
         if lost.reader_is_gone:
             sys.exit(ExitCode.CLOSED_PIPE)
         _fail(str(lost), ExitCode.INPUT)
+    except MemoryError:
+        _fail("there is not enough memory; a file that was named may be far too large", ExitCode.INPUT)
     except OSError as error:
         _fail(*_explained(error))
     except Exception as error:

@@ -30,7 +30,9 @@ def simulate(
         list[Path] | None, typer.Option("--policy", help="Policy file; the workspace's when empty; again to compare.")
     ] = None,
     passes: Annotated[int, typer.Option("--passes", "-n", min=1, help="Passes of a campaign.")] = USUAL_PASSES,
-    campaigns: Annotated[int, typer.Option("--campaigns", "-m", min=1, help="Campaigns.")] = USUAL_CAMPAIGNS,
+    campaigns: Annotated[
+        int, typer.Option("--campaigns", "-m", min=1, max=10_000, help="Campaigns.")
+    ] = USUAL_CAMPAIGNS,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of the first campaign; setting `seed` when empty.")
     ] = None,
@@ -43,7 +45,8 @@ def simulate(
         typer.Option("--fed-by", help="A workspace: run its loop again on the task results that it recorded."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; one a core when empty, 1 for this one alone.")
+        int | None,
+        typer.Option("--workers", min=1, max=1024, help="Processes; one a core when empty, 1 for this one alone."),
     ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the campaigns into this PNG file.")] = None,
     as_json: JsonOption = False,
@@ -72,7 +75,7 @@ def simulate(
         for seed in seeds
     ]
     began = time.monotonic()
-    tallies = _run_all(wanted, workers or min(len(wanted), os.cpu_count() or 1))
+    tallies = _run_all(wanted, min(len(wanted), workers or os.cpu_count() or 1))
     seconds = time.monotonic() - began
     found = {file: tallies[number * campaigns : (number + 1) * campaigns] for number, file in enumerate(judges)}
     if plot is not None:

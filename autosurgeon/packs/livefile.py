@@ -15,22 +15,35 @@ class LiveClaim(NamedTuple):
     """The version and pack in the file."""
 
     version: int
+    """0 if the file is so damaged that it has none."""
     pack: str
     """Empty if the file is damaged."""
 
 
+FORMAT = "autosurgeon.live/1"
+HIGHEST = 2**62
+"""A higher version is damage."""
+
+
 def read_live(path: Path) -> LiveClaim | None:
-    """Return the content of the file; None if there is no file."""
+    """Return the content of the file; None if there is no file.
+
+    Raises:
+        WorkspaceError: a newer autosurgeon wrote the file.
+
+    """
     try:
         content = json.loads(path.read_bytes())
-        version, pack = content["version"], content["pack"]
+        version, pack, form = content.get("version"), content.get("pack"), content.get("format", FORMAT)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (IsADirectoryError, ValueError, AttributeError, RecursionError):
         return LiveClaim(0, "")
-    if type(version) is not int or not isinstance(pack, str) or not pack:
-        return LiveClaim(0, "")
-    return LiveClaim(version, pack)
+    if form != FORMAT and str(form).startswith("autosurgeon.live/"):
+        what = "live.json was written by a newer autosurgeon; upgrade this one"
+        raise WorkspaceError(what, got=form, wanted=FORMAT, where=path)
+    is_version = type(version) is int and 0 < version <= HIGHEST
+    return LiveClaim(version if is_version else 0, pack if isinstance(pack, str) else "")
 
 
 def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool = False) -> None:
@@ -48,14 +61,14 @@ def write_live(path: Path, *, version: int, pack: str, folder: Path, anew: bool 
 
     """
     known = read_live(path)
-    if known is not None and known.pack and not (known.version < version or known == (version, pack)):
+    if known is not None and (known.version > version or (known.version == version and known.pack not in ("", pack))):
         raise WorkspaceError(
             "a live version never goes down",
             got=f"version {version}, pack {pack[:12]}, for a file with version {known.version}, pack {known.pack[:12]}",
             wanted="the memory that this file was written from; see `autosurgeon restore`",
             where=path,
         )
-    content = {"format": "autosurgeon.live/1", "version": version, "pack": pack, "folder": str(folder)}
+    content = {"format": FORMAT, "version": version, "pack": pack, "folder": str(folder)}
     text = json.dumps(content, indent=1) + "\n"
     if anew or not path.is_file() or path.read_text(encoding="utf-8", errors="replace") != text:
         staged = part_of(path)

@@ -13,7 +13,7 @@ from theatre import first_half, learns_everything, small_theatre
 from autosurgeon.core.jobs import GenerateJob, TrainJob
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
-from autosurgeon.errors import StoreError
+from autosurgeon.errors import PackError
 from autosurgeon.loop.baseline.baseline import read_baseline
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import prepare_run, run
@@ -89,7 +89,7 @@ def test_where_no_pack_is_whole_the_loop_stops(tmp_path: Path) -> None:
     with small_theatre(tmp_path, stands_on_base) as ins:
         for pack in three_versions(ins):
             flip_a_byte(ins, pack)
-        with pytest.raises(StoreError, match="no earlier live pack verifies"):
+        with pytest.raises(PackError, match="no earlier live pack verifies"):
             prepare_run(ins)
         assert ins.store.live_history()[-1].version == 3
 

@@ -31,7 +31,7 @@ from autosurgeon.audit.verify import verify
 from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.pass_states import PassState, pass_scope
-from autosurgeon.errors import StoreError
+from autosurgeon.errors import PackError
 from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.deploy.check_packs import damage_of
 from autosurgeon.loop.engine import pause as standstill
@@ -140,7 +140,7 @@ class LoopMachine(Driven, RuleBasedStateMachine):
         self.asked = to or self.model.last_good(live)
         self.world.cut_at = at or 0
         if self.asked is None:
-            with pytest.raises(StoreError, match="no earlier live pack verifies"):
+            with pytest.raises(PackError, match="no earlier live pack verifies"):
                 revert(self.ins, None, live, "by hand", to=to)
             self.world.calm()
             return

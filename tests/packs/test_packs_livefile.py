@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from autosurgeon.packs.livefile import write_live
+import pytest
+
+from autosurgeon.errors import WorkspaceError
+from autosurgeon.packs.livefile import read_live, write_live
 
 
 def test_the_live_file_names_version_pack_and_folder(tmp_path: Path) -> None:
@@ -46,3 +49,27 @@ def test_a_damaged_live_file_is_rebuilt(tmp_path: Path) -> None:
     path.write_text('{"version": 9')
     write_live(path, version=1, pack="p", folder=tmp_path)
     assert json.loads(path.read_text())["version"] == 1
+
+
+@pytest.mark.parametrize("pack", ["7", "null", '""', '"another"'])
+def test_a_version_that_can_be_read_never_goes_down_whatever_else_is_damaged(tmp_path: Path, pack: str) -> None:
+    path = tmp_path / "live.json"
+    path.write_text(f'{{"version": 9, "pack": {pack}}}')
+    with pytest.raises(WorkspaceError, match="a live version never goes down"):
+        write_live(path, version=8, pack="p", folder=tmp_path)
+    assert json.loads(path.read_text())["version"] == 9
+
+
+@pytest.mark.parametrize("version", ["NaN", "1e400", "true", '"9"', "-1", str(10**30)])
+def test_what_is_no_version_is_damage(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "live.json"
+    path.write_text(f'{{"version": {version}, "pack": "p"}}')
+    assert read_live(path) == (0, "p")
+
+
+def test_a_live_file_of_a_newer_format_is_refused_and_left(tmp_path: Path) -> None:
+    path = tmp_path / "live.json"
+    path.write_text('{"format": "autosurgeon.live/2", "version": 1, "pack": "p"}')
+    with pytest.raises(WorkspaceError, match=r"newer autosurgeon.*autosurgeon\.live/2"):
+        write_live(path, version=2, pack="p", folder=tmp_path)
+    assert "live/2" in path.read_text()

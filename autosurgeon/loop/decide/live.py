@@ -14,7 +14,7 @@ from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.stage_results import DeployResult
-from autosurgeon.errors import PackError, StoreError, UserError, WorldError
+from autosurgeon.errors import PackError, UserError, WorldError
 from autosurgeon.failpoints import reach
 from autosurgeon.loop.decide.settle import decide
 from autosurgeon.loop.deploy.runtime import deploy, restore
@@ -108,7 +108,7 @@ def _deploy(ins: Instruments, number: int, pack: str) -> str | None:
 
 
 def last_good_pack(ins: Instruments, but: str) -> str:
-    """The newest earlier live pack that still verifies, its weights not gone; StoreError when there is none."""
+    """The newest earlier live pack that still verifies, its weights not gone; PackError when there is none."""
     reverted = ins.store.reverted_versions()
     for live in reversed(ins.store.live_history()):
         if live.pack != but and live.version not in reverted:
@@ -118,7 +118,8 @@ def last_good_pack(ins: Instruments, but: str) -> str:
                 ins.reporter.say(f"version {live.version} cannot be reverted to: {error}")
                 continue
             return live.pack
-    raise StoreError("no earlier live pack verifies, so there is nothing to revert to")
+    wanted = "the weights of one from a backup, in its folder; `autosurgeon pack verify` names what is damaged"
+    raise PackError("no earlier live pack verifies, so there is nothing to revert to", wanted=wanted)
 
 
 def revert(

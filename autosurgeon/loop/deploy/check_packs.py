@@ -18,7 +18,7 @@ def check_packs(ins: Instruments) -> None:
     open pass that stands on a damaged pack ends as FAILED. Any other damage is reported in a line.
 
     Raises:
-        StoreError: live is damaged, and no earlier live pack is whole.
+        PackError: live is damaged, and no earlier live pack is whole.
 
     """
     live, record = ins.store.live(), open_pass(ins)

@@ -183,11 +183,12 @@ def mismatch(workspace: Workspace, traces: Traces, store: SqlStore) -> str:
             f"it is another workspace's, or was rewritten: entry {traces.event.size} of {workspace.events.name} is "
             "not its own; `autosurgeon audit verify` names the first difference"
         )
-    if traces.live is not None and traces.live.pack:
+    if traces.live is not None:
         version = live.version if live else 0
         if traces.live.version > version:
             return f"it is behind: {workspace.live_file.name} is of version {traces.live.version}"
-        if (theirs := store.live_pack_of(traces.live.version)) != traces.live.pack:
+        is_whole = bool(traces.live.version and traces.live.pack)
+        if is_whole and (theirs := store.live_pack_of(traces.live.version)) != traces.live.pack:
             named = theirs[:12] if theirs else "none"
             return f"it is another workspace's: its version {traces.live.version} is pack {named}"
     if not traces.event and traces.decision and store.place_of(traces.decision) is None:
