@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -36,6 +37,7 @@ ENDINGS = {
     "stuck": "too many passes in a row ended by one rule for one cause (loop.stuck_passes, loop.on_stuck)",
 }
 """Why a run ended, in words."""
+STOPPING = "stopping after this stage; once more to stop now"
 BRAKES = ("failures", "hopeless", "stuck", "gate", "evaluation")
 """The ends that are no good end: somebody has to look before another run makes sense."""
 DETAILED = ("hopeless", "stuck", "stopped")
@@ -194,6 +196,12 @@ def _outliving_its_terminal(brakes: Limits) -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
+def _say_when_free(reporter: Reporter) -> None:
+    """Print the line once the interrupted write is over; a stream that nothing reads ends the run by itself."""
+    with contextlib.suppress(OSError):
+        reporter.say(STOPPING)
+
+
 @contextlib.contextmanager
 def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
     """End after the running stage at the first interrupt, and now at the second one."""
@@ -207,9 +215,11 @@ def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
         if interrupts > 1:
             raise KeyboardInterrupt
         brakes.request_stop(CAUSES[signal.Signals(number)], Person())  # a signal does not name its sender
-        # A signal may arrive in the middle of a write to the same stream, which takes no second one.
-        with contextlib.suppress(RuntimeError):
-            reporter.say("stopping after this stage; once more to stop now")
+        try:
+            reporter.say(STOPPING)
+        except RuntimeError:
+            # The signal interrupts a write to the same stream, which takes no second one from this thread.
+            threading.Thread(target=_say_when_free, args=(reporter,), name="autosurgeon-stopping").start()
 
     before = {number: signal.signal(number, on_signal) for number in CAUSES}
     try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
@@ -14,12 +15,18 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from program import autosurgeon
+from rich.console import Console
+
+from autosurgeon.cli.run import _interruptible
+from autosurgeon.cli.view import PlainReporter
+from autosurgeon.loop.engine.limits import Limits
 
 NIGHT = Path(__file__).parents[1] / "support" / "night.py"
 PROGRAM = [sys.executable, "-m", "autosurgeon"]
@@ -187,3 +194,34 @@ def test_a_listing_in_an_encoding_that_lacks_a_character_degrades_and_does_not_f
             assert json.loads(done.stdout) == json.loads(wanted)
         else:
             assert not wanted.isascii()
+
+
+class InterruptedWrites(io.RawIOBase):
+    """A stream on which the first write is interrupted by a real SIGINT."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.interrupted = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not self.interrupted:
+            self.interrupted = True
+            signal.raise_signal(signal.SIGINT)
+        self.written += bytes(data)
+        return len(data)
+
+
+def test_an_interrupt_in_the_middle_of_a_write_stops_the_run_and_prints_its_line_after_that_write() -> None:
+    raw, limits = InterruptedWrites(), Limits()
+    reporter = PlainReporter(Console(file=io.TextIOWrapper(io.BufferedWriter(raw))))
+    with _interruptible(limits, reporter):
+        reporter.say("a line of the run")
+        for thread in threading.enumerate():
+            if thread.name == "autosurgeon-stopping":
+                thread.join(10)
+    assert limits.stop_cause == "interrupted (SIGINT)"
+    assert raw.written.decode().splitlines()[0] == "a line of the run"
+    assert "stopping after this stage" in raw.written.decode()

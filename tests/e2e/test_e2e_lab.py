@@ -178,8 +178,9 @@ def test_ctrl_c_ends_after_the_running_stage_and_the_next_run_continues(tmp_path
                 break
         rest = loop.stdout.read()
     assert loop.returncode == 0
-    # The line at the signal is left out where it would cut a line in two; the end names the cause in any case.
-    assert "end: stopped" in rest and "interrupted (SIGINT)" in rest
+    assert "stopping after this stage" in rest
+    assert "end: stopped" in rest
+    assert "interrupted (SIGINT)" in rest
     status = read("status", "-w", tmp_path)
     assert status["budget"]["end_reason"] == "stopped"
     assert status["live"]["version"] == 1

@@ -9,7 +9,7 @@ from builders import make_contract, make_recipe
 from lineage import base_of, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
-from autosurgeon.errors import StoreError
+from autosurgeon.errors import PackError
 from autosurgeon.loop.baseline.baseline import read_baseline
 from autosurgeon.loop.decide.live import last_good_pack, revert
 from autosurgeon.loop.deploy.retention import Freed, collect, reasons_to_keep
@@ -80,7 +80,7 @@ def test_live_never_goes_back_to_a_pack_whose_weights_are_gone(tmp_path: Path) -
         gc(ins, 0)
         assert last_good_pack(ins, but=live) == base
         ins.packs.remove_weights(base)
-        with pytest.raises(StoreError, match="nothing to revert to"):
+        with pytest.raises(PackError, match="nothing to revert to"):
             last_good_pack(ins, but=live)
 
 
