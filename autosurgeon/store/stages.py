@@ -96,6 +96,10 @@ class Staged:
         with snapshot(self._engine) as session:
             return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
 
+    def attempts(self, scope: str, name: str) -> int:
+        """How often a stage ended, committed or failed."""
+        return sum(stage.name == name for stage in self.stages(scope))
+
     def failed_attempts(self, scope: str, name: str) -> int:
         """How often a stage was tried in vain."""
         return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))

@@ -141,6 +141,14 @@ def test_a_disk_that_fails_or_fills_and_a_loop_that_hangs_cost_nothing_but_time(
     nights.recovered(root, PASSES, nights.looked_at(root), 3)
 
 
+def test_a_disk_that_fills_up_right_after_a_commit_of_a_stage_does_not_commit_it_twice(nights: Nights) -> None:
+    root, commit_of_first_stage = nights.workspace(3), 6
+    ended = nights.run(root, PASSES, fail=f"transaction-committed:enospc:{commit_of_first_stage}")
+    assert ended.status == 0, ended.output
+    assert "paused" in ended.output
+    nights.recovered(root, PASSES, nights.looked_at(root), 3)
+
+
 @pytest.mark.parametrize("name", ["run-begun", "run-ended"])
 def test_a_disk_that_is_full_where_a_run_begins_or_ends_makes_it_wait(nights: Nights, name: str) -> None:
     root = nights.workspace(3)

@@ -100,35 +100,44 @@ def _try(
     while True:
         hold(ins)
         ins.reporter.stage_started(scope, name)
-        began = time.monotonic()
+        before, began = ins.store.attempts(scope, name), time.monotonic()
         ins.meter.read()  # usage from before this stage belongs to no stage
+        done: Done[Result] | None = None
+        failed: Exception | None = None
         try:
             reach("stage-begun")
             done = work(ins.workspace.stage(scope, name))
-            seconds = time.monotonic() - began
             reach("stage-worked")
-            used = ins.meter.read()
-            rows = done._asdict()
+            used, rows = ins.meter.read(), done._asdict()
             output = rows.pop("result").content()
-            ins.store.commit_stage(scope, name, output, seconds, effect_id, usage=used, **rows)
+            ins.store.commit_stage(scope, name, output, time.monotonic() - began, effect_id, usage=used, **rows)
         except Exception as error:
-            seconds, failed = time.monotonic() - began, error
-        else:
-            ins.brakes.count_stage(name, seconds)
+            failed = error
+        seconds = time.monotonic() - began
+        ins.brakes.count_stage(name, seconds)
+        # Outside of the handler: a failure while the loop waits for space is no consequence of the full disk.
+        if failed is not None and ran_out_of_space(ins, failed):
+            wait_for_space(ins, failed)
+            # The disk may have filled up after the commit, and a stage is committed once.
+            if done is None or ins.store.attempts(scope, name) == before:
+                continue
+        elif failed is not None:
+            _give_up(ins, scope, name, failed, seconds, attempts)
+            continue
+        if done is not None:
             reach("stage-committed")
             structlog.get_logger().info("stage_done", scope=scope, stage=name, seconds=round(seconds, 3))
             ins.reporter.stage_ended(seconds)
             return done.result
-        # Outside of the handler: a failure while the loop waits for space is no consequence of the full disk.
-        ins.brakes.count_stage(name, seconds)
-        if ran_out_of_space(ins, failed):
-            wait_for_space(ins, failed)
-            continue
-        if not isinstance(failed, WorldError):
-            raise failed
-        _note_failure(ins, scope, name, failed, seconds)
-        if ins.store.failed_attempts(scope, name) >= attempts:
-            raise failed
+
+
+def _give_up(ins: Instruments, scope: str, name: str, failed: Exception, seconds: float, attempts: int) -> None:
+    """Note a failure of the world; raise it where it is no such failure, or the stage has failed often enough."""
+    if not isinstance(failed, WorldError):
+        raise failed
+    _note_failure(ins, scope, name, failed, seconds)
+    if ins.store.failed_attempts(scope, name) >= attempts:
+        raise failed
 
 
 def _note_failure(ins: Instruments, scope: str, name: str, error: WorldError, seconds: float) -> None:
