@@ -13,7 +13,7 @@ from autosurgeon.audit.mask import Masking, masking_of
 from autosurgeon.bench.formats.read import read_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
-from autosurgeon.core.ports import Beat, Reporter, no_beat
+from autosurgeon.core.ports import Beat, Report, Reporter, no_beat, no_report
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
@@ -178,10 +178,10 @@ def hold_workspace(root: Path) -> Iterator[SqlStore]:
 
 @contextlib.contextmanager
 def open_capsules(
-    settings: Settings, home: Path, beat: Beat = no_beat, meter: Meter | None = None
+    settings: Settings, home: Path, beat: Beat = no_beat, meter: Meter | None = None, report: Report = no_report
 ) -> Iterator[Capsules]:
     """Capsules, whose warm server ends with the block."""
-    capsules = Capsules(settings.capsule, home, beat, meter)
+    capsules = Capsules(settings.capsule, home, beat, meter, report)
     try:
         yield capsules
     finally:
@@ -244,7 +244,8 @@ def open_loop(
         refuse_unusable(chosen.policy, file)
         bounds = clip(settings.search, chosen.policy)
         settings = settings.model_copy(update={"seed": chosen.seed, "policy": file})
-        capsules = stack.enter_context(open_capsules(settings, workspace.capsule_home, beat, meter := Meter()))
+        opened = open_capsules(settings, workspace.capsule_home, beat, meter := Meter(), reporter.say)
+        capsules = stack.enter_context(opened)
         yield Instruments(
             settings=settings,
             workspace=workspace,

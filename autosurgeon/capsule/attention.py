@@ -6,16 +6,32 @@ single query is reshaped so that the heads that share a key are rows of one prod
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from autosurgeon.errors import UserError
-
 NAME = "autosurgeon_decode"
+
+
+def attend_causally(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None, window: int | None
+) -> torch.Tensor:
+    """Attend from each token to itself and those before it, at most `window` tokens; all (rows, heads, tokens, width).
+
+    Heads may share keys. A window that no row exceeds needs no mask, for which torch has a faster kernel.
+    """
+    shared, tokens = query.shape[1] != key.shape[1], query.shape[2]
+    if window is None or window >= tokens:
+        return scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=shared)
+    places = torch.arange(tokens, device=query.device)
+    ago = places[:, None] - places[None, :]
+    inside = (ago >= 0) & (ago < window)
+    return scaled_dot_product_attention(query, key, value, attn_mask=inside, scale=scale, enable_gqa=shared)
 
 
 def attend(
@@ -25,14 +41,16 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend from queries (rows, heads, tokens, width) to keys (rows, key heads, length, width), heads last."""
     rows, heads, tokens, width = query.shape
     if tokens > 1 or attention_mask is None:
-        shared = heads != key.shape[1]
-        found = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=shared)
-        return found.transpose(1, 2), None
+        return attend_causally(query, key, value, scaling, sliding_window).transpose(1, 2), None
+    if sliding_window is not None and sliding_window < key.shape[2]:
+        slots = torch.arange(key.shape[2], device=key.device)
+        attention_mask = attention_mask & (slots >= attention_mask.sum(-1, keepdim=True) - sliding_window)
     grouped = query.view(rows, key.shape[1], heads // key.shape[1], width)
     found = scaled_dot_product_attention(grouped, key, value, attn_mask=attention_mask, scale=scaling)
     return found.reshape(rows, 1, heads, width), None
@@ -101,13 +119,34 @@ class KeyValueCache:
         return True
 
 
+def use_attention(model: Any, name: str) -> None:
+    """Make the model use a registered attention; `use_own_attention` reverts this."""
+    model.__dict__.setdefault("own_attention", model.config._attn_implementation)
+    model.config._attn_implementation = name
+
+
+def use_own_attention(model: Any) -> None:
+    """Restore the attention that transformers chose for the model."""
+    model.config._attn_implementation = model.__dict__.get("own_attention", model.config._attn_implementation)
+
+
+@contextlib.contextmanager
+def eager_attention(model: Any) -> Iterator[None]:
+    """Make `use_own_attention` choose transformers' eager attention, which differs from others in rounding alone."""
+    use_own_attention(model)
+    chosen = model.config._attn_implementation
+    model.__dict__["own_attention"] = "eager"
+    try:
+        yield
+    finally:
+        model.__dict__["own_attention"] = chosen
+        use_own_attention(model)
+
+
 def use_decode_attention(model: Any) -> None:
-    """Make the model use `attend`; UserError if it has layers without full attention."""
-    kinds = set(getattr(model.config, "layer_types", None) or ["full_attention"])
-    if kinds != {"full_attention"}:
-        raise UserError("a model has layers that this engine does not support", got=sorted(kinds - {"full_attention"}))
+    """Make the model use `attend`."""
     AttentionInterface.register(NAME, attend)
-    model.config._attn_implementation = NAME
+    use_attention(model, NAME)
 
 
 def cache_argument(decoder: Any) -> str:

@@ -6,13 +6,15 @@ On a GPU a step is one launch, independent of the number of layers; no step wait
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from autosurgeon.capsule.attention import KeyValueCache, cache_argument, use_decode_attention
-from autosurgeon.capsule.lora import use_fast_layers
+from autosurgeon.capsule.head import model_head, vocabulary_of
+from autosurgeon.capsule.lora import Layers, use_layers
+from autosurgeon.capsule.prefill import distinct, portions
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.core.answers import cut
 
@@ -20,8 +22,6 @@ CHECK_EVERY = {"cuda": 16, "cpu": 1}
 SLOT_STEP = {"cuda": 256, "cpu": 8}
 """The number of slots is a multiple of this, so that more jobs share the recorded graphs."""
 SMALLEST_BATCH = 8
-PREFILL_TOKENS = 1 << 16
-"""Prompt tokens of one forward pass: more need more memory, fewer do not use a GPU fully."""
 
 
 class Row(NamedTuple):
@@ -52,6 +52,7 @@ class Engine:
         rows: the largest number of rows of a batch.
         slots: tokens of the longest prompt and its answer.
         temperature: 0 decodes greedily.
+        layers: the forward pass of the model's layers.
         dedents: the table of this tokenizer and vocabulary, if known; a large one takes a second to build.
 
     """
@@ -64,21 +65,17 @@ class Engine:
         rows: int,
         slots: int,
         temperature: float,
+        layers: Layers = "fused",
         dedents: DedentTokens | None = None,
     ) -> None:
         whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-        use_decode_attention(whole)
-        self._whole, self._tokenizer = whole, tokenizer
+        self._whole, self._tokenizer, self._layers = whole, tokenizer, layers
         self._device = next(whole.parameters()).device
         self.configure(temperature, adapted=whole is not model)
         slots = self._slots_for(slots)
-        config = whole.config.get_text_config(decoder=True)
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (config.num_hidden_layers, rows, config.num_key_value_heads, slots, width)
-        self._cache = KeyValueCache(shape, next(whole.parameters()).dtype, self._device)
-        self._cache_option = {cache_argument(self._decoder): self._cache}
+        self._allocate(rows, slots)
         self._ends = torch.tensor(sorted(_end_tokens(whole, tokenizer)), device=self._device)
-        self.dedents = dedents or DedentTokens(tokenizer, self._head.weight.shape[0], self._device)
+        self.dedents = dedents or DedentTokens(tokenizer, vocabulary_of(whole), self._device)
         self._check_every = CHECK_EVERY[self._device.type]
         self._graphs: dict[tuple[int, float, bool], torch.cuda.CUDAGraph] = {}
         self._rows, self._slots = rows, slots
@@ -87,6 +84,17 @@ class Engine:
         self._step = torch.zeros(1, dtype=torch.long, device=self._device)
         self._written = torch.zeros((rows, slots), dtype=torch.long, device=self._device)
         self._draws = torch.zeros((rows, slots), device=self._device)
+
+    def _allocate(self, rows: int, slots: int) -> None:
+        """Prepare the model's attention, head and cache."""
+        use_decode_attention(self._whole)
+        self._decoder, self._head = self._whole.get_decoder(), model_head(self._whole)
+        config = self._whole.config.get_text_config(decoder=True)
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        key_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        shape = (config.num_hidden_layers, rows, key_heads, slots, width)
+        self._cache = KeyValueCache(shape, next(self._whole.parameters()).dtype, self._device)
+        self._cache_option = {cache_argument(self._decoder): self._cache}
 
     def _slots_for(self, tokens: int) -> int:
         step = SLOT_STEP[self._device.type]
@@ -102,9 +110,7 @@ class Engine:
     def configure(self, temperature: float, *, adapted: bool) -> None:
         """Set the temperature, and whether the model now has an adapter."""
         self._temperature, self._adapted = temperature, adapted
-        self._decoder, self._head = self._whole.get_decoder(), self._whole.get_output_embeddings()
-        if self._device.type == "cuda":  # each time, because a new adapter adds layers to the model
-            use_fast_layers(self._whole)
+        use_layers(self._whole, self._layers)  # each time, because a new adapter adds layers to the model
 
     @torch.inference_mode()
     def complete(
@@ -128,27 +134,47 @@ class Engine:
             answers[place] = answer
         return [answer for answer in answers if answer is not None]
 
+    @torch.inference_mode()
+    def trace(self, prompts: Sequence[list[int]], steps: int) -> tuple[list[list[int]], torch.Tensor]:
+        """Return the first tokens after each prompt, and the logits that chose them: (rows, steps, vocabulary)."""
+        self._reset([Row(ids, False, 0) for ids in prompts], steps)
+        logits = [self._prompt_logits(prompts)]
+        rows = slice(0, len(prompts))
+        self._choose(logits[0], rows)
+        while len(logits) < steps:
+            self._step += 1
+            logits.append(self._next_logits(len(prompts)))
+            self._choose(logits[-1], rows)
+        return self._written[rows, :steps].tolist(), torch.stack(logits, 1)
+
     def _begin(self, rows: Sequence[Row], max_new_tokens: int) -> None:
-        """Process the prompts in portions, and choose each row's first token."""
-        count = len(rows)
+        """Process the prompts, and choose each row's first token."""
+        self._reset(rows, max_new_tokens)
+        self._choose(self._prompt_logits([row.ids for row in rows]), slice(0, len(rows)))
+
+    def _reset(self, rows: Sequence[Row], max_new_tokens: int) -> None:
         self._ended[:] = False
         self._suspect[:] = False
         self._step[:] = 0
-        self._cache.lengths[:count] = torch.tensor([len(row.ids) for row in rows], device=self._device)
         if self._temperature > 0:
             for index, row in enumerate(rows):
                 draws = torch.rand(max_new_tokens, generator=torch.Generator().manual_seed(row.seed))
                 self._draws[index, :max_new_tokens] = draws.to(self._device)
-        prompts, prompt_of_row = _distinct([row.ids for row in rows])
+
+    def _prompt_logits(self, ids_of_rows: Sequence[list[int]]) -> torch.Tensor:
+        """Process the prompts in portions, and return the logits of each row's first token."""
+        count = len(ids_of_rows)
+        self._cache.lengths[:count] = torch.tensor([len(ids) for ids in ids_of_rows], device=self._device)
+        prompts, prompt_of_row = distinct(ids_of_rows)
         self._cache.clear(count)
-        read = [self._prefill(prompts[start:end], start) for start, end in _portions(prompts)]
+        read = [self._prefill(prompts[start:end], start) for start, end in portions(prompts)]
         hidden = torch.cat(read) if len(read) > 1 else read[0]
         if len(prompts) < count:
             copies = torch.tensor(prompt_of_row, device=self._device)
             self._cache.spread(copies, max(len(ids) for ids in prompts))
             hidden = hidden[copies]
         self._cache.window = slice(0, count)
-        self._choose(hidden, self._cache.window)
+        return self._head(hidden[:, None])[:, 0]
 
     def _prefill(self, prompts: Sequence[list[int]], start: int) -> torch.Tensor:
         """Fill the cache's rows from `start` on, and return the last hidden state of each prompt."""
@@ -165,9 +191,8 @@ class Engine:
         last = torch.tensor([len(ids) - 1 for ids in prompts], device=self._device)
         return hidden[torch.arange(len(prompts), device=self._device), last]
 
-    def _choose(self, hidden: torch.Tensor, rows: slice) -> None:
+    def _choose(self, logits: torch.Tensor, rows: slice) -> None:
         """Choose and store a token for each row, and flag the rows that end or may end with it."""
-        logits = self._head(hidden)
         if self._temperature > 0:
             mass = (logits.float() / self._temperature).softmax(-1).cumsum(-1)
             draw = self._draws[rows].gather(1, self._step.expand(len(mass), 1))
@@ -195,17 +220,21 @@ class Engine:
         self._graphs[key].replay()
 
     def _forward(self, count: int) -> None:
-        rows = slice(0, count)
         self._step += 1
-        hidden = self._decoder(
+        self._choose(self._next_logits(count), slice(0, count))
+
+    def _next_logits(self, count: int) -> torch.Tensor:
+        """Process the last token of each of the first `count` rows, and return the logits of the next."""
+        rows = slice(0, count)
+        hidden: torch.Tensor = self._decoder(
             input_ids=self._token[rows, None],
             position_ids=self._cache.lengths[rows, None],
             attention_mask=self._cache.mask(),
             use_cache=True,
             **self._cache_option,
-        ).last_hidden_state[:, -1]
+        ).last_hidden_state
         self._cache.lengths[rows] += 1
-        self._choose(hidden, rows)
+        return self._head(hidden)[:, -1]
 
     def _capture(self, count: int) -> torch.cuda.CUDAGraph:
         """Run this step, and record it for later steps; the recording itself computes nothing."""
@@ -247,10 +276,14 @@ class Engine:
         # Ended rows fill the batch up to that size, so that only a few sizes are recorded, the same for every job.
         remaining = sorted(sorted(range(len(places)), key=lambda index: ended[index])[:size])
         kept = torch.tensor(remaining, device=self._device)
-        self._cache.keep(kept)
+        self._keep(kept)
         for buffer in (self._token, self._ended, self._suspect, self._written, self._draws):
             buffer[:size] = buffer[kept]
         return [places[index] for index in remaining]
+
+    def _keep(self, kept: torch.Tensor) -> None:
+        """Move these rows to the front."""
+        self._cache.keep(kept)
 
     def _read(self, rows: Sequence[Row], places: Sequence[int]) -> list[Answer]:
         """Return the answers of the rows in the batch, as generated so far."""
@@ -262,28 +295,6 @@ class Engine:
             Answer(cut(text, rows[place].stops_at_dedent, rows[place].name), min(len(ids) + 1, len(row)))
             for place, text, ids, row in zip(places, texts, kept, written, strict=True)
         ]
-
-
-def _distinct(prompts: Sequence[list[int]]) -> tuple[list[list[int]], list[int]]:
-    """Return the prompts without adjacent duplicates, and for each row the index of its prompt."""
-    found: list[list[int]] = []
-    places = []
-    for ids in prompts:
-        if not found or found[-1] != ids:
-            found.append(ids)
-        places.append(len(found) - 1)
-    return found, places
-
-
-def _portions(prompts: Sequence[list[int]]) -> Iterator[tuple[int, int]]:
-    """Yield (start, end) of the prompts of one forward pass: at most `PREFILL_TOKENS` with padding, or one prompt."""
-    start, longest = 0, 0
-    for end, ids in enumerate(prompts):
-        longest = max(longest, len(ids))
-        if end > start and longest * (end + 1 - start) > PREFILL_TOKENS:
-            yield start, end
-            start, longest = end, len(ids)
-    yield start, len(prompts)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> set[int]:

@@ -16,6 +16,7 @@ import transformers
 
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.model_slot import ModelSlot, adapter_kind, model_kind
+from autosurgeon.capsule.prove_decode import Loop, prove_decode
 from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
@@ -58,10 +59,14 @@ def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
     ]
 
 
-def fingerprint(job: GenerateJob, model: Any) -> str:
-    """Return the digest of what a greedy answer depends on besides weights and prompt."""
+def fingerprint(job: GenerateJob, model: Any, replaced: tuple[str, ...] = ()) -> str:
+    """Return the digest of what a greedy answer depends on besides weights and prompt.
+
+    `replaced` names the fast pieces that the model does without.
+    """
     return digest_json(
-        {
+        ({"replaced": replaced} if replaced else {})
+        | {
             "engine": ENGINE,
             "torch": torch.__version__,
             "transformers": transformers.__version__,
@@ -84,13 +89,14 @@ class Generator:
     def __init__(self) -> None:
         self._slot: ModelSlot | None = None
         self._engine: Engine | None = None
+        self._loop: Loop | None = None
 
     def run(self, job: GenerateJob, workdir: Path) -> GenerateResult:
         """Write `completions.jsonl` in the order of the prompts, atomically.
 
         Raises:
             PackError: the checkpoint is missing, or the adapter is incomplete.
-            UserError: the prompts are missing or not JSON, or the model has layers that the engine does not support.
+            UserError: the prompts are missing or not JSON.
 
         """
         slot = self._load(job)
@@ -113,11 +119,13 @@ class Generator:
             progress.step(start + len(batch))
         progress.close()
         _write(answers, workdir)
+        replaced = () if self._loop is None else self._loop.replaced
         return GenerateResult(
             completions="completions.jsonl",
             count=len(answers),
             tokens=sum(answer.tokens for _, answer in answers.values()),
-            fingerprint=fingerprint(job, slot.model),
+            fingerprint=fingerprint(job, slot.model, replaced),
+            replaced=replaced,
         )
 
     def _load(self, job: GenerateJob) -> ModelSlot:
@@ -126,7 +134,7 @@ class Generator:
         if self._slot is not None and self._slot.takes(kind, of_adapter):
             self._slot.load_weights(job.model)
         else:
-            self._slot = self._engine = None
+            self._slot = self._engine = self._loop = None
             _free_memory()
             self._slot = ModelSlot(job.model, kind)
         if job.adapter is None or of_adapter is None:
@@ -141,9 +149,17 @@ class Generator:
         if self._engine is None or not self._engine.takes(rows, slots):
             dedents = None if self._engine is None else self._engine.dedents
             self._engine = None
+            if self._loop is None:
+                self._loop, dedents = prove_decode(slot.model, slot.tokenizer)
             _free_memory()
-            self._engine = Engine(
-                slot.model, slot.tokenizer, rows=rows, slots=slots, temperature=job.temperature, dedents=dedents
+            self._engine = self._loop.engine(
+                slot.model,
+                slot.tokenizer,
+                rows=rows,
+                slots=slots,
+                temperature=job.temperature,
+                layers=self._loop.layers,
+                dedents=dedents,
             )
         self._engine.configure(job.temperature, adapted=job.adapter is not None)
         return self._engine

@@ -7,13 +7,16 @@ frozen product. The results are equal up to rounding. `forward` is replaced on t
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch.nn.functional import linear, rms_norm
 
 from autosurgeon.capsule.fused import fuse, unfuse, works
+
+Layers = Literal["fused", "fast", "own"]
+"""Fast adapted layers and norms with fused kernels, or without them, or the layers of peft and transformers."""
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -63,22 +66,56 @@ def _forward(module: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _norm(module: Any, x: torch.Tensor) -> torch.Tensor:
-    return rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
+    return rms_norm(x, module.weight.shape, module.weight, _epsilon(module))
 
 
-def use_fast_layers(model: Any) -> None:
+def _epsilon(module: Any) -> float | None:
+    found = getattr(module, "variance_epsilon", None)
+    return getattr(module, "eps", None) if found is None else found
+
+
+@torch.no_grad()
+def _is_rms_norm(module: Any) -> bool:
+    """Whether a layer named so only divides by the root mean square and multiplies by its weight."""
+    weight = getattr(module, "weight", None)
+    if weight is None or _epsilon(module) is None:
+        return False
+    x = torch.linspace(-2, 3, 2 * weight.numel(), device=weight.device).view(2, *weight.shape).to(weight.dtype)
+    wanted, tolerance = module.forward(x).float(), 1e-4 if weight.dtype == torch.float32 else 0.02
+    return torch.allclose(_norm(module, x).float(), wanted, rtol=tolerance, atol=tolerance)
+
+
+def available_layers(device: torch.device) -> tuple[Layers, ...]:
+    """Return the layers to try on a device, the fastest first; on a CPU only a model's own."""
+    return get_args(Layers) if device.type == "cuda" else ("own",)
+
+
+def use_layers(model: Any, layers: Layers) -> None:
+    """Use these layers, of those that the model's device has; a second call changes nothing."""
+    if layers == "own" or next(model.parameters()).device.type != "cuda":
+        use_own_layers(model)
+    else:
+        use_fast_layers(model, fused=layers == "fused")
+
+
+def use_fast_layers(model: Any, *, fused: bool = True) -> None:
     """Replace the forward pass of adapted layers and norms by fast ones, and use fused kernels where they work.
 
     `use_own_layers` reverts this; a second call changes nothing.
     """
     for module in model.modules():
+        if "forward" in module.__dict__:
+            continue
         if isinstance(module, LoraLayer):
-            module.forward = functools.partial(_forward, module)
-        elif type(module).__name__.endswith("RMSNorm"):
+            if isinstance(module.get_base_layer(), torch.nn.Linear):
+                module.forward = functools.partial(_forward, module)
+        elif type(module).__name__.endswith("RMSNorm") and _is_rms_norm(module):
             module.forward = functools.partial(_norm, module)
     device = next(model.parameters()).device
-    if device.type == "cuda" and works(device):
+    if fused and device.type == "cuda" and works(device):
         fuse(model)
+    else:
+        unfuse(model)
 
 
 def use_own_layers(model: Any) -> None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.functional import kl_div
+from torch.utils.checkpoint import checkpoint
+
+from autosurgeon.capsule.head import Head
 
 CHUNK_LOGITS = 1 << 28
 """Logits of one chunk: one GiB in FP32, with two passes over it."""
@@ -110,3 +114,46 @@ def linear_divergence(
     """
     found: torch.Tensor = _LinearDivergence.apply(states, places, weight, parent)  # type: ignore[no-untyped-call]
     return found
+
+
+class HeadLosses:
+    """The same losses after an output layer that is more than a matrix, a chunk of logits in memory at a time.
+
+    Args:
+        head: the output layer.
+        vocabulary: the number of logits of a place.
+
+    """
+
+    def __init__(self, head: Head, vocabulary: int) -> None:
+        self._head, self._step = head, max(1, CHUNK_LOGITS // 4 // vocabulary)
+
+    def cross_entropy(
+        self, states: torch.Tensor, places: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what `linear_cross_entropy` returns."""
+        return self._sum(self._surprise, states.index_select(0, places), targets, scales)
+
+    def divergence(self, states: torch.Tensor, places: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:
+        """Return what `linear_divergence` returns."""
+        return self._sum(self._distance, states.index_select(0, places), parent)
+
+    def _sum(self, of: Any, states: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        total: torch.Tensor = states.float().sum() * 0
+        for start in range(0, len(states), self._step):
+            parts = [values[start : start + self._step] for values in (states, *others)]
+            total = total + checkpoint(of, *parts, use_reentrant=False, preserve_rng_state=False)
+        return total
+
+    def _log_probabilities(self, states: torch.Tensor) -> torch.Tensor:
+        return self._head(states[None])[0].log_softmax(-1, dtype=torch.float32)
+
+    def _surprise(self, states: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+        logs, counted = self._log_probabilities(states), (targets >= 0) * scales
+        wanted = logs.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
+        return -(wanted * counted).sum()
+
+    def _distance(self, states: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            wanted = self._log_probabilities(parent)
+        return kl_div(self._log_probabilities(states), wanted, log_target=True, reduction="sum")

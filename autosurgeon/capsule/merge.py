@@ -30,9 +30,8 @@ PLAIN_LORA: dict[str, tuple[Any, ...]] = {
     "peft_type": ("LORA",),
     "bias": ("none",),
     "use_dora": (False, None),
-    "fan_in_fan_out": (False, None),
+    "fan_in_fan_out": (False, True, None),
     "modules_to_save": (None, []),
-    "rank_pattern": ({}, None),
     "alpha_pattern": ({}, None),
 }
 
@@ -50,6 +49,9 @@ class Adapter(NamedTuple):
 
     pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]
     scale: float
+    transposed: bool = False
+    """Whether the base's matrices are (in, out), as those of GPT-2; the pairs then are the transposed halves, so that
+    their product has the shape of its matrix."""
 
 
 def read_adapter(folder: Path) -> Adapter:
@@ -71,9 +73,19 @@ def read_adapter(folder: Path) -> Adapter:
         if key.endswith(".lora_A.weight"):
             stem = key.removesuffix(".lora_A.weight")
             pairs[stem.removeprefix("base_model.model.") + ".weight"] = (state[key], state[f"{stem}.lora_B.weight"])
+    # peft lists ranks of layers that the adapter may lack; the shapes show those that it has.
+    ranks = {lora_a.shape[0] for lora_a, _ in pairs.values()}
+    if ranks - {rank}:
+        raise PackError("an adapter has matrices of several ranks", got=sorted(ranks), wanted=rank, where=folder)
     if not pairs or 2 * len(pairs) != len(state):
         raise PackError("an adapter holds other tensors than LoRA pairs", got=f"{len(state)} tensors", where=folder)
-    return Adapter(pairs, scale)
+    transposed = bool(config.get("fan_in_fan_out"))
+    return Adapter(transpose(pairs) if transposed else pairs, scale, transposed)
+
+
+def transpose(pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Return pairs with the transposed products."""
+    return {name: (lora_b.T.contiguous(), lora_a.T.contiguous()) for name, (lora_a, lora_b) in pairs.items()}
 
 
 def check_fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:

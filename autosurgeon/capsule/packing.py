@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from autosurgeon.capsule.attention import attend_causally, use_attention
 from autosurgeon.capsule.batches import TokenRow
 
 NAME = "autosurgeon_packed"
@@ -44,11 +44,17 @@ class Bounds(NamedTuple):
     """(rows + 1,) 32-bit integers: 0, and each row's end; empty rows do not count."""
     longest: int
 
-    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None, window: int | None
+    ) -> torch.Tensor:
         """Attend from and to (1, heads, tokens, size) each, and return (1, tokens, heads, size)."""
         flat = (part[0].transpose(0, 1) for part in (query, key, value))
         sizes = (self.ends, self.ends, self.longest, self.longest)
-        found: torch.Tensor = torch.ops.aten._flash_attention_forward(*flat, *sizes, 0.0, True, False, scale=scale)[0]
+        # A window includes the token itself, which the kernel does not count.
+        sides = {} if window is None else {"window_size_left": window - 1, "window_size_right": 0}
+        found: torch.Tensor = torch.ops.aten._flash_attention_forward(
+            *flat, *sizes, 0.0, True, False, scale=scale, **sides
+        )[0]
         return found[None]
 
 
@@ -60,13 +66,11 @@ class Layout(NamedTuple):
     scattered: torch.Tensor
     """(tokens,): the index of each packed token in rows x width."""
 
-    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None) -> torch.Tensor:
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None, window: int | None
+    ) -> torch.Tensor:
         """Attend from and to (1, heads, tokens, size) each, and return (1, tokens, heads, size)."""
-        shared = query.shape[1] != key.shape[1]
-        query, key, value = self.unpack(query), self.unpack(key), self.unpack(value)
-        return self.pack(
-            scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=shared)
-        )
+        return self.pack(attend_causally(self.unpack(query), self.unpack(key), self.unpack(value), scale, window))
 
     def unpack(self, packed: torch.Tensor) -> torch.Tensor:
         """Convert (1, heads, tokens, size) to (rows, heads, width, size)."""
@@ -129,17 +133,16 @@ def attend_packed(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     layout: Layout | Bounds | None = None,
+    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend causally within each row of a packed sequence; without a layout the whole sequence is one row."""
     if layout is not None:
-        return layout.attend(query, key, value, scaling), None
-    shared = query.shape[1] != key.shape[1]
-    found = scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=shared)
-    return found.transpose(1, 2), None
+        return layout.attend(query, key, value, scaling, sliding_window), None
+    return attend_causally(query, key, value, scaling, sliding_window).transpose(1, 2), None
 
 
 def use_packed_attention(model: Any) -> None:
     """Make the model use `attend_packed`; without a layout that is plain causal attention for right padding."""
     AttentionInterface.register(NAME, attend_packed)
-    model.config._attn_implementation = NAME
+    use_attention(model, NAME)

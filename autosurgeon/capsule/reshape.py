@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autosurgeon.capsule.merge import Adapter, check_fit, read_adapter
+from autosurgeon.capsule.merge import Adapter, check_fit, read_adapter, transpose
 from autosurgeon.capsule.workdir import Progress, write_whole
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult
 from autosurgeon.core.shapes import checkpoint_shapes, weight_files
@@ -53,7 +53,7 @@ def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
         made = {name: (a, _times(b, factor_of(name))) for name, (a, b) in pairs.items()}
     progress.step(len(pairs))
     progress.close()
-    _save(made, config, workdir / ADAPTER)
+    _save(transpose(made) if adapters[0].transposed else made, config, workdir / ADAPTER)
     changed = sum(not _same(pairs.get(name), pair) for name, pair in made.items())
     return ReshapeResult(adapter=ADAPTER, pairs=len(made), changed=changed)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from autosurgeon.capsule.attention import use_own_attention
 from autosurgeon.capsule.batches import TokenRow, anchor_tokens, learned_tokens
 from autosurgeon.capsule.graph import GraphedPass
-from autosurgeon.capsule.loss import linear_cross_entropy, linear_divergence
+from autosurgeon.capsule.head import model_head, vocabulary_of
+from autosurgeon.capsule.loss import HeadLosses, linear_cross_entropy, linear_divergence
 from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.packing import (
     Bounds,
@@ -21,9 +23,10 @@ from autosurgeon.capsule.packing import (
     make_pack,
     use_packed_attention,
 )
-from autosurgeon.errors import UserError
 
-UNKNOWN_HEADS = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+Passes = Literal["packed", "packed with the model's head", "single rows"]
+"""Rows packed into one pass of the decoder, before a head that is a matrix or is applied by the model itself; or one
+row per pass of the whole model, with its own attention."""
 
 
 class Stepper:
@@ -39,17 +42,26 @@ class Stepper:
         step_tokens: the average number of tokens of a step.
         longest: tokens of the longest row.
         kl_weight: the weight of the divergence from the parent on anchor rows, in the gradient.
+        passes: how rows are run through the model.
 
     """
 
     def __init__(
-        self, model: Any, *, pack_tokens: int, step_tokens: float, longest: int, kl_weight: float = 0.0
+        self,
+        model: Any,
+        *,
+        pack_tokens: int,
+        step_tokens: float,
+        longest: int,
+        kl_weight: float = 0.0,
+        passes: Passes = "packed",
     ) -> None:
         inner = model.get_base_model()
-        for name in UNKNOWN_HEADS:
-            if getattr(inner.config, name, None) not in (None, 1, 1.0):
-                raise UserError("a model's output layer is not one that training supports", got=name)
-        use_packed_attention(inner)
+        self._alone = passes == "single rows"
+        (use_own_attention if self._alone else use_packed_attention)(inner)
+        # A pass of the whole model ends in logits, to which nothing is applied.
+        head = (lambda logits: logits) if self._alone else model_head(inner)
+        self._losses = None if passes == "packed" else HeadLosses(head, vocabulary_of(inner))
         self._model, self._inner, self._kl_weight = model, inner, kl_weight
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = next(inner.parameters()).device
@@ -57,7 +69,8 @@ class Stepper:
         self.pack_tokens = fitting_pack(step_tokens, pack_tokens, longest)
         self.checkpointed = False
         """Whether activations are recomputed."""
-        self._graphs = GraphedPass(self._loss, self._device) if self._device.type == "cuda" else None
+        recorded = self._device.type == "cuda" and not self._alone
+        self._graphs = GraphedPass(self._loss, self._device) if recorded else None
 
     def zero(self) -> None:
         """Zero the gradient in place, because a graph writes to its memory."""
@@ -67,7 +80,7 @@ class Stepper:
 
     def prepare(self, rows: Sequence[TokenRow]) -> list[Pack]:
         """Return the rows in packs; this costs no time while the GPU computes the previous rows."""
-        packs = best_fit_decreasing([len(row.ids) for row in rows], self.pack_tokens)
+        packs = best_fit_decreasing([len(row.ids) for row in rows], 0 if self._alone else self.pack_tokens)
         return [make_pack([rows[place] for place in places]) for places in packs]
 
     def backward(self, packs: Sequence[Pack], step: Sequence[TokenRow] | None = None) -> torch.Tensor:
@@ -127,9 +140,9 @@ class Stepper:
             parent = self._states(*self._read(anchors)).index_select(0, places)
         predicting, targets, anchored = self._on_device(pack.predicting, pack.targets, pack.anchored)
         with self._autocast():
-            states, weight = self._states(*self._read(pack)), self._inner.get_output_embeddings().weight
-            loss = linear_cross_entropy(states, predicting, weight, targets, self._scales(pack)) * share
-            divergence = linear_divergence(states, anchored, weight, parent) * anchor_share
+            states = self._states(*self._read(pack))
+            loss = self._cross_entropy(states, predicting, targets, self._scales(pack)) * share
+            divergence = self._divergence(states, anchored, parent) * anchor_share
         (loss + divergence).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
@@ -149,7 +162,10 @@ class Stepper:
         )
 
     def _states(self, ids: torch.Tensor, positions: torch.Tensor, layout: Layout | Bounds) -> torch.Tensor:
-        """Return the input of the output layer, (tokens, width)."""
+        """Return the input of the output layer, (tokens, width), or the logits of a single row."""
+        if self._alone:
+            logits: torch.Tensor = self._inner(input_ids=ids, use_cache=False).logits[0]
+            return logits
         decoder = self._inner.get_decoder()
         made = decoder(input_ids=ids, position_ids=positions, use_cache=False, layout=layout).last_hidden_state
         states: torch.Tensor = made[0]
@@ -166,20 +182,30 @@ class Stepper:
     ) -> torch.Tensor:
         """Return the sum of the losses of learned tokens, each times its row's weight."""
         with self._autocast():
-            states = self._states(ids, positions, layout)
-            head = self._inner.get_output_embeddings().weight
-            return linear_cross_entropy(states, predicting, head, targets, scales)
+            return self._cross_entropy(self._states(ids, positions, layout), predicting, targets, scales)
+
+    def _cross_entropy(
+        self, states: torch.Tensor, places: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor
+    ) -> torch.Tensor:
+        if self._losses is not None:
+            return self._losses.cross_entropy(states, places, targets, scales)
+        return linear_cross_entropy(states, places, self._inner.get_output_embeddings().weight, targets, scales)
+
+    def _divergence(self, states: torch.Tensor, places: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:
+        if self._losses is not None:
+            return self._losses.divergence(states, places, parent)
+        return linear_divergence(states, places, self._inner.get_output_embeddings().weight, parent)
 
     @property
     def _can_use_less(self) -> bool:
-        return self.pack_tokens > self._longest or not self.checkpointed
+        return (self.pack_tokens > self._longest and not self._alone) or not self.checkpointed
 
     def _use_less(self) -> None:
         """Halve the packs, which costs less time, or else recompute activations."""
         if self._graphs is not None:
             self._graphs.forget()
         torch.cuda.empty_cache()
-        if self.pack_tokens > self._longest:
+        if self.pack_tokens > self._longest and not self._alone:
             self.pack_tokens = max(self._longest, self.pack_tokens // 2)
         else:
             self._keep_fewer()

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, get_peft_model
+from transformers.pytorch_utils import Conv1D
 
 from autosurgeon.capsule.adapters import save_adapter
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
@@ -22,21 +23,52 @@ from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import UserError
 
+MAMBA = {"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"}
+"""Kinds of models whose kernels read the weight of `out_proj` without its forward pass, so that peft refuses it."""
+EXPERT_LAYERS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
+"""Names that peft takes for the experts of a mixture, which are one tensor and cannot be merged as a matrix."""
+
 
 def linear_layers(model: Any) -> list[str]:
-    """Return the last names of the linear layers except the output, sorted, so that configs compare equal."""
-    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    return sorted(names - {"lm_head"})
+    """Return the last names of the layers to train, sorted, so that configs compare equal.
+
+    They are all linear layers except the output, and except the MLPs of a model with experts.
+    """
+    output = model.get_output_embeddings()
+    names = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not output
+    }
+    if model.config.model_type in MAMBA:
+        names -= {"out_proj"}
+    if any("experts" in name and weight.dim() == 3 for name, weight in model.named_parameters()):
+        names -= EXPERT_LAYERS
+    return sorted(names)
+
+
+def disable_dropout(model: Any) -> None:
+    """Set every probability of dropout to zero, because packed rows have another order of draws than single ones."""
+    for module in model.modules():
+        is_dropout = isinstance(module, torch.nn.Dropout)
+        for name, value in list(vars(module).items()):
+            if type(value) is float and ("drop" in name or (is_dropout and name == "p")):
+                setattr(module, name, 0.0)
 
 
 def _adapted(job: TrainJob) -> Any:
     model = open_model(job.base, nf4=job.quantization == Quantization.NF4)
+    layers = linear_layers(model)
+    if not layers:
+        raise UserError("a model has no linear layers to train", got=model.config.model_type, where=job.base)
+    disable_dropout(model)
     torch.manual_seed(job.seed)
     config = LoraConfig(
         r=job.rank,
         lora_alpha=round(job.alpha_ratio * job.rank),
         use_rslora=job.rslora,
-        target_modules=linear_layers(model),
+        target_modules=layers,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
@@ -135,4 +167,5 @@ def train(job: TrainJob, workdir: Path, ranks: Ranks = SINGLE) -> TrainResult:
         anchor_loss_after=probe.loss_a,
         kl_anchors=probe.kl,
         checkpoints=done.checkpoints,
+        replaced=done.replaced,
     )

@@ -13,10 +13,10 @@ import torch
 from autosurgeon.capsule.adapters import CheckpointFolder, checkpoint_name
 from autosurgeon.capsule.batches import TokenRow, batches_by_length
 from autosurgeon.capsule.distributed import Ranks
-from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.capsule.optimizer import make_optimizer
 from autosurgeon.capsule.parent import ParentGauge
+from autosurgeon.capsule.prove_training import prove_training
 from autosurgeon.capsule.step import Stepper
 from autosurgeon.capsule.training_checkpoint import Learner, Reached, TrainingFolder
 from autosurgeon.capsule.workdir import Progress
@@ -37,6 +37,8 @@ class Fit(NamedTuple):
     stopped_by: str | None
     checkpoints: tuple[Checkpoint, ...] = ()
     """Intermediate adapters, oldest first."""
+    replaced: tuple[str, ...] = ()
+    """The fast pieces in whose place transformers' own were used."""
 
 
 def marks(steps_per_epoch: int, epochs: int, every_epochs: Fraction) -> list[int]:
@@ -70,9 +72,8 @@ class _Training:
         ranks.broadcast_weights(self._weights)
         self._learner = Learner(named, make_optimizer(job.optimizer, self._weights, job.lr))
         model.train()
-        if model.device.type == "cuda":
-            use_fast_layers(model)
         lengths = [len(row.ids) for row in rows]
+        passes, self._replaced = prove_training(model, max(lengths))
         self._epoch_steps = len(self._order) // job.epochs
         self._stepper = Stepper(
             model,
@@ -80,6 +81,7 @@ class _Training:
             step_tokens=sum(lengths) / self._epoch_steps / ranks.size,
             longest=max(lengths),
             kl_weight=job.kl_weight,
+            passes=passes,
         )
         self._meter, self._losses, self._largest_norm = LossMeter(self._epoch_steps), list[float](), 0.0
         self._folder = None if job.state is None else TrainingFolder(job, model.device)
@@ -169,7 +171,7 @@ class _Training:
         if self._ranks.rank == 0:
             self._checkpoint_folder.deliver(len(self._checkpoints))
         steps, norm = len(self._losses), self._largest_norm
-        return Fit(self._meter, steps, tokens, norm, stopped_by, tuple(self._checkpoints))
+        return Fit(self._meter, steps, tokens, norm, stopped_by, tuple(self._checkpoints), self._replaced)
 
 
 def fit(

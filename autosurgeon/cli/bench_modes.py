@@ -76,7 +76,7 @@ def answer_and_grade(
 
     with (
         tempfile.TemporaryDirectory() as home,
-        open_capsules(settings, Path(home)) as capsules,
+        open_capsules(settings, Path(home), report=functools.partial(typer.echo, err=True)) as capsules,
         Grader(grading) as grader,
         counting("graded") as show,
     ):

@@ -223,6 +223,8 @@ class TrainResult(Value):
     """Mean of KL(tuned || parent) over the tokens of the probe's completions, in nats per token."""
     checkpoints: tuple[Checkpoint, ...] = ()
     """Oldest first, without the final adapter."""
+    replaced: tuple[str, ...] = ()
+    """The fast pieces in whose place transformers' own were used, since they do not agree for this model."""
 
 
 class GenerateResult(Value):
@@ -234,6 +236,8 @@ class GenerateResult(Value):
     count: int
     tokens: int
     fingerprint: str
+    replaced: tuple[str, ...] = ()
+    """As in `TrainResult`."""
 
 
 class MergeResult(Value):

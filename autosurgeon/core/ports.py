@@ -22,6 +22,14 @@ def no_beat() -> None:
     """Do nothing: no watchdog is active."""
 
 
+Report = Callable[[str], None]
+"""Receives a line that a user should see."""
+
+
+def no_report(line: str) -> None:
+    """Do nothing: the user sees what happens in another way."""
+
+
 class CapsuleRunner(Protocol):
     """Runs the jobs of capsules."""
 

@@ -15,12 +15,14 @@ from autosurgeon.core.jobs import (
     OUTCOME_FILE,
     CompareJob,
     GenerateJob,
+    GenerateResult,
     MergeJob,
     Outcome,
     ReshapeJob,
     Result,
+    TrainResult,
 )
-from autosurgeon.core.ports import Beat, OnProgress, no_beat
+from autosurgeon.core.ports import Beat, OnProgress, Report, no_beat, no_report
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
@@ -42,16 +44,25 @@ class Capsules:
     A warm capsule that generates or compares stays resident for the next job, except that it ends before a training.
     """
 
-    def __init__(self, settings: CapsuleSettings, home: Path, beat: Beat = no_beat, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        settings: CapsuleSettings,
+        home: Path,
+        beat: Beat = no_beat,
+        meter: Meter | None = None,
+        report: Report = no_report,
+    ) -> None:
         """Keep the fork server's files in `home`.
 
-        `beat` is called while a capsule is within its limits, and `meter` counts what capsules use.
+        `beat` is called while a capsule is within its limits, `meter` counts what capsules use, and `report` receives
+        a line, once, when a model is run without a fast path.
         """
         self._python = settings.python or sys.executable
         self._settings = settings
         self._home = home
         self._beat = beat
         self._meter = meter or Meter()
+        self._report, self._reported = report, set[str]()
         self._server: ForkServer | None = None
         self._own_cgroup = own_cgroup()
         self._cgroup: Path | None = None
@@ -99,7 +110,19 @@ class Capsules:
         reach("capsule-ended")
         if end.code is None or end.survivors:
             raise self._wedged(f"the capsule ended with code {end.code}")
-        return _result(workdir, end.code, out_of_memory=oom_kills(self._own_cgroup) > killed_before)
+        result = _result(workdir, end.code, out_of_memory=oom_kills(self._own_cgroup) > killed_before)
+        self._report_replaced(result)
+        return result
+
+    def _report_replaced(self, result: Result) -> None:
+        """Report the fast paths that a training or generation did without."""
+        if not isinstance(result, GenerateResult | TrainResult) or not result.replaced:
+            return
+        pieces = ", ".join(result.replaced)
+        line = f"{result.verb}: slower, by plain transformers in place of {pieces}, whose results differ for this model"
+        if line not in self._reported:
+            self._reported.add(line)
+            self._report(line)
 
     def _run_in_cgroup(self, workdir: Path, on_progress: OnProgress | None, resident_s: float | None) -> End:
         self._resident = False

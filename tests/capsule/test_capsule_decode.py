@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from autosurgeon.capsule.attention import cache_argument
 from autosurgeon.capsule.decode import Answer, Engine, Row
@@ -16,7 +15,6 @@ from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.config import shipped
 from autosurgeon.core.answers import cut
-from autosurgeon.errors import UserError
 
 BASE = shipped("data", "lab", "base")
 PROMPTS = [f"# Write a function solve(xs): the sum, plus {n}{' and so on' * (n % 4)}.\n" for n in range(24)]
@@ -100,7 +98,7 @@ def test_samples_of_one_prompt_share_its_prefill_with_equal_answers(
     monkeypatch.setattr(engine, "_prefill", noted)
     assert engine.complete(rows, 12) == alone
     assert read == [3]
-    monkeypatch.setattr("autosurgeon.capsule.decode.PREFILL_TOKENS", 2 * len(rows[0].ids))
+    monkeypatch.setattr("autosurgeon.capsule.prefill.PREFILL_TOKENS", 2 * len(rows[0].ids))
     assert engine.complete(rows, 12) == alone
     assert sum(read[1:]) == 3
     assert len(read) > 2
@@ -124,22 +122,6 @@ def test_every_token_at_which_a_function_can_end_is_suspected(tokenizer: Any) ->
         if cut(now, True) != now and cut(before, True) == before:
             assert flags[count - 1]
     assert not bool(dedents.suspects(torch.tensor(0), torch.tensor(len(tokenizer) + 2)))
-
-
-def test_a_model_with_a_window_is_refused(tokenizer: Any) -> None:
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        intermediate_size=16,
-        layer_types=["full_attention", "sliding_attention"],
-        use_sliding_window=True,
-        sliding_window=8,
-    )
-    with pytest.raises(UserError, match="sliding_attention"):
-        Engine(Qwen2ForCausalLM(config), tokenizer, rows=1, slots=8, temperature=0)
 
 
 @pytest.mark.parametrize("name", ["cache", "past_key_values"])

@@ -75,7 +75,7 @@ def test_a_dequantized_base_equals_the_weights_that_training_held_in_nf4(tmp_pat
     # Merged: training's W plus the adapter's product, rounded once; layers without an adapter are dequantized.
     adapter = random_adapter(tmp_path / "adapter")
     merge(MergeJob(base=BASE, adapter=adapter, merge_base="dequantized"), tmp_path)
-    pairs, scale = read_adapter(adapter)
+    pairs, scale, _ = read_adapter(adapter)
     for name, tensor in weights_of(tmp_path / "model").items():
         wanted = seen.get(name, weights[name].float())
         if name in pairs:

@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from autosurgeon.capsule.generate import Generator
 from autosurgeon.capsule.load_checkpoint import open_model
 from autosurgeon.capsule.merge import merge
+from autosurgeon.capsule.prove_decode import prove_decode
 from autosurgeon.capsule.train import linear_layers
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob, MergeJob
@@ -94,8 +95,16 @@ class RecordingGenerator:
         hook = torch.nn.modules.module.register_module_forward_hook(
             lambda module, given, out: logits.append(out.clone()) if out_is_logits(module) else None
         )
+
+        def prove(model: Any, tokenizer: Any) -> Any:
+            found = prove_decode(model, tokenizer)
+            logits.clear()  # a resident capsule proves its decode loop once
+            return found
+
         try:
-            result = self._generator.run(wanted, self._folder)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("autosurgeon.capsule.generate.prove_decode", prove)
+                result = self._generator.run(wanted, self._folder)
         finally:
             hook.remove()
         if torch.cuda.is_available():

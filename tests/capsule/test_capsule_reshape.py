@@ -54,7 +54,7 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 def deltas_of(folder: Path) -> dict[str, torch.Tensor]:
     """What an adapter adds to each matrix, in FP32."""
-    pairs, scale = read_adapter(folder)
+    pairs, scale, _ = read_adapter(folder)
     return {name: (b.float() @ a.float()) * scale for name, (a, b) in pairs.items()}
 
 

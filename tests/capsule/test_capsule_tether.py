@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from autosurgeon.capsule.batches import TokenRow, to_tensors
 from autosurgeon.capsule.compare_models import compare
 from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_divergence
-from autosurgeon.capsule.step import Stepper, keep_fewer_activations
+from autosurgeon.capsule.step import Passes, Stepper, keep_fewer_activations
 from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import CompareJob, TrainJob, TrainResult
@@ -34,8 +34,8 @@ def mixed_rows() -> list[TokenRow]:
     return [row._replace(is_anchor=number % 2 == 0) for number, row in enumerate(rows_of(20, 7, 12, 3, 20, 9))]
 
 
-def stepper_of(model: Any, kl_weight: float, pack_tokens: int = 1000) -> Stepper:
-    return Stepper(model, pack_tokens=pack_tokens, step_tokens=71, longest=20, kl_weight=kl_weight)
+def stepper_of(model: Any, kl_weight: float, pack_tokens: int = 1000, passes: Passes = "packed") -> Stepper:
+    return Stepper(model, pack_tokens=pack_tokens, step_tokens=71, longest=20, kl_weight=kl_weight, passes=passes)
 
 
 def found_by(model: Any, stepper: Stepper, rows: list[TokenRow], **whole: Any) -> tuple[float, dict[str, torch.Tensor]]:
@@ -68,11 +68,12 @@ def assert_near(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor])
         torch.testing.assert_close(found[name], gradient, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("passes", get_args(Passes))
 @pytest.mark.parametrize("pack_tokens", [1000, 40, 21])
-def test_a_packed_step_has_the_gradient_of_loss_and_divergence(pack_tokens: int) -> None:
+def test_a_step_has_the_gradient_of_loss_and_divergence(pack_tokens: int, passes: Passes) -> None:
     model, rows = adapted(), mixed_rows()
     loss, wanted = wanted_of(model, rows)
-    stepper = stepper_of(model, WEIGHT, pack_tokens)
+    stepper = stepper_of(model, WEIGHT, pack_tokens, passes)
     found_loss, found = found_by(model, stepper, rows)
     assert found_loss == pytest.approx(loss, rel=1e-5), "what is reported is the cross-entropy alone"
     assert_near(found, wanted)

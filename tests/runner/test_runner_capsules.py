@@ -87,6 +87,16 @@ def test_a_capsule_returns_a_typed_result(tmp_path: Path, capsules: Capsules, wa
     assert used.peak_host_bytes is not None and used.peak_host_bytes > 50 << 20
 
 
+def test_what_is_replaced_is_reported_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    runner = Capsules(CapsuleSettings(warm=False), tmp_path, report=lines.append)
+    slow = GenerateResult(completions="", count=1, tokens=1, fingerprint="", replaced=("decode",))
+    for result in (slow, slow.model_copy(update={"replaced": ()}), slow):
+        runner._report_replaced(result)
+    assert len(lines) == 1
+    assert lines[0].startswith("generate: slower, by plain transformers in place of decode")
+
+
 def test_a_missing_model_is_a_user_error(tmp_path: Path, capsules: Capsules) -> None:
     with pytest.raises(UserError, match=r"a model folder is missing.*nowhere"):
         capsules.run(generate_job(tmp_path, model=tmp_path / "nowhere"), tmp_path / "work")
