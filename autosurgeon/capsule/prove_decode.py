@@ -17,7 +17,7 @@ from autosurgeon.capsule.decode import Engine
 from autosurgeon.capsule.head import distance, tolerance
 from autosurgeon.capsule.lora import Layers, available_layers, use_own_layers
 from autosurgeon.capsule.oom import is_out_of_memory
-from autosurgeon.capsule.plain_decode import PlainEngine, UncachedEngine
+from autosurgeon.capsule.plain_decode import PaddedEngine, UncachedEngine, UnpaddedEngine
 from autosurgeon.capsule.stop_tokens import DedentTokens
 
 LENGTHS = (1, 7, 12, 19)
@@ -52,7 +52,12 @@ def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens]:
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
     device = next(whole.parameters()).device
     fast = [Loop(Engine, layers, () if n == 0 else ("layers",)) for n, layers in enumerate(available_layers(device))]
-    loops = [*fast, Loop(PlainEngine, "own", ("decode",)), Loop(UncachedEngine, "own", ("decode", "cache"))]
+    loops = [
+        *fast,
+        Loop(PaddedEngine, "own", ("decode",)),
+        Loop(UnpaddedEngine, "own", ("decode", "padding")),
+        Loop(UncachedEngine, "own", ("decode", "padding", "cache")),
+    ]
     window = longest_window(whole.config)
     prompts = probe_prompts(whole, (*LENGTHS, window + 3) if window else LENGTHS)
     dedents: DedentTokens | None = None

@@ -12,6 +12,7 @@ import torch
 from autosurgeon.capsule.attention import cache_argument
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
+from autosurgeon.capsule.plain_decode import PaddedEngine, UncachedEngine, UnpaddedEngine
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.config import shipped
 from autosurgeon.core.answers import cut
@@ -25,8 +26,8 @@ def tokenizer() -> Any:
     return open_tokenizer(BASE)
 
 
-def engine_of(tokenizer: Any, rows: int = 24, temperature: float = 0.0) -> Engine:
-    return Engine(open_model(BASE).eval(), tokenizer, rows=rows, slots=200, temperature=temperature)
+def engine_of(tokenizer: Any, rows: int = 24, temperature: float = 0.0, engine: type[Engine] = Engine) -> Engine:
+    return engine(open_model(BASE).eval(), tokenizer, rows=rows, slots=200, temperature=temperature)
 
 
 def rows_of(tokenizer: Any, prompts: list[str] = PROMPTS, *, dedent: bool = True) -> list[Row]:
@@ -50,8 +51,22 @@ def test_the_answer_of_a_row_does_not_depend_on_its_batch(tokenizer: Any, temper
     assert [engine.complete([row], 50)[0] for row in rows[:5]] == together[:5]
 
 
-def test_ended_rows_leave_the_batch_with_complete_answers(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, engine = rows_of(tokenizer), engine_of(tokenizer)
+@pytest.mark.parametrize("kind", [PaddedEngine, UnpaddedEngine, UncachedEngine])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_each_decode_loop_gives_the_same_answers(
+    tokenizer: Any, kind: type[Engine], temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autosurgeon.capsule.prefill.PREFILL_TOKENS", 100)
+    rows = rows_of(tokenizer)[:12]
+    found = engine_of(tokenizer, temperature=temperature, engine=kind).complete(rows, 30)
+    assert found == engine_of(tokenizer, temperature=temperature).complete(rows, 30)
+
+
+@pytest.mark.parametrize("kind", [Engine, PaddedEngine, UnpaddedEngine])
+def test_ended_rows_leave_the_batch_with_complete_answers(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch, kind: type[Engine]
+) -> None:
+    rows, engine = rows_of(tokenizer), engine_of(tokenizer, engine=kind)
     widths: list[int] = []
     advance = engine._advance
 
