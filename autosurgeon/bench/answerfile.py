@@ -26,14 +26,14 @@ class Asked(NamedTuple):
     """Of each task."""
 
 
-def write_answers(path: Path, asked: Asked, task_ids: Iterable[str], answers: Answers) -> None:
-    """One line an answer, in the order of the tasks; the file is whole or absent."""
+def write_answers(path: Path, asked: Asked, answers: Answers) -> None:
+    """Write one line for each answer, in the order of the replies; the file is whole or absent."""
     told = {"mode": asked.mode, "source": asked.source, "fingerprint": answers.fingerprint}
     staged = path.with_name(path.name + ".part")
     try:
         with staged.open("wb") as file:
-            for task_id in task_ids:
-                for reply in answers.replies[task_id]:
+            for task_id, replies in answers.replies.items():
+                for reply in replies:
                     row = {"task_id": task_id, "completion": reply.text, **told, **reply.model_dump(exclude={"text"})}
                     raw = json.dumps(row).encode("ascii") + b"\n"
                     if len(raw) > MAX_SAMPLE_BYTES:
@@ -48,16 +48,22 @@ def write_answers(path: Path, asked: Asked, task_ids: Iterable[str], answers: An
 
 
 def read_answers(path: Path, asked: Asked, task_ids: Iterable[str]) -> Answers:
-    """Answers that an earlier run left; UserError where they are to something else, or not all there."""
-    replies: dict[str, list[Reply]] = {task_id: [] for task_id in task_ids}
+    """Return the answers of an earlier run, in their order; a task without an answer is left out.
+
+    UserError for answers to something else, and for a task with another number of samples.
+    """
+    known = frozenset(task_ids)
+    replies: dict[str, list[Reply]] = {}
     fingerprint = ""
     for row in read_rows(path, most=MAX_SAMPLE_BYTES):
         task_id = row.text("task_id")
-        if (row.text("mode", ""), row.text("source", "")) != asked[:2] or task_id not in replies:
+        if (row.text("mode", ""), row.text("source", "")) != asked[:2] or task_id not in known:
             raise _other(path, f"{row.text('mode', 'none')} of {row.text('source', 'nobody')}, {task_id}")
         fingerprint = row.text("fingerprint")
-        replies[task_id].append(_reply(row))
+        replies.setdefault(task_id, []).append(_reply(row))
     short = next((task_id for task_id, found in replies.items() if len(found) != asked.samples), None)
+    if not replies:
+        raise _other(path, "no answer")
     if short is not None:
         raise _other(path, f"{len(replies[short])} answers to {short}, wanted {asked.samples}")
     return Answers(replies, fingerprint)

@@ -42,6 +42,8 @@ class BenchOfMode(BenchScore):
     """Names under which answers came back, a pack's digest where a server reports it; several where it changed."""
     tokens: int | None
     """Of its answers; None where a server did not report it."""
+    unanswered: Mapping[str, str]
+    """Why a task has no answer: a failure of the server. It has no score, and the next run asks it again."""
     invalid: tuple[str, ...]
     """Why this is no run in mode B, which is the organ alone; none for other modes."""
 
@@ -86,8 +88,8 @@ class ModeReport(Value):
 
     @property
     def infra(self) -> int:
-        """Tasks that could not be graded in full."""
-        return sum(len(bench.infra) for run in self.runs for bench in run.benches)
+        """Tasks that could not be answered or graded in full."""
+        return sum(len(bench.infra) + len(bench.unanswered) for run in self.runs for bench in run.benches)
 
 
 def unusable(tasks: Iterable[Task], organ: Answers) -> list[Task]:
@@ -106,18 +108,25 @@ def as_fallback(answers: Answers) -> Answers:
         ]
         for task_id, found in answers.replies.items()
     }
-    return Answers(replies, answers.fingerprint)
+    return answers._replace(replies=replies)
 
 
 def with_fallback(tasks: Iterable[Task], organ: Answers, fallback: Answers) -> Answers:
     """Mode C: the organ's answer where it can be used, else the fallback's to the same sample."""
     replies: dict[str, list[Reply]] = {}
+    unanswered: dict[str, str] = {}
     for task in tasks:
         ours = organ.replies[task.task_id]
-        theirs = fallback.replies.get(task.task_id, ours)
+        is_whole = all(is_usable(task, reply.text) for reply in ours)
+        theirs = ours if is_whole else fallback.replies[task.task_id]
+        missing = None if ours and theirs else (fallback if ours else organ).unanswered.get(task.task_id)
+        if missing is not None:
+            unanswered[task.task_id] = missing
+            replies[task.task_id] = []
+            continue
         pairs = zip(ours, theirs, strict=True)
         replies[task.task_id] = [reply if is_usable(task, reply.text) else other for reply, other in pairs]
-    return Answers(replies, digest_text(f"{organ.fingerprint} {fallback.fingerprint}")[:16])
+    return Answers(replies, digest_text(f"{organ.fingerprint} {fallback.fingerprint}")[:16], unanswered)
 
 
 def benches_of(
@@ -130,7 +139,7 @@ def benches_of(
         replies = [reply for task_id in ids for reply in answers.replies[task_id]]
         organs = [reply for reply in replies if reply.handler == ORGAN and not reply.fallback]
         tokens = [reply.tokens for reply in replies]
-        by_fallback = (task_id for task_id in ids if answers.replies[task_id][0].fallback)
+        by_fallback = (task_id for task_id in ids if any(reply.fallback for reply in answers.replies[task_id][:1]))
         found.append(
             BenchOfMode(
                 **bench.model_dump(),
@@ -142,6 +151,7 @@ def benches_of(
                 foreign=_foreign(replies),
                 reported=_names(replies),
                 tokens=sum(count for count in tokens if count is not None) if None not in tokens else None,
+                unanswered={name: why for name, why in answers.unanswered.items() if name in ids},
                 invalid=_why_invalid(replies) if mode == Mode.ORGAN_ALONE else (),
             )
         )

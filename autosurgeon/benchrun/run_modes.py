@@ -101,14 +101,16 @@ def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bo
     """The mode's answers, written beside its results, and whether a model had to be asked for them."""
     path, asked = samples_beside(results), answering.asked(mode)
     if path.exists():
-        answers = read_answers(path, asked, answering.tasks)
-        answering.remember(mode, answers)
+        known = read_answers(path, asked, answering.tasks)
+        answers = answering.completed(mode, known)
+        if answers is not known:
+            write_answers(path, asked, answers)
         return answers, False
     if results.exists():
         raise UserError("these results are of other samples; name another --out, or delete it", where=results)
     before = answering.times
     answers = answering.of(mode)
-    write_answers(path, asked, answering.tasks, answers)
+    write_answers(path, asked, answers)
     return answers, answering.times > before
 
 
@@ -135,30 +137,44 @@ class _Answering:
         who = ", else ".join(source.name for source in names if source is not None)
         return Asked(mode.value, f"{who}; {how}", self._sampling.samples)
 
-    def remember(self, mode: Mode, answers: Answers) -> None:
-        """Take answers of an earlier run for this mode's."""
+    def completed(self, mode: Mode, known: Answers) -> Answers:
+        """Return the answers of an earlier run of this mode, with new ones to the tasks that it left unanswered."""
+        left = [task for task_id, task in self.tasks.items() if task_id not in known.replies]
+        answers = known
+        if left:
+            new = self._asked(mode, left)
+            # What mode C is put together of has its own check.
+            is_comparable = mode == Mode.ORGAN_WITH_FALLBACK or new.fingerprint == known.fingerprint
+            if any(new.replies.values()) and not is_comparable:
+                raise UserError(
+                    "unanswered tasks are now answered under other conditions; name another --out",
+                    got=f"fingerprint {new.fingerprint}",
+                    wanted=known.fingerprint,
+                )
+            # New answers stand behind the known ones, whose results are kept.
+            answers = Answers(known.replies | new.replies, known.fingerprint, new.unanswered)
         self._known[mode] = answers
+        return answers
 
     def of(self, mode: Mode) -> Answers:
         """The answers of a mode, asked for where they are not known."""
         if mode not in self._known:
-            self._known[mode] = {
-                Mode.FALLBACK_ALONE: lambda: as_fallback(self._ask(self._sources.fallback, self._every)),
-                Mode.ORGAN_ALONE: lambda: self._ask(self._sources.organ, self._every),
-                Mode.ORGAN_WITH_FALLBACK: self._put_together,
-            }[mode]()
+            self._known[mode] = self._asked(mode, list(self.tasks.values()))
         return self._known[mode]
 
-    @property
-    def _every(self) -> list[Task]:
-        return list(self.tasks.values())
+    def _asked(self, mode: Mode, tasks: Sequence[Task]) -> Answers:
+        if mode == Mode.ORGAN_WITH_FALLBACK:
+            return self._put_together(tasks)
+        if mode == Mode.FALLBACK_ALONE:
+            return as_fallback(self._ask(self._sources.fallback, tasks))
+        return self._ask(self._sources.organ, tasks)
 
-    def _put_together(self) -> Answers:
+    def _put_together(self, tasks: Sequence[Task]) -> Answers:
         organ = self.of(Mode.ORGAN_ALONE)
         fallback = self._known.get(Mode.FALLBACK_ALONE)
         if fallback is None:
-            fallback = as_fallback(self._ask(self._sources.fallback, unusable(self._every, organ)))
-        return with_fallback(self._every, organ, fallback)
+            fallback = as_fallback(self._ask(self._sources.fallback, unusable(tasks, organ)))
+        return with_fallback(tasks, organ, fallback)
 
     def _ask(self, source: Source | None, tasks: Sequence[Task]) -> Answers:
         assert source is not None, "a mode has its sources"

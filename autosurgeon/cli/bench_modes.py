@@ -137,6 +137,11 @@ def _print(report: ModeReport, out: Path) -> None:
                     f"mode {run.mode.value}: {bench.bench}: {len(bench.fallback_wins)} of {bench.won} wins are the "
                     "fallback's and not the organ's"
                 )
+            for task_id, why in bench.unanswered.items():
+                missing = f"no answer to {one_line(task_id)}, so no score: {one_line(why)}"
+                say(f"mode {run.mode.value}: {bench.bench}: {missing}")
+            if bench.unanswered:
+                say("the same command asks unanswered tasks again")
             for why in bench.invalid:
                 say(f"mode {run.mode.value}: {bench.bench}: INVALID: {one_line(why)}")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import Field
@@ -37,6 +39,8 @@ class Answers(NamedTuple):
     """By task id."""
     fingerprint: str
     """Answers of different fingerprints are not comparable."""
+    unanswered: Mapping[str, str] = MappingProxyType({})
+    """Why a task has no reply, by task id: a failure of the server, and never a failed task."""
 
 
 def cut(completion: str, stops_at_dedent: bool, name: str = "") -> str:

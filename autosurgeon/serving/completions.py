@@ -19,7 +19,7 @@ from autosurgeon.core.digest import canonical_json, digest_json, digest_text
 from autosurgeon.core.task import Task
 from autosurgeon.endpoints import ServingSettings
 from autosurgeon.errors import AutosurgeonError, ServerError, UserError, nearest
-from autosurgeon.serving.link import Link
+from autosurgeon.serving.link import Link, RequestFailed
 from autosurgeon.serving.reading import EventLines, ReplyReader
 from autosurgeon.serving.wire import Malformed, parse_models
 
@@ -28,6 +28,8 @@ FORM = 1
 BYTES_PER_TOKEN = 4096
 """The limit of bytes per streamed token, with all other fields of its event."""
 BYTES_AT_LEAST = 1 << 20
+MOST_FAILURES_IN_A_ROW = 8
+"""Failed requests without an answer between them that are a failure of the server as a whole."""
 OWN_FIELDS = frozenset(
     {
         "model",
@@ -120,8 +122,8 @@ def complete_at(
 
     Raises:
         UserError: a setting cannot be sent.
-        ServerError: the server failed in spite of retries, or an answer is invalid, or of another model. This fails no
-            task.
+        ServerError: the server answers no task, or fails for many in a row. A few tasks without a valid answer are
+            `unanswered`. Neither fails a task.
 
     """
     check_extra_body(server.settings)
@@ -154,32 +156,53 @@ class _Batch:
         self._server, self._model, self._tasks, self._decoding = server, model, tasks, decoding
         self._on_progress = on_progress
         self._replies: dict[tuple[str, int], Reply] = {}
+        self._unanswered: dict[str, ServerError] = {}
+        self._failures_in_a_row = 0
         self._systems: set[str] = set()
         self._total = len(tasks) * decoding.samples
         self._max_bytes = BYTES_AT_LEAST + BYTES_PER_TOKEN * decoding.max_new_tokens
 
     async def all(self) -> Answers:
-        """Return all replies, in the order of tasks and samples."""
+        """Return all replies, in the order of tasks and samples; a task that lacks a sample has none."""
         samples = range(self._decoding.samples)
         todo = iter([(task, sample) for task in self._tasks for sample in samples])
         async with self._server.link() as link, asyncio.TaskGroup() as group:
             for _ in range(min(self._server.settings.concurrency, self._total)):
                 group.create_task(self._work(link, todo))
-        replies = {task.task_id: [self._replies[task.task_id, sample] for sample in samples] for task in self._tasks}
-        return Answers(replies, self._fingerprint())
+        if self._unanswered and not self._replies:
+            raise next(iter(self._unanswered.values()))
+        whole = [task.task_id for task in self._tasks if task.task_id not in self._unanswered]
+        replies: dict[str, list[Reply]] = {task.task_id: [] for task in self._tasks}
+        replies |= {task_id: [self._replies[task_id, sample] for sample in samples] for task_id in whole}
+        return Answers(replies, self._fingerprint(), {name: str(error) for name, error in self._unanswered.items()})
 
     async def _work(self, link: Link, todo: Iterator[tuple[Task, int]]) -> None:
         for task, sample in todo:
+            if task.task_id in self._unanswered:
+                continue
             try:
-                reply = await self._one(link, task, self._body(task, sample))
-            except Malformed as error:
-                raise ServerError(link.url, f"{error} (task {task.task_id})") from error
-            self._replies[task.task_id, sample] = reply
-            self._on_progress(len(self._replies), self._total)
+                self._replies[task.task_id, sample] = await self._one(link, task, self._body(task, sample))
+            except (Malformed, RequestFailed) as error:
+                self._fail(link, task, error)
+            else:
+                self._failures_in_a_row = 0
+                self._on_progress(len(self._replies), self._total)
+
+    def _fail(self, link: Link, task: Task, error: Malformed | RequestFailed) -> None:
+        """Note why a task has no answer; ServerError if the server fails for one task after another."""
+        what = str(error).removeprefix(f"server {link.url}: ")
+        failure = ServerError(link.url, f"{what} (task {task.task_id})")
+        failure.__cause__ = error
+        self._unanswered.setdefault(task.task_id, failure)
+        # A server that refuses prompts at once is neither away nor burdened by the next one.
+        self._failures_in_a_row += not (isinstance(error, RequestFailed) and error.is_refusal)
+        if self._failures_in_a_row >= MOST_FAILURES_IN_A_ROW:
+            raise failure
 
     async def _one(self, link: Link, task: Task, body: dict[str, Any]) -> Reply:
         async def read(response: httpx2.Response) -> Reply:
-            reader, lines = ReplyReader(response.headers, self._model, *ending(task)), EventLines()
+            limit = self._decoding.max_new_tokens
+            reader, lines = ReplyReader(response.headers, self._model, limit, *ending(task)), EventLines()
             if not reader.is_streamed:
                 reader.take_whole(await link.whole(response, self._max_bytes))
             else:

@@ -23,6 +23,8 @@ LONGEST_WAIT_S = 60.0
 MAX_QUOTED_BYTES = 2048
 """The limit of bytes that are read of the text of a refusal."""
 _QUOTED = 200
+REFUSALS = frozenset({400, 413, 422})
+"""Status codes with which a server refuses one prompt, such as one longer than its context."""
 
 T = TypeVar("T")
 
@@ -33,6 +35,14 @@ class Retry(Exception):
     def __init__(self, what: str, after_s: float | None = None) -> None:
         super().__init__(what)
         self.after_s = after_s
+
+
+class RequestFailed(ServerError):
+    """One request has no valid answer, though others may have one; `is_refusal`: the server refuses its content."""
+
+    def __init__(self, server: str, what: str, *, is_refusal: bool = False) -> None:
+        super().__init__(server, what)
+        self.is_refusal = is_refusal
 
 
 def address_of(url: str) -> str:
@@ -87,7 +97,7 @@ class Link:
             except Retry as failure:
                 if tries > self._settings.retries:
                     count = f", {tries} times" if tries > 1 else ""
-                    raise ServerError(self.url, f"{failure}{count}") from failure
+                    raise RequestFailed(self.url, f"{failure}{count}") from failure
                 pause_s = wait_s if failure.after_s is None else failure.after_s
                 await asyncio.sleep(min(pause_s, LONGEST_WAIT_S))
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
@@ -122,6 +132,8 @@ class Link:
             message = f"answered {status}: {await _quoted(response)}"
             if status == 429 or status >= 500:
                 raise Retry(message, _retry_after(response))
+            if status in REFUSALS:
+                raise RequestFailed(self.url, message, is_refusal=True)
             hint = {401: "; it wants an api_key", 403: "; it wants another api_key", 404: "; is /v1 missing?"}
             raise ServerError(self.url, f"{message}{hint.get(status, '')}")
         encoding = response.headers.get("content-encoding", "identity")
@@ -129,16 +141,16 @@ class Link:
             raise ServerError(self.url, f"a compressed answer, {encoding[:20]!r}, though none was requested")
 
     async def pieces(self, response: httpx2.Response, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        """Yield the answer's bytes as they arrive; ServerError for more than `max_bytes`."""
+        """Yield the answer's bytes as they arrive; RequestFailed for more than `max_bytes`."""
         total = 0
         async for piece in response.aiter_raw():
             total += len(piece)
             if total > max_bytes:
-                raise ServerError(self.url, f"an answer of more than {max_bytes} bytes, without an end")
+                raise RequestFailed(self.url, f"an answer of more than {max_bytes} bytes, without an end")
             yield piece
 
     async def whole(self, response: httpx2.Response, max_bytes: int) -> bytes:
-        """Return the whole answer; ServerError if it is longer than `max_bytes`."""
+        """Return the whole answer; RequestFailed if it is longer than `max_bytes`."""
         return b"".join([piece async for piece in self.pieces(response, max_bytes)])
 
 

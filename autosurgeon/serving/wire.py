@@ -13,8 +13,14 @@ from autosurgeon.serving.link import Retry
 HANDLER = "x-autosurgeon-handler"
 FALLBACK = "x-autosurgeon-fallback"
 """Keys or headers of an answer with which a runtime names the handler that answered."""
-UNFINISHED = frozenset({"abort", "aborted", "cancelled", "content_filter", "error"})
-"""Finish reasons of incomplete answers."""
+FINISHED = frozenset(
+    {"stop", "length", "eos", "eos_token", "stop_sequence", "end_turn", "max_tokens", "done", "complete", "completed"}
+)
+"""Finish reasons of whole answers, in the spellings of known servers; any other is a failure of the server."""
+REFUSED = frozenset({"content_filter", "function_call", "refusal", "tool_calls"})
+"""Finish reasons that the same prompt gets again, so that a retry is useless."""
+CUT = frozenset({"length", "max_tokens"})
+"""Finish reasons of answers that reach the limit of tokens."""
 
 Name = Annotated[str, Field(min_length=1, max_length=400)]
 
@@ -34,8 +40,10 @@ class Usage(_Wire):
 class Choice(_Wire):
     """One answer, or its next piece."""
 
-    text: str
+    text: str | None
+    """None in a last piece that has no text."""
     finish_reason: str | None = None
+    """Empty in pieces that are not the last, for some servers."""
 
 
 class Completion(_Wire):
@@ -64,11 +72,11 @@ class Malformed(Exception):
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
-    """Return a JSON object; Malformed for anything else, including NaN and invalid UTF-8."""
+    """Return a JSON object; Malformed for another value, Retry for text that is no JSON: NaN, HTML, a torn answer."""
     try:
         content = from_json(raw, allow_inf_nan=False)
     except ValueError as error:
-        raise Malformed(f"not JSON: {error}; got {raw[:80]!r}") from error
+        raise Retry(f"not JSON: {error}; got {raw[:80]!r}") from error
     if not isinstance(content, dict):
         raise Malformed(f"not a JSON object; got {raw[:80]!r}")
     return content
@@ -96,8 +104,10 @@ def parse_completion(raw: bytes) -> Completion:
     if len(completion.choices) > 1:
         raise Malformed(f"{len(completion.choices)} choices where one was requested")
     for choice in completion.choices:
-        if choice.finish_reason in UNFINISHED:
-            raise Retry(f"abandoned an answer: finish_reason {choice.finish_reason!r}")
+        reason = choice.finish_reason
+        if reason and reason.lower() not in FINISHED:
+            message = f"abandoned an answer: finish_reason {reason[:80]!r}"
+            raise Malformed(message) if reason.lower() in REFUSED else Retry(message)
     return completion
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders import make_task
-from modelserver import serving, speak
+from modelserver import Handler, serving, speak
 from typer.testing import CliRunner, Result
 
 from autosurgeon.bench.formats.native import write_tasks
@@ -97,3 +97,26 @@ def test_progress_says_whether_tasks_were_answered_or_graded(tasks: Path, monkey
         done = bench_run(tasks, "--url", server.url)
     assert "3 of 3 answered" in done.stderr
     assert "3 of 3 graded" in done.stderr
+
+
+def test_a_task_without_an_answer_is_named_and_asked_again_by_the_same_command(tasks: Path) -> None:
+    good, is_whole = speak(lambda _: RIGHT), [False]
+
+    def refuse(handler: Handler) -> None:
+        if "b/1" in handler.body.get("prompt", "") and not is_whole[0]:
+            handler.send(b"prompt too long", 400)
+        else:
+            good(handler)
+
+    with serving(refuse) as server:
+        first = bench_run(tasks, "--url", server.url)
+        assert first.exit_code == 6, first.output
+        assert "mode B: b: no answer to b/1, so no score: server" in first.stdout
+        assert "prompt too long" in first.stdout
+        is_whole[0] = True
+        before = len(server.bodies)
+        second = bench_run(tasks, "--url", server.url, "--json")
+        assert second.exit_code == 0, second.output
+        assert len(server.bodies) == before + 1
+    bench = json.loads(second.stdout)["runs"][0]["benches"][0]
+    assert (bench["won"], bench["unanswered"], bench["without_samples"]) == (3, {}, [])

@@ -75,9 +75,26 @@ def streamed(*pieces: bytes) -> Callable[[Handler], None]:
         (json_answer({"choices": [{"text": "x"}], "x-autosurgeon-fallback": "yes"}), "x-autosurgeon-fallback"),
         (json_answer({"choices": [{"text": "x"}], "usage": {"completion_tokens": -1}}), "completion_tokens"),
         (json_answer({"choices": [{"text": "x", "finish_reason": "abort"}]}), "abandoned an answer"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": ""}]}), "an answer broke off"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": "Content_Filter"}]}), "'Content_Filter'"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": "overloaded"}]}), "'overloaded'"),
+        (json_answer({"choices": [{"text": "", "finish_reason": "tool_calls"}]}), "'tool_calls'"),
+        (json_answer({"choices": [{"text": None, "finish_reason": "stop"}]}), "an answer without a text"),
+        (json_answer({"choices": [{"message": {"content": "x"}}]}), "choices.0.text"),
+        (
+            json_answer({"choices": [{"text": "x", "finish_reason": "length"}], "usage": {"completion_tokens": 7}}),
+            "cut an answer at 7 of 20 tokens",
+        ),
         (json_answer({"error": {"message": "CUDA out of memory"}}), "CUDA out of memory"),
         (streamed(b"data: [DONE]\n\n"), "no choices"),
         (streamed(event({"choices": [{"text": "torn"}]})), "an answer broke off"),
+        (streamed(event({"choices": [{"text": "torn", "finish_reason": ""}]})), "an answer broke off"),
+        (streamed(event({"choices": [{"text": "x", "finish_reason": "stop"}]}) * 2), "went on after the end"),
+        (
+            streamed(event({"choices": [{"text": "x"}], "usage": {"completion_tokens": 1}}) * 2),
+            "sent a piece of an answer twice",
+        ),
+        (streamed(b"<html>", b"\n"), "an answer broke off"),
         (streamed(event({"choices": [{"text": "x"}]}), event({"error": "engine died"})), "engine died"),
         (lambda h: h.send(b"", 307, Location="http://example.org/v1"), "redirects to 'http://example.org/v1'"),
         (lambda h: h.send(b'{"detail": "no such model"}', 404), 'answered 404: \'{"detail": "no such model"}\''),
@@ -148,6 +165,74 @@ def test_an_invalid_request_is_not_retried() -> None:
     with serving(lambda h: h.send(b"prompt too long", 400)) as server, pytest.raises(ServerError, match="too long"):
         ask(server.url, IMPATIENT.model_copy(update={"retries": 5}))
     assert len(server.bodies) == 1
+
+
+TASKS = [TASK.model_copy(update={"task_id": f"t/{n}", "prompt": f"# {n}\n"}) for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("respond", "reason"),
+    [
+        (lambda h: h.send(b"maximum context length is 20", 400), "answered 400: 'maximum context length is 20'"),
+        (lambda h: h.send(b"<html>bad gateway</html>"), "not JSON"),
+        (lambda h: h.send(b'{"choices": [{"text": "x'), "not JSON"),
+        (json_answer({"choices": []}), "no choices"),
+        (json_answer({"choices": [{"text": "x", "finish_reason": "content_filter"}]}), "content_filter"),
+        (json_answer({"choices": [{"text": "x"}], "model": "another"}), "answered as 'another'"),
+        (streamed(event({"choices": [{"text": "torn", "finish_reason": ""}]})), "an answer broke off, 2 times"),
+        (lambda h: h.send(b"", 500), "answered 500: '', 2 times"),
+    ],
+)
+@pytest.mark.parametrize("samples", [1, 3])
+def test_what_a_server_does_to_one_prompt_leaves_that_task_unanswered_and_named(
+    respond: Callable[[Handler], None], reason: str, samples: int
+) -> None:
+    good = speak(lambda _: "print(1)\n")
+
+    def choose(handler: Handler) -> None:
+        (respond if handler.body["prompt"] == "# 3\n" else good)(handler)
+
+    settings = IMPATIENT.model_copy(update={"retries": 1})
+    with serving(choose) as server:
+        answers = complete_at(Server(server.url, settings), "m", TASKS, Decoding(20, samples), lambda *_: None)
+    assert [len(answers.replies[task.task_id]) for task in TASKS] == [samples] * 3 + [0] + [samples] * 26
+    assert list(answers.unanswered) == ["t/3"]
+    assert reason in answers.unanswered["t/3"]
+    assert answers.unanswered["t/3"].endswith("(task t/3)")
+
+
+def test_many_refused_prompts_leave_the_others_answered() -> None:
+    good = speak(lambda _: "print(1)\n")
+
+    def refuse(handler: Handler) -> None:
+        if handler.body["prompt"] < "# 3":
+            handler.send(b"too long", 413)
+        else:
+            good(handler)
+
+    with serving(refuse) as server:
+        answers = complete_at(Server(server.url, IMPATIENT), "m", TASKS, Decoding(20), lambda *_: None)
+    assert len(answers.unanswered) == sum(task.prompt < "# 3" for task in TASKS) > 8
+
+
+def test_a_server_that_fails_for_many_tasks_in_a_row_ends_the_batch() -> None:
+    good, times = speak(lambda _: "print(1)\n"), itertools.count()
+
+    def die(handler: Handler) -> None:
+        if next(times) < 3:
+            good(handler)
+        else:
+            handler.send(b"gone", 503)
+
+    with serving(die) as server, pytest.raises(ServerError, match="answered 503: 'gone'"):
+        complete_at(Server(server.url, IMPATIENT), "m", TASKS, Decoding(20), lambda *_: None)
+    assert len(server.bodies) < 20
+
+
+def test_an_answer_cut_at_the_limit_of_tokens_is_an_answer() -> None:
+    whole = {"choices": [{"text": "x", "finish_reason": "length"}], "usage": {"completion_tokens": 20}}
+    with serving(json_answer(whole)) as server:
+        assert ask(server.url).replies["t/0"][0].text == "x"
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
