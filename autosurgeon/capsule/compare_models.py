@@ -12,7 +12,7 @@ from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_fast_layers
-from autosurgeon.capsule.merge import check_fit, read_adapter
+from autosurgeon.capsule.merge import fit, read_adapter
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.recipe import Quantization
@@ -50,7 +50,7 @@ def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
 
 def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
     if adapter is not None:  # peft would skip tensors that do not fit with only a warning
-        check_fit(read_adapter(adapter), checkpoint_shapes(folder), f"{adapter} on {folder}")
+        fit(read_adapter(adapter), checkpoint_shapes(folder), f"{adapter} on {folder}")
     # transformers fills tensors that the file lacks at random; the seed makes that reproducible.
     torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)

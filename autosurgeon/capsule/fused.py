@@ -93,7 +93,9 @@ def fuse(model: Any) -> None:
     """Make MLPs with a gate, and the rotation of queries and keys, use the kernels, until `unfuse`."""
     for module in model.modules():
         name = type(module).__name__
-        if name.endswith("MLP") and type(getattr(module, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation"):
+        gated = all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj"))
+        gated = gated and type(getattr(module, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation")
+        if name.endswith("MLP") and gated:
             module.forward = functools.partial(_mlp, module)
         elif name.endswith("Attention") and (home := _rotation(module)) is not None:
             plain = home.apply_rotary_pos_emb

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,11 +88,19 @@ def transpose(pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, 
     return {name: (lora_b.T.contiguous(), lora_a.T.contiguous()) for name, (lora_a, lora_b) in pairs.items()}
 
 
-def check_fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Raise PackError unless each pair has a base tensor of its shape."""
-    for name, (lora_a, lora_b) in adapter.pairs.items():
+def stored_name(name: str, stored: Container[str]) -> str:
+    """Return the name of a model's tensor in its checkpoint, which may lack the first part, as GPT-2's files do."""
+    shorter = name.partition(".")[2]
+    return shorter if name not in stored and shorter in stored else name
+
+
+def fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], where: str) -> Adapter:
+    """Return the adapter with its pairs by the names in its base; PackError unless each has a tensor of its shape."""
+    pairs = {stored_name(name, shapes): pair for name, pair in adapter.pairs.items()}
+    for name, (lora_a, lora_b) in pairs.items():
         if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
             raise PackError("an adapter does not fit its base", got=name, where=where)
+    return adapter._replace(pairs=pairs)
 
 
 def _sources(descriptors: list[int], files: list[Path]) -> list[Source]:
@@ -147,7 +155,7 @@ def _quantized(job: MergeJob, known: set[str]) -> dict[str, Callable[[torch.Tens
         return {}
     from autosurgeon.capsule.nf4 import dequantized, quantized_weights  # the import of transformers takes seconds
 
-    names = quantized_weights(job.base)
+    names = {stored_name(name, known) for name in quantized_weights(job.base)}
     if not names <= known:
         raise PackError("a base has no such layer to quantize", got=min(names - known), where=job.base)
     return dict.fromkeys(names, dequantized)
@@ -186,11 +194,9 @@ def _stream(
     sources: list[Source], descriptors: list[int], adapter: Adapter, target: int, workdir: Path, job: MergeJob
 ) -> int:
     """Copy, convert or merge each tensor in file order, and return the number written."""
-    known = {source.tensor.name for source in sources}
-    quantized = _quantized(job, known)
-    foreign = sorted(set(adapter.pairs) - known)
-    if foreign:
-        raise PackError("an adapter does not fit its base", got=foreign[0], where=f"{job.adapter} on {job.base}")
+    shapes = {source.tensor.name: source.tensor.shape for source in sources}
+    quantized = _quantized(job, set(shapes))
+    adapter = fit(adapter, shapes, f"{job.adapter} on {job.base}")
     first, header = padded_header(
         [(s.tensor.name, "BF16" if s.tensor.dtype in FLOATS else s.tensor.dtype, s.tensor.shape) for s in sources]
     )
@@ -201,8 +207,6 @@ def _stream(
         tensor, at = source.tensor, header.data_start + placed.start
         descriptor, size = descriptors[source.file], tensor.end - tensor.start
         pair = adapter.pairs.get(tensor.name)
-        if pair is not None and (pair[1].shape[0], pair[0].shape[1]) != tensor.shape:
-            raise PackError("an adapter does not fit its base", got=f"shape of {tensor.name}", where=job.adapter)
         if pair is not None or tensor.name in quantized:
             weight = _read(descriptor, source.offset, size, FLOATS[tensor.dtype]).view(tensor.shape)
             weight = quantized[tensor.name](weight) if tensor.name in quantized else weight

@@ -51,7 +51,9 @@ class Bounds(NamedTuple):
         flat = (part[0].transpose(0, 1) for part in (query, key, value))
         sizes = (self.ends, self.ends, self.longest, self.longest)
         # A window includes the token itself, which the kernel does not count.
-        sides = {} if window is None else {"window_size_left": window - 1, "window_size_right": 0}
+        sides = (
+            {} if window is None or window >= self.longest else {"window_size_left": window - 1, "window_size_right": 0}
+        )
         found: torch.Tensor = torch.ops.aten._flash_attention_forward(
             *flat, *sizes, 0.0, True, False, scale=scale, **sides
         )[0]

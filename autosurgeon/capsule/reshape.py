@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autosurgeon.capsule.merge import Adapter, check_fit, read_adapter, transpose
+from autosurgeon.capsule.merge import Adapter, fit, read_adapter, stored_name, transpose
 from autosurgeon.capsule.workdir import Progress, write_whole
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult
 from autosurgeon.core.shapes import checkpoint_shapes, weight_files
@@ -40,14 +40,14 @@ def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
     adapters = [read_adapter(folder) for folder in job.adapters]
     shapes = checkpoint_shapes(job.base)
     for folder, adapter in zip(job.adapters, adapters, strict=True):
-        check_fit(adapter, shapes, f"{folder} on {job.base}")
+        fit(adapter, shapes, f"{folder} on {job.base}")
     config = json.loads((job.adapters[0] / "adapter_config.json").read_text(encoding="utf-8"))
     pairs = dict(sorted(adapters[0].pairs.items()))
     progress = Progress(workdir, len(pairs))
     if job.method == "average":
         made, config = _average(adapters), _joint_config(job.adapters, config)
     elif job.method == "intruders":
-        made = _without_intruders(job.base, adapters[0], progress)
+        made = _without_intruders(job.base, adapters[0], {stored_name(name, shapes): name for name in pairs}, progress)
     else:
         factor_of = _factors(job, list(shapes))
         made = {name: (a, _times(b, factor_of(name))) for name, (a, b) in pairs.items()}
@@ -112,10 +112,12 @@ def _joint_config(folders: tuple[Path, ...], config: dict[str, Any]) -> dict[str
     return config | {"r": rank, "lora_alpha": rank, "use_rslora": False, "target_modules": targets}
 
 
-def _without_intruders(base: Path, adapter: Adapter, progress: Progress) -> dict[str, Pair]:
+def _without_intruders(base: Path, adapter: Adapter, names: dict[str, str], progress: Progress) -> dict[str, Pair]:
+    """Return the reduced pairs; `names` has the adapter's name of each of the base's tensors."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     made = {}
-    for done, (name, weight) in enumerate(_weights(base, set(adapter.pairs)), start=1):
+    for done, (stored, weight) in enumerate(_weights(base, set(names)), start=1):
+        name = names[stored]
         lora_a, lora_b = adapter.pairs[name]
         pair = _reduced(weight.to(device).float(), lora_a.to(device).float(), lora_b.to(device).float(), adapter.scale)
         made[name] = (lora_a, lora_b) if pair is None else (pair[0].cpu(), pair[1].cpu())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from architectures import ARCHITECTURES, make_tiny
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AutoModelForCausalLM
 
@@ -248,3 +248,23 @@ def test_a_scaled_adapter_of_transposed_matrices_merges_to_a_part_of_its_delta(t
     none, half, whole = (load_file(folder / "model.safetensors")[name] for folder in folders)
     torch.testing.assert_close(half.float(), (none.float() + whole.float()) / 2, rtol=0.01, atol=1e-3)
     assert not torch.equal(half, none)
+
+
+@pytest.mark.parametrize(("kind", "prefix"), [("gpt2", "transformer."), ("llama", "model.")])
+def test_a_base_whose_names_lack_their_first_part_is_trained_and_merged(tmp_path: Path, kind: str, prefix: str) -> None:
+    base = make_tiny(kind, tmp_path / "base")
+    file = base / "model.safetensors"
+    weights = {name.removeprefix(prefix): tensor.clone() for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    train_one_step(base, tmp_path / "train")
+    adapter = tmp_path / "train" / "adapter"
+    method: Literal["scale", "intruders"]
+    for method in ("scale", "intruders"):
+        (tmp_path / method).mkdir()
+        reshape(ReshapeJob(method=method, base=base, adapters=(adapter,)), tmp_path / method)
+        assert (tmp_path / method / "adapter").is_dir()
+    merge(MergeJob(base=base, adapter=adapter), tmp_path / "train")
+    pack = tmp_path / "train" / "model"
+    assert load_file(pack / "model.safetensors").keys() == weights.keys()
+    check_fidelity(base, adapter, pack, tmp_path / "train")
+    check_generation(pack, None, tmp_path / "packed")
