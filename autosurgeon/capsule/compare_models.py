@@ -11,8 +11,8 @@ from peft import PeftModel
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
 from autosurgeon.capsule.divergence import Divergence, bounded_batches, learned_from, predictor, score_batches
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
-from autosurgeon.capsule.lora import use_fast_layers
 from autosurgeon.capsule.merge import fit, read_adapter
+from autosurgeon.capsule.prove_decode import use_proven_layers
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import CompareJob, CompareResult
 from autosurgeon.core.recipe import Quantization
@@ -55,8 +55,7 @@ def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
     torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)
     whole = (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
-    if whole.device.type == "cuda":  # the same layers as in generation
-        use_fast_layers(whole)
+    use_proven_layers(whole)  # the same layers as in generation
     return whole
 
 

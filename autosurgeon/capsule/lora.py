@@ -91,8 +91,8 @@ def available_layers(device: torch.device) -> tuple[Layers, ...]:
 
 
 def use_layers(model: Any, layers: Layers) -> None:
-    """Use these layers, of those that the model's device has; a second call changes nothing."""
-    if layers == "own" or next(model.parameters()).device.type != "cuda":
+    """Use these layers, or a model's own where fused kernels need a GPU; a second call changes nothing."""
+    if layers == "own" or (layers == "fused" and next(model.parameters()).device.type != "cuda"):
         use_own_layers(model)
     else:
         use_fast_layers(model, fused=layers == "fused")

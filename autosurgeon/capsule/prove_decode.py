@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from autosurgeon.capsule.attention import eager_attention, use_own_attention
 from autosurgeon.capsule.decode import Engine
 from autosurgeon.capsule.head import distance, tolerance
-from autosurgeon.capsule.lora import Layers, available_layers, use_own_layers
+from autosurgeon.capsule.lora import Layers, available_layers, use_layers, use_own_layers
 from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.plain_decode import PaddedEngine, UncachedEngine, UnpaddedEngine
 from autosurgeon.capsule.stop_tokens import DedentTokens
@@ -70,7 +71,10 @@ def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens]:
                 model, tokenizer, rows=rows, slots=slots, temperature=0, layers=loop.layers, dedents=dedents
             )
             dedents = engine.dedents
-            if loop is loops[-1] or _agrees(engine, whole, prompts):
+            if loop is loops[-1]:
+                return loop, dedents
+            written, logits = engine.trace(prompts, STEPS)
+            if _agrees(list(logits), whole, prompts, written):
                 return loop, dedents
         except Exception as error:  # a model that a loop was not written for raises various exceptions
             if is_out_of_memory(error) or loop is loops[-1]:
@@ -81,14 +85,28 @@ def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens]:
     raise AssertionError  # the last loop is transformers' own forward pass
 
 
-def _agrees(engine: Engine, whole: Any, prompts: list[list[int]]) -> bool:
-    written, logits = engine.trace(prompts, STEPS)
+def use_proven_layers(model: Any) -> None:
+    """Make a model use the fastest layers with which its logits are those of its own layers."""
+    whole = model.get_base_model() if hasattr(model, "get_base_model") else model
+    *fast, own = available_layers(whole.device)
+    prompts = probe_prompts(whole, LENGTHS)
+    written = [[0] * STEPS for _ in prompts]
+    for layers in fast:
+        use_layers(whole, layers)
+        if _agrees(_plain_logits(whole, prompts, written), whole, prompts, written):
+            use_layers(whole, layers)
+            return
+    use_layers(whole, own)
+
+
+def _agrees(found: Sequence[torch.Tensor], whole: Any, prompts: list[list[int]], written: list[list[int]]) -> bool:
+    """Whether logits are those of plain transformers; leaves the model with its own layers."""
     attention = whole.config._attn_implementation
     use_own_layers(whole)
     use_own_attention(whole)
     try:
         plain = _plain_logits(whole, prompts, written)
-        furthest = max(map(distance, logits, plain))
+        furthest = max(map(distance, found, plain))
         if furthest <= tolerance(whole.dtype, 0.0):
             return True
         if whole.dtype == torch.float32:

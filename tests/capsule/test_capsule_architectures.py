@@ -215,6 +215,19 @@ def test_a_fast_loop_that_differs_is_replaced_and_is_in_the_fingerprint(
     assert capsys.readouterr().err.count("is not used for Qwen3ForCausalLM: its logits differ") == 1
 
 
+@pytest.mark.parametrize(("kind", "replaced"), [("llama", ()), ("gemma", ("layers",))])
+def test_layers_that_differ_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, replaced: tuple[str, ...]
+) -> None:
+    """Gemma's norm multiplies by one more than its weight, and here nothing looks at each norm alone."""
+    for module in ("prove_decode", "prove_training"):
+        monkeypatch.setattr(f"autosurgeon.capsule.{module}.available_layers", lambda device: ("fast", "own"))
+    monkeypatch.setattr("autosurgeon.capsule.lora._is_rms_norm", lambda module: True)
+    base = make_tiny(kind, tmp_path / "base")
+    assert check_generation(base, None, tmp_path / "plain") == replaced
+    assert train_one_step(base, tmp_path / "train").replaced == replaced
+
+
 @pytest.mark.parametrize(("kind", "replaced"), [("llama", ()), ("mistral", ()), ("gemma2", ("decode",))])
 def test_a_proof_in_bf16_knows_rounding_from_a_difference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, replaced: tuple[str, ...]
