@@ -16,6 +16,7 @@ import torch
 from autosurgeon.capsule.attention import eager_attention, use_own_attention
 from autosurgeon.capsule.decode import Engine
 from autosurgeon.capsule.head import distance, tolerance
+from autosurgeon.capsule.kept_proofs import keep, proof_key, recall
 from autosurgeon.capsule.lora import Layers, available_layers, use_layers, use_own_layers
 from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.plain_decode import PaddedEngine, UncachedEngine, UnpaddedEngine
@@ -23,8 +24,8 @@ from autosurgeon.capsule.stop_tokens import DedentTokens
 
 LENGTHS = (1, 7, 12, 19)
 STEPS = 3
-MAX_WINDOW = 1 << 13
-"""Longer windows than this are not filled by a proof."""
+MAX_WINDOW = {"cuda": 1 << 13, "cpu": 1 << 11}
+"""Longer windows than this are not filled by a proof, which would take minutes."""
 
 
 class Loop(NamedTuple):
@@ -36,10 +37,11 @@ class Loop(NamedTuple):
     """The fast pieces that do not agree with transformers, and in whose place transformers' own are used."""
 
 
-def longest_window(config: Any) -> int:
-    """Return the tokens of the longest attention window that a config names; 0 without one."""
-    named = (value for name, value in config.to_dict().items() if "window" in name or "chunk_size" in name)
-    return max((size for size in named if type(size) is int and size <= MAX_WINDOW), default=0)
+def longest_window(model: Any) -> int:
+    """Return the tokens of the longest attention window that a model's config names; 0 without one to be filled."""
+    config, most = model.config.to_dict(), MAX_WINDOW[model.device.type]
+    named = (value for name, value in config.items() if "window" in name or "chunk_size" in name)
+    return max((size for size in named if type(size) is int and size <= most), default=0)
 
 
 def probe_prompts(model: Any, lengths: tuple[int, ...]) -> list[list[int]]:
@@ -48,33 +50,31 @@ def probe_prompts(model: Any, lengths: tuple[int, ...]) -> list[list[int]]:
     return [[draws.randrange(size) for _ in range(length)] for length in lengths]
 
 
-def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens]:
-    """Return the fastest loop that agrees with transformers, with the tokenizer's table; reports what it replaces."""
+def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens | None]:
+    """Return the fastest loop that agrees with transformers, and the tokenizer's table if the proof needed it.
+
+    What a loop differs in is written to the log; the outcome is kept for later processes.
+    """
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
-    device = next(whole.parameters()).device
-    fast = [Loop(Engine, layers, () if n == 0 else ("layers",)) for n, layers in enumerate(available_layers(device))]
-    loops = [
-        *fast,
-        Loop(PaddedEngine, "own", ("decode",)),
-        Loop(UnpaddedEngine, "own", ("decode", "padding")),
-        Loop(UncachedEngine, "own", ("decode", "padding", "cache")),
-    ]
-    window = longest_window(whole.config)
+    loops = _loops(next(whole.parameters()).device)
+    key = proof_key(whole, "decode")
+    kept = recall(key)
+    for loop in loops:
+        if kept == [loop.engine.__name__, loop.layers]:
+            return loop, None
+    window = longest_window(whole)
     prompts = probe_prompts(whole, (*LENGTHS, window + 3) if window else LENGTHS)
     dedents: DedentTokens | None = None
     for loop in loops:
         reason = "its logits differ"
         try:
             slots = max(map(len, prompts)) + STEPS
-            rows = len(prompts)
             engine = loop.engine(
-                model, tokenizer, rows=rows, slots=slots, temperature=0, layers=loop.layers, dedents=dedents
+                model, tokenizer, rows=len(prompts), slots=slots, temperature=0, layers=loop.layers, dedents=dedents
             )
             dedents = engine.dedents
-            if loop is loops[-1]:
-                return loop, dedents
-            written, logits = engine.trace(prompts, STEPS)
-            if _agrees(list(logits), whole, prompts, written):
+            if loop is loops[-1] or _is_plain(engine, whole, prompts):
+                keep(key, [loop.engine.__name__, loop.layers])
                 return loop, dedents
         except Exception as error:  # a model that a loop was not written for raises various exceptions
             if is_out_of_memory(error) or loop is loops[-1]:
@@ -85,6 +85,22 @@ def prove_decode(model: Any, tokenizer: Any) -> tuple[Loop, DedentTokens]:
     raise AssertionError  # the last loop is transformers' own forward pass
 
 
+def _loops(device: torch.device) -> list[Loop]:
+    """Return the loops to try, the fastest first; the last one is plain transformers."""
+    fast = [Loop(Engine, layers, () if n == 0 else ("layers",)) for n, layers in enumerate(available_layers(device))]
+    return [
+        *fast,
+        Loop(PaddedEngine, "own", ("decode",)),
+        Loop(UnpaddedEngine, "own", ("decode", "padding")),
+        Loop(UncachedEngine, "own", ("decode", "padding", "cache")),
+    ]
+
+
+def _is_plain(engine: Engine, whole: Any, prompts: list[list[int]]) -> bool:
+    written, logits = engine.trace(prompts, STEPS)
+    return _agrees(written, list(logits), whole, prompts)
+
+
 def use_proven_layers(model: Any) -> None:
     """Make a model use the fastest layers with which its logits are those of its own layers."""
     whole = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -93,13 +109,13 @@ def use_proven_layers(model: Any) -> None:
     written = [[0] * STEPS for _ in prompts]
     for layers in fast:
         use_layers(whole, layers)
-        if _agrees(_plain_logits(whole, prompts, written), whole, prompts, written):
+        if _agrees(written, _plain_logits(whole, prompts, written), whole, prompts):
             use_layers(whole, layers)
             return
     use_layers(whole, own)
 
 
-def _agrees(found: Sequence[torch.Tensor], whole: Any, prompts: list[list[int]], written: list[list[int]]) -> bool:
+def _agrees(written: list[list[int]], found: Sequence[torch.Tensor], whole: Any, prompts: list[list[int]]) -> bool:
     """Whether logits are those of plain transformers; leaves the model with its own layers."""
     attention = whole.config._attn_implementation
     use_own_layers(whole)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ import torch
 from autosurgeon.capsule.attention import eager_attention
 from autosurgeon.capsule.batches import TokenRow
 from autosurgeon.capsule.head import is_matrix, model_head, tolerance
+from autosurgeon.capsule.kept_proofs import keep, proof_key, recall
 from autosurgeon.capsule.lora import Layers, available_layers, use_layers
 from autosurgeon.capsule.oom import is_out_of_memory
 from autosurgeon.capsule.prove_decode import longest_window, probe_prompts
@@ -24,6 +24,14 @@ from autosurgeon.capsule.step import Passes, Stepper
 LENGTHS = (6, 9)
 GRADIENT_TOLERANCE = 3e-3
 """For FP32, of each weight."""
+
+
+class Way(NamedTuple):
+    """Layers and passes of a training, and the fast pieces that they replace."""
+
+    layers: Layers
+    passes: Passes
+    replaced: tuple[str, ...]
 
 
 class Gradient(NamedTuple):
@@ -55,45 +63,54 @@ def prove_training(model: Any, longest: int) -> tuple[Passes, tuple[str, ...]]:
 
     """
     inner = model.get_base_model()
-    window = longest_window(inner.config)
+    window = longest_window(inner)
     lengths = (*LENGTHS, min(longest, window + 3)) if window else LENGTHS
-    rows = [TokenRow(ids, min(3, len(ids) - 1)) for ids in probe_prompts(inner, lengths)]
-    plain: Gradient | None = None
-    allowed = 0.0
+    is_quantized = getattr(inner, "is_quantized", False)
+    key = proof_key(inner, "training", max(lengths), "nf4" if is_quantized else "none")
+    kept = recall(key)
     for layers, passes, replaced in _ways(inner):
-        if passes == "single rows":
-            break
+        if kept == [layers, passes]:
+            use_layers(model, layers)
+            return passes, replaced
+    layers, passes, replaced = _fastest(model, inner, lengths)
+    keep(key, [layers, passes])
+    use_layers(model, layers)
+    return passes, replaced
+
+
+def _fastest(model: Any, inner: Any, lengths: tuple[int, ...]) -> Way:
+    """Return the first way that agrees with plain transformers on rows of these lengths."""
+    rows = [TokenRow(ids, min(3, len(ids) - 1)) for ids in probe_prompts(inner, lengths)]
+    *fast, last = _ways(inner)
+    if not fast:
+        return last
+    plain = _gradient(model, rows, "own", "single rows")
+    allowed = _allowed(model, inner, rows, plain)
+    for way in fast:
         reason = "its loss or gradient differs"
         try:
-            if plain is None:
-                plain = _gradient(model, rows, "own", "single rows")
-                allowed = _allowed(model, inner, rows, plain)
-            if _gradient(model, rows, layers, passes).away_from(plain) <= allowed:
-                return passes, replaced
+            if _gradient(model, rows, way.layers, way.passes).away_from(plain) <= allowed:
+                return way
         except Exception as error:  # a model that a pass was not written for raises various exceptions
-            if is_out_of_memory(error) or plain is None:
+            if is_out_of_memory(error):
                 raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        sys.stderr.write(f"training with {layers} layers, {passes}, is not used for {type(inner).__name__}: {reason}\n")
-    use_layers(model, "own")
-    return "single rows", ("packing",)
+        name = f"training with {way.layers} layers, {way.passes},"
+        sys.stderr.write(f"{name} is not used for {type(inner).__name__}: {reason}\n")
+    return last
 
 
-def _ways(inner: Any) -> Iterator[tuple[Layers, Passes, tuple[str, ...]]]:
-    """Yield layers and passes with what they replace, the fastest first."""
-    passes, head = _packed(inner)
-    for number, layers in enumerate(available_layers(inner.device)):
-        yield layers, passes, (("layers",) if number else ()) + head
-    yield "own", "single rows", ("packing",)
-
-
-def _packed(inner: Any) -> tuple[Passes, tuple[str, ...]]:
+def _ways(inner: Any) -> list[Way]:
+    """Return the ways to train a model, the fastest first; the last one is plain transformers."""
+    alone = Way("own", "single rows", ("packing",))
     try:
-        if is_matrix(inner, model_head(inner)):
-            return "packed", ()
-        return "packed with the model's head", ("head",)
+        matrix = is_matrix(inner, model_head(inner))
     except (TypeError, AttributeError):  # no decoder apart from the head
-        return "single rows", ("packing",)
+        return [alone]
+    passes: Passes = "packed" if matrix else "packed with the model's head"
+    head = () if matrix else ("head",)
+    layers = enumerate(available_layers(inner.device))
+    return [*(Way(some, passes, (("layers",) if number else ()) + head) for number, some in layers), alone]
 
 
 def _allowed(model: Any, inner: Any, rows: list[TokenRow], plain: Gradient) -> float:

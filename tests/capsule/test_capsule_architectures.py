@@ -24,7 +24,7 @@ from autosurgeon.capsule.plain_decode import UncachedEngine
 from autosurgeon.capsule.prove_decode import Loop, prove_decode
 from autosurgeon.capsule.reshape import reshape
 from autosurgeon.capsule.train import train
-from autosurgeon.core.jobs import CompareJob, GenerateJob, GenerateResult, MergeJob, ReshapeJob, TrainJob
+from autosurgeon.core.jobs import CompareJob, GenerateJob, GenerateResult, MergeJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import PackError
 from autosurgeon.packs.ggufexport import export_gguf
@@ -48,7 +48,7 @@ def plain(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-def train_one_step(base: Path, workdir: Path) -> Any:
+def train_one_step(base: Path, workdir: Path) -> TrainResult:
     workdir.mkdir()
     rows = workdir / "rows.jsonl"
     rows.write_text("".join(json.dumps({"prompt": p, "completion": c}) + "\n" for p, c in ROWS))
@@ -90,8 +90,7 @@ def check_training(base: Path, workdir: Path) -> tuple[str, ...]:
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
     assert result.gradient_norm == pytest.approx(float(norm), rel=1e-3)
     check_layers(tuned)
-    replaced: tuple[str, ...] = result.replaced
-    return replaced
+    return result.replaced
 
 
 def check_layers(tuned: Any) -> None:
@@ -235,6 +234,26 @@ def test_a_proof_in_bf16_knows_rounding_from_a_difference(
     monkeypatch.setattr("autosurgeon.capsule.load_checkpoint.compute_dtype", lambda device: torch.bfloat16)
     base = make_tiny(kind, tmp_path / "base")
     assert prove_decode(open_model(base).eval(), open_tokenizer(base))[0].replaced == replaced
+
+
+def test_a_proof_is_paid_once_for_a_model_and_its_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOSURGEON_PARENT", "1")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    base = make_tiny("gemma2", tmp_path / "base")
+    _, first = answers(base, None, tmp_path / "plain")
+    trained = train_one_step(base, tmp_path / "train")
+    kept = sorted((tmp_path / "home" / "proofs").iterdir())
+    assert len(kept) == 2
+    with monkeypatch.context() as patch:
+        for name in ("prove_decode._agrees", "prove_training._fastest"):
+            patch.setattr(f"autosurgeon.capsule.{name}", lambda *_: pytest.fail("proven again"))
+        assert train_one_step(base, tmp_path / "again").replaced == trained.replaced == ("packing",)
+        merge(MergeJob(base=base, adapter=tmp_path / "train" / "adapter"), tmp_path / "train")
+        _, packed = answers(tmp_path / "train" / "model", None, tmp_path / "packed")
+    assert packed.fingerprint == first.fingerprint
+    for file in kept:
+        file.write_text('["Eng')
+    assert answers(base, None, tmp_path / "anew")[1].replaced == ("decode",)
 
 
 def test_memory_that_runs_out_in_a_proof_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
