@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -140,3 +140,18 @@ def signature_fault(checkpoint: Checkpoint, key: SSlibKey | None) -> str:
     if key is None:
         return "cannot be verified: the public key is gone"
     return "" if is_signed(checkpoint.envelope, key) else "is not signed by the key of its time"
+
+
+def is_forged(path: Path, keys: Mapping[str, SSlibKey]) -> bool:
+    """Whether a checkpoint bears no signature, or one that a known key did not make.
+
+    A signature by an unknown key proves nothing either way: that key may be lost.
+    """
+    try:
+        envelope = open_envelope(path.read_bytes())
+    except ValueError:
+        return True
+    if not envelope.signatures:
+        return True
+    known = [keys[keyid] for keyid in envelope.signatures if keyid in keys]
+    return bool(known) and not any(is_signed(envelope, key) for key in known)

@@ -25,6 +25,8 @@ from autosurgeon.sections import MaskKind
 
 V = TypeVar("V", bound=Value)
 SECRET = "masking.key"
+SECRET_DIGEST = "masking.sha256"
+"""The digest of the secret, by which a lost or exchanged secret is noticed."""
 SECRET_BYTES = 32
 MARKER_DIGITS = 12
 WHOLE = {"prompt": "prompt", "prompts": "prompt", "before": "program", "after": "program", "detail": "check"}
@@ -72,17 +74,32 @@ def masking_of(workspace: Workspace, kinds: Collection[MaskKind]) -> Masking:
     """What the settings name; the secret is made at the first call that needs it, readable by its owner alone."""
     if not kinds:
         return Masking()
-    path = workspace.keys / SECRET
+    secret = _secret(workspace.keys / SECRET, workspace.keys / SECRET_DIGEST)
+    return Masking(frozenset(kinds), secret, (str(workspace.root), str(Path.home())))
+
+
+def _secret(path: Path, digest: Path) -> bytes:
+    """The workspace's secret; UserError where it is lost, exchanged or damaged."""
+    anew = f"put {path.name} back from a backup; or remove {digest.name} as well, and markers differ from earlier ones"
     try:
-        if not path.is_file():
+        if not path.exists() and digest.exists():
+            raise UserError("the secret for masking is lost", got=f"{digest.name} alone", wanted=anew, where=path)
+        if not path.exists():
             write_durably(path, secrets.token_bytes(SECRET_BYTES), mode=0o600)
         secret = path.read_bytes()
+        if len(secret) == SECRET_BYTES and not digest.exists():
+            write_durably(digest, f"{hashlib.sha256(secret).hexdigest()}\n".encode())
+        known = digest.read_bytes().strip().decode(errors="replace") if digest.exists() else ""
     except OSError as error:
         raise UserError("the secret for masking cannot be used", got=error.strerror, where=path) from error
     if len(secret) != SECRET_BYTES:
-        got, wanted = f"{len(secret)} bytes", f"{SECRET_BYTES}; delete it, and markers will be others than before"
-        raise UserError("the secret for masking is damaged", got=got, wanted=wanted, where=path)
-    return Masking(frozenset(kinds), secret, (str(workspace.root), str(Path.home())))
+        got = f"{len(secret)} bytes, not {SECRET_BYTES}"
+        raise UserError("the secret for masking is damaged", got=got, wanted=anew, where=path)
+    if hashlib.sha256(secret).hexdigest() != known:
+        raise UserError(
+            "the secret for masking is another one", got=f"not that of {digest.name}", wanted=anew, where=path
+        )
+    return secret
 
 
 class Mask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pages import make_flip, make_report, overruled
 
-from autosurgeon.audit.mask import SECRET, Mask, Masking, masked_record, masked_value, masked_words, masking_of
+from autosurgeon.audit.mask import (
+    SECRET,
+    SECRET_DIGEST,
+    Mask,
+    Masking,
+    masked_record,
+    masked_value,
+    masked_words,
+    masking_of,
+)
 from autosurgeon.audit.render_reports import render_pass
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError
@@ -130,3 +140,32 @@ def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(UserError, match="damaged; got 5 bytes"):
         masking_of(workspace, ["paths"])
+
+
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (lambda path: path.unlink(), "is lost"),
+        (lambda path: path.write_bytes(bytes(32)), "is another one"),
+        (lambda path: path.write_bytes(b""), "damaged; got 0 bytes"),
+    ],
+)
+def test_a_secret_that_is_lost_or_exchanged_is_not_made_anew(
+    tmp_path: Path, harm: Callable[[Path], object], message: str
+) -> None:
+    workspace = Workspace(tmp_path)
+    before = masking_of(workspace, ["paths"])
+    harm(workspace.keys / SECRET)
+    with pytest.raises(UserError, match=message):
+        masking_of(workspace, ["paths"])
+    (workspace.keys / SECRET).unlink(missing_ok=True)
+    (workspace.keys / SECRET_DIGEST).unlink()
+    assert masking_of(workspace, ["paths"]).secret != before.secret
+
+
+def test_a_secret_from_before_digests_is_taken_over(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    before = masking_of(workspace, ["paths"])
+    (workspace.keys / SECRET_DIGEST).unlink()
+    assert masking_of(workspace, ["paths"]) == before
+    assert (workspace.keys / SECRET_DIGEST).is_file()

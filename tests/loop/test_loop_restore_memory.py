@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from finished import (
 from lineage import flip_a_byte, make_live, make_pack
 from theatre import learns_everything, small_theatre
 
+from autosurgeon.audit.checkpoints import checkpoint_files
 from autosurgeon.audit.verify import verify
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
@@ -165,6 +167,51 @@ def test_lost_keys_are_no_obstacle(finished: Workspace, workspace: Workspace) ->
     shutil.rmtree(workspace.keys)
     restored(workspace)
     assert proven(workspace.database) == proven(finished.database)
+
+
+def test_what_signatures_prove_of_the_restored_memory_is_reported(workspace: Workspace) -> None:
+    lose_database(workspace)
+    notes = restored(workspace).notes
+    assert any("signed checkpoints verify, the last at entry" in note for note in notes), notes
+
+
+def test_without_the_public_key_the_report_shows_that_no_signature_proves_the_memory(workspace: Workspace) -> None:
+    lose_database(workspace)
+    shutil.rmtree(workspace.keys)
+    notes = restored(workspace).notes
+    assert any("signatures do not prove it" in note for note in notes), notes
+
+
+def later_checkpoint(workspace: Workspace) -> tuple[Path, dict[str, Any]]:
+    """The path of a checkpoint beyond the chain, and the newest one's content with that claim."""
+    newest = checkpoint_files(workspace.checkpoints)[-1]
+    content = json.loads(newest.read_bytes())
+    claim = json.loads(base64.b64decode(content["payload"]))
+    claim["size"] += 1000
+    content["payload"] = base64.b64encode(json.dumps(claim).encode()).decode()
+    return newest.with_name(f"{claim['size']:08d}.json"), content
+
+
+@pytest.mark.parametrize("signatures", ["of another claim", "none"])
+def test_a_forged_checkpoint_beyond_the_logs_is_moved_aside_and_is_no_loss(
+    finished: Workspace, workspace: Workspace, signatures: str
+) -> None:
+    lose_database(workspace)
+    path, content = later_checkpoint(workspace)
+    path.write_text(json.dumps(content | ({"signatures": []} if signatures == "none" else {})))
+    found = restored(workspace)
+    assert any(path.name in moved.name for moved in found.aside)
+    assert proven(workspace.database) == proven(finished.database)
+    is_whole(workspace)
+
+
+def test_a_checkpoint_beyond_the_logs_by_a_key_that_is_lost_counts_as_a_loss(workspace: Workspace) -> None:
+    lose_database(workspace)
+    path, content = later_checkpoint(workspace)
+    content["signatures"][0]["keyid"] = "0" * 64
+    path.write_text(json.dumps(content))
+    with pytest.raises(WorkspaceError, match="the logs prove less than was signed"):
+        restored(workspace)
 
 
 def test_a_damaged_live_pack_is_named_and_the_next_run_reverts_it(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.audit.chainchecks import CUT_SHORT
+from autosurgeon.audit.checkpoints import is_forged
+from autosurgeon.audit.keys import known_keys
 from autosurgeon.audit.verify import Verification, verify
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.person import PersonAct
@@ -149,7 +151,8 @@ def _refuse_loss(asked: _Asked, proof: Proof) -> None:
         )
     if asked.accept_loss:
         return
-    longest = max((int(path.stem) for path in proof.beyond), default=0)
+    keys = known_keys(asked.workspace.keys)
+    longest = max((int(path.stem) for path in proof.beyond if not is_forged(path, keys)), default=0)
     live = _last_live(asked, proof)
     if longest:
         got = f"{best.head.size} entries in {best.source}{f' ({best.ends})' if best.ends else ''}"
@@ -196,7 +199,8 @@ def _make_again(asked: _Asked, why: str, proof: Proof, leftover: Leftover | None
     aside = [move_aside(path, stamp) for path in proof.beyond]
     with contextlib.closing(SqlStore(built)) as store:
         _raise_live(asked, store)
-        aside += [move_aside(path, stamp) for path in _odd_logs(workspace, proof, verify(workspace, store))]
+        found = verify(workspace, store)
+        aside += [move_aside(path, stamp) for path in _odd_logs(workspace, proof, found)]
         live = store.live()
     aside += put_in_place(built, asked.where, stamp, asked.progress)
     with contextlib.closing(SqlStore(asked.where)) as store:
@@ -205,8 +209,21 @@ def _make_again(asked: _Asked, why: str, proof: Proof, leftover: Leftover | None
     if live is not None and not damage:
         folder = workspace.packs.relative_to(workspace.live_file.parent) / live.pack
         write_live(workspace.live_file, version=live.version, pack=live.pack, folder=folder, anew=True)
-    notes = (f"{proof.log.source} ends at entry {proof.log.head.size}: {proof.log.ends}",) if proof.log.ends else ()
-    return Report(restored, proof.best.head.size, proof.best.source, why, live, damage, tuple(aside), notes)
+    notes = [f"{proof.log.source} ends at entry {proof.log.head.size}: {proof.log.ends}"] if proof.log.ends else []
+    notes += _signatures(found, proof)
+    return Report(restored, proof.best.head.size, proof.best.source, why, live, damage, tuple(aside), tuple(notes))
+
+
+def _signatures(found: Verification, proof: Proof) -> list[str]:
+    """What the signed checkpoints prove of the entries that the memory was made of."""
+    faults = [fault for fault in found.findings if fault.source in ("checkpoint", "keys")]
+    if faults:
+        return [f"signatures do not prove it: {fault.what}; got {fault.got}" for fault in faults]
+    unsigned = proof.best.head.size - proof.best.borne
+    if not found.checkpoints:
+        return ["no signed checkpoint is there that would prove it"]
+    rest = f"; the {unsigned} entries after it are not signed" if unsigned else ""
+    return [f"{found.checkpoints} signed checkpoints verify, the last at entry {proof.best.borne}{rest}"]
 
 
 def _odd_logs(workspace: Workspace, proof: Proof, found: Verification) -> list[Path]:
