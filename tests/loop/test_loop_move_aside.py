@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -42,26 +44,35 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("module", "step", "when"), STEPS)
-def test_a_death_at_any_step_leaves_the_old_memory_or_the_new(
-    finished: Workspace, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, when: str
-) -> None:
-    class Death(BaseException):
-        pass
-
-    put_back_database(workspace, workspace.root / "early.db")
+def restore_until_killed(workspace: Workspace, module: Any, step: str, when: str) -> None:
+    """Restore in a process of its own, which a SIGKILL ends before or after a step."""
     really = getattr(module, step)
 
-    def die(*arguments: Any, **named: Any) -> Any:
+    def die(*arguments: Any, **named: Any) -> None:
         if when == "after":
             really(*arguments, **named)
-        raise Death
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(module, step, die)
-        with contextlib.suppress(Death):
+    process = os.fork()
+    if process == 0:
+        try:
+            setattr(module, step, die)
             restored(workspace)
-    assert sqlite3.connect(workspace.database).execute("SELECT count(*) FROM event").fetchone()[0] > 0
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(process, 0)
+    assert os.WIFSIGNALED(status), "the step was never reached"
+    assert os.WTERMSIG(status) == signal.SIGKILL
+
+
+@pytest.mark.parametrize(("module", "step", "when"), STEPS)
+def test_a_kill_at_any_step_leaves_the_old_memory_or_the_new(
+    finished: Workspace, workspace: Workspace, module: Any, step: str, when: str
+) -> None:
+    put_back_database(workspace, workspace.root / "early.db")
+    restore_until_killed(workspace, module, step, when)
+    with contextlib.closing(sqlite3.connect(workspace.database)) as connection:
+        assert connection.execute("SELECT count(*) FROM event").fetchone()[0] > 0
     restored(workspace)
     assert proven(workspace.database) == proven(finished.database)
     is_whole(workspace)
