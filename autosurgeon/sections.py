@@ -45,6 +45,11 @@ class OrganSettings(Section):
     """The commit of `hub`, 40 hex digits; a branch is refused, since its model changes."""
     reference_lr: float = Field(2e-3, gt=0, lt=1)
     """A learning rate that is high but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
+    prompt: Literal["completion", "chat", "auto"] = "completion"
+    """How tasks are asked and taught: as text to complete, or by an instruct model's chat template, with the code block
+    as the answer; `auto` is `chat` where the checkpoint has a template. Part of the generation fingerprint."""
+    system_prompt: str = ""
+    """The system message of a chat; when empty, the template's own default, if it has one."""
     max_tokens: int = Field(512, ge=8)
     """Longest training row, in tokens; longer rows are truncated."""
     max_new_tokens: int = Field(80, ge=1)

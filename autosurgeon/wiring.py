@@ -26,6 +26,7 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.keys import ready_key
 from autosurgeon.loop.memory.traces import open_memory
+from autosurgeon.packs.chat_template import with_prompt
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
 from autosurgeon.packs.packstore import PackStore
@@ -84,7 +85,7 @@ def organ_at_hand(settings: Settings) -> Settings:
         folder = fetch_checkpoint(settings.organ.hub, settings.organ.revision)
         settings = settings.model_copy(update={"organ": settings.organ.model_copy(update={"model": folder})})
     check_base(settings.organ_folder)
-    return settings
+    return settings.model_copy(update={"organ": with_prompt(settings.organ, settings.organ_folder)})
 
 
 def model_folder(root: Path, settings: Settings, model: Path | None, pack: str | None) -> tuple[str, Path]:
@@ -109,7 +110,7 @@ def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path
     from autosurgeon.benchrun.answer_sources import FolderSource
     from autosurgeon.loop.stages.generate_answers import Model
 
-    return FolderSource(capsules, settings.organ, Model(*model), scratch)
+    return FolderSource(capsules, with_prompt(settings.organ, model[1]), Model(*model), scratch)
 
 
 def served_source(settings: Settings, url: str, api_key: SecretStr | None, served: str | None) -> Source:

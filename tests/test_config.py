@@ -128,6 +128,7 @@ def test_every_setting_that_names_a_path_or_a_program_is_anchored(setting: Place
 NO_PLACE = {
     "organ.hub",
     "organ.revision",
+    "organ.system_prompt",
     "serving.api_key",
     "fallback.served",
     "fallback.api_key",

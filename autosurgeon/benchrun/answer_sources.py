@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.core.digest import digest_text
 from autosurgeon.core.ports import CapsuleRunner
 from autosurgeon.core.task import Task
 from autosurgeon.loop.stages.generate_answers import Model, Sampling, complete
@@ -36,6 +37,10 @@ class FolderSource:
         # A capsule works in a folder of its own, where a relative path is another one.
         self._scratch = scratch.resolve()
         self.name = f"{model.folder.resolve()}, {organ.max_new_tokens} tokens"
+        if organ.prompt == "chat":
+            self.name += ", by chat" + (
+                f", system {digest_text(organ.system_prompt)[:12]}" if organ.system_prompt else ""
+            )
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: OnProgress) -> Answers:
         """Replies of the organ's engine, under the model's own name."""

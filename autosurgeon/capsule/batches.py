@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from autosurgeon.capsule.chat import chat_row
+from autosurgeon.core.chat import Chat
+
 IGNORED = -100  # the label that torch's cross-entropy ignores
 
 
@@ -22,10 +25,16 @@ class TokenRow(NamedTuple):
     """The weight of its tokens in the training loss."""
 
 
-def tokenize_rows(tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int) -> list[TokenRow]:
+def tokenize_rows(
+    tokenizer: Any, rows: list[tuple[str, str]], max_tokens: int, chat: Chat | None = None
+) -> list[TokenRow]:
     """Tokenize (prompt, completion) pairs, with the end token as part of the completion, truncated to `max_tokens`."""
     tokenized = []
     for prompt, completion in rows:
+        if chat is not None:
+            ids, asked = chat_row(tokenizer, chat, prompt, completion)
+            tokenized.append(TokenRow(ids[:max_tokens], asked))
+            continue
         head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
         tail = tokenizer(completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
         tokenized.append(TokenRow((head + tail)[:max_tokens], len(head)))

@@ -42,8 +42,10 @@ def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
     """Return the tokenized rows and a's tokenizer; PackError if the two models tokenize differently."""
     pairs = [(row["prompt"], row["completion"]) for row in read_rows(job.rows)]
     tokenizer_a, tokenizer_b = open_tokenizer(job.a), open_tokenizer(job.b)
-    rows = tokenize_rows(tokenizer_a, pairs, job.max_tokens)
-    if tokenizer_a.get_vocab() != tokenizer_b.get_vocab() or rows != tokenize_rows(tokenizer_b, pairs, job.max_tokens):
+    rows = tokenize_rows(tokenizer_a, pairs, job.max_tokens, job.chat)
+    if tokenizer_a.get_vocab() != tokenizer_b.get_vocab() or rows != tokenize_rows(
+        tokenizer_b, pairs, job.max_tokens, job.chat
+    ):
         raise PackError("two models have different tokenizers", where=f"{job.a} and {job.b}")
     return rows, tokenizer_a
 

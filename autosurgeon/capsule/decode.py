@@ -17,6 +17,7 @@ from autosurgeon.capsule.lora import Layers, use_layers
 from autosurgeon.capsule.prefill import distinct, portions
 from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.core.answers import cut
+from autosurgeon.core.chat import end_block
 
 CHECK_EVERY = {"cuda": 16, "cpu": 1}
 SLOT_STEP = {"cuda": 256, "cpu": 8}
@@ -34,6 +35,12 @@ class Row(NamedTuple):
     """The seed of this answer's draws; unused at temperature 0."""
     name: str = ""
     """The function that has to end, if the answer may define others before it; see `cut`."""
+    in_block: bool = False
+    """Whether the answer ends with its code block instead."""
+
+    def cut(self, text: str) -> str:
+        """Return an answer up to its end; text after it does not change the result."""
+        return end_block(text, self.name) if self.in_block else cut(text, self.stops_at_dedent, self.name)
 
 
 class Answer(NamedTuple):
@@ -111,6 +118,13 @@ class Engine:
         """Set the temperature, and whether the model now has an adapter."""
         self._temperature, self._adapted = temperature, adapted
         use_layers(self._whole, self._layers)  # each time, because a new adapter adds layers to the model
+
+    def end_also_at(self, token: int | None) -> None:
+        """End answers at this token too, and, without one, only at those that the model and its tokenizer name."""
+        ends = sorted(_end_tokens(self._whole, self._tokenizer) | (set() if token is None else {token}))
+        if ends != self._ends.tolist():
+            self._ends = torch.tensor(ends, device=self._device)
+            self._graphs.clear()
 
     @torch.inference_mode()
     def complete(
@@ -256,7 +270,7 @@ class Engine:
         for index in suspects:
             if rows[places[index]].stops_at_dedent and not self._ended[index]:
                 text = self._text(index)
-                self._ended[index] = cut(text, True, rows[places[index]].name) != text
+                self._ended[index] = rows[places[index]].cut(text) != text
         self._suspect[:] = False
 
     def _text(self, index: int) -> str:
@@ -292,7 +306,7 @@ class Engine:
         kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
         texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
         return [
-            Answer(cut(text, rows[place].stops_at_dedent, rows[place].name), min(len(ids) + 1, len(row)))
+            Answer(rows[place].cut(text), min(len(ids) + 1, len(row)))
             for place, text, ids, row in zip(places, texts, kept, written, strict=True)
         ]
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
+from autosurgeon.capsule.chat import chat_digest, end_token, prompt_tokens
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.model_slot import ModelSlot, adapter_kind, model_kind
 from autosurgeon.capsule.prove_decode import Loop, prove_decode
@@ -33,13 +34,19 @@ class Prompt(NamedTuple):
     ids: list[int]
     stops_at_dedent: bool
     name: str
+    in_block: bool
 
 
 def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
     """Return the prompts, sorted by length."""
     prompts = [
         Prompt(
-            order, row["task_id"], tokenizer(row["prompt"])["input_ids"], row["stop"] == "function", row.get("name", "")
+            order,
+            row["task_id"],
+            prompt_tokens(tokenizer, job.chat, row["prompt"]),
+            row["stop"] != "end",
+            row.get("name", ""),
+            row["stop"] == "block",
         )
         for order, row in enumerate(read_jsonl(job.prompts))
     ]
@@ -53,19 +60,20 @@ def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
         return int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16)
 
     return [
-        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), prompt.name)
+        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), prompt.name, prompt.in_block)
         for prompt in batch
         for sample in range(job.samples)
     ]
 
 
-def fingerprint(job: GenerateJob, model: Any, replaced: tuple[str, ...] = ()) -> str:
+def fingerprint(job: GenerateJob, model: Any, replaced: tuple[str, ...] = (), chat: str = "") -> str:
     """Return the digest of what a greedy answer depends on besides weights and prompt.
 
-    `replaced` names the fast pieces that the model does without.
+    `replaced` names the fast pieces that the model does without; `chat` is the digest of how it is asked.
     """
     return digest_json(
         ({"replaced": replaced} if replaced else {})
+        | ({"chat": chat} if chat else {})
         | {
             "engine": ENGINE,
             "torch": torch.__version__,
@@ -124,7 +132,9 @@ class Generator:
             completions="completions.jsonl",
             count=len(answers),
             tokens=sum(answer.tokens for _, answer in answers.values()),
-            fingerprint=fingerprint(job, slot.model, replaced),
+            fingerprint=fingerprint(
+                job, slot.model, replaced, chat_digest(slot.tokenizer, job.chat) if job.chat else ""
+            ),
             replaced=replaced,
         )
 
@@ -161,6 +171,7 @@ class Generator:
                 layers=self._loop.layers,
                 dedents=dedents,
             )
+        self._engine.end_also_at(end_token(slot.tokenizer, job.chat) if job.chat else None)
         self._engine.configure(job.temperature, adapted=job.adapter is not None)
         return self._engine
 

@@ -184,7 +184,7 @@ def merge(job: MergeJob, workdir: Path) -> MergeResult:
     finally:
         for descriptor in (*descriptors, target):
             os.close(descriptor)
-    for file in sorted(job.base.glob("*.json")):
+    for file in sorted([*job.base.glob("*.json"), *job.base.glob("*.jinja")]):
         if file.name not in ("manifest.json", "model.safetensors.index.json"):
             shutil.copyfile(file, folder / file.name)
     return MergeResult(model="model", tensors=merged, merged=len(adapter.pairs))

@@ -88,7 +88,7 @@ def _read(job: TrainJob, tokenizer: Any) -> Rows:
         raise UserError("there is nothing to train on", got="0 rows", where=job.rows)
 
     def tokenized(rows: list[dict[str, Any]]) -> list[TokenRow]:
-        return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens)
+        return tokenize_rows(tokenizer, [(row["prompt"], row["completion"]) for row in rows], job.max_tokens, job.chat)
 
     reasons = [row.get("why") for row in rows]
     weights = [float(row.get("weight", 1.0)) for row in rows]

@@ -91,9 +91,17 @@ def answer_and_grade(
 
 
 def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Path) -> Source:
+    from autosurgeon.errors import UserError
     from autosurgeon.wiring import folder_source, model_folder, served_source
 
     if organ.url is not None:
+        if settings.organ.prompt == "chat":
+            raise UserError(
+                "a server gets text to complete and no chat",
+                got='organ.prompt = "chat"',
+                wanted='organ.prompt = "completion", or --model with the folder that it serves',
+                where=organ.url,
+            )
         return served_source(settings, organ.url, settings.serving.api_key, organ.served)
     found = model_folder(organ.workspace, settings, organ.model, organ.pack)
     return folder_source(settings, capsules, found, out.parent / f".{out.name}.organ")

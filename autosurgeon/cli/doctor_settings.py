@@ -79,6 +79,7 @@ def _look_at_what_is_in_force(root: Path) -> str:
 
 def _organ(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
+        from autosurgeon.packs.chat_template import with_prompt
         from autosurgeon.packs.checkpoint import check_base
         from autosurgeon.packs.hub import ask_hub
 
@@ -88,6 +89,7 @@ def _organ(subject: _Subject) -> Iterator[Check]:
             files = ask_hub(organ.hub, organ.revision)
             return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
         weights = check_base(folder)
+        with_prompt(organ, folder)
         return f"{sum(file.stat().st_size for file in weights) / 1e6:.1f} MB of weights in {folder}"
 
     yield Check("organ", look)

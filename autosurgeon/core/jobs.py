@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from autosurgeon.core.chat import Chat
 from autosurgeon.core.recipe import MergeBase, Quantization
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
@@ -85,6 +86,8 @@ class TrainJob(Value):
     """JSONL with `prompt` and `completion`, not trained on: wins whose loss is measured before and after training."""
     processes: int = Field(1, ge=1)
     """Processes that share the rows of each step, one GPU each if there are GPUs."""
+    chat: Chat | None = None
+    """How the prompts are asked: by the chat template, or, if None, as they are."""
     state: TrainingState | None = None
     """None keeps no checkpoint for resuming."""
     checkpoints_per_epoch: int = Field(0, ge=0)
@@ -107,12 +110,15 @@ class GenerateJob(Value):
     model: Path
     adapter: Path | None = None
     prompts: Path
-    """JSONL with `task_id`, `prompt` and `stop`: `function` ends at the first dedent, `end` at the end token."""
+    """JSONL with `task_id`, `prompt` and `stop`: `function` ends at the first dedent, `block` with the code block,
+    `end` at the end token."""
     max_new_tokens: int
     batch_rows: int
     temperature: float = 0.0
     samples: int = 1
     seed: int = 0
+    chat: Chat | None = None
+    """As in `TrainJob`."""
 
 
 class MergeJob(Value):
@@ -155,6 +161,8 @@ class CompareJob(Value):
     """JSONL with `prompt` and `completion`."""
     batch_rows: int
     max_tokens: int
+    chat: Chat | None = None
+    """As in `TrainJob`."""
 
 
 class PretrainJob(Value):

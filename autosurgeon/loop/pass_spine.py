@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from autosurgeon.core.decision import Evidence, Phase, Verdict
@@ -28,6 +27,7 @@ from autosurgeon.loop.search.dev_climb import dev_climb
 from autosurgeon.loop.stages.bench_pack import bench_pack, empty_comparison
 from autosurgeon.loop.stages.choose_rows import plan_rows, rows_file
 from autosurgeon.loop.stages.generate_answers import Model
+from autosurgeon.loop.stages.job_rows import chat_of, reference_rows, rows_in_form
 from autosurgeon.loop.stages.merge_adapter import compare_with_adapter, merge
 from autosurgeon.loop.stages.salvage import salvage
 from autosurgeon.loop.stages.smoke import smoke
@@ -173,11 +173,13 @@ class PassSpine:
             # and is no probe of what training does to what it never saw.
             taught = {row.task_id for row in dataset.rows}
             wins = [ins.tasks[task_id] for task_id in self._held_out(dataset) if task_id not in taught]
-            lines = (json.dumps({"prompt": t.prompt, "completion": t.reference}) + "\n" for t in wins if t.reference)
-            probe.write_text("".join(lines), encoding="utf-8")
-            job = train_job(
-                ins, self._record.parent, recipe, rows_file(ins, self._scope), _stop_rules(self._policy, self._facts)
-            )
+            chat, rows = chat_of(ins.settings.organ), rows_file(ins, self._scope)
+            probe.write_text(reference_rows(wins, chat), encoding="utf-8")
+            if chat is not None:
+                asked = rows.with_name("chat_rows.jsonl")
+                asked.write_text(rows_in_form(rows.read_text(encoding="utf-8"), ins.tasks, chat), encoding="utf-8")
+                rows = asked
+            job = train_job(ins, self._record.parent, recipe, rows, _stop_rules(self._policy, self._facts))
             here = {"probe": probe.resolve(), "state": training_state(ins, self._scope, dataset.digest)}
             result = ins.capsules.run(job.model_copy(update=here), workdir, show_training(ins))
             assert isinstance(result, TrainResult)
@@ -258,6 +260,7 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
         processes=organ.train_processes,
         rslora=organ.rslora,
         seed=recipe.seed,
+        chat=chat_of(organ),
         stop_rules=stop_rules,
         checkpoints_per_epoch=ins.settings.levers.checkpoints_per_epoch,
         kl_weight=ins.settings.levers.kl_weight,

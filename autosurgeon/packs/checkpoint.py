@@ -44,7 +44,7 @@ def check_checkpoint(folder: Path) -> None:
         if file.suffix == ".py":
             raise PackError("a checkpoint that brings its own code is refused", got=file.name, where=folder)
     if (folder / ADAPTER_CONFIG).is_file():
-        base = _mapping(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+        base = read_mapping(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
         raise PackError(
             "an adapter is not a checkpoint",
             got=ADAPTER_CONFIG,
@@ -55,14 +55,14 @@ def check_checkpoint(folder: Path) -> None:
         if not (folder / name).is_file():
             raise PackError("a checkpoint is incomplete", got=f"no {name}", where=folder)
     for name in CONFIGS:
-        if (folder / name).is_file() and "auto_map" in _mapping(folder / name):
+        if (folder / name).is_file() and "auto_map" in read_mapping(folder / name):
             raise PackError("a checkpoint that brings its own code is refused", got="auto_map", where=folder / name)
     for file in files:
         if file.suffix == ".safetensors":
             read_header(file)
 
 
-def _mapping(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path) -> dict[str, Any]:
     """Return a JSON file's mapping; PackError for anything else."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def check_base(folder: Path) -> list[Path]:
 def _check_index(folder: Path, found: dict[str, str], *, several: bool) -> None:
     """Compare the files' tensors with the index, which also names files that are missing."""
     index = folder / INDEX_FILE
-    wanted = _mapping(index).get("weight_map") if index.is_file() else None
+    wanted = read_mapping(index).get("weight_map") if index.is_file() else None
     if not wanted and not several:
         return
     if not isinstance(wanted, dict):
@@ -137,6 +137,6 @@ def stage_checkpoint(source: Path, target: Path, beat: Beat = no_beat) -> None:
                 while chunk := old.read(CHUNK_BYTES):
                     new.write(chunk)
                     beat()
-    for config in sorted(source.glob("*.json")):
+    for config in sorted([*source.glob("*.json"), *source.glob("*.jinja")]):
         if config.name not in ("manifest.json", INDEX_FILE):
             shutil.copyfile(config, target / config.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autosurgeon.errors import PackError
+from autosurgeon.packs.chat_template import chat_template_of
 
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """llama.cpp's token types."""
@@ -79,7 +80,7 @@ def _vocabulary(content: dict[str, Any], config: dict[str, Any], folder: Path, r
     for token in added:
         types[token["id"]] = CONTROL if token["special"] else USER_DEFINED
     ids: dict[str | None, int] = dict(known)
-    first, template = _first_token(content.get("post_processor"), path), config.get("chat_template")
+    first = _first_token(content.get("post_processor"), path)
     if config.get("add_bos_token") and first is None:
         raise PackError("a tokenizer's add_bos_token and its post_processor disagree", where=path)
     return Vocabulary(
@@ -91,7 +92,7 @@ def _vocabulary(content: dict[str, Any], config: dict[str, Any], folder: Path, r
         begin=ids.get(first or _text(config.get("bos_token"))),
         padding=ids.get(_text(config.get("pad_token"))),
         adds_begin=first is not None,
-        chat_template=template if isinstance(template, str) else None,
+        chat_template=chat_template_of(folder),
     )
 
 

@@ -1,4 +1,4 @@
-"""A hub's checkpoint, fetched once, by commit: weights and JSON files only."""
+"""A hub's checkpoint, fetched once, by commit: weights, JSON files and chat template only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from autosurgeon.errors import PackError, UserError
 from autosurgeon.packs.checkpoint import check_base
 
-WANTED = ["*.safetensors", "*.json"]
+WANTED = ["*.safetensors", "*.json", "*.jinja"]
 NESTED = ["*/*"]
 """Folders inside a repository contain other forms of the model."""
 ASK_S = 10.0

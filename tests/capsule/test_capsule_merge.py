@@ -166,3 +166,11 @@ def test_a_truncated_base_is_refused(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-2])
     with pytest.raises(PackError, match="cut short"):
         merge(MergeJob(base=short, adapter=adapter), tmp_path)
+
+
+def test_the_chat_template_of_a_base_goes_with_its_merged_model(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(BASE, base)
+    (base / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    merge(MergeJob(base=base, adapter=random_adapter(tmp_path / "adapter")), tmp_path)
+    assert (tmp_path / "model" / "chat_template.jinja").read_text(encoding="utf-8") == "{{ messages }}"

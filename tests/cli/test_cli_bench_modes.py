@@ -12,7 +12,8 @@ from typer.testing import CliRunner, Result
 
 from autosurgeon.bench.formats.native import write_tasks
 from autosurgeon.cli.main import app
-from autosurgeon.errors import AutosurgeonError
+from autosurgeon.config import shipped
+from autosurgeon.errors import AutosurgeonError, UserError
 
 RIGHT = "def solve(x):\n    return x\n"
 
@@ -120,3 +121,24 @@ def test_a_task_without_an_answer_is_named_and_asked_again_by_the_same_command(t
         assert len(server.bodies) == before + 1
     bench = json.loads(second.stdout)["runs"][0]["benches"][0]
     assert (bench["won"], bench["unanswered"], bench["without_samples"]) == (3, {}, [])
+
+
+@pytest.mark.parametrize("command", ["bench", "doctor", "run"])
+def test_a_chat_without_a_chat_template_is_refused_in_a_line(tasks: Path, command: str) -> None:
+    folder = tasks.parent
+    bench = f'[benches.b]\ntasks = "{tasks}"\n'
+    text = f'[organ]\nmodel = "{shipped("data", "lab", "base")}"\nprompt = "chat"\n{bench}'
+    (folder / "a.toml").write_text(text, "utf-8")
+    if command == "bench":
+        done = bench_run(tasks)
+    else:
+        done = CliRunner().invoke(app, [command, "--workspace", str(folder), "--config", str(folder / "a.toml")])
+    where = done.output + str(done.exception)
+    assert 'a checkpoint has no chat template; got organ.prompt = "chat"' in where
+    assert command == "doctor" or (isinstance(done.exception, UserError) and done.exception.exit_code == 2)
+
+
+def test_a_server_is_not_asked_by_chat(tasks: Path) -> None:
+    (tasks.parent / "a.toml").write_text('[organ]\nprompt = "chat"\n', "utf-8")
+    done = bench_run(tasks, "--url", "http://127.0.0.1:9/v1")
+    assert "a server gets text to complete and no chat" in str(done.exception)

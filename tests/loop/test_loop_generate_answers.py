@@ -8,8 +8,10 @@ from pathlib import Path
 from builders import make_task
 from fakes import ScriptedCapsules
 
+from autosurgeon.core.chat import Chat, answer, question
 from autosurgeon.core.task import Task
 from autosurgeon.loop.stages.generate_answers import Model, Sampling, complete
+from autosurgeon.loop.stages.job_rows import rows_in_form
 from autosurgeon.sections import OrganSettings
 
 HEAD = "def solve(x):\n"
@@ -32,3 +34,24 @@ def test_an_answer_ends_with_the_function_that_is_asked_for(tmp_path: Path) -> N
     program = make_task("b/3", kind="stdin", entry_point=None, reference="print(input())\n")
     wanted = [("function", ""), ("function", "solve"), ("function", "Solution"), ("end", "")]
     assert ends_of(tmp_path, head, whole, method, program) == wanted
+
+
+def test_a_chat_asks_a_question_and_ends_with_the_block_of_its_function(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\0\0")
+    head = make_task("b/0", prompt=HEAD, prelude=HEAD, reference="    return x\n")
+    program = make_task("b/1", kind="stdin", entry_point=None, reference="print(input())\n")
+    known = {task.task_id: task for task in (head, program)}
+    capsules = ScriptedCapsules(known, lambda generation, task_id: True)
+    organ = OrganSettings(prompt="chat", system_prompt="Be brief.")
+    complete(capsules, organ, Model("m", tmp_path), [head, program], tmp_path / "asked", Sampling(), lambda *_: None)
+    rows = [json.loads(line) for line in (tmp_path / "asked" / "prompts.jsonl").read_text().splitlines()]
+    assert [(row["stop"], row["name"]) for row in rows] == [("block", "solve"), ("block", "")]
+    assert [row["prompt"] for row in rows] == [question(head), question(program)]
+
+
+def test_rows_of_a_chat_teach_what_is_asked_and_keep_their_provenance() -> None:
+    task = make_task("b/0", prompt=HEAD, prelude=HEAD, reference="    return x\n")
+    rows = json.dumps({"prompt": HEAD, "completion": task.reference, "task_id": "b/0", "why": "poison"}) + "\n"
+    assert rows_in_form(rows, {"b/0": task}, None) == rows
+    taught = json.loads(rows_in_form(rows, {"b/0": task}, Chat()))
+    assert taught == {"prompt": question(task), "completion": answer(task), "task_id": "b/0", "why": "poison"}

@@ -8,7 +8,14 @@ from builders import weights_file, write_checkpoint
 
 from autosurgeon.core.tensorfile import ALIGNMENT, read_header
 from autosurgeon.errors import PackError
-from autosurgeon.packs.checkpoint import INDEX_FILE, PICKLED, check_base, check_checkpoint, stage_checkpoint
+from autosurgeon.packs.chat_template import chat_template_of
+from autosurgeon.packs.checkpoint import (
+    INDEX_FILE,
+    PICKLED,
+    check_base,
+    check_checkpoint,
+    stage_checkpoint,
+)
 
 
 @pytest.fixture
@@ -204,3 +211,14 @@ def test_an_organ_that_is_not_bf16_is_refused_but_a_model_to_bench_is_not(tmp_pa
     check_checkpoint(source)
     with pytest.raises(PackError, match=r"embed\.weight: F32"):
         check_base(source)
+
+
+def test_a_chat_template_of_its_own_travels_and_comes_before_the_tokenizers(source: Path, tmp_path: Path) -> None:
+    config = json.loads((source / "tokenizer_config.json").read_text("utf-8"))
+    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": "of several"}]
+    for template, wanted in ((None, None), ("", None), ("of the tokenizer", "of the tokenizer"), (named, "of several")):
+        (source / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": template}), "utf-8")
+        assert chat_template_of(source) == wanted
+    (source / "chat_template.jinja").write_text("its own file", "utf-8")
+    stage_checkpoint(source, tmp_path / "staged")
+    assert chat_template_of(tmp_path / "staged") == "its own file"

@@ -64,6 +64,8 @@ def test_qwens_pre_tokenizer_and_normalizer_are_supported(tmp_path: Path) -> Non
 
     found = vocabulary(tmp_path, change, chat_template="{{ messages }}")
     assert (found.splitter, found.chat_template) == ("qwen2", "{{ messages }}")
+    (tmp_path / "chat_template.jinja").write_text("{{ its own file }}")
+    assert read_vocabulary(tmp_path, ROWS).chat_template == "{{ its own file }}"
     assert (found.tokens[734], found.types[734]) == ("<tool>", USER_DEFINED)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from autosurgeon.core.decision import Evidence
@@ -16,6 +15,7 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.stages.bench_batches import SPLITS, BatchedBench
 from autosurgeon.loop.stages.confirm_gains import confirm_gains
+from autosurgeon.loop.stages.job_rows import chat_of, reference_rows
 from autosurgeon.policy.early import refuses_early
 from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.reach import reach_once_benched
@@ -77,14 +77,15 @@ def _distance(ins: Instruments, scope: str, baseline: Baseline, pack: str) -> fl
     def compare(folder: Path) -> Done[DistanceResult]:
         folder.mkdir(parents=True, exist_ok=True)
         rows = folder / "references.jsonl"
-        lines = (json.dumps({"prompt": task.prompt, "completion": task.reference}) + "\n" for task in referenced)
-        rows.write_text("".join(lines), encoding="utf-8")
+        chat = chat_of(ins.settings.organ)
+        rows.write_text(reference_rows(referenced, chat), encoding="utf-8")
         job = CompareJob(
             a=verified_folder(ins, pack).resolve(),
             b=verified_folder(ins, baseline.live).resolve(),
             rows=rows.resolve(),
             batch_rows=ins.settings.organ.train_batch_rows,
             max_tokens=ins.settings.organ.max_tokens,
+            chat=chat,
         )
         result = ins.capsules.run(job, folder / "compare")
         assert isinstance(result, CompareResult)

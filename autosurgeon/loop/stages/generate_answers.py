@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autosurgeon.core.answers import ending
+from autosurgeon.core.chat import Chat, block_name, code_of, question
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 from autosurgeon.core.ports import CapsuleRunner
 from autosurgeon.core.task import Task
 from autosurgeon.errors import CapsuleError
+from autosurgeon.loop.stages.job_rows import chat_of
 from autosurgeon.sections import OrganSettings
 
 
@@ -63,24 +65,28 @@ def complete(
         return Completed({}, "nothing generated", 0, {})
     folder.mkdir(parents=True, exist_ok=True)
     prompts = folder / "prompts.jsonl"
-    prompts.write_text("".join(json.dumps(_asked(task)) + "\n" for task in tasks), encoding="utf-8")
+    chat = chat_of(organ)
+    prompts.write_text("".join(json.dumps(_asked(task, chat)) + "\n" for task in tasks), encoding="utf-8")
     job = GenerateJob(
         model=model.folder.resolve(),
         adapter=model.adapter.resolve() if model.adapter else None,
         prompts=prompts.resolve(),
         max_new_tokens=organ.max_new_tokens,
         batch_rows=organ.generate_batch_rows,
+        chat=chat,
         **sampling._asdict(),
     )
     workdir = folder.resolve() / "generate"
     result = capsules.run(job, workdir, lambda done, total, _: on_progress(done, total))
     assert isinstance(result, GenerateResult)
+    known = {task.task_id: task for task in tasks}
     completions: dict[str, list[str]] = {}
     counts: dict[str, list[int | None]] = {}
     with (workdir / result.completions).open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
-            completions.setdefault(row["task_id"], []).append(row["completion"])
+            text = code_of(known[row["task_id"]], row["completion"]) if chat is not None else row["completion"]
+            completions.setdefault(row["task_id"], []).append(text)
             counts.setdefault(row["task_id"], []).append(row.get("tokens"))
     short = [task.task_id for task in tasks if len(completions.get(task.task_id, [])) != sampling.samples]
     if short:
@@ -88,7 +94,9 @@ def complete(
     return Completed(completions, result.fingerprint, result.tokens, counts)
 
 
-def _asked(task: Task) -> dict[str, str]:
-    """A prompt as the capsule reads it, with where its answer ends."""
+def _asked(task: Task, chat: Chat | None) -> dict[str, str]:
+    """Return a prompt as the capsule reads it, with where its answer ends."""
+    if chat is not None:
+        return {"task_id": task.task_id, "prompt": question(task), "stop": "block", "name": block_name(task)}
     at_dedent, name = ending(task)
     return {"task_id": task.task_id, "prompt": task.prompt, "stop": "function" if at_dedent else "end", "name": name}

@@ -17,6 +17,7 @@ from autosurgeon.loop.baseline.baseline import pass_scope, verified_folder
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.stages.choose_rows import rows_file
+from autosurgeon.loop.stages.job_rows import chat_of, rows_in_form
 from autosurgeon.loop.stages.salvage_rungs import rung_of
 from autosurgeon.packs.files import hash_file
 
@@ -80,7 +81,8 @@ def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pa
         lines = rows_file(ins, scope).read_text(encoding="utf-8").splitlines(keepends=True)
         some = lines[:: max(1, len(lines) // MOST_COMPARED)][:MOST_COMPARED]
         workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / "rows.jsonl").write_text("".join(some), encoding="utf-8")
+        chat = chat_of(ins.settings.organ)
+        (workdir / "rows.jsonl").write_text(rows_in_form("".join(some), ins.tasks, chat), encoding="utf-8")
         job = CompareJob(
             a=verified_folder(ins, record.parent).resolve(),
             a_adapter=adapter.resolve(),
@@ -88,6 +90,7 @@ def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pa
             rows=(workdir / "rows.jsonl").resolve(),
             batch_rows=ins.settings.organ.train_batch_rows,
             max_tokens=ins.settings.organ.max_tokens,
+            chat=chat,
         )
         held = [Quantization.NONE] if merge_base is None else list(Quantization)
         jobs = {base.value: job.model_copy(update={"quantization": base}) for base in held}
