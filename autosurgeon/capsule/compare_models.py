@@ -52,7 +52,7 @@ def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
 
 def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
     if adapter is not None:  # peft would skip tensors that do not fit with only a warning
-        fit(read_adapter(adapter), checkpoint_shapes(folder), f"{adapter} on {folder}")
+        fit(read_adapter(adapter), checkpoint_shapes(folder), folder, adapter)
     # transformers fills tensors that the file lacks at random; the seed makes that reproducible.
     torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,19 +88,31 @@ def transpose(pairs: dict[str, tuple[torch.Tensor, torch.Tensor]]) -> dict[str, 
     return {name: (lora_b.T.contiguous(), lora_a.T.contiguous()) for name, (lora_a, lora_b) in pairs.items()}
 
 
-def stored_name(name: str, stored: Container[str]) -> str:
-    """Return the name of a model's tensor in its checkpoint, which may lack the first part, as GPT-2's files do."""
-    shorter = name.partition(".")[2]
-    return shorter if name not in stored and shorter in stored else name
+def fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], base: Path, folder: Path) -> Adapter:
+    """Return the adapter with its pairs by the names in its base; PackError unless each has a tensor of its shape.
 
+    Args:
+        adapter: read from `folder`.
+        shapes: of the base's tensors, by the names in its files.
+        base: the base's folder.
+        folder: the adapter's folder.
 
-def fit(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], where: str) -> Adapter:
-    """Return the adapter with its pairs by the names in its base; PackError unless each has a tensor of its shape."""
-    pairs = {stored_name(name, shapes): pair for name, pair in adapter.pairs.items()}
+    """
+    names = _stored(adapter.pairs, shapes, base)
+    pairs = {names.get(name, name): pair for name, pair in adapter.pairs.items()}
     for name, (lora_a, lora_b) in pairs.items():
         if shapes.get(name) != (lora_b.shape[0], lora_a.shape[1]):
-            raise PackError("an adapter does not fit its base", got=name, where=where)
+            raise PackError("an adapter does not fit its base", got=name, where=f"{folder} on {base}")
     return adapter._replace(pairs=pairs)
+
+
+def _stored(names: Iterable[str], stored: Iterable[str], base: Path) -> dict[str, str]:
+    """Return the names in a base's files by those in its model, if any of the latter is not in the files."""
+    if set(names) <= set(stored):
+        return {}
+    from autosurgeon.capsule.stored_names import stored_names  # the import of transformers takes seconds
+
+    return stored_names(base, stored)
 
 
 def _sources(descriptors: list[int], files: list[Path]) -> list[Source]:
@@ -155,7 +167,9 @@ def _quantized(job: MergeJob, known: set[str]) -> dict[str, Callable[[torch.Tens
         return {}
     from autosurgeon.capsule.nf4 import dequantized, quantized_weights  # the import of transformers takes seconds
 
-    names = {stored_name(name, known) for name in quantized_weights(job.base)}
+    in_model = quantized_weights(job.base)
+    in_files = _stored(in_model, known, job.base)
+    names = {in_files.get(name, name) for name in in_model}
     if not names <= known:
         raise PackError("a base has no such layer to quantize", got=min(names - known), where=job.base)
     return dict.fromkeys(names, dequantized)
@@ -196,7 +210,7 @@ def _stream(
     """Copy, convert or merge each tensor in file order, and return the number written."""
     shapes = {source.tensor.name: source.tensor.shape for source in sources}
     quantized = _quantized(job, set(shapes))
-    adapter = fit(adapter, shapes, f"{job.adapter} on {job.base}")
+    adapter = fit(adapter, shapes, job.base, job.adapter)
     first, header = padded_header(
         [(s.tensor.name, "BF16" if s.tensor.dtype in FLOATS else s.tensor.dtype, s.tensor.shape) for s in sources]
     )

@@ -20,7 +20,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from autosurgeon.capsule.merge import Adapter, fit, read_adapter, stored_name, transpose
+from autosurgeon.capsule.merge import Adapter, fit, read_adapter, transpose
 from autosurgeon.capsule.workdir import Progress, write_whole
 from autosurgeon.core.jobs import ReshapeJob, ReshapeResult
 from autosurgeon.core.shapes import checkpoint_shapes, weight_files
@@ -39,15 +39,15 @@ def reshape(job: ReshapeJob, workdir: Path) -> ReshapeResult:
     """Write `adapter/`: a plain LoRA adapter that fits the same base."""
     adapters = [read_adapter(folder) for folder in job.adapters]
     shapes = checkpoint_shapes(job.base)
-    for folder, adapter in zip(job.adapters, adapters, strict=True):
-        fit(adapter, shapes, f"{folder} on {job.base}")
+    fitted = [fit(adapter, shapes, job.base, folder) for folder, adapter in zip(job.adapters, adapters, strict=True)]
     config = json.loads((job.adapters[0] / "adapter_config.json").read_text(encoding="utf-8"))
     pairs = dict(sorted(adapters[0].pairs.items()))
     progress = Progress(workdir, len(pairs))
     if job.method == "average":
         made, config = _average(adapters), _joint_config(job.adapters, config)
     elif job.method == "intruders":
-        made = _without_intruders(job.base, adapters[0], {stored_name(name, shapes): name for name in pairs}, progress)
+        in_adapter = dict(zip(fitted[0].pairs, adapters[0].pairs, strict=True))
+        made = _without_intruders(job.base, adapters[0], in_adapter, progress)
     else:
         factor_of = _factors(job, list(shapes))
         made = {name: (a, _times(b, factor_of(name))) for name, (a, b) in pairs.items()}

@@ -32,19 +32,27 @@ EXPERT_LAYERS = {"gate_proj", "up_proj", "down_proj", "w1", "w2", "w3"}
 def linear_layers(model: Any) -> list[str]:
     """Return the last names of the layers to train, sorted, so that configs compare equal.
 
-    They are all linear layers except the output, and except the MLPs of a model with experts.
+    They are all linear layers except the output, routers, and the MLPs of a model with experts.
     """
     output = model.get_output_embeddings()
     names = {
-        name.rsplit(".", 1)[-1]
+        _last_name(name)
         for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear | Conv1D) and module is not output
+        if isinstance(module, torch.nn.Linear | Conv1D)
+        and module is not output
+        and "Router" not in type(module).__name__  # it returns choices besides its product
     }
     if model.config.model_type in MAMBA:
         names -= {"out_proj"}
     if any("experts" in name and weight.dim() == 3 for name, weight in model.named_parameters()):
         names -= EXPERT_LAYERS
     return sorted(names)
+
+
+def _last_name(name: str) -> str:
+    """Return the last part of a module's name, with the part before a number, because layers have numbers too."""
+    parts = name.split(".")
+    return ".".join(parts[-2:] if parts[-1].isdigit() else parts[-1:])
 
 
 def disable_dropout(model: Any) -> None:

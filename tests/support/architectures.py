@@ -31,6 +31,20 @@ _ALTERNATING: dict[str, Any] = _SLIDING | {"layer_types": ["sliding_attention", 
 _HEADS: dict[str, Any] = {"head_dim": 8}
 _ALL_KEYS: dict[str, Any] = {"num_key_value_heads": 4}
 _EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+_ROUTED: dict[str, Any] = _EXPERTS | {
+    "n_routed_experts": 4,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+    "n_group": 1,
+    "topk_group": 1,
+}
+_LATENT: dict[str, Any] = _ALL_KEYS | {
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 8,
+}
 _OLD: dict[str, Any] = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 256}
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "apertus": {},
@@ -41,19 +55,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cohere": {"logit_scale": 0.25},
     "cohere2": {"logit_scale": 0.25, **_ALTERNATING},
     "cwm": _HEADS | {"bos_token_id": 1, **_ALTERNATING},
-    "deepseek_v2": {
-        "q_lora_rank": 16,
-        "kv_lora_rank": 16,
-        "qk_nope_head_dim": 8,
-        "qk_rope_head_dim": 8,
-        "v_head_dim": 8,
-        "first_k_dense_replace": 1,
-        "n_routed_experts": 4,
-        "num_experts_per_tok": 2,
-        "moe_intermediate_size": 24,
-        "n_shared_experts": 1,
-        "num_key_value_heads": 4,
-    },
+    "deepseek_v2": _LATENT | _ROUTED,
     "diffllama": {},
     "ernie4_5": _HEADS,
     "exaone4": _ALTERNATING,
@@ -108,6 +110,52 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "stablelm": {"partial_rotary_factor": 0.5},
     "starcoder2": _SLIDING,
     "xglm": _ALL_KEYS | {"d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 48},
+    "bamba": {
+        "mamba_n_heads": 8,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_n_groups": 1,
+        "mamba_chunk_size": 8,
+        "attn_layer_indices": [1],
+    },
+    "biogpt": {},
+    "cohere2_moe": _HEADS | _EXPERTS,
+    "ctrl": _OLD | {"dff": 48},
+    "deepseek_v3": _LATENT | _ROUTED,
+    "dots1": _HEADS | _ROUTED,
+    "ernie4_5_moe": _HEADS | {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 24},
+    "exaone": {},
+    "flex_olmo": _EXPERTS,
+    "glm4_moe": _HEADS | _ROUTED,
+    "hunyuan_v1_moe": _HEADS | {"num_experts": 4, "moe_topk": 2},
+    "jetmoe": {"num_local_experts": 4},
+    "lfm2_moe": _EXPERTS | {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "llama4_text": _HEADS
+    | {
+        "num_local_experts": 2,
+        "interleave_moe_layer_step": 2,
+        "attention_chunk_size": WINDOW,
+        "intermediate_size_mlp": 48,
+    },
+    "mamba2": _HEADS | {"num_heads": 8, "state_size": 8, "n_groups": 1, "chunk_size": 8},
+    "minimax": _HEADS | {"num_local_experts": 4},
+    "ministral3": _HEADS,
+    "nanochat": _HEADS,
+    "openai-gpt": _OLD,
+    "qwen3_next": _HEADS
+    | _EXPERTS
+    | {
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "layer_types": ["linear_attention", "full_attention"],
+        "shared_expert_intermediate_size": 24,
+    },
+    "recurrent_gemma": _HEADS
+    | {"attention_window_size": WINDOW, "lru_width": 32, "block_types": ["recurrent", "attention"]},
+    "rwkv": {},
+    "vaultgemma": _HEADS | _SLIDING | {"query_pre_attn_scalar": 8},
 }
 """The settings of each architecture's config beside the common ones, by its `model_type`."""
 
