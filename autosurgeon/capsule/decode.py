@@ -161,6 +161,12 @@ class Engine:
             self._choose(logits[-1], rows)
         return self._written[rows, :steps].tolist(), torch.stack(logits, 1)
 
+    def repeats(self, prompts: Sequence[list[int]], written: list[list[int]]) -> bool:
+        """Whether a batch of these prompts, which a GPU runs from graphs, has the tokens that `trace` has written."""
+        steps = len(written[0])
+        self.complete([Row(ids, False, 0) for ids in prompts], steps)
+        return bool(self._written[: len(prompts), :steps].tolist() == written)
+
     def _begin(self, rows: Sequence[Row], max_new_tokens: int) -> None:
         """Process the prompts, and choose each row's first token."""
         self._reset(rows, max_new_tokens)
