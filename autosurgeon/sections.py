@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from autosurgeon.places import ConfigAddress, ConfigPath, ConfigProgram
 
 MaskKind = Literal["prompts", "paths"]
+Prompt = Literal["completion", "chat", "auto"]
 BenchFormat = Literal["humaneval", "mbpp", "humaneval+", "mbpp+", "livecodebench", "native"]
 BenchName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
 
@@ -45,7 +46,7 @@ class OrganSettings(Section):
     """The commit of `hub`, 40 hex digits; a branch is refused, since its model changes."""
     reference_lr: float = Field(2e-3, gt=0, lt=1)
     """A learning rate that is high but safe for this organ; policies bound the ratio to it. 1e-4 fits a 0.5B model."""
-    prompt: Literal["completion", "chat", "auto"] = "completion"
+    prompt: Prompt = "completion"
     """How tasks are asked and taught: as text to complete, or by an instruct model's chat template, with the code block
     as the answer; `auto` is `chat` where the checkpoint has a template. Part of the generation fingerprint."""
     system_prompt: str = ""

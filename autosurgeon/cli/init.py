@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,10 @@ def init(
         BenchFile, typer.Option("--livecodebench", help="A LiveCodeBench file; its first 50 rows are taken.")
     ] = None,
     tasks: Annotated[BenchFile, typer.Option("--tasks", help="Your own tasks, in the native format.")] = None,
+    prompt: Annotated[
+        str,
+        typer.Option("--prompt", help="completion, chat, or auto: ask an instruct model both ways, keep the better."),
+    ] = "auto",
     rows: Annotated[int | None, typer.Option("--rows", min=1, help="Take at most so many rows of each bench.")] = None,
     workspace: WorkspaceOption = Path("."),
 ) -> None:
@@ -39,6 +44,7 @@ def init(
 
     Nothing is overwritten, and nothing is written where something is amiss.
     """
+    from autosurgeon.cli.init_prompt import choose_prompt
     from autosurgeon.cli.presets import lab_file, organ_lines, preset_of, published_bench, settings_file
     from autosurgeon.cli.render import say
     from autosurgeon.config import CONFIG_FILE
@@ -54,7 +60,7 @@ def init(
         taken = {"count": rows} if rows is not None else {}
         benches["mine"] = BenchSettings.model_validate({"tasks": tasks.resolve(), **taken})
     if organ is None:
-        if benches or preset or gpu or revision:
+        if benches or preset or gpu or revision or prompt != "auto":
             raise UserError("settings for your own organ need one", wanted="--organ with a checkpoint's folder")
         text = lab_file()
     else:
@@ -63,18 +69,19 @@ def init(
             raise UserError(
                 "an organ needs benches", wanted="--humaneval, --mbpp, --livecodebench or --tasks with a file"
             )
-        _check_organ(organ, revision)
-        _tell(benches, _known(workspace, benches))
+        folder, known = _check_organ(organ, revision), _known(workspace, benches)
+        _tell(benches, known)
         named = organ if revision else str(Path(organ).resolve())
-        text = settings_file(chosen, organ_lines(named, revision), benches, gpu=gpu)
+        text_of = functools.partial(settings_file, chosen, organ_lines(named, revision), benches, gpu=gpu)
+        text = text_of(prompt=choose_prompt(prompt, folder, lambda name: text_of(prompt=name), known))
     _write(target, text)
     _warn_of_obstacles(workspace)
     place = "" if workspace == Path(".") else f" --workspace {workspace}"
     say(f"written: {target}; next: `autosurgeon doctor{place}`, then `autosurgeon run{place}`")
 
 
-def _check_organ(organ: str, revision: str | None) -> None:
-    """Refuse what the loop would refuse; a hub's checkpoint is fetched by it."""
+def _check_organ(organ: str, revision: str | None) -> Path:
+    """Return the folder of an organ, a hub's fetched; UserError for what the loop would refuse."""
     from pydantic import ValidationError
 
     from autosurgeon.cli.render import say
@@ -102,6 +109,7 @@ def _check_organ(organ: str, revision: str | None) -> None:
     folder = organ_at_hand(Settings().model_copy(update={"organ": named})).organ_folder
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     say(f"organ: {size / 1e6:.1f} MB of BF16 weights in {folder}")
+    return folder
 
 
 def _known(workspace: Path, benches: dict[str, BenchSettings]) -> dict[str, Task]:

@@ -88,6 +88,7 @@ _HEAD = """\
 
 [organ]
 {organ}
+prompt = "{prompt}"    # as text to complete, or by the checkpoint's chat template
 reference_lr = {reference_lr:g}    # warm but safe for this organ; the policy bounds the ratio to it
 max_tokens = {max_tokens}        # of a training row
 max_new_tokens = {max_new_tokens}     # of an answer
@@ -111,11 +112,14 @@ def organ_lines(organ: str, revision: str | None) -> str:
     return f"hub = {_text(organ)}\nrevision = {_text(revision)}" if revision else f"model = {_text(organ)}"
 
 
-def settings_file(preset: Preset, organ: str, benches: Mapping[str, BenchSettings], *, gpu: bool) -> str:
+def settings_file(
+    preset: Preset, organ: str, benches: Mapping[str, BenchSettings], *, gpu: bool, prompt: str = "completion"
+) -> str:
     """The text of a settings file: the preset's values, and a table for each bench."""
     head = _HEAD.format(
         about=preset.about,
         organ=organ,
+        prompt=prompt,
         reference_lr=preset.reference_lr,
         max_tokens=preset.max_tokens,
         max_new_tokens=preset.max_new_tokens,

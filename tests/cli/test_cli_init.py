@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,34 @@ def test_the_lab_has_prospects(tmp_path: Path) -> None:
     assert "no pass could" not in done.output
     found, notes = prospects_of(tmp_path / "w", load_settings(tmp_path / "w" / "autosurgeon.toml"))
     assert (found.startswith("a pass could be accepted: 150 tasks can be training rows"), notes) == (True, [])
+
+
+def test_a_prompt_is_written_as_named_and_refused_where_the_organ_cannot_be_asked_so(
+    organ: Path, humaneval: Path, tmp_path: Path
+) -> None:
+    bench = ("--organ", organ, "--humaneval", humaneval)
+    assert "a checkpoint has no chat template" in refused(tmp_path / "w", *bench, "--prompt", "chat")
+    assert "there is no such prompt; got caht" in refused(tmp_path / "w", *bench, "--prompt", "caht")
+    (organ / "chat_template.jinja").write_text("{{ messages }}", encoding="utf-8")
+    for prompt in ("chat", "completion"):
+        assert init("-w", tmp_path / prompt, *bench, "--prompt", prompt).exit_code == 0
+        assert load_settings(tmp_path / prompt / "autosurgeon.toml").organ.prompt == prompt
+
+
+@pytest.mark.slow
+def test_an_instruct_organ_is_asked_both_ways_and_the_better_one_is_written(tmp_path: Path) -> None:
+    organ, tasks = tmp_path / "organ", tmp_path / "tasks.jsonl"
+    shutil.copytree(shipped("data", "lab", "base"), organ)
+    lines = shipped("data", "lab", "lab-humaneval.jsonl").read_text("utf-8").splitlines()[:24]
+    tasks.write_text("\n".join(lines) + "\n", "utf-8")
+    told = ("--organ", organ, "--tasks", tasks)
+    assert init("-w", tmp_path / "plain", *told).exit_code == 0
+    assert load_settings(tmp_path / "plain" / "autosurgeon.toml").organ.prompt == "completion"
+    # The template hides the question and asks nothing that this base could answer.
+    (organ / "chat_template.jinja").write_text("Hello.\n", "utf-8")
+    done = init("-w", tmp_path / "w", *told)
+    assert done.exit_code == 0, done.output
+    rows = [line.split("\t") for line in done.stdout.splitlines()]
+    won = {row[0]: int(row[1]) for row in rows if len(row) == 3 and row[0] in ("completion", "chat")}
+    assert won["completion"] > won["chat"] == 0
+    assert load_settings(tmp_path / "w" / "autosurgeon.toml").organ.prompt == "completion"

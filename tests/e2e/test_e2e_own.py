@@ -86,6 +86,26 @@ def test_an_organ_that_wins_nothing_is_told_so_by_the_policy_and_nothing_breaks(
 
 
 @pytest.mark.slow
+def test_an_instruct_organ_goes_through_a_pass_by_chat(tmp_path: Path) -> None:
+    workspace, organ = tmp_path / "w", write_tiny_organ(tmp_path / "organ")
+    template = "{% for m in messages %}[{{ m.role }}]\n{{ m.content }}<eos>\n{% endfor %}[assistant]\n"
+    (organ / "chat_template.jinja").write_text(template, encoding="utf-8")
+    tasks = own_tasks(tmp_path / "tasks.jsonl")
+    command(workspace, "init", "--organ", organ, "--tasks", tasks, "--prompt", "chat")
+    policy = tmp_path / "further.yaml"
+    policy.write_text(AS_FAR_AS_IT_GOES.format(bd62=shipped("policies", "bd62.yaml")))
+    run(workspace, "--passes", 1, "--policy", policy, AUTOSURGEON_ORGAN__MAX_NEW_TOKENS="8")
+    assert read(workspace, "pass", "show", 1)["state"] == "HELD"
+    (rows,) = workspace.rglob("chat_rows.jsonl")
+    taught = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+    assert all("one code block" in row["prompt"] and row["completion"].endswith("\n```") for row in taught)
+    # A pack has what another runtime needs to ask it in the same way.
+    assert template in {
+        file.read_text(encoding="utf-8") for file in workspace.rglob("data/packs/*/chat_template.jinja")
+    }
+
+
+@pytest.mark.slow
 def test_the_incidents_pipeline_by_the_preset_ends_before_training_where_the_organ_wins_nothing(tmp_path: Path) -> None:
     files = {"--humaneval": SHARED / "HumanEval.jsonl.gz", "--mbpp": SHARED / "mbpp.jsonl"}
     if not all(file.is_file() for file in files.values()):
