@@ -27,6 +27,9 @@ LOOK_S = 1.0
 """How often who waits for a grade looks whether anything is still within its limits."""
 SLOWER_THAN_REFERENCE = 10
 """A program may use so many times the reference's CPU time, where that is more than the setting."""
+ROOMIER = 4
+"""A task whose reference needs it gives each program so many times the memory and the room for answers."""
+_OVER_LIMIT = (Poison.TIMEOUT, Poison.MEMORY, Poison.OUTPUT)
 Tier = Literal["split", "shared"]
 
 
@@ -51,11 +54,24 @@ class Grade(NamedTuple):
 
 
 class _Nature(NamedTuple):
-    """How a task's reference fares: in which ways it passes, the CPU seconds it takes, the checks of the last way."""
+    """How a task's reference fares: the ways in which it passes, its CPU seconds, the checks of the last way."""
 
     ways: tuple[Way, ...]
     cpu_s: float
     checks: int
+    roomy: bool
+    """Whether it passes only with more memory or longer answers than the settings allow."""
+
+    def limits(self, given: Limits) -> Limits:
+        """The given limits, raised to what the reference needs."""
+        slower = max(1.0, SLOWER_THAN_REFERENCE * self.cpu_s / given.cpu_s)
+        return _scaled(given, slower, ROOMIER if self.roomy else 1)
+
+
+def _scaled(limits: Limits, slower: float, roomier: int) -> Limits:
+    return Limits(
+        limits.cpu_s * slower, limits.wall_s * slower, limits.memory_bytes * roomier, limits.answer_bytes * roomier
+    )
 
 
 class Grader:
@@ -163,11 +179,10 @@ class Grader:
         said, way = self._in_each(task, source, ways, limits)
         if said.cause is None or task.reference is None:
             return self._graded(said, way)
-        if said.cause == Poison.TIMEOUT:
-            patience = SLOWER_THAN_REFERENCE * self._nature(task).cpu_s
-            if patience > limits.cpu_s:
-                wall_s = limits.wall_s * patience / limits.cpu_s
-                said, way = self._in_each(task, source, ways, limits._replace(cpu_s=patience, wall_s=wall_s))
+        if said.cause in _OVER_LIMIT:
+            raised = self._nature(task).limits(limits)
+            if raised != limits:
+                said, way = self._in_each(task, source, ways, raised)
         elif task.tests and self._nature(task).ways == ("shared",):
             said, way = self._in_each(task, source, ("shared",), limits)
         return self._graded(said, way)
@@ -197,19 +212,19 @@ class Grader:
             self._natures[key] = self._found(task)
         return self._natures[key]
 
-    def _found(self, task: Task) -> _Nature:
+    def _found(self, task: Task, *, roomy: bool = False) -> _Nature:
         source, limits = task.prelude + (task.reference or ""), self._limits_of.get(task.bench, self._limits)
-        patient = limits._replace(
-            cpu_s=limits.cpu_s * SLOWER_THAN_REFERENCE, wall_s=limits.wall_s * SLOWER_THAN_REFERENCE
-        )
+        patient = _scaled(limits, SLOWER_THAN_REFERENCE * (ROOMIER if roomy else 1), ROOMIER if roomy else 1)
         asked: tuple[Way, ...] = ("split", "in_place") if uses(task).looks_back else ("split",)
         said = {way: self._tried(task, source, way, patient) for way in asked}
         # Tests that never call it would hold in the weaker tier for anybody.
         if task.tests and not task.cases and all(one.cause not in (None, Poison.MISSING) for one in said.values()):
             said["shared"] = self._tried(task, source, "shared", patient)
+        if not roomy and any(one.cause in (Poison.MEMORY, Poison.OUTPUT) for one in said.values()):
+            return self._found(task, roomy=True)
         held: dict[Way, Testimony] = {way: one for way, one in said.items() if one.cause is None}
         checks = held["shared"].checks if "shared" in held else 0
-        return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks)
+        return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks, roomy)
 
     def _examined(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
         """One run; where the cell is lost over it, what that means is asked of the reference."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
+
 from autosurgeon.bench.formats.samples import Sample, read_samples
 from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.bench.results import ResultFile, ResultRow
@@ -44,10 +46,15 @@ def grade_file(
         WorldError: references do not pass here, before or after.
 
     """
-    total = sum(1 for _ in _numbered(samples, tasks))
+    skipped: set[str] = set()
+    total = sum(1 for _ in _numbered(samples, tasks, skipped))
+    if skipped and not total:
+        raise UserError("no sample is of a task of this bench", got=min(skipped), wanted=min(tasks), where=samples)
+    if skipped:
+        structlog.get_logger().warning("samples_of_another_release", tasks=len(skipped), first=sorted(skipped)[:10])
     tally = Tally(tasks, quarantined)
     with ResultFile(out) as results:
-        todo = _numbered(samples, tasks)
+        todo = _numbered(samples, tasks, skipped)
         done = 0
         for row in results.held():
             _check_that_it_fits(row, next(todo, None), out)
@@ -68,10 +75,14 @@ def grade_file(
     return tally.score()
 
 
-def _numbered(samples: Path, tasks: Mapping[str, Task]) -> Iterator[_Numbered]:
+def _numbered(samples: Path, tasks: Mapping[str, Task], skipped: set[str]) -> Iterator[_Numbered]:
+    """The samples with their tasks; tasks of a result file that this release of the bench lacks go to `skipped`."""
     counts: dict[str, int] = {}
     numbered = _by_number(tasks)
     for sample in read_samples(samples):
+        if sample.evaluated and sample.task_id not in tasks:
+            skipped.add(sample.task_id)
+            continue
         task = _task_of(sample, tasks, numbered, samples)
         number = counts.get(task.task_id, 0)
         counts[task.task_id] = number + 1

@@ -27,11 +27,13 @@ Way = Literal["split", "in_place", "shared"]
 
 
 class Limits(NamedTuple):
-    """Per program: CPU seconds, seconds of wall clock, bytes of address space."""
+    """Per program: CPU seconds, seconds of wall clock, bytes of address space and of an answer."""
 
     cpu_s: float
     wall_s: float
     memory_bytes: int
+    answer_bytes: int = 8 << 20
+    """Of one answer as it crosses; a program may print half of it."""
 
 
 class Testimony(NamedTuple):

@@ -42,7 +42,9 @@ QuarantineOption = Annotated[
 def grade(
     format: FormatOption,
     tasks: TasksOption,
-    samples: Annotated[Path, typer.Option("--samples", help="JSONL of task_id and completion, or solution.")],
+    samples: Annotated[
+        Path, typer.Option("--samples", help="JSONL of task_id and completion or solution, or an EvalPlus result file.")
+    ],
     out: OutOption,
     jobs: JobsOption = None,
     jail: JailOption = None,

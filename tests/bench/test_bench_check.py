@@ -62,7 +62,7 @@ def test_a_task_without_a_reference_is_told_apart(grader: Grader) -> None:
     ]
 
 
-def test_an_input_that_breaks_the_contract_is_found(grader: Grader) -> None:
+def test_an_input_that_breaks_the_contract_is_noted_and_leaves_its_task_usable(grader: Grader) -> None:
     task = make_task(cases=()).model_copy(
         update={
             "cases": (Case(given="(3,)"), Case(given="(-3,)")),
@@ -71,10 +71,12 @@ def test_an_input_that_breaks_the_contract_is_found(grader: Grader) -> None:
         }
     )
     (check,) = checked(grader, task)
-    assert check.state == "broken"
+    assert (check.state, check.usable) == ("sound", True)
     assert "positive" in check.detail
     (check,) = checked(grader, task.model_copy(update={"cases": (Case(given="(3,)"),)}))
-    assert check.state == "sound"
+    assert (check.state, check.detail) == ("sound", "")
+    (check,) = checked(grader, task.model_copy(update={"contract": "assert other_name > 0\n"}))
+    assert (check.state, check.detail) == ("sound", "")
 
 
 def test_mutants_are_programs_and_differ_from_the_reference() -> None:

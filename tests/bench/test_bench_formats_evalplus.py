@@ -52,6 +52,12 @@ def test_a_humaneval_plus_row_becomes_cases_whose_answers_are_the_references(tmp
         exec(task.contract, {"n": "four"})
 
 
+def test_an_empty_table_of_further_inputs_stands_for_none(tmp_path: Path) -> None:
+    task = read_row(tmp_path, "mbpp+", MBPP | {"plus_input": {}})
+    assert given_of(task) == [(1, 2)]
+    assert "plus_input" in refused_row(tmp_path, "mbpp+", MBPP | {"plus_input": {"a": 1}})
+
+
 def test_an_mbpp_plus_row_has_a_whole_reference_and_no_prelude(tmp_path: Path) -> None:
     task = read_row(tmp_path, "mbpp+", MBPP)
     assert given_of(task) == [(1, 2), (0, 0)]

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from autosurgeon.bench.formats.read import Format, read_bench
+from autosurgeon.bench.grade import Grader, Submission
 from autosurgeon.core.task import Task
+from autosurgeon.sections import GradingSettings
 
 
 def published(format: Format, name: str) -> dict[str, Task]:
@@ -32,3 +34,23 @@ def test_mbpp_is_read_whole_and_four_of_its_tests_need_something_of_their_progra
     }
     assert all(f"{task.entry_point}(" in task.tests.replace(" ", "") for task in tasks.values())
     assert not any("\r" in str(task.reference) for task in tasks.values())
+
+
+@pytest.mark.parametrize(
+    ("format", "name", "count"),
+    [("humaneval+", "HumanEvalPlus.jsonl.gz", 164), ("mbpp+", "MbppPlus.jsonl.gz", 378)],
+)
+def test_evalplus_files_are_read_whole(format: Format, name: str, count: int) -> None:
+    tasks = published(format, name)
+    assert len(tasks) == count
+    assert all(task.cases and task.reference for task in tasks.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("format", "name"), [("humaneval+", "HumanEvalPlus.jsonl.gz"), ("mbpp+", "MbppPlus.jsonl.gz")])
+def test_every_published_reference_of_evalplus_passes(format: Format, name: str) -> None:
+    tasks = published(format, name).values()
+    with Grader(GradingSettings()) as grader:
+        grades = grader.stream(Submission(task, task.reference or "") for task in tasks)
+        failed = {task.task_id: grade.detail for task, grade in zip(tasks, grades, strict=True) if grade.cause}
+    assert not failed

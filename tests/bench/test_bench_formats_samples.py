@@ -106,3 +106,31 @@ def test_a_fault_further_down_does_not_keep_the_first_samples_back(tmp_path: Pat
     path = tmp_path / "samples.jsonl"
     path.write_text('{"task_id": "t", "completion": "x"}\nnonsense\n', encoding="utf-8")
     assert len(list(itertools.islice(read_samples(path), 1))) == 1
+
+
+def test_a_result_file_of_evalplus_is_read_as_its_solutions(tmp_path: Path) -> None:
+    path = tmp_path / "eval_results.json.gz"
+    evaluated = {
+        "Mbpp/2": [{"task_id": "Mbpp/2", "solution": "one", "base_status": "pass"}, {"solution": "two"}],
+        "Mbpp/3": [{"task_id": "Mbpp/3", "solution": "three"}],
+    }
+    with gzip.open(path, "wb") as file:
+        file.write(json.dumps({"date": "2024", "hash": "1", "eval": evaluated}).encode())
+    found = [(sample.task_id, sample.text, sample.whole, sample.evaluated) for sample in read_samples(path)]
+    assert found == [
+        ("Mbpp/2", "one", True, True),
+        ("Mbpp/2", "two", True, True),
+        ("Mbpp/3", "three", True, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("results", "field"),
+    [
+        ('{"t": {"nfiles": 1, "base": [["pass", []]]}}', "eval.t"),
+        ('{"t": ["pass"]}', "eval.t.0"),
+        ('{"t": [{"base_status": "pass"}]}', "completion"),
+    ],
+)
+def test_a_result_file_without_solutions_is_refused_by_field(tmp_path: Path, results: str, field: str) -> None:
+    assert f"does not fit: {field};" in refused(tmp_path, f'{{"eval": {results}}}')

@@ -283,3 +283,22 @@ def test_who_waits_for_a_grade_beats_while_a_program_is_within_its_limits_and_no
         list(waited_for.stream([(make_task(), RIGHT)]))
     assert len(beats) > 3
     assert max(beats) - began[0] < 1.4, "a second late is a busy machine, and no beat after the limit"
+
+
+@pytest.mark.parametrize(
+    ("honest", "greedy"),
+    [
+        ("def solve(x): return 'x' * (9 << 20)", "def solve(x): return 'x' * (40 << 20)"),
+        ("def solve(x): return len(bytes(150 << 20))", "def solve(x): return len(bytes(900 << 20))"),
+    ],
+)
+def test_limits_of_memory_and_answers_rise_to_what_the_reference_needs(honest: str, greedy: str) -> None:
+    with Grader(GradingSettings(workers=1, cpu_s=5, wall_s=20, memory_mib=160)) as grader:
+        task = make_task(cases=()).model_copy(
+            update={"cases": (Case(given="(3,)"),), "atol": 0.0, "reference": honest + "\n"}
+        )
+        right, wrong = graded(grader, task, honest, greedy)
+        assert right.verdict == "pass"
+        assert wrong.cause in (Poison.MEMORY, Poison.OUTPUT)
+        small = make_task()
+        assert graded(grader, small, honest)[0].verdict == "fail"

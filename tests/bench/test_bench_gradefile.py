@@ -162,3 +162,16 @@ def test_pass_at_k_is_told_for_each_k_that_every_task_has_samples_for(grader: Gr
     assert bench.pass_at[1] == pytest.approx(3 / 12)
     assert bench.pass_at[10] == 1.0
     assert 100 not in bench.pass_at
+
+
+def test_a_result_file_of_another_release_is_graded_for_the_tasks_that_the_bench_has(
+    grader: Grader, tmp_path: Path
+) -> None:
+    path = tmp_path / "eval_results.json"
+    evaluated = {task_id: [{"task_id": task_id, "solution": RIGHT}] for task_id in ("b/9", "b/1")}
+    path.write_text(json.dumps({"eval": evaluated}))
+    graded(grader, tmp_path, path)
+    assert [(row.task_id, row.verdict) for row in read_results(tmp_path / "out.jsonl")] == [("b/1", "pass")]
+    path.write_text(json.dumps({"eval": {"b/9": evaluated["b/9"]}}))
+    with pytest.raises(UserError, match="no sample is of a task of this bench"):
+        graded(grader, tmp_path, path)

@@ -114,9 +114,10 @@ def read_mbpp_plus(row: Row, bench: str) -> Task:
 
 
 def _cases(row: Row, field: str, mbpp: str | None = None) -> list[Case]:
-    """The inputs as literals; those of MBPP in the types that JSON has not."""
+    """The inputs as literals; those of MBPP in the types that JSON lacks. Mbpp/793 spells no further inputs as `{}`."""
     cases = []
-    for index, given in enumerate(row.items(field)):
+    is_empty = mbpp is not None and field == "plus_input" and row.content.get(field) == {}
+    for index, given in enumerate([] if is_empty else row.items(field)):
         if not isinstance(given, list):
             raise row.misfit(f"{field}.{index}", shown(given), "a list of arguments")
         try:

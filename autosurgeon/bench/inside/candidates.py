@@ -43,10 +43,6 @@ def threads():
     return [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
 
 
-MOST_PRINTED = cross.MAX_ANSWER_BYTES // 2
-"""In bytes: as JSON it may take twice as much."""
-
-
 def limit_files(most=None):
     """No file may grow beyond so many bytes, or beyond what the server lets it."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -61,6 +57,7 @@ class Function:
         exec(compile(opening["source"], "candidate", "exec", dont_inherit=True), self.scope)
         self.look_back = opening["in_place"]
         self.entry_point = opening["entry_point"]
+        self.most = opening["answer_bytes"]
 
     def answer(self, call):
         given = cross.decode(call["given"])
@@ -71,7 +68,7 @@ class Function:
             return {"refused": "missing", "detail": "no " + self.entry_point}
         value = function(*given, **named)
         # Told apart before it is written out as JSON, which takes three times the room of a text again.
-        if type(value) in (str, bytes, bytearray) and len(value) > cross.MAX_ANSWER_BYTES:
+        if type(value) in (str, bytes, bytearray) and len(value) > self.most:
             return {"refused": "output", "detail": "a text of " + str(len(value))}
         answer = {"value": cross.encode(value)}
         if self.look_back:
@@ -85,6 +82,8 @@ class Program:
     def __init__(self, opening):
         self.code = compile(opening["source"], "candidate", "exec", dont_inherit=True)
         self.stdin, self.stdout = opening["files"]
+        # As JSON it may take twice as much.
+        self.most = opening["answer_bytes"] // 2
 
     def answer(self, call):
         os.ftruncate(self.stdin, 0)
@@ -92,7 +91,7 @@ class Program:
         limit_files()
         os.pwrite(self.stdin, call["text"].encode("utf-8", "surrogatepass"), 0)
         # Who prints without end is stopped by the first byte too many, and not when its time is up.
-        limit_files(MOST_PRINTED + 1)
+        limit_files(self.most + 1)
         for descriptor, target in ((self.stdin, 0), (self.stdout, 1)):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.dup2(descriptor, target)
@@ -112,7 +111,7 @@ class Program:
                 stream.flush()
         # By the descriptor and not by the stream, which the program may have replaced.
         size = os.fstat(self.stdout).st_size
-        if size > MOST_PRINTED:
+        if size > self.most:
             return {"refused": "output", "detail": str(size) + " bytes"}
         return {"value": os.pread(self.stdout, size, 0).decode("utf-8", "replace")}
 
@@ -165,15 +164,15 @@ def testify(channel, *files):
             except BaseException as error:
                 full = isinstance(error, OSError) and error.errno == errno.EFBIG
                 answer = {"refused": "output", "detail": "a full file"} if full else told(error)
-        reply(channel, answer)
+        reply(channel, answer, opening["answer_bytes"])
         try:
             call = cross.receive(channel)
         except cross.BrokenError:
             return
 
 
-def reply(channel, answer):
+def reply(channel, answer, most):
     try:
-        cross.send(channel, answer, cross.MAX_ANSWER_BYTES)
+        cross.send(channel, answer, most)
     except OverflowError as error:
         cross.send(channel, {"refused": "output", "detail": str(error)})

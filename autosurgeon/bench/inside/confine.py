@@ -228,7 +228,7 @@ def limit(memory_bytes, cpu_s):
     """Bounds that the kernel keeps, of one candidate: address space, CPU seconds."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     # The server kills by the process's own clock; this is for the case that the server is gone.
-    resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s) + 2, int(cpu_s) + 3))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(1.5 * cpu_s) + 2, int(1.5 * cpu_s) + 3))
 
 
 def limit_all(threads):

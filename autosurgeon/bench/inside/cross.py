@@ -16,7 +16,6 @@ MAX_DEPTH = 64
 MAX_DRAWN = 100_000
 """Items taken from an iterator."""
 MAX_FRAME_BYTES = 256 << 20
-MAX_ANSWER_BYTES = 8 << 20
 _WORD = 1 << 63
 _HEAD = struct.Struct(">I")
 _READ_BYTES = 1 << 16

@@ -30,9 +30,10 @@ KNOWN = 256
 """Tasks that are kept ready; the grader keeps the same count of what it has sent."""
 
 
-def opening_of(sheet, way, source):
+def opening_of(sheet, way, source, answer_bytes):
     """The first frame to the candidate."""
     opening = {"kind": sheet.kind, "source": source, "entry_point": sheet.spec["entry_point"]}
+    opening["answer_bytes"] = answer_bytes
     if way == "shared":
         spec = sheet.spec
         tests = exam.counted(spec, "_held")
@@ -80,7 +81,7 @@ def examine(link, sheet, request):
         limits = {**request["limits"], "kind": sheet.kind if way != "shared" else "function"}
         socket.send_fds(link, [json.dumps(limits).encode()], [theirs.fileno()])
         theirs.close()
-        opening = opening_of(sheet, way, request["source"])
+        opening = opening_of(sheet, way, request["source"], limits["answer_bytes"])
         candidate = proxy.Candidate(ours, opening, way == "in_place", exam.Odd() if sheet.accept else None)
         cause, detail, held, checks = judged(sheet, way, candidate, request["nonce"])
         # While the channel is open: at its end the candidate would wake up once more, only to be killed.

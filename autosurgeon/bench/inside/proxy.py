@@ -25,6 +25,7 @@ class Candidate:
     """The far side of the channel, with what went wrong there for good."""
 
     def __init__(self, channel, opening, in_place, odd=None):
+        self.most = opening["answer_bytes"]
         self.channel = channel
         self.opening = opening
         self.odd = odd
@@ -47,7 +48,7 @@ class Candidate:
             call, self.opening = {**self.opening, "call": call}, None
         try:
             cross.send(self.channel, call)
-            answer = cross.receive(self.channel, cross.MAX_ANSWER_BYTES + 1024)
+            answer = cross.receive(self.channel, self.most + 1024)
         except OverflowError as error:
             raise self.lose("output", str(error)) from None
         except cross.NotPlainError as error:
