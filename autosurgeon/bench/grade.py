@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Self
 
 from autosurgeon.bench.jail import Level, choose
 from autosurgeon.bench.test_usage import uses
-from autosurgeon.bench.worker import GRACE_S, Cell, CellError, Limits, Testimony, Way
+from autosurgeon.bench.worker import Cell, CellError, Limits, Testimony, Way, patience
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.envelope import Poison
 from autosurgeon.core.ports import Beat, no_beat
@@ -251,7 +251,7 @@ class Grader:
             cell = self._own.cell = Cell(self.level)
             self._cells.append(cell)
         with self._due_lock:
-            self._due = max(self._due, time.monotonic() + limits.wall_s + GRACE_S)
+            self._due = max(self._due, time.monotonic() + patience(task, limits))
         try:
             return cell.examine(self._key(task), task, source, way, limits)
         except CellError:

@@ -21,6 +21,8 @@ KNOWN = 256
 """Tasks that an oracle keeps ready; the same number as in `inside/oracle.py`."""
 GRACE_S = 10
 """How long the tests may go on after the candidate's own limit."""
+REFERENCE_SLOWER = 5
+"""Times the wall clock of a program that its task's reference may take to compute the wanted answers."""
 
 Way = Literal["split", "in_place", "shared"]
 """How tests meet the candidate: by value; by value, with in-place changes coming back; in one interpreter."""
@@ -45,6 +47,12 @@ class Testimony(NamedTuple):
     checks: int
     cpu_s: float
     flaw: str = ""
+
+
+def patience(task: Task, limits: Limits) -> float:
+    """Seconds to wait for a verdict; more for a task whose wanted answers the reference first has to compute."""
+    computes = any(case.wanted is None for case in task.cases)
+    return limits.wall_s * (REFERENCE_SLOWER if computes else 1) + GRACE_S
 
 
 class CellError(WorldError):
@@ -86,10 +94,11 @@ class Cell:
             self._known[key] = None
             request["spec"] = spec_of(task)
         body = json.dumps(request).encode()
-        self._channel.settimeout(limits.wall_s + GRACE_S)
+        patience_s = patience(task, limits)
+        self._channel.settimeout(patience_s)
         try:
             self._channel.sendall(struct.pack(">I", len(body)) + body)
-            answer = self._answer(time.monotonic() + limits.wall_s + GRACE_S)
+            answer = self._answer(time.monotonic() + patience_s)
         except OSError as error:
             raise CellError(f"the cell ended: {error}") from error
         if "flaw" in answer:

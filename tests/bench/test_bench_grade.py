@@ -268,7 +268,7 @@ def test_who_waits_for_a_grade_beats_while_a_program_is_within_its_limits_and_no
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(grading, "LOOK_S", 0.02)
-    monkeypatch.setattr(grading, "GRACE_S", 0.0)
+    monkeypatch.setattr(cell, "GRACE_S", 0.0)
     began: list[float] = []
 
     def hang(*_: object) -> cell.Testimony:
