@@ -54,6 +54,10 @@ def verb_of(name: str) -> Callable[[Any, Path], Any]:
         from autosurgeon.capsule.compare_models import compare
 
         return compare
+    if name == "open":
+        from autosurgeon.capsule.open_checkpoint import open_checkpoint
+
+        return open_checkpoint
     from autosurgeon.capsule.pretrain import pretrain
 
     return pretrain

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def open_model(folder: Path, *, nf4: bool = False) -> Any:
     """Return the folder's causal model on the compute device; `nf4` loads its linear layers in 4 bits by bitsandbytes.
 
     Raises:
-        PackError: the folder is missing.
+        PackError: the folder is missing, or its tensors are not the model's.
 
     """
     check_present(folder)
@@ -57,7 +58,37 @@ def open_model(folder: Path, *, nf4: bool = False) -> Any:
             bnb_4bit_compute_dtype=compute_dtype(device),
         )
         options["device_map"] = {"": torch.cuda.current_device() if device.type == "cuda" else device.type}
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, **options
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **options,
     )
+    refuse_misfit(folder, found)
     return model if nf4 else model.to(device)
+
+
+def refuse_misfit(folder: Path, found: Mapping[str, Any]) -> None:
+    """Raise PackError where the files' tensors are not the model's, by name; transformers fills the rest at random.
+
+    Args:
+        folder: the checkpoint.
+        found: what `from_pretrained` reports with `output_loading_info`.
+
+    """
+    what, wanted = "a checkpoint's tensors are not those of its model", "the files that belong to this config.json"
+    for name, stored, expected in sorted(found["mismatched_keys"]):
+        got = f"{name} of shape {tuple(stored)} for {tuple(expected)}"
+        raise PackError(what, got=got, wanted=wanted, where=folder)
+    missing, foreign = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
+    if missing or foreign:
+        parts = [_named("no {}, which the model has", missing), _named("{}, which the model lacks", foreign)]
+        raise PackError(what, got="; ".join(filter(None, parts)), wanted=wanted, where=folder)
+
+
+def _named(text: str, names: Sequence[str]) -> str:
+    rest = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return text.format(names[0] + rest) if names else ""

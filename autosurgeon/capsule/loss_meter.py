@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from autosurgeon.capsule.divergence import finite
-from autosurgeon.core.jobs import StopRule
+from autosurgeon.core.stop_rule import StopRule
 
 WINDOWS_PER_EPOCH = 4  # the reported loss is the mean over the last quarter of an epoch
 

@@ -92,6 +92,7 @@ def answer_and_grade(
 
 def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Path) -> Source:
     from autosurgeon.errors import UserError
+    from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
     from autosurgeon.wiring import folder_source, model_folder, served_source
 
     if organ.url is not None:
@@ -104,6 +105,7 @@ def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Pat
             )
         return served_source(settings, organ.url, settings.serving.api_key, organ.served)
     found = model_folder(organ.workspace, settings, organ.model, organ.pack)
+    open_checkpoint(capsules, found[1])
     return folder_source(settings, capsules, found, out.parent / f".{out.name}.organ")
 
 

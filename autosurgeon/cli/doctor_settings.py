@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -79,9 +80,11 @@ def _look_at_what_is_in_force(root: Path) -> str:
 
 def _organ(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
+        from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
         from autosurgeon.packs.chat_template import with_prompt
         from autosurgeon.packs.checkpoint import check_base
         from autosurgeon.packs.hub import ask_hub
+        from autosurgeon.wiring import open_capsules
 
         organ, folder = subject.settings.organ, _organ_folder(subject)
         if folder is None:
@@ -90,9 +93,12 @@ def _organ(subject: _Subject) -> Iterator[Check]:
             return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
         weights = check_base(folder)
         with_prompt(organ, folder)
-        return f"{sum(file.stat().st_size for file in weights) / 1e6:.1f} MB of weights in {folder}"
+        with tempfile.TemporaryDirectory() as home, open_capsules(subject.settings, Path(home)) as capsules:
+            opened = open_checkpoint(capsules, folder)
+        size = sum(file.stat().st_size for file in weights)
+        return f"{opened.architecture}, {size / 1e6:.1f} MB of weights in {folder}"
 
-    yield Check("organ", look)
+    yield Check("organ", look, READ_S)
 
 
 def _organ_folder(subject: _Subject) -> Path | None:

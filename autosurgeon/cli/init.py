@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,14 +82,17 @@ def init(
 
 
 def _check_organ(organ: str, revision: str | None) -> Path:
-    """Return the folder of an organ, a hub's fetched; UserError for what the loop would refuse."""
+    """Open an organ and return its folder, a hub's fetched; UserError for what the loop would refuse."""
     from pydantic import ValidationError
 
     from autosurgeon.cli.render import say
     from autosurgeon.config import Settings
-    from autosurgeon.errors import UserError
+    from autosurgeon.core.recipe import Quantization
+    from autosurgeon.errors import InstallError, UserError
+    from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
+    from autosurgeon.runner.stack import check_stack
     from autosurgeon.sections import OrganSettings
-    from autosurgeon.wiring import organ_at_hand
+    from autosurgeon.wiring import open_capsules, organ_at_hand
 
     is_folder = Path(organ).exists()
     if revision is not None and is_folder:
@@ -106,9 +110,18 @@ def _check_organ(organ: str, revision: str | None) -> Path:
         flag = "--revision" if first["loc"] == ("revision",) else "--organ"
         wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
         raise UserError(f"{flag} names no commit of a hub", got=repr(first["input"]), wanted=wanted) from error
-    folder = organ_at_hand(Settings().model_copy(update={"organ": named})).organ_folder
+    settings = organ_at_hand(Settings().model_copy(update={"organ": named}))
+    folder = settings.organ_folder
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     say(f"organ: {size / 1e6:.1f} MB of BF16 weights in {folder}")
+    try:
+        check_stack(settings.capsule.python, Quantization.NONE)
+    except InstallError as error:
+        say(f"the organ is not opened here, `doctor` and `run` open it: {error}")
+        return folder
+    with tempfile.TemporaryDirectory() as home, open_capsules(settings, Path(home)) as capsules:
+        opened = open_checkpoint(capsules, folder)
+    say(f"organ: {opened.architecture} of {opened.parameters / 1e6:.1f} million parameters")
     return folder
 
 

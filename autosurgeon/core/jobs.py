@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter
 
 from autosurgeon.core.chat import Chat
 from autosurgeon.core.recipe import MergeBase, Quantization
+from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
 
@@ -22,28 +23,6 @@ PROGRESS_FILE = "progress.jsonl"
 
 
 Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
-
-
-class StopRule(Value):
-    """A bound that is checked during training: past it, training ends early and keeps its adapter."""
-
-    rule_id: str
-    fact: Literal[
-        "training.loss", "training.loss_fraction", "training.kl", "training.kl_anchors", "training.anchor_loss_rise"
-    ]
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> StopRule:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("a stop rule has exactly one bound: at_least or at_most")
-        return self
-
-    def is_past(self, observed: float) -> bool:
-        """Whether the observed value is past the bound; a value on the bound is not."""
-        below = self.at_least is not None and observed < self.at_least
-        return below or (self.at_most is not None and observed > self.at_most)
 
 
 class TrainingState(Value):
@@ -165,6 +144,13 @@ class CompareJob(Value):
     """As in `TrainJob`."""
 
 
+class OpenJob(Value):
+    """Open a checkpoint, and refuse one whose config, tokenizer, tensors and model disagree."""
+
+    verb: Literal["open"] = "open"
+    model: Path
+
+
 class PretrainJob(Value):
     """Train a small base model from scratch, with its own tokenizer."""
 
@@ -180,7 +166,7 @@ class PretrainJob(Value):
     seed: int
 
 
-Job = TrainJob | GenerateJob | MergeJob | ReshapeJob | CompareJob | PretrainJob
+Job = TrainJob | GenerateJob | MergeJob | ReshapeJob | CompareJob | OpenJob | PretrainJob
 JOB: TypeAdapter[Job] = TypeAdapter(Annotated[Job, Field(discriminator="verb")])
 
 
@@ -295,6 +281,15 @@ class CompareResult(Value):
     """Tensors whose shapes differ; if there is one, b is not run and every token counts as flipped."""
 
 
+class OpenResult(Value):
+    """The model that a checkpoint holds."""
+
+    verb: Literal["open"] = "open"
+    architecture: str
+    """The class of transformers."""
+    parameters: int
+
+
 class PretrainResult(Value):
     """The model that pretraining wrote."""
 
@@ -306,7 +301,7 @@ class PretrainResult(Value):
     loss: float
 
 
-Result = TrainResult | GenerateResult | MergeResult | ReshapeResult | CompareResult | PretrainResult
+Result = TrainResult | GenerateResult | MergeResult | ReshapeResult | CompareResult | OpenResult | PretrainResult
 
 
 class Outcome(Value):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from autosurgeon.core.decision import Evidence, Phase, Verdict
-from autosurgeon.core.jobs import StopRule, TrainJob, TrainResult
+from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 from autosurgeon.core.stage_results import AnchorsResult, SmokeResult, Tokens, TrainStageResult
+from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.core.training_data import Dataset
 from autosurgeon.errors import PackError, WorldError
 from autosurgeon.failpoints import reach

@@ -17,6 +17,7 @@ from autosurgeon.core.jobs import (
     GenerateJob,
     GenerateResult,
     MergeJob,
+    OpenJob,
     Outcome,
     ReshapeJob,
     Result,
@@ -203,7 +204,9 @@ class Capsules:
 
 
 def _needs_gpu(job: Value) -> bool:
-    """Whether the job uses a GPU if there is one; a plain merge and plain arithmetic on adapters do not."""
+    """Whether the job uses a GPU if there is one; opening, a plain merge and plain arithmetic on adapters do not."""
+    if isinstance(job, OpenJob):
+        return False
     if isinstance(job, MergeJob):
         return job.merge_base == "dequantized"
     return not isinstance(job, ReshapeJob) or job.method == "intruders"

@@ -15,7 +15,8 @@ from test_capsule_training_checkpoint import ROWS
 
 from autosurgeon.capsule.train import train
 from autosurgeon.capsule.training_loop import marks
-from autosurgeon.core.jobs import StopRule, TrainingState
+from autosurgeon.core.jobs import TrainingState
+from autosurgeon.core.stop_rule import StopRule
 
 FILES = ["adapter_config.json", "adapter_model.safetensors"]
 

@@ -21,8 +21,9 @@ from test_capsule_train import train_job
 
 from autosurgeon.capsule.batches import TokenRow, learned_tokens, shares_of
 from autosurgeon.capsule.packing import make_pack
-from autosurgeon.core.jobs import OUTCOME_FILE, PROGRESS_FILE, Outcome, StopRule, TrainingState, TrainJob, TrainResult
+from autosurgeon.core.jobs import OUTCOME_FILE, PROGRESS_FILE, Outcome, TrainingState, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children, descendants
 from autosurgeon.runner.capsules import Capsules

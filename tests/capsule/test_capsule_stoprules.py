@@ -11,7 +11,8 @@ from test_capsule_measures import HOT, PROBE, trained, write_rows
 
 from autosurgeon.capsule.divergence import score_batch
 from autosurgeon.capsule.loss_meter import LossMeter
-from autosurgeon.core.jobs import StopRule, TrainResult
+from autosurgeon.core.jobs import TrainResult
+from autosurgeon.core.stop_rule import StopRule
 
 FACTS = ["training.kl", "training.kl_anchors", "training.anchor_loss_rise"]
 

@@ -20,8 +20,9 @@ from autosurgeon.capsule.load_checkpoint import open_tokenizer
 from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped
-from autosurgeon.core.jobs import PROGRESS_FILE, StopRule, TrainJob
+from autosurgeon.core.jobs import PROGRESS_FILE, TrainJob
 from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.errors import UserError
 
 BASE = shipped("data", "lab", "base")

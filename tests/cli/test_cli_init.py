@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import write_checkpoint
+from organs import write_tiny_organ
 from typer.testing import CliRunner, Result
 
 from autosurgeon.cli.doctor_prospects import prospects_of
@@ -33,7 +33,7 @@ def refused(workspace: Path, *arguments: object) -> str:
 
 @pytest.fixture
 def organ(tmp_path: Path) -> Path:
-    return write_checkpoint(tmp_path / 'an "organ"')
+    return write_tiny_organ(tmp_path / 'an "organ"')
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from builders import make_task
 
-from autosurgeon.core.jobs import GenerateJob, ReshapeJob, StopRule, TrainJob, TrainResult
+from autosurgeon.core.jobs import GenerateJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.recipe import Quantization
+from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.core.task import Split
 from autosurgeon.simulator.law import (
     Dose,
