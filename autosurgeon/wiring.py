@@ -189,9 +189,9 @@ def open_capsules(
 def refuse_unusable(policy: Policy, file: Path) -> None:
     """Refuse a policy that cannot be evaluated here, or by which a whole night could accept nothing."""
     rehearse(policy)
-    for finding in find(policy):
-        if finding.level == "error":
-            raise PolicyError(f"{finding.rule_id}: {finding.said}", wanted="see `autosurgeon policy check`", where=file)
+    for found in find(policy):
+        if found.level == "error":
+            raise PolicyError(f"{found.rule_id}: {found.message}", wanted="see `autosurgeon policy check`", where=file)
 
 
 @contextlib.contextmanager

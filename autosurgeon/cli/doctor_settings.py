@@ -51,7 +51,7 @@ def _policy(subject: _Subject) -> Iterator[Check]:
         clauses, failed = rehearse(policy), self_test(policy, {})
         if failed:
             raise UserError("the gate fails its self-test", got="; ".join(failed), where=file)
-        doubtful = [finding.said for finding in find(policy) if finding.kind == "unproven"]
+        doubtful = [finding.message for finding in find(policy) if finding.kind == "unproven"]
         evaluated = f"{len(policy.rules)} rules, of which {clauses} conditions in CEL were evaluated"
         return "; ".join([f"{policy.name}, {evaluated}; the gate refuses and accepts known evidence", *doubtful])
 

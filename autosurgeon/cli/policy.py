@@ -77,14 +77,15 @@ def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
         raise PolicyError(
-            f"rule {errors[0].rule_id!r} is {errors[0].kind}: {errors[0].said}{more}", where=places[errors[0].rule_id]
+            f"rule {errors[0].rule_id!r} is {errors[0].kind}: {errors[0].message}{more}",
+            where=places[errors[0].rule_id],
         )
     return [
         {
             "level": finding.level,
             "kind": finding.kind,
             "rule": finding.rule_id,
-            "said": finding.said,
+            "said": finding.message,
             "where": places[finding.rule_id],
         }
         for finding in findings

@@ -58,7 +58,7 @@ def explain_decision(
         say(f"first deciding rule: {deciding}: {lesson}")
     if doubt:
         say(doubt)
-    say(turned.said)
+    say(turned.summary)
 
 
 def judgement_of(decision_id: str, workspace: Path) -> Judgement:
@@ -118,6 +118,6 @@ def _plain(
             "changes": changes,
             "smallest": turned.smallest,
             "undecided_because_of": list(turned.undecided),
-            "said": turned.said,
+            "said": turned.summary,
         },
     }

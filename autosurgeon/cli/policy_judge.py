@@ -98,7 +98,7 @@ def test_policies(
             junit.write_text(_junit(reports), encoding="utf-8")
         except OSError as error:
             raise UserError("the report cannot be written", got=error.strerror, where=junit) from error
-    failed = [(report, outcome) for report in reports for outcome in report.outcomes if outcome.said]
+    failed = [(report, outcome) for report in reports for outcome in report.outcomes if outcome.message]
     if as_json:
         print_json([_plain(report) for report in reports])
         raise typer.Exit(ExitCode.FINDING if failed else ExitCode.DONE)
@@ -109,7 +109,7 @@ def test_policies(
     ]
     print_table("rules", ("policy", "phase", "rule", "cases", "decided"), rows)
     for report, outcome in failed:
-        say(f"FAILED {report.path.name}: {outcome.case.name}: {outcome.said}")
+        say(f"FAILED {report.path.name}: {outcome.case.name}: {outcome.message}")
     total = sum(len(report.outcomes) for report in reports)
     silent = sum(count == 0 for report in reports for count in report.decided.values())
     say(f"{total - len(failed)} of {total} cases passed; {silent} of {len(rows)} rules never decided a case")
@@ -123,7 +123,7 @@ def _plain(report: Report) -> dict[str, object]:
         "digest": report.policy.digest,
         "decided": report.decided,
         "cases": [
-            {"name": outcome.case.name, "verdict": outcome.judgement.verdict.value, "failed": outcome.said or None}
+            {"name": outcome.case.name, "verdict": outcome.judgement.verdict.value, "failed": outcome.message or None}
             for outcome in report.outcomes
         ],
     }
@@ -134,14 +134,14 @@ def _junit(reports: list[Report]) -> str:
 
     root = ElementTree.Element("testsuites")
     for report in reports:
-        failures = sum(bool(outcome.said) for outcome in report.outcomes)
+        failures = sum(bool(outcome.message) for outcome in report.outcomes)
         counts = {"tests": str(len(report.outcomes)), "failures": str(failures)}
         suite = ElementTree.SubElement(root, "testsuite", {"name": _xml(report.path.name), **counts})
         for outcome in report.outcomes:
             names = {"classname": _xml(report.policy.name), "name": _xml(outcome.case.name)}
             case = ElementTree.SubElement(suite, "testcase", names)
-            if outcome.said:
-                ElementTree.SubElement(case, "failure", {"message": _xml(outcome.said)})
+            if outcome.message:
+                ElementTree.SubElement(case, "failure", {"message": _xml(outcome.message)})
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The signing key at the loop's own moments: ready before anything runs, and rotated by a person."""
+"""The signing key: ready before a run, and rotated by a person."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from autosurgeon.store.sqlstore import SqlStore
 
 
 def ready_key(workspace: Workspace, store: SqlStore, copies: Path | None, say: Callable[[str], None]) -> None:
-    """Finish a rotation that was cut short, and make sure that the key in force can sign; under the workspace's lock.
+    """Finish an interrupted rotation, and check that the key in force can sign; under the workspace's lock.
 
-    A workspace in which nothing was signed yet needs no key: its first checkpoint makes one.
+    A workspace without signatures needs no key: its first checkpoint creates one.
 
     Raises:
         UserError: the key is gone, damaged, readable by others, or another than the one in force.
@@ -37,19 +37,19 @@ def rotate_key(
     reason: str,
     lost: bool,
 ) -> Rotation:
-    """Put a new signing key in force, by an act of the chain; under the workspace's lock.
+    """Put a new signing key in force, with an act in the chain; under the workspace's lock.
 
     Args:
-        workspace: whose key.
+        workspace: the workspace.
         store: its memory.
-        copies: where checkpoints are copied to.
-        say: gets lines about what could not be done.
+        copies: the folder for copies of checkpoints.
+        say: called with lines about failures.
         who: the person.
-        reason: why.
-        lost: whether the old private key is lost; otherwise it signs all that there is once more.
+        reason: the reason.
+        lost: whether the old private key is lost; otherwise it signs the whole chain once more.
 
     Raises:
-        UserError: there is no key to rotate, the old one cannot be used, or `lost` is not so.
+        UserError: there is no key to rotate, the old one cannot be used, or `lost` is wrong.
 
     """
     _complete_rotation(workspace, store, copies, say)

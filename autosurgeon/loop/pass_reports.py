@@ -1,4 +1,4 @@
-"""Reports, gathered from the store and the workspace by reading alone; `audit.render` makes pages of them."""
+"""The data of reports, read from store and workspace; `audit.render` makes pages of it."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ from autosurgeon.store.sqlstore import SqlStore
 
 MOST_STEPS = 2000
 MOST_VERSIONS = 50
-"""Of the live pointer, in a pass's report; the campaign's has all."""
+"""The most live versions in a pass's report; the campaign's has all."""
 Results = Mapping[str, Envelope]
 
 
 class Sources(NamedTuple):
-    """What a report is read from."""
+    """The sources of a report."""
 
     store: SqlStore
     workspace: Workspace
     tasks: Mapping[str, Task]
     search: SearchSettings
     mask: tuple[MaskKind, ...] = ()
-    """What is masked in every report, `audit.mask` of the settings."""
+    """What every report masks: `audit.mask` of the settings."""
     loop: LoopSettings = LoopSettings()
-    """By which a campaign is stuck."""
+    """The settings that define a standstill."""
     wanted: bool = True
-    """Whether a loop writes them."""
+    """Whether the loop writes reports."""
 
     @property
     def masking(self) -> Masking:
-        """What that takes; a user is named in more places than where he speaks."""
+        """The masking by these settings."""
         if not self.mask:
             return masking_of(self.workspace, self.mask)
         acts = [entry.act for entry in self.store.acts()]
@@ -68,7 +68,7 @@ class Sources(NamedTuple):
 
 
 def sources_of(ins: Instruments) -> Sources:
-    """Those of a loop at work."""
+    """The sources of a running loop."""
     settings = ins.settings
     return Sources(
         ins.store, ins.workspace, ins.tasks, settings.search, settings.audit.mask, settings.loop, ins.reports
@@ -91,15 +91,15 @@ def write_pass_report(sources: Sources, number: int) -> None:
         for form in FORMS:
             write_whole(folder / f"{pass_scope(number)}.{form}", render_pass(report, form))
     except DurabilityError:
-        raise  # a disk that does not take a report does not take the next pack either
-    except Exception as error:  # whatever it is, the pass has ended, and its decisions are in the store
+        raise  # a disk that cannot take a report cannot take the next pack
+    except Exception as error:  # the pass has ended, and its decisions are in the store
         if isinstance(error, OSError) and error.errno in (errno.EIO, *FULL):
             raise
         structlog.get_logger().warning("report_failed", number=number, error=f"{type(error).__name__}: {error}")
 
 
 def write_missing_report(sources: Sources) -> None:
-    """Write the last pass's report, if a crash came between the pass's end and its report."""
+    """Write the last pass's report if a crash prevented it."""
     last = sources.store.last_passes(1)
     for record in last:
         files = [sources.workspace.reports / f"{pass_scope(record.number)}.{form}" for form in FORMS]
@@ -108,7 +108,7 @@ def write_missing_report(sources: Sources) -> None:
 
 
 def read_pass_report(sources: Sources, number: int) -> PassReport:
-    """Everything that is known of one pass; UserError when there is none of that number."""
+    """The report of one pass; UserError when there is no such pass."""
     store = sources.store
     record, scope = store.get_pass(number), pass_scope(number)
     decisions = store.decisions(number)
@@ -135,7 +135,7 @@ def read_pass_report(sources: Sources, number: int) -> PassReport:
 
 
 def read_campaign_report(sources: Sources) -> CampaignReport:
-    """Everything that is known of all passes."""
+    """The report of all passes."""
     store = sources.store
     records = store.passes()
     trend = _trend(sources, store.live_history())
@@ -148,7 +148,7 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
 
 
 def _people_of(store: SqlStore, record: PassRecord) -> tuple[PersonAct, ...]:
-    """What people did while a pass was open, and to it or its pack at any time."""
+    """The acts of people while a pass was open, and those on it or its pack at any time."""
     pack = _pack_of(store, record)
     acts = [entry.act for entry in store.acts(since=record.started_at, pass_number=record.number)]
     return tuple(
@@ -183,7 +183,7 @@ def _proposer_of(sources: Sources, record: PassRecord) -> str:
 
 
 def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
-    """By stage in the order of their first tries, what all tries took; the error where the last one failed."""
+    """The cost of all tries by stage, in the order of first tries, with the error of a failed last try."""
     tries: dict[str, list[StageRecord]] = {}
     for stage in stages:
         tries.setdefault(stage.name, []).append(stage)
@@ -200,7 +200,7 @@ def stage_costs(stages: Iterable[StageRecord]) -> tuple[StageCost, ...]:
 
 
 def read_steps(path: Path) -> tuple[tuple[int, float], ...]:
-    """(step, loss) as the capsule reported them, thinned evenly where there are thousands; nothing without the file."""
+    """(step, loss) as the capsule reported them, thinned evenly if there are thousands; none without the file."""
     if not path.is_file():
         return ()
     steps = []
@@ -209,20 +209,20 @@ def read_steps(path: Path) -> tuple[tuple[int, float], ...]:
             row = json.loads(line)
             step, loss = int(row["done"]), float(row["loss"])
         except (ValueError, KeyError, TypeError):
-            continue  # a line that was cut, or that holds no loss
+            continue  # a truncated line, or one without a loss
         if math.isfinite(loss):
             steps.append((step, loss))
     return tuple(steps[:: -(-len(steps) // MOST_STEPS) or 1])
 
 
 def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) -> Iterable[FlipStory]:
-    """The flips that the decisions name, each with its programs as far as they were kept."""
+    """The flips of the decisions, each with its programs as far as they exist."""
     found = flips_of(decisions)
     if found is None:
         return
     scope = pass_scope(record.number)
     live, pack = sources.store.envelopes(record.live_before), _pack_of(sources.store, record)
-    # The bench that was judged before whatever ran later. What only the smoke ran has no envelope, but its programs.
+    # The judged bench comes before later runs. Tasks of the smoke alone have programs and no envelope.
     runs = [sources.store.envelopes(pack, f"{scope}/bench"), sources.store.envelopes(pack)] if pack else []
     smoked = _read_completions(sources.workspace.stage(scope, smoke_stage_of(sources.store, record.number)))
     noted = sources.store.stage_result(scope, AnchorsResult)
@@ -248,7 +248,7 @@ def _flips(sources: Sources, record: PassRecord, decisions: Sequence[Decision]) 
 
 
 def _pack_of(store: SqlStore, record: PassRecord) -> str | None:
-    """The pack that the pass made, promoted or not."""
+    """The pack of the pass, promoted or not."""
     merged = store.stage_result(pass_scope(record.number), MergeStageResult)
     return record.pack or (merged.pack if merged else None)
 
@@ -259,7 +259,7 @@ def _with_result(runs: Sequence[Results], task_id: str, *, passed: bool) -> Enve
 
 
 def _read_completions(folder: Path) -> dict[str, str]:
-    """Programs of a stage by task, from its first generation; nothing where the folder was cleaned."""
+    """The programs of a stage by task, from its first generation; none where the folder was removed."""
     texts: dict[str, str] = {}
     for path in sorted(folder.glob("**/completions.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -269,14 +269,14 @@ def _read_completions(folder: Path) -> dict[str, str]:
 
 
 def _marks(task_id: str, split: str, noted: AnchorsResult | None) -> tuple[str, ...]:
-    """What a lost win was to live, by what the pass noted when it began; wins of the canary are neither."""
+    """The status of a lost win at the begin of the pass; wins of the canary have none."""
     if noted is not None and task_id in noted.anchors:
         return ("anchor", "hidden") if task_id in noted.hidden else ("anchor",)
     return ("provisional",) if noted is not None and split != Split.CANARY else ()
 
 
 def _benches(sources: Sources, record: PassRecord) -> tuple[BenchRun, ...]:
-    """What the pack's bench wrote per bench, on all splits but the canary."""
+    """The pack's results per bench, on all splits but the canary."""
     store, pack = sources.store, _pack_of(sources.store, record)
     results = store.envelopes(pack, f"{pass_scope(record.number)}/bench") if pack else {}
     ran = [envelope for envelope in results.values() if envelope.split != Split.CANARY]
@@ -305,7 +305,7 @@ def _excluded(store: SqlStore) -> dict[str, str]:
 
 
 def _trend(sources: Sources, history: Sequence[Live]) -> tuple[LiveWins, ...]:
-    """What each live version wins on the counted benches."""
+    """The wins of each live version on the counted benches."""
     store = sources.store
     excluded, makers = _excluded(store), store.decisions_named([live.decision_id for live in history])
     results = {pack: store.envelopes(pack) for pack in dict.fromkeys(live.pack for live in history)}

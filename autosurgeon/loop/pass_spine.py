@@ -1,4 +1,4 @@
-"""One pass, from proposal to verdict. Every stage and every decision is adopted if it was committed before."""
+"""One pass, from proposal to verdict. Committed stages and decisions are reused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _OverError(Exception):
 
 
 class PassSpine:
-    """One pass at work. The policy is an argument, since a scenario runs with its rules in audit."""
+    """One running pass. The policy is an argument, since a scenario runs with its rules in audit."""
 
     def __init__(self, ins: Instruments, record: PassRecord, baseline: Baseline, policy: Policy) -> None:
         self._ins = ins
@@ -68,15 +68,15 @@ class PassSpine:
         self._facts: Evidence = {}
 
     def operate(self) -> None:
-        """Take the pass to a final state; a world that fails too often makes it FAILED, StoppedError leaves it open."""
+        """Finish the pass; repeated failures of the world make it FAILED, StoppedError leaves it open."""
         try:
             self._baseline = self._as_it_began()
-            # A pass that is live has only to be watched, and its parent may be damaged or gone by now.
+            # A live pass only needs its watch, and its parent may be damaged or gone.
             if not self._reached(PassState.LIVE):
                 self._until_live()
         except _OverError:
             return
-        except (WorldError, PackError) as error:  # a pack is damaged or gone: the world's fault too
+        except (WorldError, PackError) as error:  # a damaged or missing pack is a failure of the world too
             if not self._reached(PassState.LIVE):
                 self._ins.store.advance(self._number, PassState.FAILED, reason=str(error))
                 return
@@ -84,7 +84,7 @@ class PassSpine:
         watch(self._ins, self._number, self._baseline, self._policy)
 
     def _as_it_began(self) -> Baseline:
-        """The baseline with the anchors that the pass began with: a retry or a person may have changed the ledger."""
+        """The baseline with the anchors from the begin of the pass: a retry or a person may have changed the ledger."""
         baseline = self._baseline
 
         def note(_: Path) -> Done[AnchorsResult]:
@@ -98,7 +98,7 @@ class PassSpine:
         return self._ins.store.get_pass(self._number).state
 
     def _reached(self, state: PassState) -> bool:
-        """Whether the pass is that far, or further."""
+        """Whether the pass has reached a state."""
         order = list(PassState)
         return order.index(self._state) >= order.index(state)
 
@@ -111,7 +111,7 @@ class PassSpine:
     def _gate(
         self, phase: Phase, evidence: Evidence, *, pack: str | None = None, comparison: Comparison | None = None
     ) -> None:
-        """Judge a phase on all that is known by then, once; _OverError unless the verdict is ACCEPT or overruled."""
+        """Judge a phase once, on all known facts; _OverError unless the verdict is ACCEPT or overridden."""
         ins = self._ins
         self._facts |= budget_evidence(ins, self._number) | evidence
         decided = [d for d in ins.store.decisions(self._number) if d.judgement and d.judgement.phase == phase]
@@ -128,7 +128,7 @@ class PassSpine:
             raise _OverError
 
     def _pass_again(self, phase: Phase, verdict: Verdict | None, pack: str | None) -> None:
-        """Go through a gate that has spoken: it let the pass go on, or a person's override does."""
+        """Pass a gate that was judged: by its verdict or by a person's override."""
         if verdict == Verdict.ACCEPT:
             return
         override = standing_override(self._ins, self._number, phase)
@@ -143,7 +143,7 @@ class PassSpine:
             reach("pass-moved")
 
     def _plan(self) -> Dataset:
-        """Choose the rows and judge recipe and rows before any compute is spent."""
+        """Choose the rows, and judge recipe and rows before any compute is spent."""
         ins, recipe, baseline = self._ins, self._record.recipe, self._baseline
         dataset, of_rows = plan_rows(ins, self._record, baseline)
         evidence = {
@@ -164,7 +164,7 @@ class PassSpine:
         return [task_id for task_id in self._baseline.anchors if task_id not in dataset.anchor_ids]
 
     def _train(self, dataset: Dataset) -> Path:
-        """Train the adapter, committed before anything is evaluated."""
+        """Train the adapter, and commit it before any evaluation."""
         ins, recipe = self._ins, self._record.recipe
         folder = ins.workspace.stage(self._scope, "train")
         probe = ins.workspace.stage(self._scope, "dataset") / "probe.jsonl"
@@ -195,7 +195,7 @@ class PassSpine:
         return folder / result.adapter
 
     def _smoke(self, dataset: Dataset, adapter: Path) -> Path:
-        """Run every anchor that was not trained on, before the merge; the adapter that goes on, or a variant of it."""
+        """Smoke the held-out anchors before the merge; return the adapter or a salvaged variant."""
         ins, anchors, limit = self._ins, self._held_out(dataset), most_lost(self._policy)
 
         def try_anchors(name: str, adapter: Path, folder: Path) -> Done[SmokeResult]:
@@ -212,7 +212,7 @@ class PassSpine:
         return candidate.adapter
 
     def _merge(self, dataset: Dataset, adapter: Path) -> str:
-        """Make the pack, and judge whether it is what was trained before any bench is paid for; its name."""
+        """Merge the pack and judge its fidelity before any bench; return its name."""
         pack = merge(self._ins, self._record, dataset, adapter)
         compared = compare_with_adapter(self._ins, self._record, adapter, pack)
         whole = bool(self._ins.packs.verify(pack))
@@ -220,7 +220,7 @@ class PassSpine:
         return pack
 
     def _bench(self, pack: str) -> None:
-        """Bench the packed file on all but the canary, and judge it against live and base."""
+        """Bench the pack on all but the canary, and judge it against live and base."""
         comparison = bench_pack(self._ins, self._record, self._baseline, pack, self._policy, self._facts)
         self._gate("promotion", promotion_facts(comparison), pack=pack, comparison=comparison)
         if self._state == PassState.ACCEPTED:
@@ -231,9 +231,9 @@ class PassSpine:
 
 
 def _stop_rules(policy: Policy, known: Evidence) -> tuple[StopRule, ...]:
-    """The policy's training bounds that the capsule obeys while it runs; rules in audit only watch.
+    """The training bounds of the policy that stop the capsule; rules in audit do not.
 
-    One whose `when` turns on what is not known is obeyed.
+    A rule whose `when` depends on an unknown fact counts.
     """
     return tuple(
         StopRule(rule_id=rule.id, fact=rule.fact, at_least=rule.at_least, at_most=rule.at_most)
@@ -244,7 +244,7 @@ def _stop_rules(policy: Policy, known: Evidence) -> tuple[StopRule, ...]:
 
 
 def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_rules: tuple[StopRule, ...]) -> TrainJob:
-    """The capsule's job for a recipe on a parent whose every byte was just read back."""
+    """The capsule's job for a recipe on a parent that was just verified."""
     organ = ins.settings.organ
     return TrainJob(
         base=verified_folder(ins, parent).resolve(),
@@ -270,7 +270,7 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
 
 
 def show_training(ins: Instruments) -> OnProgress:
-    """Progress of a training capsule, for the reporter."""
+    """A reporter of the progress of a training capsule."""
 
     def show(done: int, total: int, metrics: dict[str, float]) -> None:
         ins.reporter.progress(done, total, f"steps, loss {metrics.get('loss', float('nan')):.2f}")

@@ -40,11 +40,11 @@ from autosurgeon.store.lock import myself
 
 
 class End(NamedTuple):
-    """Why a run ends."""
+    """The end of a run."""
 
     reason: str
     detail: str | None = None
-    """Which one of a kind of reason it is."""
+    """The detail of the reason."""
 
 
 MAX_DETAIL = 300
@@ -52,18 +52,18 @@ MAX_DETAIL = 300
 
 
 def run(ins: Instruments, *, supersede: bool = False, why: str = "") -> str:
-    """Run passes within the budget; why the run ended, one of the reasons of `ENDINGS` in `cli/run.py`.
+    """Run passes within the budget; return the reason of the end, one of `ENDINGS` in `cli/run.py`.
 
-    A pass that an earlier run left open is finished first and counts, by the policy and seed that it was begun under.
+    A pass that an earlier run left open is finished first, under its own policy and seed, and counts.
     The store keeps the reason and its detail.
 
     Args:
         ins: the instruments.
-        supersede: whether a person gives up the pass that is open.
-        why: why that person does, or takes up another policy.
+        supersede: whether a person gives up the open pass.
+        why: the person's reason for that or for another policy.
 
     Raises:
-        UserError: the open pass cannot be finished as it was begun, and no person gives it up.
+        UserError: the open pass cannot be finished under its contract, and no person gives it up.
 
     """
     announce(ins)
@@ -71,7 +71,7 @@ def run(ins: Instruments, *, supersede: bool = False, why: str = "") -> str:
         despite_full_disk(ins, lambda: prepare_run(ins, supersede=supersede, why=why))
         run_id = despite_full_disk(ins, lambda: _begin(ins, why))
     except StoppedError:
-        # A run that was stopped before its first pass leaves its cause too.
+        # A run that is stopped before its first pass records its cause too.
         with contextlib.suppress(StoppedError):
             despite_full_disk(ins, lambda: _end(ins, _begin(ins, why), End("stopped")))
         return "stopped"
@@ -82,7 +82,7 @@ def run(ins: Instruments, *, supersede: bool = False, why: str = "") -> str:
     except BaseException as error:
         _end(ins, run_id, End("error", "interrupted twice" if isinstance(error, KeyboardInterrupt) else _shown(error)))
         raise
-    # Where somebody wants a run to stop that waits for space to write its end down, the next start notes that end.
+    # If a run is stopped while it waits for space to record its end, the next start records it.
     with contextlib.suppress(StoppedError):
         despite_full_disk(ins, lambda: _end(ins, run_id, end))
         despite_full_disk(ins, lambda: rebuild_projections(ins))
@@ -97,12 +97,12 @@ def _begin(ins: Instruments, why: str) -> int:
 
 
 def _shown(error: BaseException) -> str:
-    """An error in a line of the length of a line."""
+    """An error in one line of limited length."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:MAX_DETAIL]
 
 
 def _end(ins: Instruments, run_id: int, end: End) -> None:
-    """Record the end of the run; that of a stopped one with what asked for the stop."""
+    """Record the end of the run; for a stopped one with the cause of the stop."""
     if end.reason == "stopped":
         end = End("stopped", ins.brakes.stop_cause)
     structlog.get_logger().info("run_ends", reason=end.reason, detail=end.detail)
@@ -112,7 +112,7 @@ def _end(ins: Instruments, run_id: int, end: End) -> None:
 
 
 def prepare_run(ins: Instruments, *, supersede: bool = False, why: str = "") -> None:
-    """What every start begins with: the right organ, whole packs, files that agree with the store, a capsule server."""
+    """Prepare a run: check the organ and the packs, update files from the store, start the capsule server."""
     get_ready(ins)
     refuse_other_organ(ins)
     refuse_changed_tasks(ins)
@@ -147,7 +147,7 @@ def _run_passes(ins: Instruments, run_id: int) -> End:
         climb = ended.feedback.value if ended.feedback else None
         ins.brakes.count_pass(ended.state, climb, unjudged=is_unjudged(ins.store, ended))
         notify(ins, "pass", ended)
-        # The runtime may have ended or been replaced during a pass, and a command that failed may work by now.
+        # The runtime may have ended or changed during a pass, and a failed command may work now.
         despite_full_disk(ins, lambda: restore(ins))
         if _gate_is_shut(ins, ended.number):
             return End("gate")
@@ -155,14 +155,14 @@ def _run_passes(ins: Instruments, run_id: int) -> End:
             return End("evaluation")
         if (stuck := _stuck(ins, ended, done)) is not None:
             return stuck
-        # A pass may have failed of a pack that is damaged, which is no fault of the next one.
+        # A damaged pack may have failed this pass, and must not fail the next one.
         if ended.state == PassState.FAILED or done % ins.settings.loop.verify_every_passes == 0:
             despite_full_disk(ins, lambda: check_packs(ins))
     return End(reason)
 
 
 def _stuck(ins: Instruments, ended: PassRecord, done: int) -> End | None:
-    """The end of a run that is stuck with this pass, if the settings end it; otherwise it is named, or paused."""
+    """The end of a run that is stuck, if the settings end it; otherwise it is reported or pauses the run."""
     loop, row = ins.settings.loop, read_row(ins.store, ins.settings.loop)
     if row is None or not row.is_stuck or row.newest != ended.number:
         return None
@@ -182,7 +182,7 @@ def _end_reason(ins: Instruments, done: int) -> str | None:
 
 
 def _hopeless_by_files(ins: Instruments) -> End | None:
-    """The end of a run before anything is measured, where the files alone show that no pass could be accepted."""
+    """The end of a run before any measurement, where the files show that no pass can be accepted."""
     if open_pass(ins) is not None:
         return None
     counted = counted_by_route(ins.tasks, ins.dispatcher)
@@ -200,9 +200,9 @@ def _hopeless(ins: Instruments, found: Sequence[Obstacle]) -> End | None:
 
 
 def _one_pass(ins: Instruments) -> PassRecord | End:
-    """The pass that was left open, or a new one, to its end; a full disk makes it wait and go on where it was.
+    """Finish the open pass, or a new one; on a full disk it waits and continues.
 
-    No new pass begins where none could be accepted.
+    No new pass begins where none can be accepted.
     """
     begun: int | None = None
 
@@ -225,19 +225,19 @@ def _one_pass(ins: Instruments) -> PassRecord | End:
 
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
-    """Whether the gate failed its self-test at this pass: every other pass would end as this one did."""
+    """Whether the gate failed its self-test at this pass, as it would at every other pass."""
     judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
     return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
 
 
 def _has_failed_evaluation(ins: Instruments, ended: PassRecord) -> bool:
-    """Whether a rule of this pass could not be evaluated: no other pass would be judged either."""
+    """Whether a rule of this pass could not be evaluated, as in every other pass."""
     judged = [decision.judgement for decision in ins.store.decisions(ended.number) if decision.judgement]
     return ended.state in (PassState.FAILED, PassState.REVERTED) and any(j.verdict == Verdict.ERROR for j in judged)
 
 
 def begin_pass(ins: Instruments, recipe: Recipe, baseline: Baseline, policy: Policy) -> PassRecord:
-    """Write the proposal down before anything acts on it."""
+    """Record the proposal before anything acts on it."""
     parent = baseline.base if recipe.parent == "base" else baseline.live
     contract = contract_of(ins.settings, policy, ins.tasks)
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
@@ -248,10 +248,10 @@ def begin_pass(ins: Instruments, recipe: Recipe, baseline: Baseline, policy: Pol
 
 
 def finish_pass(ins: Instruments, record: PassRecord, baseline: Baseline, policy: Policy) -> PassRecord:
-    """Take an open pass to its end."""
+    """Finish an open pass."""
     structlog.get_logger().info("pass_begins", number=record.number, state=record.state)
     ins.reporter.pass_started(record.number, record.recipe)
-    if not record.state.is_finished:  # it may lack nothing but its report
+    if not record.state.is_finished:  # only its report may be missing
         PassSpine(ins, record, baseline, policy).operate()
     write_pass_report(sources_of(ins), record.number)
     reach("report-written")

@@ -1,4 +1,4 @@
-"""A standstill: passes in a row that the same rule ended for the same cause; read from the store, over all runs."""
+"""A standstill: passes in a row that the same rule ended for the same cause, over all runs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from autosurgeon.sections import LoopSettings
 from autosurgeon.store.sqlstore import SqlStore
 
 MOST_READ = 100
-"""The newest passes that are looked at; a longer row is shown as one of so many."""
+"""The most passes that are read; a longer row counts as this many."""
 MOST_SHOWN = 3
-"""Names of a cause that are written out."""
+"""The most names of a cause that are shown."""
 GAINS = ("gate.", "total.", "slice.", "provisional.", "bench.worst_net")
-"""What facts begin with that weigh a candidate's gains; a hold by one of them is doubt, and no fault."""
+"""Prefixes of facts about a candidate's gains; a hold by one of them is doubt and no fault."""
 Kind = Literal["named", "fact", "missing", "error"]
 
 
@@ -27,13 +27,13 @@ class Cause(NamedTuple):
 
     rule: str
     kind: Kind
-    """What the names are: what the rule counted, such as lost anchors, or facts: out of bounds, missing, in error."""
+    """The kind of the names: counted items such as lost anchors, or facts: out of bounds, missing, in error."""
     names: tuple[str, ...]
     is_doubt: bool = False
-    """Whether the pass was weighed whole and held, since it gained too little."""
+    """Whether the pass was judged completely and held since it gained too little."""
 
     def shared_with(self, older: Cause) -> Cause | None:
-        """What both have in common; None where they are two causes."""
+        """The common part of both; None where they are different causes."""
         if (self.rule, self.kind) != (older.rule, older.kind):
             return None
         names = tuple(name for name in self.names if name in older.names)
@@ -46,14 +46,14 @@ class Cause(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The newest passes that ended for one cause."""
+    """The newest passes in a row that ended for one cause."""
 
     cause: Cause
     passes: int
     newest: int
     """The number of the newest of them."""
     limit: int | None
-    """So many are a standstill; None where none is."""
+    """The number of passes that is a standstill; None where none is."""
 
     @property
     def is_stuck(self) -> bool:
@@ -64,8 +64,8 @@ class Row(NamedTuple):
     def may_end(self) -> bool:
         """Whether the setting may act on the standstill.
 
-        A row of passes that were weighed whole and gained too little is named only: the next recipe may gain, and
-        what ends such a search is a plateau, or passes without gain.
+        A row of passes that were judged completely and gained too little is only reported: the next recipe may gain,
+        and a plateau or passes without gain end such a search.
         """
         return not self.cause.is_doubt
 
@@ -76,16 +76,16 @@ class Row(NamedTuple):
 
 
 def read_row(store: SqlStore, loop: LoopSettings) -> Row | None:
-    """The newest passes that ended for one cause; None where the newest was promoted, or none has ended.
+    """The newest passes in a row that ended for one cause; None where the newest was promoted, or none has ended.
 
-    A pass that the world failed, or that was given up, neither adds to a row nor ends it. One that began with another
-    live pack is of another row: it was held to other wins.
+    A pass that the world failed, or that was given up, neither adds to a row nor ends it. A pass with another live
+    pack belongs to another row, since it was compared with other wins.
     """
     limit = loop.stuck_passes or None
     row: Row | None = None
     live = None
     for record in reversed(store.last_passes(max(MOST_READ, limit or 0))):
-        if says_nothing(record):
+        if is_uninformative(record):
             continue
         cause = cause_of(store, record)
         if row is not None and cause is not None:
@@ -98,7 +98,7 @@ def read_row(store: SqlStore, loop: LoopSettings) -> Row | None:
 
 
 def describe_stuck(store: SqlStore, loop: LoopSettings) -> dict[str, Any] | None:
-    """The standstill that the newest passes are, as JSON; None where they are none."""
+    """The standstill of the newest passes as JSON; None without one."""
     row = read_row(store, loop)
     if row is None or not row.is_stuck:
         return None
@@ -114,7 +114,7 @@ def describe_stuck(store: SqlStore, loop: LoopSettings) -> dict[str, Any] | None
     }
 
 
-def says_nothing(record: PassRecord) -> bool:
+def is_uninformative(record: PassRecord) -> bool:
     """Whether a pass has not ended, was given up, or failed for reasons of the world, its watch too."""
     if not record.state.is_finished or record.state in (PassState.FAILED, PassState.SUPERSEDED):
         return True
@@ -122,15 +122,15 @@ def says_nothing(record: PassRecord) -> bool:
 
 
 def is_unjudged(store: SqlStore, record: PassRecord) -> bool:
-    """Whether a pass ended without being weighed: the world failed, or evidence was missing, in error or invalid.
+    """Whether a pass ended without a judgement: the world failed, or evidence was missing, in error or invalid.
 
-    One that was held although a known fact decided it is weighed, whatever else was missing by then.
+    A pass that a known fact decided counts as judged, even if other facts were missing.
     """
     if record.state in (PassState.FAILED, PassState.SUPERSEDED) or record.state == PassState.CONFIRMED:
         return record.state == PassState.FAILED
     judgement = store.last_refusal(record.number)
     if judgement is None:
-        return says_nothing(record)
+        return is_uninformative(record)
     if judgement.verdict != Verdict.INCONCLUSIVE:
         return judgement.verdict in (Verdict.ERROR, Verdict.INVALID)
     cause = cause_in(judgement)
@@ -138,7 +138,7 @@ def is_unjudged(store: SqlStore, record: PassRecord) -> bool:
 
 
 def cause_of(store: SqlStore, record: PassRecord) -> Cause | None:
-    """Why a pass that ended did so; None where no rule ended it, as with a promotion that held."""
+    """Why a pass ended; None where no rule ended it, as for a confirmed promotion."""
     if record.state not in (PassState.REJECTED, PassState.HELD, PassState.REVERTED):
         return None
     judgement = store.last_refusal(record.number)
@@ -146,7 +146,7 @@ def cause_of(store: SqlStore, record: PassRecord) -> Cause | None:
 
 
 def cause_in(judgement: Judgement) -> Cause | None:
-    """Why a judgement refused; of several rules the first that failed, and before all others one that broke down."""
+    """Why a judgement refused: a rule in error, or else the first failed rule."""
     deciding = [rule for rule in judgement.rules if verdict_of(rule) == judgement.verdict]
     if deciding:
         return _of_rule(min(deciding, key=lambda rule: rule.result == "missing"), judgement)

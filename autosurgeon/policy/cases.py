@@ -1,4 +1,4 @@
-"""Evidence from files, and cases: what a policy shall say of it, beside the policy."""
+"""Evidence from files, and case files: the verdicts that a policy must give, beside the policy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SUFFIX = "_test.yaml"
 
 
 class Want(Value):
-    """The verdict, and the rules that decide it; of an accepted case the rules that object without deciding."""
+    """The verdict, and the rules that decide it; for an acceptance the rules that fail without deciding."""
 
     verdict: Verdict
     rules: tuple[str, ...] = ()
 
 
 class Case(Value):
-    """Evidence and what shall come of it."""
+    """Evidence and its expected judgement."""
 
     name: str = Field(min_length=1)
     phase: Phase
@@ -44,7 +44,7 @@ class Case(Value):
 
 
 class CaseFile(Value):
-    """The cases of one policy. `bases_from` names case files whose bases are known here too."""
+    """The cases of one policy. `bases_from` names case files whose bases may be used here too."""
 
     schema_: Literal["autosurgeon.policy-test/1"] = Field(alias="schema")
     policy: str
@@ -54,15 +54,15 @@ class CaseFile(Value):
 
 
 class Outcome(NamedTuple):
-    """A case with what came of it; `said` is empty where that was wanted."""
+    """A case with its judgement; `message` is empty where it is as expected."""
 
     case: Case
     judgement: Judgement
-    said: str
+    message: str
 
 
 class Report(NamedTuple):
-    """The outcomes of a file, and for each rule how many cases it decided or objected in."""
+    """The outcomes of a file, and for each rule the number of cases in which it decided or failed."""
 
     path: Path
     policy: Policy
@@ -71,7 +71,7 @@ class Report(NamedTuple):
 
 
 def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
-    """The evidence that a YAML mapping holds; UserError for a value of a kind that no fact has."""
+    """The evidence of a YAML mapping; UserError for a value of a type that no fact has."""
     found: Evidence = {}
     for name, value in content.items():
         plain = tuple(value) if isinstance(value, list) else value
@@ -85,7 +85,7 @@ def evidence_of(content: Mapping[Any, Any], where: Path | str) -> Evidence:
 
 
 class Given(NamedTuple):
-    """What a JSON file holds: the phase, where it names one, the evidence, and what no evidence can be, in words."""
+    """The content of a JSON file: the phase, if named, the evidence, and its invalid parts in words."""
 
     phase: str | None
     evidence: Evidence
@@ -93,7 +93,7 @@ class Given(NamedTuple):
 
 
 def read_evidence(path: Path) -> Given:
-    """Read an object of facts; or one with `phase` and `evidence`; or a decision as the log holds it.
+    """Read an object of facts, an object with `phase` and `evidence`, or a decision of the log.
 
     Raises:
         UserError: the file cannot be read, is too large, is not JSON, or holds no object.
@@ -141,10 +141,9 @@ def _wanted(name: str) -> str:
 
 
 def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence, flaws: Sequence[str] = ()) -> Judgement:
-    """As `judge`, but INVALID for what a loop never measures and a person may write.
+    """Judge as `judge` does, but INVALID for mistakes that only a person makes.
 
-    That is a name that is no fact, since a mistyped one would go unseen; a number that is none or past every double;
-    and the flaws of the file that the evidence was read from.
+    These are unknown facts, which may be mistyped; numbers that no double holds; and the flaws of the file.
     """
     judgement = judge(policy, phase, evidence)
     found = [
@@ -163,7 +162,7 @@ def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence, flaws: Sequ
 
 
 def deciding(judgement: Judgement) -> tuple[str, ...]:
-    """The rules that made the verdict, or objected to an acceptance in vain; a clause counts as its rule."""
+    """The rules that decided the verdict, or failed without preventing an acceptance; a clause counts as its rule."""
     spoke = judgement.broken()
     if judgement.verdict != Verdict.ACCEPT:
         spoke = [result for result in spoke if verdict_of(result) == judgement.verdict]
@@ -171,7 +170,7 @@ def deciding(judgement: Judgement) -> tuple[str, ...]:
 
 
 def read_cases(path: Path, *, depth: int = 0) -> tuple[CaseFile, dict[str, dict[str, Any]]]:
-    """The case file, and every base that its cases may name."""
+    """The case file, and all bases that its cases may name."""
     content, root = read_yaml(path, "a case file")
     try:
         cases = CaseFile.model_validate(content)
@@ -192,7 +191,7 @@ def _explain(error: ValidationError, root: Place) -> PolicyError:
 
 
 def run_cases(path: Path) -> Report:
-    """Every case of a file against the policy that it names."""
+    """Run every case of a file against its policy."""
     cases, bases = read_cases(path)
     file = path.parent / cases.policy
     policy = load_policy(file)
@@ -224,5 +223,5 @@ def _difference(case: Case, judgement: Judgement, known: Mapping[str, int]) -> s
 
 
 def cases_beside(path: Path) -> Path:
-    """The case file of a policy; a case file is its own."""
+    """The case file of a policy; a case file itself is returned as it is."""
     return path if path.name.endswith(SUFFIX) else path.with_name(f"{path.stem}{SUFFIX}")

@@ -1,4 +1,4 @@
-"""What would have changed a verdict: the fewest facts, and of those the least change, tried on the judge."""
+"""The smallest change of evidence that flips a verdict: fewest facts, then least change, checked by the judge."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict
-from autosurgeon.policy.evidence_values import OK, SPEAKS, Constraint, constraints_of
+from autosurgeon.policy.evidence_values import APPLIES, OK, Constraint, constraints_of
 from autosurgeon.policy.judge import judge, verdict_of
 from autosurgeon.policy.schema import Policy
 from autosurgeon.policy.search import Found, Space, demand
@@ -15,13 +15,13 @@ MOST_DIGITS = 12
 
 
 class Change(NamedTuple):
-    """One fact, moved: from what was observed (None: not known) to the nearest value that does."""
+    """One changed fact: from the observed value (None: missing) to the nearest one that flips the verdict."""
 
     fact: str
     observed: FactValue
     value: FactValue
     wanted: str
-    """The bounds that ask for it, in words."""
+    """The bounds that require the change, in words."""
 
     def __str__(self) -> str:
         if self.observed is None:
@@ -30,19 +30,19 @@ class Change(NamedTuple):
 
 
 class Counterfactual(NamedTuple):
-    """What the verdict was, and what would have flipped it; no changes where none was found."""
+    """The verdict, and the change that flips it; no changes where none was found."""
 
     judgement: Judgement
     flipped: Judgement | None
-    """The judge's word on the changed evidence."""
+    """The judgement of the changed evidence."""
     changes: tuple[Change, ...]
     smallest: bool
-    """Proven: nothing smaller flips it, or, without changes, nothing at all does."""
+    """Proven: no smaller change flips it or, without changes, none does."""
     undecided: tuple[str, ...] = ()
-    """The rules whose expressions stand in the way of a proof."""
+    """The rules whose expressions prevent a proof."""
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """The answer in one line."""
         wanted = "refused" if self.judgement.verdict == Verdict.ACCEPT else "accepted"
         because = f" (because of the expression of {', '.join(self.undecided)})" if self.undecided else ""
@@ -59,7 +59,7 @@ class Counterfactual(NamedTuple):
 
 
 def first_deciding(judgement: Judgement) -> str | None:
-    """The rule that made the verdict, the first of them; None for an acceptance."""
+    """The first rule that decided the verdict; None for an acceptance."""
     if judgement.verdict == Verdict.ACCEPT:
         return None
     return next((rule.rule_id for rule in judgement.rules if verdict_of(rule) == judgement.verdict), None)
@@ -68,9 +68,8 @@ def first_deciding(judgement: Judgement) -> str | None:
 def counterfactual(policy: Policy, phase: Phase, evidence: Evidence) -> Counterfactual:
     """The smallest change of facts that flips the verdict of a policy on evidence.
 
-    A refusal is flipped by the fewest facts, and among those by the least sum of changes, each in parts of what was
-    observed. An acceptance is flipped by one fact, the one that has to move least; that a fact could be missing, which
-    refuses always, is left out.
+    For a refusal it is the fewest facts, then the least sum of changes relative to the observed values. For an
+    acceptance it is the one fact that moves least; a missing fact, which always refuses, does not count.
     """
     judgement = judge(policy, phase, evidence)
     constraints = constraints_of(policy, phase)
@@ -79,9 +78,9 @@ def counterfactual(policy: Policy, phase: Phase, evidence: Evidence) -> Counterf
 
 
 def _to_accept(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
-    phase, evidence = judgement.phase, judgement.evidence  # as judged: without what is no number
+    phase, evidence = judgement.phase, judgement.evidence  # as judged: without NaN and infinities
     found = Found(None, True)
-    if policy.rules_of(phase):  # else no rule speaks for the phase, and no fact changes that
+    if policy.rules_of(phase):  # a phase without rules accepts no evidence
         found = Space(constraints, evidence, tidy=False).nearest(demand((constraints, OK)))
     if found.evidence is None:
         return Counterfactual(judgement, None, (), found.proven, () if found.proven else _expressions(constraints))
@@ -102,21 +101,21 @@ def _changes(constraints: tuple[Constraint, ...], before: Evidence, after: Evide
 
 
 def _wanted(constraints: tuple[Constraint, ...], name: str, before: Evidence, after: Evidence) -> str:
-    """The bounds on a fact that speak after the change, and the conditions that it takes a rule out of."""
-    told: dict[str, None] = {}
+    """The bounds on a fact that apply after the change, and the conditions that no longer hold."""
+    bounds: dict[str, None] = {}
     silent: dict[str, list[str]] = {}
     for one in constraints:
         if name not in one.facts:
             continue
         result = one.result(after)
-        if one.clause is None and one.rule.fact == name and result in SPEAKS:
-            told[one.rule.bound] = None
-        elif one.clause is not None and name in one.clause.names and result in SPEAKS:
-            told[one.clause.source] = None
+        if one.clause is None and one.rule.fact == name and result in APPLIES:
+            bounds[one.rule.bound] = None
+        elif one.clause is not None and name in one.clause.names and result in APPLIES:
+            bounds[one.clause.source] = None
         elif one.rule.when is not None and one.rule.when.fact == name and result == "skipped" != one.result(before):
             silent.setdefault(one.rule.when.bound, []).append(one.rule.id)
     quiet = [f"not {bound}, which silences {' and '.join(rules)}" for bound, rules in silent.items()]
-    return " and ".join([*told, *quiet])
+    return " and ".join([*bounds, *quiet])
 
 
 def _to_refuse(policy: Policy, judgement: Judgement, constraints: tuple[Constraint, ...]) -> Counterfactual:
@@ -149,7 +148,7 @@ def _bound(constraint: Constraint) -> str:
 
 
 def _shown(value: FactValue) -> str:
-    """As people write it; the double beside a round number by that number."""
+    """A value for people; a double next to a round number by that number."""
     if isinstance(value, tuple):
         return f"[{', '.join(value)}]"
     if isinstance(value, float) and len(repr(value)) > MOST_DIGITS:

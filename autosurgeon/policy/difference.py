@@ -1,4 +1,4 @@
-"""Two policies held against each other, phase by phase: what one lets pass and the other refuses, on evidence."""
+"""The difference of two policies, phase by phase: evidence that one accepts and the other refuses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Relation = Literal["same", "tighter", "looser", "incomparable", "undecided"]
 
 
 class Witness(NamedTuple):
-    """Evidence on which two policies come to two verdicts, and what each of them says of it."""
+    """Evidence on which the verdicts of two policies differ, and both judgements."""
 
     evidence: Evidence
     a: Judgement
@@ -24,14 +24,14 @@ class Witness(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A witness; or none, which is proven unless something leaves it open: `expression` or `rule`, with its id."""
+    """A witness; or a proof that there is none, unless `undecided` names an `expression` or `rule` with its id."""
 
     witness: Witness | None
     undecided: tuple[str, ...] = ()
 
 
 class PhaseDifference(NamedTuple):
-    """How B stands to A at a phase."""
+    """How B differs from A at a phase."""
 
     phase: Phase
     a_only: Answer
@@ -39,11 +39,11 @@ class PhaseDifference(NamedTuple):
     b_only: Answer
     """Evidence that B accepts and A does not."""
     remedy: Answer
-    """Evidence that both refuse, the one for good and the other in doubt."""
+    """Evidence that one rejects and the other leaves inconclusive."""
 
     @property
     def relation(self) -> Relation:
-        """What B accepts, against what A accepts; `undecided` where the answer to one direction is open."""
+        """What B accepts, relative to A; `undecided` where the answer to one direction is open."""
         if self.a_only.witness and self.b_only.witness:
             return "incomparable"
         if self.a_only.undecided or self.b_only.undecided:
@@ -52,17 +52,17 @@ class PhaseDifference(NamedTuple):
 
     @property
     def undecided(self) -> tuple[str, ...]:
-        """What leaves an answer open, each once."""
+        """What leaves an answer open, without repetition."""
         return tuple(dict.fromkeys(self.a_only.undecided + self.b_only.undecided + self.remedy.undecided))
 
     @property
     def same(self) -> bool:
-        """Proven to come to the same verdict on all evidence."""
+        """Whether both are proven to give the same verdict on all evidence."""
         return self.relation == "same" and self.remedy.witness is None and not self.remedy.undecided
 
 
 def diff(a: Policy, b: Policy) -> tuple[PhaseDifference, ...]:
-    """Every phase, in order. The facts are taken as independent of each other, each within its domain."""
+    """Compare every phase, in order. Facts count as independent of each other, each within its domain."""
     return tuple(_diff_phase(a, b, phase) for phase in PHASES)
 
 
@@ -88,54 +88,54 @@ class Side(NamedTuple):
 
     @property
     def is_silent(self) -> bool:
-        """It has no rule for the phase, binding or not, and so accepts nothing."""
+        """Whether it has no rule for the phase, binding or not, and so accepts nothing."""
         return all(rule.phase != self.phase for rule in self.policy.rules)
 
     def rejecting(self) -> list[Constraint]:
-        """The constraints that refuse for good."""
+        """The constraints that reject."""
         return [one for one in self.constraints if one.remedy == Verdict.REJECT]
 
 
 def _turned(answer: Answer) -> Answer:
-    """With A and B in each other's place."""
+    """The answer with A and B exchanged."""
     witness = answer.witness
     return answer if witness is None else answer._replace(witness=Witness(witness.evidence, witness.b, witness.a))
 
 
 def _accepted_only_by(space: Space, one: Side, other: Side) -> Answer:
-    """Evidence that meets every rule of the one and breaks a rule of the other."""
+    """Evidence that meets every rule of one and breaks a rule of the other."""
     if one.is_silent:
         return Answer(None)
     if other.is_silent:
-        wishes = [demand((one.constraints, OK))]
+        demanded = [demand((one.constraints, OK))]
     else:
-        wishes = [demand((one.constraints, OK), ([broken], REFUSED)) for broken in other.constraints]
-    return _first(space, wishes, one, other, lambda a, b: a == Verdict.ACCEPT != b)
+        demanded = [demand((one.constraints, OK), ([broken], REFUSED)) for broken in other.constraints]
+    return _first(space, demanded, one, other, lambda a, b: a == Verdict.ACCEPT != b)
 
 
 def _refused_otherwise(space: Space, one: Side, other: Side) -> Answer:
-    """Evidence that the one rejects, while the other refuses it too and rejects nothing."""
+    """Evidence that one rejects and the other leaves inconclusive."""
     lenient, valid = (other.rejecting(), NOT_FAILED), (built_in(one.phase), NOT_FAILED)
-    # Evidence of which nobody knows whether it is any leaves a verdict open; evidence that is none is INVALID to both.
+    # Evidence of unknown validity leaves a verdict open; invalid evidence is INVALID under both policies.
     doubts = [([doubt], REFUSED) for doubt in other.constraints] + ([([], OK)] if other.is_silent else [])
-    wishes = (demand(([broken], FAILED), lenient, doubt, valid) for broken in one.rejecting() for doubt in doubts)
-    return _first(space, wishes, one, other, lambda a, b: (a, b) == (Verdict.REJECT, Verdict.INCONCLUSIVE))
+    demanded = (demand(([broken], FAILED), lenient, doubt, valid) for broken in one.rejecting() for doubt in doubts)
+    return _first(space, demanded, one, other, lambda a, b: (a, b) == (Verdict.REJECT, Verdict.INCONCLUSIVE))
 
 
 def _first(
-    space: Space, wishes: Iterable[Demands | None], one: Side, other: Side, wanted: Callable[[Verdict, Verdict], bool]
+    space: Space, demanded: Iterable[Demands | None], one: Side, other: Side, wanted: Callable[[Verdict, Verdict], bool]
 ) -> Answer:
-    """The first wish that evidence fulfils, and the judge bears out; else the rules that leave it open."""
+    """A witness of the first demands that evidence meets and the judge confirms; else the rules that leave it open."""
     undecided: dict[str, None] = {}
-    for wish in wishes:
-        found = space.nearest(wish)
-        if wish is None or (found.evidence is None and found.proven):
+    for demands in demanded:
+        found = space.nearest(demands)
+        if demands is None or (found.evidence is None and found.proven):
             continue
         if found.evidence is not None:
-            said = [judge(side.policy, side.phase, found.evidence) for side in (one, other)]
-            if wanted(said[0].verdict, said[1].verdict):
-                return Answer(Witness(found.evidence, said[0], said[1]))
-        rules = [constraint.rule for constraint, _ in wish.values()]
+            judged = [judge(side.policy, side.phase, found.evidence) for side in (one, other)]
+            if wanted(judged[0].verdict, judged[1].verdict):
+                return Answer(Witness(found.evidence, judged[0], judged[1]))
+        rules = [constraint.rule for constraint, _ in demands.values()]
         expressions = [f"expression {rule.id}" for rule in rules if rule.expr is not None]
         undecided |= dict.fromkeys(expressions or [f"rule {rule.id}" for rule in rules])
     return Answer(None, tuple(undecided))

@@ -1,4 +1,4 @@
-"""Which values a fact can have: derived from its unit and name, and for `recipe.*` from the recipe's own fields."""
+"""The possible values of a fact, derived from its unit and name, and for `recipe.*` from the recipe's fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autosurgeon.policy.facts import FACTS, Fact, FactType, fact_of, known_at
 
 MOST = sys.float_info.max
 MOST_COUNTED = 2**53
-"""Counts beyond it are no whole numbers to a double any more."""
+"""The largest count that a double holds exactly."""
 COUNTS = frozenset(
     {"rows", "tasks", "answers", "steps", "benches", "passes", "pairs", "runs", "bytes"}
     | {"checks", "tensors", "tokens", "versions", "rungs"}
@@ -41,11 +41,11 @@ BETTER_NONE = frozenset(
         "flips",
     }
 )
-"""Words of a name that counts what nobody wants."""
+"""Words in the names of counts that are best at zero."""
 
 
 class Domain(NamedTuple):
-    """The values of a fact: a closed interval of numbers, or the only texts or truths that there are."""
+    """The values of a fact: a closed interval of numbers, or a list of texts or truths."""
 
     low: float = -MOST
     high: float = MOST
@@ -53,7 +53,7 @@ class Domain(NamedTuple):
     values: tuple[Scalar, ...] | None = None
 
     def has(self, value: FactValue) -> bool:
-        """Whether a value of the fact's type is in here; a list always is."""
+        """Whether a value of the fact's type is possible; a list always is."""
         if self.values is not None:
             return value in self.values
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -69,27 +69,27 @@ class Domain(NamedTuple):
 
 
 def known_fact(name: str) -> Fact:
-    """The fact of a name; the one place that looks names up for what reckons with domains."""
+    """The fact of a name in a valid policy."""
     fact = fact_of(name)
-    assert fact is not None  # a policy that names another is refused when it is read
+    assert fact is not None  # loading refuses a policy that names another
     return fact
 
 
 def is_of_type(value: FactValue, wanted: FactType) -> bool:
-    """Whether a value has the type of a fact; a truth is no number."""
+    """Whether a value has a fact's type; a truth is no number."""
     if wanted == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, {"truth": bool, "text": str, "list": tuple}[wanted])
 
 
 def is_possible(name: str, value: FactValue) -> bool:
-    """Whether a fact can have the value; any fact can be missing, and of a name that is no fact nothing is known."""
+    """Whether a fact can have the value. Any fact can be missing, and an unknown name can have any value."""
     fact = fact_of(name)
     return value is None or fact is None or (is_of_type(value, fact.type) and domain_of(name).has(value))
 
 
 def possible_values(name: str) -> str:
-    """The values that a fact can have, in words."""
+    """The possible values of a fact, in words."""
     fact, domain = known_fact(name), domain_of(name)
     if domain.values is not None:
         return "true or false" if fact.type == "truth" else f"one of {', '.join(map(str, domain.values))}"
@@ -98,7 +98,7 @@ def possible_values(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def domain_of(name: str) -> Domain:
-    """What values the fact can have where it is known at all."""
+    """The possible values of a fact that is not missing."""
     fact = known_fact(name)
     group, _, field = name.partition(".")
     if group == "recipe" and field in Recipe.model_fields:
@@ -122,7 +122,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _of_recipe(field: str) -> Domain:
-    """What the recipe's field allows: its enumeration, or its limits, an open end moved in by one double."""
+    """The values that the recipe's field allows: its enumeration, or its limits, an open end moved in by one double."""
     info = Recipe.model_fields[field]
     kind = info.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
@@ -141,7 +141,7 @@ def _of_recipe(field: str) -> Domain:
 
 
 def typical(name: str) -> FactValue:
-    """A value that a pass in good health has."""
+    """The value of the fact in a healthy pass."""
     fact, domain = known_fact(name), domain_of(name)
     group, _, field = name.partition(".")
     if fact.type == "list":
@@ -159,5 +159,5 @@ def typical(name: str) -> FactValue:
 
 
 def typical_evidence(phase: Phase) -> Evidence:
-    """Every fact that is known at the phase, at its typical value."""
+    """Every fact of the phase, at its typical value."""
     return {fact.name: typical(fact.name) for fact in FACTS if known_at(fact, phase)}

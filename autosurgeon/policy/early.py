@@ -1,4 +1,4 @@
-"""What a policy can refuse before a phase's evidence is whole: the loop asks, and saves the rest of the work."""
+"""Early refusal: end a bench whose refusal is certain before all of it has run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from autosurgeon.policy.schema import Policy
 
 
 def refuses_early(policy: Policy, evidence: Evidence, reach: Mapping[str, Reach]) -> RuleResult | None:
-    """The binding rule by which a bench that is under way is lost already, whatever the rest of it brings.
+    """The binding rule that will refuse the pack of a running bench, whatever its remaining tasks bring.
 
-    Closed by default: a rule speaks only where it will fail for all that its facts can still become, and where the
-    evidence of a bench that ends here gets the same verdict of it: a fact that is missing then holds a pack and rejects
-    none. A rule that rejects comes first, since a pack that is only held may still have something to tell.
+    A rule counts only where it fails for every value that its facts can still take, and gives the same verdict on the
+    evidence of a bench that ends here: a fact that is then missing holds a pack and does not reject it. A rule that
+    rejects comes first, since the rest of the bench may still inform about a pack that is only held.
 
     Args:
-        policy: its rules of a promotion are asked.
-        evidence: what would be known if the bench ended here.
-        reach: what its facts can still come to.
+        policy: whose promotion rules are applied.
+        evidence: the evidence if the bench ended here.
+        reach: the values that its facts can still take.
 
     """
     held: RuleResult | None = None
@@ -40,7 +40,7 @@ def refuses_early(policy: Policy, evidence: Evidence, reach: Mapping[str, Reach]
 
 
 def is_settled(policy: Policy, evidence: Evidence, reach: Mapping[str, Reach], facts: tuple[str, ...]) -> bool:
-    """Whether no rule of a promotion that names one of the facts can still come to another result."""
+    """Whether the result of every promotion rule that names one of the facts is final."""
     return all(
         None not in will_hold(rule, evidence, reach, policy.param_values)
         for rule in policy.rules_of("promotion")
@@ -54,11 +54,11 @@ def names_any(policy: Policy, facts: tuple[str, ...]) -> bool:
 
 
 def most_lost(policy: Policy, fact: str = "smoke.lost") -> float | None:
-    """How many lost anchors end a smoke, since the policy refuses one more than it allows; None: run them all.
+    """The number of lost anchors at which a smoke ends, since the policy refuses it; None: run them all.
 
     Args:
-        policy: what is asked.
-        fact: that counts them; `anchors.lost` for a bench.
+        policy: the policy in force.
+        fact: the fact that counts them; `anchors.lost` for a bench.
 
     """
     bounds = [

@@ -1,9 +1,9 @@
-"""Facts from values: one pure function per phase, promotion's in `promotion`. What was not measured is None."""
+"""The facts of each phase, one pure function each; `promotion` has those of a promotion. None is not measured."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.core.envelope import Envelope
@@ -15,16 +15,16 @@ Results = Mapping[str, Envelope]
 """A pack's envelopes by task id."""
 
 MOST_NAMED = 20
-"""Of what evidence names; a decision is to be read, and the stage's own output holds the rest."""
+"""The most names that evidence lists, so that a decision stays readable; the stage's output holds all."""
 
 
 def baseline_facts(*, verified: bool, live_versions: int) -> Evidence:
-    """The first pack of a workspace, which nothing can be held against yet."""
+    """The first pack of a workspace, which has no predecessor to compare with."""
     return {"baseline.verified": verified, "baseline.live_versions": live_versions}
 
 
 def recipe_facts(recipe: Recipe, reference_lr: float) -> Evidence:
-    """What the recipe says; its rate also as a ratio, so that one policy fits organs of any size."""
+    """The fields of the recipe; its learning rate also as a ratio, so that one policy fits organs of any size."""
     return {
         "recipe.parent": recipe.parent,
         "recipe.mix": recipe.mix.value,
@@ -48,7 +48,7 @@ def data_facts(
     parameters: int,
     left_out: int,
 ) -> Evidence:
-    """What the planned rows are.
+    """The composition of the planned rows.
 
     Args:
         reasons: why each row is there: poison, anchor or mastered.
@@ -74,22 +74,22 @@ def data_facts(
 
 
 def contamination_facts(twins: Mapping[str, Sequence[str]], near: Mapping[str, Sequence[str]]) -> Evidence:
-    """Which rows are held-out tasks told again, and which are like one: by row, its pairs in words."""
+    """The rows that repeat a held-out task, and those that resemble one: by row, its pairs in words."""
     return {
         "data.held_out_hits": len(twins),
-        "data.held_out_pairs": first_named(pair for told in twins.values() for pair in told),
+        "data.held_out_pairs": first_named(chain.from_iterable(twins.values())),
         "data.near_hits": len(near),
-        "data.near_pairs": first_named(pair for told in near.values() for pair in told),
+        "data.near_pairs": first_named(chain.from_iterable(near.values())),
     }
 
 
 def first_named(names: Iterable[str]) -> tuple[str, ...]:
-    """The first names, as evidence holds them."""
+    """The first names, up to the limit of evidence."""
     return tuple(islice(names, MOST_NAMED))
 
 
 def target_facts(targets: Sequence[str], foreign_answers: Mapping[str, int]) -> Evidence:
-    """Which benches are targets, and how many of them another handler answered for."""
+    """The number of target benches, and of those that another handler answered."""
     return {
         "targets.benches": len(targets),
         "targets.leaking": sum(foreign_answers.get(bench, 0) > 0 for bench in targets),
@@ -97,12 +97,12 @@ def target_facts(targets: Sequence[str], foreign_answers: Mapping[str, int]) -> 
 
 
 def selftest_facts(failed: Sequence[str]) -> Evidence:
-    """What the gate failed of its own tests, in words."""
+    """The failed checks of the gate's self-test."""
     return {"selftest.failed": len(failed), "selftest.names": first_named(failed)}
 
 
 def budget_facts(*, alpha: float, alpha_left: float, passes: int, hours: float, disk_gib: float) -> Evidence:
-    """What the campaign has spent and has left."""
+    """What the campaign has used and what is left."""
     return {
         "budget.alpha": alpha,
         "budget.alpha_left": alpha_left,
@@ -113,7 +113,7 @@ def budget_facts(*, alpha: float, alpha_left: float, passes: int, hours: float, 
 
 
 def training_facts(result: TrainResult) -> Evidence:
-    """What training measured."""
+    """The measurements of the training."""
     before, after = result.anchor_loss_before, result.anchor_loss_after
     return {
         "training.loss": result.loss,
@@ -130,14 +130,14 @@ def training_facts(result: TrainResult) -> Evidence:
 def smoke_facts(
     planned: Sequence[str], results: Results, recovered: Collection[str], undecided: Collection[str] = ()
 ) -> Evidence:
-    """How the held-out anchors fared.
+    """The results of the held-out anchors.
 
     Args:
-        planned: the anchors that the smoke meant to run; one that did not run leaves `smoke.lost` unknown, unless the
-            smoke ended early since enough were lost by then.
+        planned: the anchors of the smoke; one that did not run leaves `smoke.lost` unknown, unless the smoke ended
+            early because enough were lost.
         results: the first try of each.
         recovered: those that passed on a retry.
-        undecided: those that failed and were not tried again, since enough others were lost by then.
+        undecided: those that failed and were not retried, because enough others were lost.
 
     """
     spared = {*recovered, *undecided}
@@ -153,12 +153,12 @@ def smoke_facts(
 
 
 def salvage_facts(*, tried: int, rung: str | None, lost: int | None) -> Evidence:
-    """What became of the salvage ladder.
+    """The outcome of the salvage ladder.
 
     Args:
-        tried: how many rungs were smoked.
-        rung: the one whose variant is the adapter now; None where it is as it was trained.
-        lost: the anchors that it lost then.
+        tried: the number of rungs that were smoked.
+        rung: the rung whose variant is the adapter now; None where the adapter is unchanged.
+        lost: the anchors that the adapter lost as trained.
 
     """
     return {"salvage.tried": tried, "salvage.rung": rung or "none", "salvage.lost": lost}
@@ -167,7 +167,7 @@ def salvage_facts(*, tried: int, rung: str | None, lost: int | None) -> Evidence
 def merge_facts(
     compared: CompareResult, nf4: CompareResult | None = None, bf16: CompareResult | None = None, *, verified: bool
 ) -> Evidence:
-    """The packed file against the adapter that it was made of.
+    """The pack compared with the adapter that it was made of.
 
     Args:
         compared: the adapter on the base that it was merged into.
@@ -194,7 +194,7 @@ def watch_facts(
     anchors: Sequence[str],
     recovered: Collection[str],
 ) -> Evidence:
-    """The new live pack on the canary split against the old one, on every anchor, and against its own record.
+    """The new live pack against the old one on the canary split and the anchors, and against its own record.
 
     Args:
         canary: ids of the counted canary tasks.
@@ -225,5 +225,5 @@ def watch_facts(
 
 
 def passed(results: Results, tasks: Iterable[str] | None = None) -> dict[str, bool]:
-    """Which of some tasks passed, of those that ran; of all when none are named."""
+    """Whether each of the tasks that ran passed; all tasks when None."""
     return {task: results[task].passed for task in (results if tasks is None else tasks) if task in results}

@@ -1,4 +1,4 @@
-"""Rules as constraints on evidence, and the finite set of values of each fact that tells them all apart."""
+"""Rules as constraints on evidence, and for each fact a finite set of values that distinguishes them all."""
 
 from __future__ import annotations
 
@@ -19,52 +19,52 @@ OK: frozenset[Result] = frozenset({"passed", "skipped"})
 REFUSED: frozenset[Result] = frozenset({"failed", "missing", "error"})
 FAILED: frozenset[Result] = frozenset({"failed"})
 NOT_FAILED: frozenset[Result] = frozenset({"passed", "skipped", "missing"})
-SPEAKS: frozenset[Result] = frozenset({"passed", "failed"})
+APPLIES: frozenset[Result] = frozenset({"passed", "failed"})
 FRESH = "something else"
 MOST_LIST_BOUNDS = 8
-"""On one fact; with more of them there would be too many intersections."""
+"""The most bounds on one list fact whose intersections are all made."""
 MOST_BETWEEN = 1e9
-"""Between ends that lie further apart than this the middle is no number that anybody would measure."""
+"""The largest gap whose middle is a plausible measurement."""
 TRIED_NUMBERS = (-10.0, -1.0, 0.0, 0.01, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 100.0, 1000.0)
-"""Where an expression says nothing of its cuts: what is tried for a fact that it names."""
+"""The values that are tried for a fact of an expression without literals."""
 
 
 class Constraint(NamedTuple):
-    """What a rule, or one clause of its expression, says of evidence."""
+    """A rule, or one clause of its expression, as a function of evidence."""
 
     rule: Rule
     clause: Clause | None
     params: tuple[tuple[str, Scalar], ...]
     key: str
-    """The same for two constraints that give the same result on every evidence."""
+    """Equal for two constraints only if they give the same result on all evidence."""
     facts: tuple[str, ...]
-    """What it reads, each once."""
+    """The facts that it reads, without repetition."""
 
     @property
     def remedy(self) -> Verdict:
-        """The verdict where it fails; ACCEPT for a rule that does not bind."""
+        """The verdict where it fails; ACCEPT for a non-binding rule."""
         if self.rule.id in BUILT_IN_IDS:
             return Verdict.INVALID
         return REMEDY.get(self.rule.otherwise, Verdict.ACCEPT) if self.rule.mode == "enforce" else Verdict.ACCEPT
 
     @property
     def bounds(self) -> tuple[Bounded, ...]:
-        """Its bounds: the condition's and the rule's own."""
+        """The bounds of the condition and of the rule."""
         own = (self.rule,) if self.clause is None else ()
         return own if self.rule.when is None else (self.rule.when, *own)
 
     def result(self, evidence: Mapping[str, FactValue]) -> Result:
-        """As the judge would find it."""
+        """The result as the judge computes it."""
         facts: Evidence = dict(evidence)
         condition = check(self.rule.when, facts).holds if self.rule.when is not None else True
         if condition is not True:
-            return told(condition, None)
+            return result_of(condition, None)
         found = check(self.rule, facts) if self.clause is None else check_clause(self.clause, facts, dict(self.params))
-        return "error" if found.error is not None else told(True, found.holds)
+        return "error" if found.error is not None else result_of(True, found.holds)
 
 
-def told(condition: bool | None, holds: bool | None) -> Result:
-    """The result of a rule whose condition and whose bound came to this; None is missing."""
+def result_of(condition: bool | None, holds: bool | None) -> Result:
+    """The result of a rule from its condition and its bound; None is missing."""
     if condition is False:
         return "skipped"
     if condition is None or holds is None:
@@ -73,9 +73,9 @@ def told(condition: bool | None, holds: bool | None) -> Result:
 
 
 def constraints_of(policy: Policy, phase: Phase, *, binding: bool = True) -> tuple[Constraint, ...]:
-    """The constraints of a phase in the rules' order; those of rules that do not bind too, if asked.
+    """The constraints of a phase in the order of the rules.
 
-    What the judge asks of evidence whatever the policy comes last, unless it is the rules alone that are looked at.
+    With `binding`, only those of binding rules, followed by the judge's validity checks; else those of all rules.
     """
     found: list[Constraint] = []
     for rule in policy.rules:
@@ -93,10 +93,10 @@ BUILT_IN_IDS = frozenset(validity.rule_id for validity in VALIDITY)
 
 @lru_cache(maxsize=len(PHASES))
 def built_in(phase: Phase) -> tuple[Constraint, ...]:
-    """What evidence of the phase keeps to if it is any, as constraints."""
-    told = {"phase": phase, "otherwise": "revert" if phase == "watch" else "reject"}
+    """The judge's validity checks of a phase, as constraints."""
+    common = {"phase": phase, "otherwise": "revert" if phase == "watch" else "reject"}
     return tuple(
-        _constraint(Rule(id=v.rule_id, lesson=v.lesson, **told, **v.bounded.model_dump(exclude_none=True)), None, {})
+        _constraint(Rule(id=v.rule_id, lesson=v.lesson, **common, **v.bounded.model_dump(exclude_none=True)), None, {})
         for v in VALIDITY
         if v.phase == phase
     )
@@ -112,17 +112,17 @@ def _constraint(rule: Rule, clause: Clause | None, params: Mapping[str, Scalar])
 
 
 def spelled(bounded: Bounded) -> str:
-    """Without the confusion of True with 1 that equality has."""
+    """A bound as text, since True equals 1."""
     return f"{bounded.fact} {[getattr(bounded, name) for name in BOUNDS]!r}"
 
 
 def representatives(name: str, constraints: Iterable[Constraint], *also: FactValue) -> list[FactValue]:
-    """Values of a fact, and None, such that every set of its bounds that any value meets is met by one of these.
+    """Values of a fact, and None: any set of its bounds that a value meets is met by one of these.
 
     Args:
         name: the fact.
-        constraints: whatever reads it, or does not.
-        also: values that shall be among them, in the domain or not.
+        constraints: all constraints, also those that do not read the fact.
+        also: values to add, in the domain or not.
 
     """
     reading = [one for one in constraints if name in one.facts]
@@ -160,7 +160,7 @@ def _cuts(bounded: Bounded) -> list[float]:
 
 
 def _literals(constraint: Constraint) -> list[float]:
-    """The numbers that stand in an expression, and those of its parameters."""
+    """The numbers of an expression and of its parameters."""
     texts = _tokens(constraint.clause, "whole", "float") if constraint.clause else []
     numbers = [float(text) for text in texts] + [
         value for _, value in constraint.params if isinstance(value, int | float) and not isinstance(value, bool)
@@ -173,7 +173,7 @@ def _tokens(clause: Clause, *kinds: str) -> list[str]:
 
 
 def _numbers(domain: Domain, cuts: Iterable[float]) -> list[float]:
-    """Each cut with its neighbours, and a round number between each two; the ends of the domain among them."""
+    """Each cut with its neighbours, a round number between each two, and the ends of the domain."""
     near: set[float] = set()
     for cut in (domain.low, domain.high, *cuts):
         if not domain.low <= cut <= domain.high:
@@ -197,7 +197,7 @@ def _fresh(known: Collection[object]) -> str:
 
 
 def _lists(sets: set[frozenset[str]], also: Iterable[tuple[str, ...]]) -> list[FactValue]:
-    """Every intersection of the allowed sets, and each with an item that none of them has."""
+    """Every intersection of the allowed sets, with and without an item that is in none of them."""
     named: frozenset[str] = frozenset().union(*sets, *also)
     first = {named | {_fresh(named)}, *map(frozenset, also)}
     closed = set(first)
@@ -207,6 +207,6 @@ def _lists(sets: set[frozenset[str]], also: Iterable[tuple[str, ...]]) -> list[F
 
 
 def is_complete(name: str, constraints: Iterable[Constraint]) -> bool:
-    """Whether the representatives keep their promise: of lists with many bounds not every intersection is made."""
+    """Whether the representatives distinguish all bounds; for a list with too many bounds they do not."""
     bounds = {spelled(b) for one in constraints for b in one.bounds if b.fact == name and b.subset_of is not None}
     return len(bounds) <= MOST_LIST_BOUNDS

@@ -1,6 +1,6 @@
-"""Expressions of a rule: CEL over facts, read by a small scanner that knows which names and clauses one has.
+"""Expressions of rules: CEL over facts; a small scanner finds the names and clauses.
 
-Every number is a double, so that a rule means the same whether a fact was measured as 1 or as 1.0.
+Every number is a double, so that a rule gives the same result for a fact of 1 and of 1.0.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from autosurgeon.errors import EvaluatorError, nearest
 MOST_CHARACTERS = 1000
 MOST_DEPTH = 20
 MOST_REMEMBERED = 1024
-"""Expressions that are kept read and compiled; a campaign judges by the same few for ever."""
+"""The number of parsed and compiled expressions that are cached; a campaign judges by the same few."""
 PARAMS = "params."
 MACROS = frozenset({"all", "exists", "exists_one", "filter", "map"})
 FUNCTIONS = MACROS | {"size", "int", "double", "string", "contains", "startsWith", "endsWith", "matches"}
-"""What may be called. Nothing here reads a clock, so the same evidence gives the same judgement for ever."""
+"""The functions that may be called. None reads a clock, so the same evidence always gives the same judgement."""
 KEYWORDS = frozenset({"in", "true", "false"})
 TOKEN = re.compile(
     r"""(?P<blank>\s+)
@@ -34,11 +34,11 @@ TOKEN = re.compile(
 
 
 class ExpressionError(ValueError):
-    """An expression that no rule may have."""
+    """An invalid expression."""
 
 
 class Token(NamedTuple):
-    """A piece of the source: its kind, its characters, and where they begin."""
+    """A piece of the source: its kind, its characters, and their offset."""
 
     kind: str
     text: str
@@ -46,21 +46,21 @@ class Token(NamedTuple):
 
 
 class Clause(NamedTuple):
-    """One part of an expression that stands alone: its words, and the facts and parameters that it names."""
+    """An independent part of an expression: its source, and the facts and parameters that it names."""
 
     source: str
     names: tuple[str, ...]
 
 
 class Outcome(NamedTuple):
-    """What a clause came to; None where these values have no answer to it, and `error` is the type and the reason."""
+    """The result of a clause; None where these values give no answer, with type and reason in `error`."""
 
     holds: bool | None
     error: str | None = None
 
 
 def scan(source: str) -> list[Token]:
-    """The tokens, without blanks; ExpressionError for a character, a length or a nesting that has no place here."""
+    """The tokens, without blanks; ExpressionError for an invalid character, or for too much length or nesting."""
     if len(source) > MOST_CHARACTERS:
         raise ExpressionError(f"an expression has at most {MOST_CHARACTERS} characters; got {len(source)}")
     tokens: list[Token] = []
@@ -82,7 +82,7 @@ def scan(source: str) -> list[Token]:
 
 
 def _refuse_neighbours(token: Token, before: Token | None) -> None:
-    """What CEL would read in another way than this scanner does: comments, r"…", triple quotes."""
+    """Refuse what CEL reads differently from this scanner: comments, r"…", triple quotes."""
     if before is None:
         return
     if token.text == before.text == "/":
@@ -103,9 +103,9 @@ def _nest(token: Token, open_signs: list[str]) -> None:
 
 
 def split_clauses(source: str) -> tuple[str, ...]:
-    """The parts that `&&` joins at the top level; the source as one part where `||` or `?` stands there too.
+    """The parts that `&&` joins at the top level; one part where `||` or `?` is at the top level too.
 
-    Both bind weaker than `&&`, so parts of such an expression would not mean what it means.
+    Both bind weaker than `&&`, so the expression is not the conjunction of such parts.
     """
     cuts, depth = [0], 0
     for token in scan(source):
@@ -121,7 +121,7 @@ def split_clauses(source: str) -> tuple[str, ...]:
 
 
 def names_in(source: str) -> tuple[str, ...]:
-    """The dotted names that a clause reads, each once; what it calls and the variables of macros left out."""
+    """The dotted names that a clause reads, each once, without functions and the variables of macros."""
     tokens = scan(source)
     names: dict[str, None] = {}
     bound: tuple[str, int] | None = None  # the variable of the macro around, and the depth at which it ends
@@ -149,7 +149,7 @@ def names_in(source: str) -> tuple[str, ...]:
 
 
 def _variable(following: list[Token], bound: tuple[str, int] | None, depth: int) -> tuple[str, int]:
-    # One in the other, over lists of any length, would take time without bound.
+    # Nested macros over long lists would take unbounded time.
     if bound:
         raise ExpressionError("all, exists, filter and map do not stand inside each other")
     if [t.kind for t in following] != ["name", "sign"] or "." in following[0].text or following[1].text != ",":
@@ -164,7 +164,7 @@ def clauses_of(source: str) -> tuple[Clause, ...]:
 
 
 def in_doubles(source: str) -> str:
-    """The source with its whole numbers as doubles, but in brackets: CEL does not reckon with both kinds at once."""
+    """The source with its integers as doubles, except in brackets: CEL does not mix the two types."""
     parts, at, brackets = [], 0, 0
     for token in scan(source):
         brackets += (token.text == "[") - (token.text == "]")
@@ -176,21 +176,21 @@ def in_doubles(source: str) -> str:
 
 @lru_cache(maxsize=MOST_REMEMBERED)
 def _compiled(source: str) -> Any:
-    """CEL's program of a clause: compiling takes five times as long as executing."""
-    import cel  # here, since it costs a command that evaluates nothing its start
+    """CEL's program of a clause, cached: compiling takes five times as long as executing."""
+    import cel  # imported here: it slows the start of commands that evaluate nothing
 
     return cel.compile(in_doubles(source))
 
 
 OBJECTIONS = (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError)
-"""What CEL raises of its own where values have no answer: a division by zero, an index past the end, a wrong type."""
+"""What CEL raises for values without an answer: a division by zero, an index past the end, a wrong type."""
 
 
 def evaluate(source: str, values: Mapping[str, Scalar | tuple[str, ...]]) -> Outcome:
     """Evaluate a clause over values by dotted name.
 
     Raises:
-        EvaluatorError: CEL itself failed, which no values explain: its import, or a panic.
+        EvaluatorError: CEL itself failed, by its import or a panic.
 
     """
     try:
@@ -227,11 +227,11 @@ KNOWN_ANSWERS = {
     "a.l.exists(one, one == 'v')": True,
     "a.x / a.n < 0.25": False,
 }
-"""What an evaluator that works answers."""
+"""Known expressions with their results."""
 
 
 def check_evaluator() -> None:
-    """Evaluate known clauses over known values; EvaluatorError where an answer is not the known one."""
+    """Evaluate known clauses over known values; EvaluatorError where a result differs."""
     for source, wanted in KNOWN_ANSWERS.items():
         outcome = evaluate(source, KNOWN_VALUES)
         if outcome.holds is not wanted:
@@ -258,11 +258,11 @@ NO_CEL = ("TypeError", "RuntimeError: Undefined", "RuntimeError: Function 'match
 
 
 def check_clauses(source: str, types: Mapping[str, str], elsewhere: Iterable[str] = ()) -> None:
-    """Refuse an expression that names what is not there, is no CEL, or cannot come to a truth.
+    """Refuse an expression that names unknown facts, is not CEL, or is no condition.
 
     Args:
         source: the expression.
-        types: what it may name, with the type of each: number, truth, text or list.
+        types: the names that it may use, with their types: number, truth, text or list.
         elsewhere: facts that exist, but at another phase.
 
     Raises:
@@ -279,6 +279,6 @@ def check_clauses(source: str, types: Mapping[str, str], elsewhere: Iterable[str
         errors = [
             evaluate(clause.source, {name: sample[types[name]] for name in clause.names}).error for sample in SAMPLES
         ]
-        # A sample may make a NaN or lack an item; evidence need not. What is no CEL stays none.
+        # A sample value may give a NaN or lack an item where evidence does not; invalid CEL fails for any value.
         if all(error and error.startswith(NO_CEL) for error in errors):
             raise ExpressionError(f"{clause.source!r} is no condition: {str(errors[0]).partition(': ')[2][:200]}")

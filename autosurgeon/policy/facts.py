@@ -12,7 +12,7 @@ FactType = Literal["number", "text", "truth", "list"]
 
 
 class Fact(NamedTuple):
-    """One thing that is known at a phase, and at the phases after it."""
+    """One fact, known at its phase and at the phases after it."""
 
     name: str
     type: FactType
@@ -20,12 +20,12 @@ class Fact(NamedTuple):
     phase: Phase
     sentence: str
     named_by: str | None = None
-    """The fact that names what this one counts: a decision that turns on the count shows the names."""
+    """The fact with the names of what this one counts; a decision shows them."""
 
 
-def _of(phase: Phase, *told: tuple[str, ...]) -> tuple[Fact, ...]:
+def _of(phase: Phase, *rows: tuple[str, ...]) -> tuple[Fact, ...]:
     """Facts of one phase; (name, type, unit, sentence) and, where one is counted, the fact with the names."""
-    return tuple(Fact(name, kind, unit, phase, *rest) for name, kind, unit, *rest in told)  # type: ignore[arg-type]
+    return tuple(Fact(name, kind, unit, phase, *rest) for name, kind, unit, *rest in rows)  # type: ignore[arg-type]
 
 
 _BASELINE = _of(
@@ -65,7 +65,7 @@ _PROPOSAL = _of(
         "data.held_out_hits",
         "number",
         "rows",
-        "Rows that are a held-out task told again: same program, same prompt, or same family.",
+        "Rows that repeat a held-out task: same program, same prompt, or same family.",
         "data.held_out_pairs",
     ),
     ("data.held_out_pairs", "list", "pairs", "Which rows, and which held-out tasks; the first 20."),
@@ -224,13 +224,13 @@ SLICES = {
     "lost": ("tasks", "Tasks of one bench and split that live wins and the pack fails."),
     "gained": ("tasks", "Tasks of one bench and split that live fails and the pack wins."),
 }
-"""What is known of each bench and split at promotion: `slice.BENCH.SPLIT.n` and so on."""
+"""The facts of each bench and split at promotion: `slice.BENCH.SPLIT.n` and so on."""
 SLICE = re.compile(r"slice\.(?P<bench>.+)\.(?P<split>surgery|dev|gate|all)\.(?P<measure>[a-z]+)")
 
 
 @lru_cache(maxsize=4096)
 def fact_of(name: str) -> Fact | None:
-    """The fact of a name; those of a slice are made as they are named, since benches are the user's."""
+    """The fact of a name; facts of slices are made on demand, since the benches are the user's."""
     if name in BY_NAME:
         return BY_NAME[name]
     named = SLICE.fullmatch(name)
@@ -241,11 +241,11 @@ def fact_of(name: str) -> Fact | None:
 
 
 ALONE: tuple[Phase, ...] = ("baseline", "watch")
-"""Phases that judge a live pack by itself, and see only their own facts."""
+"""Phases that judge a live pack by itself and know only their own facts."""
 
 
 def known_at(fact: Fact, phase: Phase) -> bool:
-    """Whether the fact exists by then."""
+    """Whether the fact is known at the phase."""
     if phase in ALONE or fact.phase in ALONE:
         return fact.phase == phase
     return PHASES.index(fact.phase) <= PHASES.index(phase)

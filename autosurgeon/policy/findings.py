@@ -1,4 +1,4 @@
-"""What is amiss in a policy that can be read: rules that never speak, say nothing new, or exclude each other."""
+"""Problems of a valid policy: rules that never apply, are redundant, or contradict each other."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from autosurgeon.core.decision import PHASES, Phase, Verdict
 from autosurgeon.policy.acceptance import find_accepted
 from autosurgeon.policy.domains import typical_evidence
 from autosurgeon.policy.evidence_values import (
+    APPLIES,
     FAILED,
     NOT_FAILED,
     OK,
-    SPEAKS,
     Constraint,
     constraints_of,
     representatives,
@@ -27,16 +27,16 @@ ORDER: tuple[Level, ...] = ("error", "warning", "note")
 
 
 class Finding(NamedTuple):
-    """One thing that is amiss, and the rule that it is told of."""
+    """One problem, and the rule that it is reported for."""
 
     level: Level
     kind: Kind
     rule_id: str
-    said: str
+    message: str
 
 
 def find(policy: Policy) -> tuple[Finding, ...]:
-    """What is amiss, the worst first; what stands in expressions is taken to be able to come out either way."""
+    """The problems, the worst first; every expression counts as able to pass and to fail."""
     found = [finding for phase in PHASES for finding in _of_phase(policy, phase)]
     return tuple(sorted(found, key=lambda finding: ORDER.index(finding.level)))
 
@@ -50,29 +50,29 @@ def _of_phase(policy: Policy, phase: Phase) -> Iterator[Finding]:
     found |= {finding.rule_id: finding for finding in _contradictions(space, sound)}
     yield from found.values()
     if not any(finding.level == "error" for finding in found.values()) and not _holds(space, (binding, OK)):
-        said = f"the rules of phase {phase!r} together leave nothing that could be accepted"
-        yield Finding("error", "contradictory", binding[-1].rule.id, said)
+        message = f"the rules of phase {phase!r} together leave nothing that could be accepted"
+        yield Finding("error", "contradictory", binding[-1].rule.id, message)
     elif not any(finding.level == "error" for finding in found.values()):
         yield from _unaccepted(policy, phase)
     yield from _redundancies(space, [one for one in sound if one.rule.id not in found])
 
 
 def _unaccepted(policy: Policy, phase: Phase) -> Iterator[Finding]:
-    """What stands in the way where no evidence was found that the phase accepts."""
+    """The problem of a phase for which no accepted evidence was found."""
     accepted = find_accepted(policy, phase)
     binding = [one.rule for one in constraints_of(policy, phase) if one.rule in policy.rules]
     if accepted.evidence is not None or not binding:
         return
     if accepted.proven:
-        said = f"the rules of phase {phase!r} accept only what is no evidence at all"
-        yield Finding("error", "contradictory", binding[-1].id, said)
+        message = f"the rules of phase {phase!r} accept only what is no evidence at all"
+        yield Finding("error", "contradictory", binding[-1].id, message)
         return
     expressions = [rule.id for rule in binding if rule.expr is not None]
-    said = (
+    message = (
         f"no evidence was found that phase {phase!r} accepts, nor a proof that there is none, because of "
         f"{', '.join(dict.fromkeys(expressions)) or 'its rules'}; the self-test leaves the phase out"
     )
-    yield Finding("warning", "unproven", (expressions or [binding[-1].id])[0], said)
+    yield Finding("warning", "unproven", (expressions or [binding[-1].id])[0], message)
 
 
 def _holds(space: Space, *groups: tuple[Sequence[Constraint], frozenset[Result]]) -> bool:
@@ -82,13 +82,13 @@ def _holds(space: Space, *groups: tuple[Sequence[Constraint], frozenset[Result]]
 
 
 def _outcomes(bounded: Bounded, constraint: Constraint) -> set[bool | None]:
-    """What a bound comes to over the values that the fact can have, apart from missing."""
+    """The results of a bound over all values of its fact, apart from missing."""
     values = representatives(bounded.fact, [constraint])
     return {check(bounded, {bounded.fact: value}).holds for value in values if value is not None}
 
 
 def _alone(space: Space, constraint: Constraint) -> Finding | None:
-    """What is amiss with a rule whatever the others say."""
+    """The problem of a rule by itself."""
     rule = constraint.rule
     if rule.when is not None:
         spoken = _outcomes(rule.when, constraint)
@@ -100,16 +100,16 @@ def _alone(space: Space, constraint: Constraint) -> Finding | None:
         return None
     if not _holds(space, ([constraint], FAILED)):
         if False not in _outcomes(rule, constraint):
-            said = f"{_every_value(rule)}; it only asks that the fact is there"
-            return Finding("note", "never-binds", rule.id, said)
-        said = f"wherever its `when` holds its bound holds too ({rule.fact} {rule.bound}), so it never objects"
-        return Finding("warning", "unreachable", rule.id, said)
+            message = f"{_every_value(rule)}; it only asks that the fact is there"
+            return Finding("note", "never-binds", rule.id, message)
+        message = f"wherever its `when` holds its bound holds too ({rule.fact} {rule.bound}), so it never objects"
+        return Finding("warning", "unreachable", rule.id, message)
     if not _holds(space, ([constraint], frozenset({"passed"}))):
         if not _holds(space, ([constraint], frozenset({"skipped"}))) and constraint.remedy != Verdict.ACCEPT:
-            said = f"{_no_value(rule)}, so nothing could ever be accepted in phase {rule.phase!r}"
-            return Finding("error", "contradictory", rule.id, said)
-        said = "no value meets it: it objects" + (" wherever its `when` holds" if rule.when else " always")
-        return Finding("note", "always-refuses", rule.id, said)
+            message = f"{_no_value(rule)}, so nothing could ever be accepted in phase {rule.phase!r}"
+            return Finding("error", "contradictory", rule.id, message)
+        message = "no value meets it: it objects" + (" wherever its `when` holds" if rule.when else " always")
+        return Finding("note", "always-refuses", rule.id, message)
     if rule.when is not None and False not in _outcomes(rule.when, constraint):
         return _always_speaks(rule)
     return None
@@ -117,8 +117,8 @@ def _alone(space: Space, constraint: Constraint) -> Finding | None:
 
 def _always_speaks(rule: Rule) -> Finding:
     assert rule.when is not None
-    said = f"its `when` {_every_value(rule.when).removeprefix('it ')}; it only asks that {rule.when.fact} is there"
-    return Finding("note", "never-binds", rule.id, said)
+    message = f"its `when` {_every_value(rule.when).removeprefix('it ')}; it only asks that {rule.when.fact} is there"
+    return Finding("note", "never-binds", rule.id, message)
 
 
 def _every_value(bounded: Bounded) -> str:
@@ -130,23 +130,23 @@ def _no_value(bounded: Bounded) -> str:
 
 
 def _contradictions(space: Space, rules: Sequence[Constraint]) -> Iterator[Finding]:
-    """Pairs that can speak together and never be met together; each meets its own bound somewhere."""
+    """Pairs that can apply together and never hold together; each holds somewhere."""
     for index, later in enumerate(rules):
         for earlier in rules[:index]:
             if earlier.rule.fact != later.rule.fact or _holds(space, ([earlier, later], frozenset({"passed"}))):
                 continue
-            if _holds(space, ([earlier, later], SPEAKS)):
+            if _holds(space, ([earlier, later], APPLIES)):
                 alone = earlier.rule.when is None and later.rule.when is None
-                said = (
+                message = (
                     f"no value of {later.rule.fact} is both {later.rule.bound} and {earlier.rule.bound} "
                     f"({earlier.rule.id}), so nothing could ever be accepted"
                     + ("" if alone else " where both rules speak")
                 )
-                yield Finding("error", "contradictory", later.rule.id, said)
+                yield Finding("error", "contradictory", later.rule.id, message)
 
 
 def _redundancies(space: Space, rules: Sequence[Constraint]) -> Iterator[Finding]:
-    """Rules that another one covers: a warning for the same fact, else a note; of two that say the same the later."""
+    """Rules that another one covers: a warning for the same fact, else a note; of two equal rules the later."""
     gone: set[str] = set()
     for index, rule in reversed(list(enumerate(rules))):
         for at, other in enumerate(rules):
@@ -154,21 +154,21 @@ def _redundancies(space: Space, rules: Sequence[Constraint]) -> Iterator[Finding
             if at == index or other.rule.id in gone or not shared or not _covers(space, other, rule):
                 continue
             if at > index and _covers(space, rule, other):
-                continue  # they say the same, and this is the earlier one
+                continue  # both are equal, and this is the earlier one
             whole = not _holds(space, ([rule], frozenset({"missing"})), ([other], OK))
             same_fact = other.rule.fact == rule.rule.fact
             if not whole and not (same_fact and other.rule.when is None):
                 continue
             gone.add(rule.rule.id)
-            told = f"{other.rule.id} ({other.rule.fact} {other.rule.bound}, {other.rule.otherwise})"
+            covering = f"{other.rule.id} ({other.rule.fact} {other.rule.bound}, {other.rule.otherwise})"
             kept = "" if whole else f"; it still asks that {rule.facts[0]} is there"
-            said = f"wherever it refuses {told} refuses too{kept}"
-            yield Finding("warning" if same_fact else "note", "redundant", rule.rule.id, said)
+            message = f"wherever it refuses {covering} refuses too{kept}"
+            yield Finding("warning" if same_fact else "note", "redundant", rule.rule.id, message)
             break
 
 
 def _covers(space: Space, other: Constraint, rule: Constraint) -> bool:
-    """Whether the other refuses at least as badly wherever the rule fails."""
+    """Whether the other refuses with at least the same verdict wherever the rule fails."""
     if rule.remedy == Verdict.REJECT:
         return other.remedy == Verdict.REJECT and not _holds(space, ([rule], FAILED), ([other], NOT_FAILED))
     return not _holds(space, ([rule], FAILED), ([other], OK))

@@ -1,7 +1,7 @@
 """The judge: a pure function of policy and evidence.
 
-Every rule is evaluated, the worst one decides, and doubt never promotes. Some evidence is no evidence, whatever the
-policy says: what `VALIDITY` finds makes a verdict INVALID.
+Every rule is evaluated, the worst result decides, and doubt never promotes. Under any policy, evidence that fails a
+check of `VALIDITY` makes the verdict INVALID.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REMEDY = {
 
 
 class Validity(NamedTuple):
-    """What evidence of a phase keeps to if it is evidence at all; where that is not known nothing is accepted."""
+    """A bound that valid evidence of a phase meets; where its fact is missing nothing is accepted."""
 
     rule_id: str
     phase: Phase
@@ -70,7 +70,7 @@ VALIDITY = (
 
 
 def verdict_of(result: RuleResult) -> Verdict:
-    """What one rule says alone. `stop` and `warn` never decide; audit rules are measured, not binding."""
+    """The verdict of one rule alone. `stop` and `warn` never decide; audit rules are measured, not binding."""
     if result.mode == "audit" or result.result in ("passed", "skipped") or result.otherwise not in REMEDY:
         return Verdict.ACCEPT
     if result.result == "error":
@@ -79,9 +79,9 @@ def verdict_of(result: RuleResult) -> Verdict:
 
 
 def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
-    """Judge one phase; total: whatever the evidence holds, a judgement comes of it.
+    """Judge one phase; any evidence gives a judgement.
 
-    With no rule for the phase the verdict is INCONCLUSIVE: silence is no consent.
+    Without a rule for the phase the verdict is INCONCLUSIVE.
     """
     evidence = _recordable(evidence)
     ruled = [result for rule in policy.rules_of(phase) for result in _apply(rule, evidence, policy)]
@@ -91,7 +91,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
     verdict = worst([*{verdict_of(result) for result in results}, *silent])
     deciding = [] if verdict == Verdict.ACCEPT else [result for result in results if verdict_of(result) == verdict]
     if deciding:
-        # What failed before what nobody knows: of a bench that ended early most is unknown, and one rule was why.
+        # A failure comes before a missing fact: a bench that one rule ended early leaves most facts missing.
         failed_first = sorted(deciding, key=lambda result: result.result == "missing")
         reason = "; ".join(explain(result, evidence) for result in failed_first)
     elif not ruled:
@@ -102,7 +102,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
         spoke = [result.rule_id for result in results if result.result in ("failed", "missing", "error")]
         reason = f"{sum(result.result == 'passed' for result in results)} of {len(results)} rules passed, none objects"
         reason += f"; noted: {', '.join(spoke)}" if spoke else ""
-    # All of it was made or checked above: validating each fact once more would take a tenth of the judgement's time.
+    # The values are checked above; validating them again would take a tenth of the judgement's time.
     return Judgement.model_construct(
         phase=phase,
         verdict=verdict,
@@ -116,7 +116,7 @@ def judge(policy: Policy, phase: Phase, evidence: Evidence) -> Judgement:
 
 
 def _recordable(evidence: Evidence) -> Evidence:
-    """The evidence as a decision can hold it, in order of name: what no fact can be is None, and missing."""
+    """The evidence as a decision holds it, sorted by name; a value that no fact can have becomes None."""
     return {name if name.isascii() else _text(name): _value(evidence[name]) for name in sorted(evidence)}
 
 
@@ -131,16 +131,16 @@ def _value(value: object) -> FactValue:
 
 
 def _text(text: str) -> str:
-    r"""JSON can spell half of a character (`"\ud800"`); UTF-8, and so a decision, cannot."""
+    r"""Replace a lone surrogate (`"\ud800"`), which JSON can spell and UTF-8, and so a decision, cannot."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, ...]:
-    """The rule's results; a rule that breaks down is an ERROR of its own, and hides no other."""
+    """The rule's results; a rule that raises becomes one ERROR and hides no other rule."""
     try:
         return apply_rule(rule, evidence, policy.param_values)
     except Exception as error:
-        told = rule.model_dump(include={"otherwise", "mode", "lesson", "severity"})
+        fields = rule.model_dump(include={"otherwise", "mode", "lesson", "severity"})
         return (
             RuleResult(
                 rule_id=rule.id,
@@ -150,7 +150,7 @@ def _apply(rule: Rule, evidence: Evidence, policy: Policy) -> tuple[RuleResult, 
                 bound=rule.expr or rule.bound,
                 margin=None,
                 reason=f"could not be evaluated: {type(error).__name__}: {error}",
-                **told,
+                **fields,
             ),
         )
 
@@ -160,7 +160,7 @@ IMPOSSIBLE = "valid-evidence"
 
 
 def _impossible(evidence: Evidence) -> list[RuleResult]:
-    """The facts whose values are outside their types and domains: a count below zero, a text for a number."""
+    """The facts whose values are outside their types and domains, such as a count below zero or a text for a number."""
     return [
         _invalid(IMPOSSIBLE, name, value, possible_values(name), "A measurement that cannot be measures nothing.")
         for name, value in evidence.items()
@@ -187,12 +187,12 @@ def _invalid(
 
 
 def _unknown(phase: Phase, evidence: Evidence) -> list[str]:
-    """The facts without which nobody knows whether the evidence is any: taking one away must not help a pack."""
+    """The missing facts that the validity of the evidence depends on: leaving one out must not help a pack."""
     return [v.bounded.fact for v in VALIDITY if v.phase == phase and check(v.bounded, evidence).holds is None]
 
 
 def invalidities(phase: Phase, evidence: Evidence) -> list[RuleResult]:
-    """What makes the evidence none at all, under any policy; facts that are missing are no such thing."""
+    """What makes the evidence invalid under any policy; a missing fact does not."""
     found = []
     for validity in VALIDITY:
         checked = check(validity.bounded, evidence) if validity.phase == phase else None
@@ -206,7 +206,7 @@ def invalidities(phase: Phase, evidence: Evidence) -> list[RuleResult]:
 
 
 def explain(result: RuleResult, evidence: Evidence) -> str:
-    """One line: the rule, what was seen, what was wanted, and the names of what was counted, where there are any."""
+    """One line: the rule, the observed value, the bound, and the names of what was counted, if there are any."""
     if result.result == "error":
         return f"{result.rule_id}: {result.reason}"
     line = f"{result.rule_id}: {result.fact} is {result.seen}, wanted {result.bound}"

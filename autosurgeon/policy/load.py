@@ -1,4 +1,4 @@
-"""Reading a policy: YAML in, a Policy out, or one line that says what is wrong and on which line of which file."""
+"""Load a policy from YAML; errors name the problem, the file and the line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNION_MEMBERS = ("int", "float", "bool", "str", "[key]")
 
 
 def load_policy(path: Path, overrides: Overrides | None = None) -> Policy:
-    """The policy of a file, with what it includes; PolicyError for anything that it should not say.
+    """The policy of a file with its includes; PolicyError for invalid content.
 
     Args:
         path: the file.
@@ -37,9 +37,9 @@ def load_policy(path: Path, overrides: Overrides | None = None) -> Policy:
 def _explain(error: ValidationError, joined: Joined) -> PolicyError:
     first = error.errors()[0]
     location = first["loc"]
-    if first["type"] == "expr":  # checked when the whole policy is known, and told for its own line
+    if first["type"] == "expr":  # found by the validator of the whole policy, reported on the line of the rule
         location = ("rules", first["ctx"]["rule"], "expr")
-    while location and location[-1] in UNION_MEMBERS:  # which kind of number pydantic tried first is of no interest
+    while location and location[-1] in UNION_MEMBERS:  # a member of a union is no part of the file
         location = location[:-1]
     key = str(location[-1]) if location else ""
     where = joined.where(location)

@@ -1,7 +1,7 @@
-"""Whether a policy could accept any pass at all, given what is known of its facts before it is run. Pure.
+"""Whether a policy can accept any pass, given what is known of its facts before the pass. Pure.
 
-Of rules with a fact and a bound the search is a proof. An expression is taken to be able to hold unless it fails for
-all that its facts can be; so an obstacle is one, and what is not found here may still stand in the way.
+For rules with a fact and a bound the search is a proof. An expression counts as able to hold unless it fails for all
+values of its facts; so each obstacle found is real, and some may not be found.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from autosurgeon.core.decision import Evidence, FactValue, Phase, Scalar
 from autosurgeon.policy.domains import known_fact, typical, typical_evidence
 from autosurgeon.policy.evidence_values import OK, Constraint, constraints_of
 from autosurgeon.policy.facts import known_at
-from autosurgeon.policy.reach import turns_once
+from autosurgeon.policy.reach import is_monotone
 from autosurgeon.policy.rules import Result, check_clause
 from autosurgeon.policy.schema import Policy, Rule
 from autosurgeon.policy.search import Space, demand
@@ -27,13 +27,13 @@ MISSING: frozenset[Result] = frozenset({"missing"})
 
 
 class Known(NamedTuple):
-    """What a fact can be in any pass, before one is run: within two ends, one value, or always missing."""
+    """What is known of a fact before any pass: its two ends, its one value, or that it is always missing."""
 
     fact: str
     words: str
-    """Why, in words for people who do not know the fact."""
+    """The reason, for people who do not know the fact."""
     remedy: str
-    """What to do where it is in the way."""
+    """What to do where it is an obstacle."""
     least: float | None = None
     most: float | None = None
     equals: Scalar | None = None
@@ -41,20 +41,20 @@ class Known(NamedTuple):
 
     @property
     def ends(self) -> tuple[FactValue, ...]:
-        """The values between which it lies; none where it is open at an end, or missing."""
+        """The values between which it lies; none where an end is open or the fact is missing."""
         if self.equals is not None:
             return (self.equals,)
         return () if self.least is None or self.most is None else tuple({self.least, self.most})
 
 
 class Obstacle(NamedTuple):
-    """Why no pass can get through a phase."""
+    """Why no pass is accepted at a phase."""
 
     phase: Phase
     rules: tuple[str, ...]
-    """The rules that cannot be met: one, or several together."""
+    """The rules that cannot hold: one, or several together."""
     wanted: str
-    """What the first of them wants."""
+    """The bound of the first of them."""
     words: str
     remedy: str
 
@@ -63,11 +63,11 @@ class Obstacle(NamedTuple):
 
 
 def obstacles(policy: Policy, known: Sequence[Known]) -> tuple[Obstacle, ...]:
-    """What keeps every pass from being accepted, the earliest phase first, each cause once; nothing where one could be.
+    """What prevents every pass from being accepted, the earliest phase first, each cause once; none where one may be.
 
     Args:
         policy: the policy in force.
-        known: what is known of facts, each named once, the most telling first.
+        known: what is known of facts, each named once, the most informative first.
 
     """
     found: dict[str, Obstacle] = {}
@@ -87,13 +87,13 @@ def _of_phase(policy: Policy, phase: Phase, known: Sequence[Known]) -> Iterator[
         yield _obstacle(phase, [constraint], known)
     if touched and not alone and not _can_be_met(phase, every, by_fact):
         core = _core(phase, every, by_fact)
-        # Rules that exclude each other whatever is known are for `policy check` to find.
+        # `policy check` finds rules that contradict each other whatever is known.
         if any(by_fact.keys() & set(one.facts) for one in core):
             yield _obstacle(phase, core, known)
 
 
 def _core(phase: Phase, constraints: Sequence[Constraint], known: Mapping[str, Known]) -> list[Constraint]:
-    """Of constraints that cannot be met together as few as make that so."""
+    """A smallest part of these constraints that still cannot be met together."""
     core = [one for one in constraints if one.clause is None]
     for one in list(core):
         rest = [other for other in core if other is not one]
@@ -104,14 +104,14 @@ def _core(phase: Phase, constraints: Sequence[Constraint], known: Mapping[str, K
 
 def _obstacle(phase: Phase, core: Sequence[Constraint], known: Sequence[Known]) -> Obstacle:
     facts = {fact for constraint in core for fact in constraint.facts}
-    told = next(one for one in known if one.fact in facts)
+    cause = next(one for one in known if one.fact in facts)
     first = core[0]
     wanted = first.clause.source if first.clause is not None else f"{first.rule.fact} {first.rule.bound}"
-    return Obstacle(phase, tuple(dict.fromkeys(one.rule.id for one in core)), wanted, told.words, told.remedy)
+    return Obstacle(phase, tuple(dict.fromkeys(one.rule.id for one in core)), wanted, cause.words, cause.remedy)
 
 
 def _can_be_met(phase: Phase, constraints: Sequence[Constraint], known: Mapping[str, Known]) -> bool:
-    """Whether some evidence within what is known meets all of the constraints, or nothing proves the contrary."""
+    """Whether evidence within what is known meets all constraints, or nothing proves the contrary."""
     if any(one.clause is not None and _fails(one, known) for one in constraints):
         return False
     bounded = [one for one in constraints if one.clause is None]
@@ -144,9 +144,9 @@ def _as_constraints(phase: Phase, known: Known) -> Iterator[tuple[Constraint, fr
 def _fails(constraint: Constraint, known: Mapping[str, Known]) -> bool:
     """Whether an expression without a condition fails, or lacks a fact, in every pass."""
     clause, condition = constraint.clause, constraint.rule.when
-    assert clause is not None  # asked before
+    assert clause is not None  # checked by the caller
     if condition is not None:
-        # Missing is not met either, whatever the expression would come to.
+        # A rule whose condition is missing does not pass, whatever its expression results in.
         return condition.fact in known and known[condition.fact].missing
     names = constraint.facts
     if any(name in known and known[name].missing for name in names):
@@ -154,9 +154,9 @@ def _fails(constraint: Constraint, known: Mapping[str, Known]) -> bool:
     if not all(name in known and known[name].ends for name in names):
         return False
     unsettled = [name for name in names if len(known[name].ends) > 1]
-    if len(unsettled) > MOST_CORNERS or not all(turns_once(clause.source, name) for name in unsettled):
+    if len(unsettled) > MOST_CORNERS or not all(is_monotone(clause.source, name) for name in unsettled):
         return False
-    # Each fact stands once in a straight line, so that what fails at all corners fails everywhere between them.
+    # The clause is linear in each fact, so one that fails at all corners fails everywhere between them.
     for corner in itertools.product(*(known[name].ends for name in names)):
         evidence: Evidence = dict(zip(names, corner, strict=True))
         if check_clause(clause, evidence, dict(constraint.params)).holds is not False:

@@ -1,4 +1,4 @@
-"""Parameters of a policy: what a caller sets, and where a bound names one."""
+"""Parameters of a policy: the caller's values, and the bounds that name them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def set_params(joined: Joined, overrides: Overrides) -> None:
-    """Put the caller's values in place of the defaults, then the values in place of each `$name` of a bound."""
+    """Replace the defaults by the caller's values, then each `$name` of a bound by its value."""
     params: dict[str, Any] = joined.content.get("params", {})
     for name, value in overrides.items():
         if name not in params:
@@ -43,7 +43,7 @@ def set_params(joined: Joined, overrides: Overrides) -> None:
 
 
 def _like(default: object, value: Scalar, name: str) -> Scalar:
-    """The value in the type of the default; a text from a command line is read as such."""
+    """The value in the type of the default; a text from a command line is parsed."""
     wanted = "true or false" if isinstance(default, bool) else "a text" if isinstance(default, str) else "a number"
     if wanted == "true or false" and (isinstance(value, bool) or value in ("true", "false")):
         return value if isinstance(value, bool) else value == "true"

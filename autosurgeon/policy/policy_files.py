@@ -1,4 +1,4 @@
-"""The files of a policy: read, joined by `include`, and remembered line by line for whoever has to mend them."""
+"""The files of a policy: read, joined by `include`, with the line of every part for error messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NUMBERS = {
         "-+.0123456789",
     ),
 }
-"""What is a number by the core schema of YAML 1.2, and the characters that one begins with; the first match counts."""
+"""The numbers of the core schema of YAML 1.2, and their first characters; the first match counts."""
 
 
 class Loader(yaml.SafeLoader):
@@ -67,9 +67,9 @@ class Place(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """What a policy and all that it includes say together.
+    """The joined content of a policy and its includes.
 
-    `rules` holds for each rule the places that made it, the overriding ones last; `params` the same by name.
+    `rules` holds for each rule the places that define it, the overriding ones last; `params` the same by name.
     """
 
     content: dict[str, Any]
@@ -78,7 +78,7 @@ class Joined(NamedTuple):
     params: dict[str, list[Place]]
 
     def where(self, location: Sequence[int | str]) -> str:
-        """The file and line that said what stands at `location` of the content."""
+        """The file and line of `location` in the content."""
         places: list[Place] = []
         if len(location) > 1 and location[0] == "rules":
             places = self.rules[int(location[1])]
@@ -107,7 +107,7 @@ def _line(root: Any, location: Sequence[int | str]) -> int:
 
 
 def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place]:
-    """A YAML mapping of bounded size without a key that stands twice; PolicyError for anything else."""
+    """A YAML mapping of bounded size without duplicate keys; PolicyError for anything else."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_POLICY_BYTES + 1)
@@ -119,7 +119,9 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
         text = raw.decode("utf-8")
         loader = Loader(text)
         root = loader.get_single_node()
-        _refuse_duplicates(root, path, set())  # before any value is made, since merges of merges would make too many
+        _refuse_duplicates(
+            root, path, set()
+        )  # before construction, since nested merges would construct too many values
         content = None if root is None else loader.construct_document(root)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a number of 5000 digits is a ValueError
         mark = getattr(error, "problem_mark", None)
@@ -132,14 +134,14 @@ def read_yaml(path: Path, what: str = "a policy") -> tuple[dict[str, Any], Place
 
 def _refuse_duplicates(node: Any, path: Path, visited: set[int]) -> None:
     """YAML keeps the last of two equal keys in silence; here the second one is an error, and so is a merge key."""
-    if id(node) in visited:  # an alias: walked before, and perhaps around in a circle
+    if id(node) in visited:  # an alias, perhaps in a circle
         return
     visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                continue  # no mapping can have such a key, and making it will say so
+                continue  # an unhashable key, which construction refuses
             where = f"{path}:{key.start_mark.line + 1}"
             if key.tag == "tag:yaml.org,2002:merge":
                 raise PolicyError("a file merges nothing by `<<`", wanted="the keys themselves", where=where)
@@ -153,7 +155,7 @@ def _refuse_duplicates(node: Any, path: Path, visited: set[int]) -> None:
 
 
 def join(path: Path) -> Joined:
-    """A policy's file with all that it includes: included rules first, and what the including file says wins."""
+    """A policy's file joined with its includes: included rules come first, and the including file overrides them."""
     return _join(path, (), [0])
 
 
@@ -255,7 +257,7 @@ def _join_rules(joined: Joined, rules: list[dict[str, Any]]) -> None:
 
 
 def _override(base: dict[str, Any], rule: dict[str, Any]) -> dict[str, Any]:
-    """The base with the rule's fields; a new bound or expression takes the place of the old one of either kind."""
+    """The base with the rule's fields; a new bound or expression replaces the old one of either kind."""
     dropped: set[str] = set()
     if "expr" in rule:
         dropped = {"expr", "fact", *BOUNDS}

@@ -1,4 +1,4 @@
-"""The JSON Schema of a policy file, for editors: made from the models, with what only the file's reader adds."""
+"""The JSON Schema of a policy file, for editors: from the models, plus what only the reader of files accepts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def policy_schema() -> dict[str, Any]:
 
 
 def _without_null(node: Any) -> Any:
-    """A key is left out of a file and not null, so the models' `or null` does not stand in the schema."""
+    """Drop the models' `or null`: a file leaves a key out instead."""
     if isinstance(node, list):
         return [_without_null(item) for item in node]
     if not isinstance(node, dict):
@@ -60,6 +60,6 @@ def _without_null(node: Any) -> Any:
 
 
 def _allow_parameters(bound: dict[str, Any]) -> None:
-    """A number may be named; a text may be anyway."""
+    """Allow a parameter's name in place of a number; a text allows it anyway."""
     if bound.get("type") != "array" and {"type": "string"} not in bound["anyOf"]:
         bound["anyOf"].append(PARAMETER)

@@ -1,4 +1,4 @@
-"""The facts of a promotion: the packed file against live and base, task by task, as pure functions of results."""
+"""The facts of a promotion: the pack against live and base, task by task, as pure functions of results."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from autosurgeon.stats.eprocess import EProcess
 from autosurgeon.stats.paired import Flips, flips, p_luck, p_regression, smallest_called_loss
 
 SPLITS = ("surgery", "dev", "gate")
-"""What a promotion is judged on; the canary split is read after it."""
+"""The splits that a promotion is judged on; the canary split is read after it."""
 
 
 class Comparison(NamedTuple):
-    """What a candidate did, and what it is held against. Tasks that are not expected are left out of all results."""
+    """The results of a candidate, live and base. Tasks that are not expected are left out of all results."""
 
     expected: Mapping[str, str]
     """Split by id of the counted tasks that should have run."""
     order: Sequence[str]
-    """The ids in the order in which they were run, fixed before the first of them."""
+    """The ids in the order of the run, fixed before its start."""
     pack: Results
     live: Results
     base: Results
     anchors: Collection[str]
     """Confirmed wins of live."""
     hidden: Collection[str] = ()
-    """Those of them that no training has seen."""
+    """Anchors that no training has seen."""
     recovered: Collection[str] = ()
     """Tasks that failed and passed on a retry; as anchors they are not lost."""
     undecided: Collection[str] = ()
-    """Anchors that failed and were not tried again, since the bench ended: nobody says that they are lost."""
+    """Anchors that failed and were not retried since the bench ended; they do not count as lost."""
     impossible: tuple[int, Sequence[str]] = (0, ())
-    """How many tasks with contradictory tests were tried, and which of them were passed."""
+    """The number of tasks with contradictory tests that were tried, and those that passed."""
     stopped: bool = False
-    """The bench was ended early by a rule: what needs all of it is unknown."""
+    """Whether a rule ended the bench early; facts that need all of it are then unknown."""
     alpha: float | None = None
-    """Of this look."""
+    """The alpha of this look."""
     confirmed: Sequence[str] | None = None
-    """Gained tasks that all samples of both packs bear out; None where nobody sampled."""
+    """Gained tasks that all samples of both packs confirm; None without sampling."""
     samples: int = 0
-    """How many samples of each."""
+    """Samples of each gained task and pack."""
     kl: float | None = None
     """Mean KL of the pack from live on the gate's references, nats per token."""
 
@@ -53,23 +53,23 @@ class Comparison(NamedTuple):
 
     @property
     def results(self) -> tuple[Results, Results, Results]:
-        """Of pack, live and base."""
+        """The results of pack, live and base."""
         return self.pack, self.live, self.base
 
     @property
     def is_complete(self) -> bool:
-        """Whether all three ran everything."""
+        """Whether all three ran every expected task."""
         return all(results.keys() >= self.expected.keys() for results in self.results)
 
     @property
     def anchors_lost(self) -> list[str]:
-        """Confirmed wins of live that the pack failed as often as it was to be tried."""
+        """Confirmed wins of live that the pack failed at every try."""
         spared = {*self.recovered, *self.undecided}
         return [t for t in sorted(self.anchors) if t in self.pack and not self.pack[t].passed and t not in spared]
 
     @property
     def provisional(self) -> list[str]:
-        """Wins of live that nothing confirmed."""
+        """Unconfirmed wins of live."""
         return [t for t in sorted(self.live) if self.live[t].passed and t not in self.anchors]
 
     def flips(self, tasks: Collection[str]) -> Flips:
@@ -78,7 +78,7 @@ class Comparison(NamedTuple):
 
 
 def promotion_facts(comparison: Comparison) -> Evidence:
-    """Everything that is known of a packed file once its bench is over, or was ended early."""
+    """All facts of a pack whose bench is over or was ended early."""
     comparison, facts = comparison.restricted(), Evidence()
     for part in (bench_facts, anchor_facts, gate_facts, total_facts, slice_facts):
         facts |= part(comparison)
@@ -86,7 +86,7 @@ def promotion_facts(comparison: Comparison) -> Evidence:
 
 
 def bench_facts(comparison: Comparison) -> Evidence:
-    """Whether the bench is one, and the worst of its benches."""
+    """The validity of the bench, and its worst result."""
     pack, live, base = comparison.results
     benches = sorted({envelope.bench for envelope in base.values()})
     prints = [{e.cond.fingerprint for e in r.values() if e.cond.handler == ORGAN} for r in comparison.results]
@@ -115,9 +115,9 @@ def _wins(results: Results, bench: str) -> int:
 
 
 def anchor_facts(comparison: Comparison) -> Evidence:
-    """Which wins of live the pack fails, the confirmed ones and the others.
+    """The wins of live that the pack fails, confirmed and unconfirmed.
 
-    A bench that ended early says how many anchors it saw lost, if it saw any: there are no fewer.
+    After an early end the number of lost anchors is a lower bound, and unknown where it would be 0.
     """
     complete = all(task in comparison.pack and task not in comparison.undecided for task in comparison.anchors)
     lost = comparison.anchors_lost if complete or comparison.stopped else []
@@ -133,7 +133,7 @@ def anchor_facts(comparison: Comparison) -> Evidence:
 
 
 def gate_facts(comparison: Comparison) -> Evidence:
-    """Flips on tasks that were never trained on, with the evidence that a look at any time may use."""
+    """Flips on the gate, with an e-value that is valid at every task."""
     wanted = [task for task, split in comparison.expected.items() if split == "gate"]
     gate = comparison.flips(wanted)
     known = gate.tasks > 0 and gate.tasks == len(wanted)
@@ -155,9 +155,9 @@ def _tiers(comparison: Comparison, task: str) -> set[str]:
 
 
 def largest_e(comparison: Comparison) -> float:
-    """The largest e-value for a loss that any prefix of the gate's tasks gave, in the order in which they were run.
+    """The largest e-value for a loss over all prefixes of the gate's tasks, in the order of the run.
 
-    By Ville's inequality it reaches 1/alpha with a chance of alpha at most where flips are fair coins.
+    By Ville's inequality it reaches 1/alpha with probability alpha at most where flips are fair coins.
     """
     seen, largest = EProcess(), 1.0
     for task in comparison.order:
@@ -171,7 +171,7 @@ def largest_e(comparison: Comparison) -> float:
 
 
 def total_facts(comparison: Comparison) -> Evidence:
-    """Flips over all that is counted, tested exactly both ways."""
+    """Flips over all counted tasks, with exact tests for a loss and for a gain."""
     every = comparison.flips(comparison.expected)
     known = comparison.is_complete and every.tasks > 0
     lost, gained = len(every.lost), len(every.gained)
@@ -195,7 +195,7 @@ def total_facts(comparison: Comparison) -> Evidence:
 
 
 def slice_facts(comparison: Comparison) -> Evidence:
-    """The same of each bench and split."""
+    """Flips of each bench and split."""
     facts: Evidence = {}
     bench_of = {task: _bench(task, comparison) for task in comparison.expected}
     for bench in sorted({bench for bench in bench_of.values() if bench}):

@@ -1,7 +1,7 @@
-"""What the facts of a bench under way can still come to, and what that says of a rule before all is known.
+"""The values that the facts of a running bench can still take, and the rules that they already settle.
 
-A task that ran keeps its result, so counts of what was lost only grow, and what can be gained is at most what live
-fails of the tasks to come. Facts that nothing is known of have no reach, and a rule that names one is not settled.
+A task that ran keeps its result, so counts of losses only grow, and gains are limited by the tasks to come that live
+fails. A fact of unknown range has no reach, and a rule that names one is not settled.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from autosurgeon.policy.schema import Bounded, Rule
 from autosurgeon.stats.paired import p_luck
 
 ANYTIME = "gate.e_regression"
-"""The one fact of a promotion that is made for being looked at after every task."""
+"""The one fact of a promotion that is valid after every task."""
 
 
 class Reach(NamedTuple):
-    """The least and the most that a number can still become."""
+    """The least and the largest value that a number can still take."""
 
     least: float
     most: float
 
 
 def reach_of(comparison: Comparison) -> dict[str, Reach]:
-    """The reach of facts once some of the tasks have run; of those that are final, the value alone."""
+    """The reach of facts once some tasks have run; a final fact has one value."""
     comparison = comparison.restricted()
     found = _never_less(comparison) | _flips_within(comparison, "total", comparison.expected)
     gate = [task for task, split in comparison.expected.items() if split == "gate"]
@@ -43,7 +43,7 @@ def reach_of(comparison: Comparison) -> dict[str, Reach]:
 
 
 def reach_once_benched(comparison: Comparison) -> dict[str, Reach]:
-    """The same once all tasks have run, and only samples and the distance are still to come."""
+    """The reach once all tasks have run, and only samples and the KL divergence are missing."""
     if not comparison.is_complete:
         return reach_of(comparison)
     found: dict[str, Reach] = {}
@@ -53,13 +53,13 @@ def reach_once_benched(comparison: Comparison) -> dict[str, Reach]:
 
 
 def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[str, Reach]:
-    """What samples of the gained tasks can still come to.
+    """The reach of the facts that samples of the gained tasks decide.
 
     Args:
-        confirmed: gained tasks that all samples bore out.
+        confirmed: gained tasks that all samples confirmed.
         left: gained tasks that were not sampled.
-        tasks: that both packs ran.
-        samples: of each pack.
+        tasks: tasks that both packs ran.
+        samples: samples of each pack.
 
     """
     most = confirmed + left
@@ -70,9 +70,9 @@ def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[s
 
 
 def _never_less(comparison: Comparison) -> dict[str, Reach]:
-    """Counts that no later task makes smaller."""
-    told = bench_facts(comparison)
-    found = {name: Reach(_number(told[name]), LARGEST) for name in COUNTS}
+    """The reach of counts that later tasks cannot decrease."""
+    counts = bench_facts(comparison)
+    found = {name: Reach(_number(counts[name]), LARGEST) for name in COUNTS}
     lost = comparison.anchors_lost
     more = sum(task not in comparison.pack or task in comparison.undecided for task in comparison.anchors)
     found["anchors.lost"] = Reach(len(lost), len(lost) + more)
@@ -88,7 +88,7 @@ COUNTS = ("bench.fallbacks", "bench.foreign", "bench.shared_tier")
 
 
 def _flips_within(comparison: Comparison, name: str, wanted: Collection[str]) -> dict[str, Reach]:
-    """Flips on some tasks: those to come are lost where live wins, and gained where it fails, at most."""
+    """The reach of flips: at most, tasks to come are lost where live wins and gained where it fails."""
     if not wanted or not all(task in comparison.live for task in wanted):
         return {}
     flipped = comparison.flips(wanted)
@@ -115,13 +115,13 @@ def _number(value: FactValue) -> float:
 def will_hold(
     rule: Rule, evidence: Evidence, reach: Mapping[str, Reach], params: Mapping[str, Scalar]
 ) -> tuple[bool | None, ...]:
-    """Of each clause of a rule, whether it will hold in the end, whatever is still to come; None: not settled.
+    """Whether each clause of a rule will hold in the end, whatever the rest of the bench brings; None: not settled.
 
     Args:
-        rule: of a promotion.
-        evidence: what was known before the bench.
-        reach: of facts that the bench brings.
-        params: of the policy.
+        rule: a rule of a promotion.
+        evidence: the evidence from before the bench.
+        reach: the reach of the bench's facts.
+        params: the parameters of the policy.
 
     """
     condition = True if rule.when is None else _bound_will_hold(rule.when, evidence, reach)
@@ -133,7 +133,7 @@ def will_hold(
 
 
 def names_in_rule(rule: Rule) -> set[str]:
-    """The facts that a rule turns on."""
+    """The facts that a rule names."""
     named = (
         {rule.fact} if rule.expr is None else {name for clause in clauses_of(rule.expr) for name in facts_of(clause)}
     )
@@ -147,7 +147,7 @@ def _bound_will_hold(bounded: Bounded, evidence: Evidence, reach: Mapping[str, R
     if known is None:
         return None
     ends = {check(bounded, {bounded.fact: end}).holds for end in known}
-    # Between two ends that are too small, or too large, is nothing that is not; `equals` is true or false of one value.
+    # An order bound that gives one result at both ends gives it between them; other bounds need a single value.
     is_order = bounded.at_least is not None or bounded.at_most is not None
     return ends.pop() if len(ends) == 1 and (is_order or known.least == known.most) else None
 
@@ -159,7 +159,7 @@ def _clause_will_hold(
     if any(name not in reach for name in ours):
         return None
     unsettled = [name for name in ours if reach[name].least < reach[name].most]
-    if unsettled and not (len(unsettled) == 1 and turns_once(clause.source, unsettled[0])):
+    if unsettled and not (len(unsettled) == 1 and is_monotone(clause.source, unsettled[0])):
         return None
     before = {name: value for name, value in evidence.items() if _known_before(name)}
     ends = {check_clause(clause, before | {name: reach[name][end] for name in ours}, params).holds for end in range(2)}
@@ -171,18 +171,18 @@ def _known_before(name: str) -> bool:
     return name.startswith(PARAMS) or (fact is not None and known_at(fact, "merge"))
 
 
-STRAIGHT = frozenset({"+", "-", "*", "<", "<=", ">", ">=", "(", ")", "&&", "||", "!"})
+MONOTONE_SIGNS = frozenset({"+", "-", "*", "<", "<=", ">", ">=", "(", ")", "&&", "||", "!"})
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)
-def turns_once(source: str, name: str) -> bool:
-    """Whether a condition changes its truth once at most as a fact grows: what holds at both ends holds between them.
+def is_monotone(source: str, name: str) -> bool:
+    """Whether a condition is monotone in a fact, so that a result at both ends holds between them.
 
-    So it is where the fact stands once, in sums and products that are compared by order: a straight line. A quotient
-    has a pole, `==` is true at a point, and of calls nothing is known.
+    It is where the fact occurs once, in sums and products that are compared by order. A quotient has a pole, `==`
+    holds at one point, and calls are unknown.
     """
     tokens = scan(source)
     names = [token.text for token in tokens if token.kind == "name"]
     signs = {token.text for token in tokens if token.kind == "sign"}
     calls = any(token.kind == "name" and after.text == "(" for token, after in pairwise(tokens))
-    return names.count(name) == 1 and signs <= STRAIGHT and not calls
+    return names.count(name) == 1 and signs <= MONOTONE_SIGNS and not calls

@@ -1,4 +1,4 @@
-"""Every expression of a policy, evaluated on known evidence: a broken install shows before a night depends on it."""
+"""Evaluate every expression of a policy on known evidence, so that a broken installation shows before a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from autosurgeon.policy.schema import Policy
 
 
 def rehearse(policy: Policy) -> int:
-    """Evaluate known expressions, and each of the policy's on typical values of its facts; how many the policy has.
+    """Evaluate known expressions, and each clause of the policy on typical values; the number of its clauses.
 
-    What CEL has no answer to on typical values is no fault of the install, and is left to the judge.
+    A clause without an answer on typical values is no fault of the installation and is left to the judge.
 
     Raises:
         EvaluatorError: expressions cannot be evaluated here.

@@ -20,7 +20,7 @@ Result = Literal["passed", "failed", "missing", "skipped", "error"]
 
 
 class Check(NamedTuple):
-    """Whether a bound holds (None: the fact is missing, or `error` tells why there is no answer), and by how much."""
+    """Whether a bound holds (None: the fact is missing, or `error` is the reason for no answer), and its margin."""
 
     holds: bool | None
     observed: FactValue
@@ -43,12 +43,12 @@ def _params_of(clause: Clause) -> tuple[str, ...]:
 
 
 def is_no_number(value: FactValue) -> bool:
-    """NaN, infinite or past every double: taken for missing, and written down so, since JSON has no word for it."""
+    """Whether a value is NaN, infinite or too large for a double; JSON cannot hold it, so it counts as missing."""
     return isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST
 
 
 def check(bounded: Bounded, evidence: Evidence) -> Check:
-    """Hold a fact against its bound. Missing, NaN, infinite or of another type is missing, never a pass."""
+    """Compare a fact with its bound. Missing, NaN, infinite or of another type counts as missing, never as passed."""
     observed = evidence.get(bounded.fact)
     if observed is None or is_no_number(observed):
         return Check(None, None, None)
@@ -68,23 +68,23 @@ def check(bounded: Bounded, evidence: Evidence) -> Check:
 
 
 def _equal(observed: FactValue, wanted: FactValue) -> bool:
-    """Equal in value; a truth is no number, while 1 and 1.0 are the same one."""
+    """Equal in value: a truth equals no number, and 1 equals 1.0."""
     return isinstance(observed, bool) == isinstance(wanted, bool) and observed == wanted
 
 
 def apply_rule(rule: Rule, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> tuple[RuleResult, ...]:
-    """What the rule says: one result with what was seen, the bound and the margin; for an expression one a clause."""
+    """The result of the rule: the observed value, the bound and the margin; for an expression one result per clause."""
     condition = check(rule.when, evidence) if rule.when else UNCONDITIONAL
     if rule.expr is None:
-        return (_told(rule, condition, check(rule, evidence), rule.id, rule.fact, rule.bound),)
+        return (_rule_result(rule, condition, check(rule, evidence), rule.id, rule.fact, rule.bound),)
     results = []
     for number, clause in enumerate(clauses_of(rule.expr), start=1):
         found, facts = check_clause(clause, evidence, params), " and ".join(facts_of(clause)) or "nothing"
-        results.append(_told(rule, condition, found, f"{rule.id}#{number}", facts, _with_params(clause, params)))
+        results.append(_rule_result(rule, condition, found, f"{rule.id}#{number}", facts, _with_params(clause, params)))
     return tuple(results)
 
 
-def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, bound: str) -> RuleResult:
+def _rule_result(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, bound: str) -> RuleResult:
     result: Result
     if condition.holds is False:
         result = "skipped"
@@ -110,7 +110,7 @@ def _told(rule: Rule, condition: Check, found: Check, rule_id: str, fact: str, b
 
 
 def reason_of(result: Result, observed: FactValue, bound: str) -> str:
-    """Why a rule came to its result, in words."""
+    """The reason for a rule's result, in words."""
     if result == "skipped":
         return "its `when` does not hold"
     if result == "missing":
@@ -120,10 +120,10 @@ def reason_of(result: Result, observed: FactValue, bound: str) -> str:
 
 
 def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar] = NO_PARAMS) -> Check:
-    """Hold a clause against the evidence.
+    """Evaluate a clause on the evidence.
 
-    A fact that it names and that is missing, or of another type than its own, leaves it unanswered, even where CEL
-    could do without that fact. Where all are there and CEL has no answer, or cannot be asked, the check has an error.
+    A named fact that is missing or of another type leaves the clause unanswered, even where CEL would not need it.
+    Where all facts are known and CEL has no answer, or fails, the check has an error.
     """
     given = {name: params[name.removeprefix(PARAMS)] for name in _params_of(clause)}
     values: dict[str, Scalar | tuple[str, ...]] = {}
@@ -143,8 +143,8 @@ def check_clause(clause: Clause, evidence: Evidence, params: Mapping[str, Scalar
 
 
 def _with_params(clause: Clause, params: Mapping[str, Scalar]) -> str:
-    told = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in _params_of(clause)]
-    return f"{clause.source} with {', '.join(told)}" if told else clause.source
+    values = [f"{name} = {params[name.removeprefix(PARAMS)]}" for name in _params_of(clause)]
+    return f"{clause.source} with {', '.join(values)}" if values else clause.source
 
 
 def _shown(value: Scalar | tuple[str, ...]) -> str:

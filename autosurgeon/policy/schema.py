@@ -1,4 +1,4 @@
-"""The policy language: what a `policies/*.yaml` may say."""
+"""The policy language: the content of a policy file."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ STOPS = {
     "training.kl_anchors": "at_most",
     "training.anchor_loss_rise": "at_most",
 }
-"""What training looks at while it runs, and the bound past which it ends."""
+"""The facts that training checks while it runs, and the bound at which it ends."""
 Number = StrictInt | StrictFloat
 
 
 def _is_finite(value: Scalar | None) -> bool:
-    """Whether it is no number, or one that a double can hold: a larger one could be held against no measurement."""
+    """Whether it is no number, or a finite one that a double can hold."""
     return not isinstance(value, int | float) or abs(value) <= sys.float_info.max
 
 
@@ -57,7 +57,7 @@ class Bounded(Value):
     @model_validator(mode="after")
     def _one_bound_on_a_known_fact(self) -> Bounded:
         if getattr(self, "expr", None) is not None:
-            return self  # a rule's own check refuses a bound beside it
+            return self  # the check of the rule refuses a bound beside an expression
         given = [name for name in BOUNDS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"a rule has exactly one bound; got {given or 'none'}; wanted one of {', '.join(BOUNDS)}")
@@ -74,7 +74,7 @@ class Bounded(Value):
 
     @cached_property
     def bound(self) -> str:
-        """The bound as people read it."""
+        """The bound in words."""
         name = next(name for name in BOUNDS if getattr(self, name) is not None)
         value = getattr(self, name)
         return f"{name} {list(value) if isinstance(value, tuple) else value}"
@@ -98,15 +98,15 @@ class Rule(Bounded):
     expr: str | None = None
     """CEL over facts and `params.name`, instead of a fact and a bound."""
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-    """Names the rule in every decision."""
+    """The name of the rule in every decision."""
     phase: Phase
-    """When the rule speaks."""
+    """The phase at which the rule applies."""
     otherwise: Literal["reject", "hold", "stop", "revert", "warn"]
-    """What follows when the rule does not hold."""
+    """The remedy when the rule does not hold."""
     mode: Literal["enforce", "audit"] = "enforce"
     """Binding, or only measured and logged."""
     severity: Severity = "major"
-    """Shown and recorded; it decides nothing."""
+    """Shown and recorded; it does not affect the verdict."""
     when: When | None = None
     """The rule speaks only where this holds."""
     lesson: str = Field(min_length=1)
@@ -132,7 +132,7 @@ class Rule(Bounded):
 
 
 LATER_KEYS: dict[str, object] = {"expr": None, "severity": "major"}
-"""What the language gained since its first form; left at these it does not change a policy's digest."""
+"""Keys that are newer than the language's first form; at these defaults they do not change a policy's digest."""
 
 
 def _leave_out(content: dict[str, object], unchanged: dict[str, object]) -> None:
@@ -146,14 +146,14 @@ def _type_of(value: Scalar) -> str:
 
 
 class Param(Value):
-    """A number, truth or text that bounds and expressions name, and that a caller may set."""
+    """A number, truth or text that bounds and expressions name and that a caller may set."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     default: StrictBool | StrictInt | StrictFloat | StrictStr
-    """The value when nobody sets another; its type is the type of the parameter."""
+    """The default value; its type is the type of the parameter."""
     description: str = ""
-    """What the parameter means, for people."""
+    """The meaning of the parameter, for people."""
 
     @model_validator(mode="after")
     def _finite(self) -> Param:
@@ -163,16 +163,16 @@ class Param(Value):
 
 
 class Policy(Value):
-    """A named list of rules, its parameters at the values in force; its digest names it in every decision."""
+    """A named list of rules with its parameters in force; its digest identifies it in every decision."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     schema_: Literal["autosurgeon.policy/1"] = Field(alias="schema")
     """The version of the language."""
     name: str
-    """Names the policy in every decision."""
+    """The name of the policy in every decision."""
     description: str = ""
-    """What the policy is for, for people."""
+    """The purpose of the policy, for people."""
     params: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], Param] = Field(default_factory=dict)
     """Named values for bounds and expressions."""
     rules: tuple[Rule, ...]
@@ -187,8 +187,10 @@ class Policy(Value):
                 try:
                     check_clauses(rule.expr, types, BY_NAME)
                 except ExpressionError as error:
-                    # The place goes along, so that the reader of the file can tell the line.
-                    raise PydanticCustomError("expr", "expr: {said}", {"said": str(error), "rule": index}) from error
+                    # The index of the rule lets the loader report the line.
+                    raise PydanticCustomError(
+                        "expr", "expr: {problem}", {"problem": str(error), "rule": index}
+                    ) from error
         return self
 
     @cached_property
@@ -204,12 +206,12 @@ class Policy(Value):
         return copied
 
     def rules_of(self, phase: Phase) -> tuple[Rule, ...]:
-        """The rules that speak at a phase, in their order."""
+        """The rules of a phase, in their order."""
         return tuple(rule for rule in self.rules if rule.phase == phase)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what the policy says, whatever its layout and comments."""
+        """SHA-256 of the policy's content; layout and comments do not change it."""
         content = self.model_dump(mode="json", by_alias=True)
         _leave_out(content, {"params": {}})
         for rule in content["rules"]:
@@ -217,7 +219,7 @@ class Policy(Value):
         return digest_json(content)
 
     def in_audit(self, *, watch: bool) -> Policy:
-        """The same rules, measured and logged but not binding; those of the watch only if `watch` says so too."""
+        """The same rules, measured and logged but not binding; those of the watch stay binding unless `watch`."""
         rules = tuple(
             rule if rule.phase == "watch" and not watch else rule.model_copy(update={"mode": "audit"})
             for rule in self.rules

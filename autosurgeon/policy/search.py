@@ -1,7 +1,7 @@
-"""The search for evidence on which rules come out as demanded, as near as can be to evidence at hand.
+"""The search for the evidence nearest to a start on which rules have the demanded results.
 
-Complete for rules of a fact and a bound: every fact has a finite set of values that tells all bounds apart
-(`constraints.representatives`), so that no answer means that there is none. For expressions values are only tried.
+It is complete for rules with a fact and a bound: the finite set `evidence_values.representatives` of each fact
+distinguishes all bounds, so that no answer proves that there is none. For expressions it only tries values.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import NamedTuple
 
 from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.policy.domains import domain_of
-from autosurgeon.policy.evidence_values import Constraint, is_complete, representatives, spelled, told
+from autosurgeon.policy.evidence_values import Constraint, is_complete, representatives, result_of, spelled
 from autosurgeon.policy.rules import Result, check
 from autosurgeon.policy.schema import Bounded, Rule
 
 MOST_TRIALS = 20_000
 MOST_TRIALS_OF_EXPRESSIONS = 2_000
-"""Steps of one search. What ends by them is no proof, and said to be open."""
+"""Steps of one search; a search that reaches them proves nothing."""
 
 Demands = dict[str, tuple[Constraint, frozenset[Result]]]
 Cost = tuple[int, float]
-"""How many facts differ from the start, and by how much together."""
+"""The number of facts that differ from the start, and the sum of their changes."""
 Choices = dict[str, tuple[int, ...]]
-"""For each fact the indices of the values that it may still have, the cheapest first."""
+"""By fact, the indices of the values that are still possible, the cheapest first."""
 
 
 class Found(NamedTuple):
-    """Evidence, where there is any; and whether the search is a proof where there is none, or none cheaper."""
+    """Evidence, if found; `proven`: there is none at all, or none cheaper."""
 
     evidence: Evidence | None
     proven: bool
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 def demand(*groups: tuple[Iterable[Constraint], frozenset[Result]]) -> Demands | None:
-    """Each constraint with the results that are wanted of it; None where the wishes for one exclude each other."""
+    """Each constraint with its demanded results; None where the demands on one exclude each other."""
     demands: Demands = {}
     for constraints, wanted in groups:
         for constraint in constraints:
@@ -49,10 +49,10 @@ def demand(*groups: tuple[Iterable[Constraint], frozenset[Result]]) -> Demands |
 
 
 class Space:
-    """The values that the facts of some constraints may take, by their cost against a start."""
+    """The values that the facts of some constraints can take, by their cost relative to a start."""
 
     def __init__(self, constraints: Iterable[Constraint], start: Evidence, *, tidy: bool) -> None:
-        """With `tidy`, cheap is what is short to write and known; else what is near to the start."""
+        """With `tidy`, short and known values are cheap; else values near the start."""
         known = tuple({constraint.key: constraint for constraint in constraints}.values())
         self.start = start
         self.values: dict[str, list[tuple[Cost, FactValue]]] = {}
@@ -61,19 +61,19 @@ class Space:
             values = representatives(name, known, *(() if origin is None else (origin,)))
             costs = sorted(
                 ((_cost(name, origin, value, tidy=tidy), value) for value in values),
-                key=lambda pair: (pair[0], len(repr(pair[1]))),  # doubles side by side can be as near as each other
+                key=lambda pair: (pair[0], len(repr(pair[1]))),  # neighbouring doubles can have equal distances
             )
-            self.values[name] = _one_a_signature(name, known, costs)
+            self.values[name] = _cheapest_distinct(name, known, costs)
         self.complete = all(is_complete(name, known) for name in self.values)
         self._bounds: dict[str, tuple[bool | None, ...]] = {}
         self._results: dict[tuple[str, tuple[int, ...]], Result] = {}
 
     def evidence(self, picked: Mapping[str, int]) -> Evidence:
-        """The start with these facts' values in place of its own."""
+        """The start with the picked values of these facts."""
         return self.start | {name: self.values[name][index][1] for name, index in picked.items()}
 
     def result(self, constraint: Constraint, picked: Mapping[str, int]) -> Result:
-        """What the constraint says where its facts have the picked values; remembered."""
+        """The result of the constraint on the picked values; cached."""
         at = (constraint.key, tuple(picked[name] for name in constraint.facts))
         if at not in self._results:
             facts = {name: self.values[name][picked[name]][1] for name in constraint.facts}
@@ -81,7 +81,7 @@ class Space:
         return self._results[at]
 
     def nearest(self, demands: Demands | None) -> Found:
-        """The cheapest evidence that meets the demands, best first; among fact-and-bound rules a proof either way."""
+        """The cheapest evidence that meets the demands, by best-first search."""
         if demands is None:
             return Found(None, True)
         bounded = {key: one for key, one in demands.items() if one[0].clause is None}
@@ -89,7 +89,7 @@ class Space:
         if len(bounded) == len(demands) or (relaxed.evidence is None and relaxed.proven):
             return relaxed
         found = self._search(demands, MOST_TRIALS_OF_EXPRESSIONS)
-        # Without the expressions it could not be done for less, so no value that was not tried could do it either.
+        # The bounds alone cost as much, so no untried value of an expression could be cheaper.
         return found._replace(proven=found.evidence is not None and relaxed.proven and found.cost <= relaxed.cost)
 
     def _search(self, demands: Demands, most: int) -> Found:
@@ -122,7 +122,7 @@ class Space:
             heapq.heappush(heap, ((sum(c[0] for c in costs), sum(c[1] for c in costs)), number, left))
 
     def _propagate(self, choices: Choices, demands: Demands, moved: list[str]) -> Choices | None:
-        """Without the values for which a rule of a fact and a bound has no partner; None where nothing is left."""
+        """Remove values with which a rule cannot have its demanded result; None where no value of a fact is left."""
         by_fact: dict[str, list[tuple[Constraint, frozenset[Result]]]] = {}
         for constraint, wanted in demands.values():
             if constraint.clause is None:
@@ -141,21 +141,21 @@ class Space:
         return choices
 
     def _kept(self, rule: Rule, wanted: frozenset[Result], choices: Choices) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """For each fact of a rule the values with which the rule can come out as wanted."""
+        """For each fact of a rule, the values with which the rule can have a wanted result."""
         own = self._holds(rule)
         if rule.when is None or rule.when.fact == rule.fact:
-            spoken = self._holds(rule.when) if rule.when else (True,) * len(own)
-            yield rule.fact, tuple(i for i in choices[rule.fact] if told(spoken[i], own[i]) in wanted)
+            conditions_met = self._holds(rule.when) if rule.when else (True,) * len(own)
+            yield rule.fact, tuple(i for i in choices[rule.fact] if result_of(conditions_met[i], own[i]) in wanted)
             return
-        spoken = self._holds(rule.when)
-        left = [{spoken[i] for i in choices[rule.when.fact]}, {own[i] for i in choices[rule.fact]}]
-        good = [pair for pair in itertools.product(*left) if told(*pair) in wanted]
+        conditions_met = self._holds(rule.when)
+        left = [{conditions_met[i] for i in choices[rule.when.fact]}, {own[i] for i in choices[rule.fact]}]
+        good = [pair for pair in itertools.product(*left) if result_of(*pair) in wanted]
         conditions, bounds = {pair[0] for pair in good}, {pair[1] for pair in good}
-        yield rule.when.fact, tuple(i for i in choices[rule.when.fact] if spoken[i] in conditions)
+        yield rule.when.fact, tuple(i for i in choices[rule.when.fact] if conditions_met[i] in conditions)
         yield rule.fact, tuple(i for i in choices[rule.fact] if own[i] in bounds)
 
     def _holds(self, bounded: Bounded) -> tuple[bool | None, ...]:
-        """What a bound says of each value of its fact; remembered."""
+        """The result of a bound for each value of its fact; cached."""
         key = spelled(bounded)
         if key not in self._bounds:
             values = self.values[bounded.fact]
@@ -163,10 +163,10 @@ class Space:
         return self._bounds[key]
 
 
-def _one_a_signature(
+def _cheapest_distinct(
     name: str, constraints: Iterable[Constraint], values: list[tuple[Cost, FactValue]]
 ) -> list[tuple[Cost, FactValue]]:
-    """The cheapest of the values that no bound tells apart; all of them where an expression might."""
+    """The cheapest of the values that no bound distinguishes; all of them where an expression names the fact."""
     reading = [constraint for constraint in constraints if name in constraint.facts]
     if any(constraint.clause is not None and name in constraint.clause.names for constraint in reading):
         return values
@@ -190,7 +190,7 @@ def _cost(name: str, origin: FactValue, value: FactValue, *, tidy: bool) -> Cost
 
 
 def how_much(name: str, origin: FactValue, value: FactValue) -> float:
-    """The size of a change: of a number in parts of what it was, of a list in items, of anything else 1."""
+    """The size of a change: for a number relative to the original, for a list in items, else 1."""
     if isinstance(origin, tuple) and isinstance(value, tuple):
         return float(len(set(origin) ^ set(value)))
     numbers = [n for n in (origin, value) if isinstance(n, int | float) and not isinstance(n, bool)]

@@ -1,8 +1,8 @@
-"""Whether a gate can still refuse, and still accept: known answers, judged by the policy in force before each pass.
+"""The self-test of a gate: the policy in force judges known cases before each pass.
 
-Gates rot in silence: one that accepts everything looks healthy from outside, and so do one that compares a pack with
-itself and one that nothing can pass. So a record that must be refused, one that shows nothing, one that is empty, and
-for each phase evidence that its own rules accept, are judged first.
+A broken gate is not visible from outside: it may accept everything, compare a pack with itself, or accept nothing.
+The cases are a record that must be refused, live compared with itself, an empty result, and for each phase evidence
+that its own rules accept.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ GAINED = {"mbpp": 1, "humaneval": 5}
 
 
 def self_test(policy: Policy, known: Evidence, live: Comparison | None = None) -> tuple[str, ...]:
-    """What the gate got wrong, in words; nothing when it can be trusted with a pass.
+    """The failed checks, in words; none when the gate works.
 
     Args:
-        policy: whose promotion rules are tested.
-        known: what is known of the pass so far, which such rules may name.
-        live: the live pack's own record, held against itself; the incident's when there is none.
+        policy: the policy under test.
+        known: the facts of the pass so far, which promotion rules may name.
+        live: the live pack's own record, compared with itself; the incident's when there is none.
 
     """
     incident = _incident()
@@ -57,7 +57,7 @@ def _judged(policy: Policy, known: Evidence, comparison: Comparison) -> Verdict:
 
 
 def _incident() -> Comparison:
-    """The incident's second pack against its first, in the shape of today's evidence; a third of the tasks is gate."""
+    """The incident's second pack against its first, as today's evidence; a third of the tasks is in the gate split."""
     live, pack = {}, {}
     for bench, size in SIZES.items():
         for number in range(size):

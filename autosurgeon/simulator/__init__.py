@@ -1,1 +1,1 @@
-"""The loop without a model: capsules by a known law, or fed by what a real loop measured; all else is the product."""
+"""The loop without a model: capsules simulate a learner or replay a recorded loop; the rest is the product."""

@@ -1,4 +1,4 @@
-"""Whether two loops decided alike: a recorded one, and one that was fed its task results."""
+"""Comparison of a recorded loop with one that replays its task results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from autosurgeon.policy.schema import Policy
 from autosurgeon.store.sqlstore import SqlStore
 
 OF_THE_MACHINE = frozenset({"budget.hours", "budget.disk_gib"})
-"""Facts that no task result says anything of."""
+"""Facts that do not depend on task results."""
 
 
 class Difference(NamedTuple):
-    """Where the two part."""
+    """A difference of the two loops."""
 
     decision: str
     what: str
@@ -28,11 +28,11 @@ class Difference(NamedTuple):
 
 
 def refuse_what_cannot_repeat(store: SqlStore, settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -> int:
-    """How many passes there are to run again.
+    """The number of passes to run again.
 
     Raises:
-        UserError: passes are open or were begun under another policy, other tasks or settings; or a person's word, a
-            deployed runtime or a damaged pack had a part in what was decided, which no task result tells.
+        UserError: passes are open or began under another policy, other tasks or settings; or decisions depend on an
+            act of a person, a deployed runtime or a damaged pack, which task results do not record.
 
     """
     records = store.passes()
@@ -44,14 +44,14 @@ def refuse_what_cannot_repeat(store: SqlStore, settings: Settings, policy: Polic
         changed = [what for what in record.contract.changed(now) if what != "code"] if record.contract else ["unknown"]
         if changed:
             raise UserError(
-                f"pass {record.number} was begun under something else",
+                f"pass {record.number} began under another policy or other settings",
                 got=f"another {', '.join(changed)}",
                 wanted="the --seed, --policy, --set and --config of that run",
             )
     by_hand = [d.decision_id for d in store.decisions() if d.judgement is None or d.action == "override"]
     if by_hand or store.quarantines():
         got = by_hand[0] if by_hand else "a quarantine"
-        raise UserError("a person or the world had a word in what was decided here", got=got)
+        raise UserError("decisions here depend on an act of a person, a runtime or a damaged pack", got=got)
     return len(records)
 
 
@@ -60,10 +60,10 @@ def differences(
     repeated: Iterable[Decision],
     passes: tuple[Iterable[PassRecord], Iterable[PassRecord]],
 ) -> list[Difference]:
-    """Where two loops part, in the order of the first; empty where they agree about every decision and every pass.
+    """The differences of two loops, in the order of the first; empty where all decisions and passes agree.
 
     Compared are the verdict with its evidence and each rule's result, the action, the flips, the alpha and the version
-    of live; of passes the recipe, the end and what the proposer was told. Packs have other names, and time is time.
+    of live; for passes the recipe, the end and the feedback. Names of packs and times are left out.
     """
     pairs = (
         ({d.decision_id: _decided(d) for d in recorded}, {d.decision_id: _decided(d) for d in repeated}),
@@ -79,17 +79,17 @@ def differences(
 
 
 def _decided(decision: Decision) -> dict[str, Any]:
-    told: dict[str, Any] = decision.model_dump(
+    compared: dict[str, Any] = decision.model_dump(
         mode="json", include={"action", "reason", "live_version", "lost", "gained", "alpha", "pass_number"}
     )
     judged = decision.judgement
     if judged is not None:
-        told |= {"phase": judged.phase, "verdict": judged.verdict.value, "policy": judged.policy_digest}
-        told |= {f"rule {rule.rule_id}": rule.result for rule in judged.rules}
-        told |= {name: value for name, value in judged.evidence.items() if name not in OF_THE_MACHINE}
-    return told
+        compared |= {"phase": judged.phase, "verdict": judged.verdict.value, "policy": judged.policy_digest}
+        compared |= {f"rule {rule.rule_id}": rule.result for rule in judged.rules}
+        compared |= {name: value for name, value in judged.evidence.items() if name not in OF_THE_MACHINE}
+    return compared
 
 
 def _ended(record: PassRecord) -> dict[str, Any]:
-    told: dict[str, Any] = record.model_dump(mode="json", include={"state", "reason", "recipe", "feedback"})
-    return told
+    compared: dict[str, Any] = record.model_dump(mode="json", include={"state", "reason", "recipe", "feedback"})
+    return compared

@@ -1,7 +1,7 @@
-"""A mind that is fed: it finds in each stage what a real loop found there, as that loop's memory has it.
+"""A mind that replays a recorded loop: each stage finds what that loop's memory recorded.
 
-A state is the digest of a recorded pack. What the memory keeps only as counts is put in the one order that its stage
-can have come by: a task that was tried three times and passed once failed twice before.
+A state is the digest of a recorded pack. Counts are replayed in the only order that the stage allows: a task that was
+tried three times and passed once failed twice first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from autosurgeon.core.stage_results import (
 )
 from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError, WorldError
-from autosurgeon.simulator.graded_answers import FAILS, PASSES, Told
+from autosurgeon.simulator.graded_answers import FAILS, PASSES, Answer
 from autosurgeon.simulator.simulated_capsules import ADAPTER, Place
 from autosurgeon.simulator.weights import read_checkpoint
 from autosurgeon.store.sqlstore import SqlStore
@@ -38,14 +38,14 @@ OLD_RUNS = 1 << 30
 
 
 class UnrecordedError(UserError):
-    """The loop asks for what the recorded one never did: the two have parted."""
+    """The loop asks for what the recorded loop never did, so that the two differ."""
 
 
 class Fed:
     """The mind of a recorded loop."""
 
     def __init__(self, store: SqlStore, tasks: Iterable[str]) -> None:
-        """Read what a memory holds; it stays open for as long as the mind is asked."""
+        """Read a memory, which stays open while the mind is in use."""
         self._store = store
         base = store.base_pack()
         if base is None:
@@ -65,11 +65,11 @@ class Fed:
         return self._base.encode()
 
     def begin(self, place: Place, job: Value) -> None:
-        """Fail as often as the recorded stage did, in its words."""
+        """Fail as often as the recorded stage, with its errors."""
         scope = place.scope
         if isinstance(job, GenerateJob):
             scope = _scope(place, _pack(read_checkpoint(job.model)[0]))
-        errors = [told.error for told in self._store.stages(scope) if told.name == place.stage and told.error]
+        errors = [record.error for record in self._store.stages(scope) if record.name == place.stage and record.error]
         count = self._failed[scope, place.stage]
         if count < len(errors):
             self._failed[scope, place.stage] += 1
@@ -78,14 +78,14 @@ class Fed:
             raise WorldError(errors[-1])
 
     def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
-        """The recorded result; the state is the pack that was made of it, or its own where none was."""
+        """The recorded result; the state is the pack that was made of it, or one of its own if none was."""
         result = self._result(place.scope, TrainStageResult).result
         merged = self._store.stage_result(place.scope, MergeStageResult)
         pack = merged.pack if merged else f"{place.scope}-adapter"
         return pack.encode().ljust(len(self.base)), result.model_copy(update={"adapter": ADAPTER})
 
     def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
-        """The same state, since one pack came of the pass; changed unless the recorded rung was skipped for that."""
+        """The same state, since a pass makes one pack; changed unless the recorded rung was skipped as unchanged."""
         if place.stage == TrainStageResult.stage:  # a training that keeps its states
             return states[0], True
         return states[0], not self._result(place.scope, SalvageResult, place.stage).tried.skipped
@@ -97,13 +97,13 @@ class Fed:
         return result
 
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
-        """The recorded comparison: of the stage's one, or of the base that the folder names."""
+        """The recorded comparison of the stage, or of the base that the folder names."""
         if place.stage == FidelityResult.stage:
             return self._result(place.scope, FidelityResult).results[place.below[0].removeprefix("compare-")]
         return self._result(place.scope, DistanceResult).result
 
     def fingerprint(self, place: Place, state: bytes) -> str:
-        """Of the recorded answers, or else of the base's."""
+        """The fingerprint of the recorded answers, or else of the base's."""
         for pack in (_pack(state), self._base):
             for envelope in self._store.envelopes(pack, self._occasion(place, pack)).values():
                 return envelope.cond.fingerprint
@@ -113,7 +113,7 @@ class Fed:
         return f"{_scope(place, pack)}/{place.stage}"
 
     def tokens(self, place: Place, state: bytes, answers: int) -> int:
-        """What the recorded stage generated, told with its first answers: the memory has but their sum."""
+        """The tokens of the recorded stage, all counted with its first answers since only their sum is stored."""
         scope = _scope(place, _pack(state))
         if (scope, place.stage) in self._counted:
             return 0
@@ -121,8 +121,8 @@ class Fed:
         result = self._store.stage_result(scope, StageResult, place.stage)
         return result.tokens.generated if result else 0
 
-    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
-        """What the recorded pack answered on that occasion."""
+    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Answer]]:
+        """The answers of the recorded pack on that occasion."""
         pack = _pack(state)
         if place.stage.partition("-")[0] == "confirm":
             return self._samples(place, job, pack, tasks)
@@ -139,10 +139,10 @@ class Fed:
             raise UnrecordedError(
                 "the recorded pack never ran a task", got=missing[0], where=self._occasion(place, pack)
             )
-        return {task_id: [_told(known[task_id], cheats=task_id + MARK in cheated)] for task_id in tasks}
+        return {task_id: [_simulated(known[task_id], cheats=task_id + MARK in cheated)] for task_id in tasks}
 
-    def _retried(self, place: Place, task_id: str, attempt: int) -> Told:
-        """The try of that number, 0 for the first."""
+    def _retried(self, place: Place, task_id: str, attempt: int) -> Answer:
+        """The result of a try, 0 for the first."""
         smoked = f"{place.scope}-{'adapter' if place.stage == 'smoke' else place.stage}"
         occasion = smoked if _is_smoke(place) else f"{place.scope}/{place.stage}"
         run = self._runs.get((occasion, task_id))
@@ -150,8 +150,8 @@ class Fed:
             raise UnrecordedError("the recorded loop never tried an anchor", got=task_id, where=occasion)
         return PASSES if run.passed and run.tries == attempt + 1 else FAILS
 
-    def _samples(self, place: Place, job: GenerateJob, pack: str, tasks: Sequence[str]) -> dict[str, list[Told]]:
-        """As many as were counted; of live in a pass only whether one of them passed is kept."""
+    def _samples(self, place: Place, job: GenerateJob, pack: str, tasks: Sequence[str]) -> dict[str, list[Answer]]:
+        """As many samples as recorded; for live in a pass only whether one passed is stored."""
         counts = self._store.confirmations(pack)
         of_pass = number_of(place.scope) is not None
         passed: dict[str, int] = {}
@@ -170,12 +170,12 @@ class Fed:
 
 
 def _scope(place: Place, pack: str) -> str:
-    """The recorded loop's scope: packs had other digests there."""
+    """The recorded loop's scope, where packs have other digests."""
     return place.scope if number_of(place.scope) is not None else f"pack-{pack[:12]}"
 
 
 def _is_smoke(place: Place) -> bool:
-    """Whether anchors are asked of an adapter: as it was trained, or as a rung of the salvage ladder made it."""
+    """Whether the stage smokes an adapter: as trained, or a variant of the salvage ladder."""
     return place.stage.partition("-")[0] in ("smoke", "salvage")
 
 
@@ -183,6 +183,6 @@ def _pack(state: bytes) -> str:
     return state.decode().strip()
 
 
-def _told(envelope: Envelope, *, cheats: bool) -> Told:
+def _simulated(envelope: Envelope, *, cheats: bool) -> Answer:
     tier: Tier = "shared" if envelope.tier == "shared" else "split"
-    return Told(poison=envelope.poison, food=envelope.food, tier=tier, cheats=cheats)
+    return Answer(poison=envelope.poison, food=envelope.food, tier=tier, cheats=cheats)

@@ -1,20 +1,20 @@
-"""The law of the synthetic learner: how training on some rows moves what a model can do. Pure, and known.
+"""The law of the synthetic learner: how training on rows changes the tasks that a model solves. Pure.
 
-What it is: every task has a *margin*; a greedy answer passes where it is above 0, up to a narrow edge that the batch
-decides, and a sample passes the likelier the higher it is. Training moves margins towards each task's *ceiling*, fast
-for a row, slower for its near relatives, its family and all others; and it takes from every margin, more the hotter and
-longer it is (rate times epochs times the root of rank and alpha) and the fewer anchors stand beside the failures. Some
-tasks are coins instead: every batch and every sample tosses them anew, whatever is trained.
+Every task has a *margin*. A greedy answer passes where it is above 0, except near 0, where the batch decides; the
+chance of a sample grows with it. Training moves margins towards each task's *ceiling*, fast for a row, slower for its
+near relatives, its family and all others. It also lowers every margin, more for hotter and longer training (rate times
+epochs times the root of rank and alpha) and for fewer anchors beside the failures. Some tasks are coins instead: every
+batch and every sample draws them anew, whatever is trained.
 
-It is calibrated by eye on what the lab's prototype measured in one to four epochs. There, failures alone lost 1, 4, 4
+It is calibrated by eye on the lab's prototype, measured in one to four epochs. There, failures alone lost 1, 4, 4
 and 4 of 105 wins and gained 4, 14, 20 and 24 % of what was never trained on (here 0.4, 2.7, 3.8 and 6.8 of 119, and 7,
 12, 19 and 24 %); with as many anchors 0, 0, 2 and 0, and 9, 17, 35 and 31 % (here 0.1 to 0.6, and 10, 18, 27 and 34 %);
 hot ones lost 5, 20, 14 and 41 (here 13, 29, 44 and 58: it punishes heat more than the prototype did).
 
-What it is not: a model of your model. Tasks forget independently of each other, anchors protect all alike, no recipe is
-better at one family than at another, and nothing is said of layers, of rows' order or weights
-(`levers.family_weight` does nothing here), or of texts. It ranks policies and settings by what they do with a learner
-of this kind; how much a real one gains is measured on the real one.
+It is no model of a real model. Tasks are forgotten independently of each other, anchors protect all tasks alike, no
+recipe favours one family, and layers, texts, and the order and weights of rows play no part (`levers.family_weight`
+has no effect). It ranks policies and settings by their effect on such a learner; the gain of a real model must be
+measured on that model.
 """
 
 from __future__ import annotations
@@ -31,54 +31,54 @@ from autosurgeon.core.task import Task
 EASY_SHARE = 0.5
 ROW_CEILING = 3.0
 EDGE = 0.05
-"""Margins nearer to 0 than so are passed in one batch and failed in another."""
+"""Tasks with margins nearer to 0 pass in some batches and fail in others."""
 STEEPNESS = 1.2
-"""Of the chance that a sample passes, over margin by temperature."""
+"""The slope of a sample's chance over margin by temperature."""
 
 
 class Trait(NamedTuple):
-    """What is known of one task, and no model is told."""
+    """The traits of one task, hidden from the loop."""
 
     family: str
     cluster: str
     margin: float
-    """Of the base."""
+    """The margin of the base."""
     ceiling: float
-    """Where training on others can bring it."""
+    """The highest margin that training on other tasks can reach."""
     coin: bool
 
 
 class Dose(NamedTuple):
-    """How hard a training was."""
+    """The intensity of a training."""
 
     lr_ratio: float
-    """Learning rate over the organ's reference rate."""
+    """The learning rate over the organ's reference rate."""
     epochs: float
     rank: int
     alpha_ratio: float
 
     @property
     def heat(self) -> float:
-        """Of one epoch; 0.5 for half the reference rate at rank 8 and an alpha of twice the rank."""
+        """The heat of one epoch; 0.5 for half the reference rate at rank 8 and an alpha of twice the rank."""
         return self.lr_ratio * math.sqrt(self.rank / 8 * self.alpha_ratio / 2)
 
     @property
     def total(self) -> float:
-        """Of all epochs."""
+        """The heat of all epochs."""
         return self.heat * self.epochs
 
     @property
     def loss_fraction(self) -> float:
-        """The last loss over the first epoch's."""
+        """The last loss over the mean loss of the first epoch."""
         return math.exp(-0.16 * self.heat * max(0.0, self.epochs - 1))
 
 
 def draw_traits(tasks: Mapping[str, Task], seed: int, flaky: float) -> dict[str, Trait]:
-    """The traits of tasks, the same for the same seed; about half are easy, and the base solves most of those.
+    """The traits of tasks, deterministic by the seed; about half are easy, and the base solves most of those.
 
     Args:
-        tasks: by id; near relatives share a cluster, and are easy or hard together.
-        seed: of the draw.
+        tasks: the tasks by id; those of one cluster are easy or hard together.
+        seed: the seed of the draw.
         flaky: the share of coins.
 
     """
@@ -105,12 +105,12 @@ def trained(
     """The margins after a training, in the order of the traits.
 
     Args:
-        traits: of every task.
-        margins: of the parent.
+        traits: the traits of every task.
+        margins: the margins of the parent.
         rows: the tasks that were rows.
-        anchors: how many of the rows are wins, for contrast.
-        dose: how hard it was.
-        noise: of this training alone.
+        anchors: the number of rows that are wins.
+        dose: the intensity of the training.
+        noise: the random source of this training.
 
     """
     families = Counter(traits[row].family for row in rows)
@@ -135,7 +135,7 @@ def sample_chance(trait: Trait, margin: float, temperature: float) -> float:
 
 
 def is_won(trait: Trait, margin: float) -> bool:
-    """Whether the model can do it in truth, which no coin says."""
+    """Whether the model truly solves the task; never true for a coin."""
     return not trait.coin and margin > 0
 
 

@@ -1,4 +1,4 @@
-"""The synthetic learner as a mind for capsules: what the law says, found out the way a loop finds it out."""
+"""The synthetic learner as a mind for capsules: its answers follow the law."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.jobs import Checkpoint, CompareResult, GenerateJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.value import Value
-from autosurgeon.simulator.graded_answers import FAILS, PASSES, Told
+from autosurgeon.simulator.graded_answers import FAILS, PASSES, Answer
 from autosurgeon.simulator.law import (
     EDGE,
     Dose,
@@ -25,18 +25,18 @@ from autosurgeon.simulator.simulated_capsules import ADAPTER, TOKENS, Place
 
 FIRST_LOSS = 0.45
 POISON_KL, ANCHORS = 0.03, 0.01
-"""What a whole dose moves: the divergence on poison rows; divergence and loss on held-out anchors."""
+"""The effect of a whole dose: the divergence on poison rows; divergence and loss on held-out anchors."""
 WITHOUT_INTRUDERS = 0.75
-"""Of a training's change, what is left without its intruders: the factor that each of them is brought down to."""
+"""The part of a training's change that remains without its intruders."""
 QUARTERS = 4
-"""How often in an epoch a training looks at its stop rules."""
+"""The number of checks of stop rules per epoch."""
 
 
 class Learner:
-    """The mind whose state is a margin for each task, in the order of the traits."""
+    """A mind whose state is the margin of each task, in the order of the traits."""
 
     def __init__(self, traits: Mapping[str, Trait], seed: int, reference_lr: float) -> None:
-        """Learn by the law; `seed` is of every noise and coin."""
+        """Use the law; `seed` determines all noise and coins."""
         self._traits = traits
         self._order = {task_id: number for number, task_id in enumerate(traits)}
         self._seed = seed
@@ -51,7 +51,7 @@ class Learner:
         """Nothing fails here."""
 
     def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
-        """By the law; training ends where a stop rule speaks."""
+        """Train by the law; a stop rule may end it."""
         dose, stopped_by = self._stopped(job)
         anchors = sum(row["why"] != "poison" for row in rows)
         noise = random.Random(f"training:{self._seed}:{job.seed}:{digest_text(state.hex())}")
@@ -79,9 +79,9 @@ class Learner:
         return pack_margins(margins), result
 
     def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
-        """As much of what training changed as the factor says; roughly, since the law knows of no layers.
+        """Scale the change of the training by the factor, approximately, since the law has no layers.
 
-        Of `lines` it is the mean over the layers, of `intruders` what is left of one, and an average is one of margins.
+        `lines` gives the mean over the layers, `intruders` a constant factor, and an average the mean of margins.
         """
         before = unpack_margins(parent)
         factor = {"scale": job.factor, "lines": (1 + job.factor) / 2, "intruders": WITHOUT_INTRUDERS, "average": 1.0}
@@ -90,7 +90,7 @@ class Learner:
         return pack_margins(made), made != unpack_margins(states[0])
 
     def _stopped(self, job: TrainJob) -> tuple[Dose, str | None]:
-        """The dose that was given, and the rule that ended it early."""
+        """The dose, and the stop rule that ended it early."""
         ratio = job.lr / self._reference_lr
         for quarter in range(1, QUARTERS * job.epochs + 1):
             dose = Dose(ratio, quarter / QUARTERS, job.rank, job.alpha_ratio)
@@ -106,8 +106,8 @@ class Learner:
                     return dose, rule.rule_id
         return dose, None
 
-    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
-        """Greedy answers follow from weights and batch; samples are drawn."""
+    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Answer]]:
+        """Greedy answers depend on weights and batch; samples are drawn."""
         margins = unpack_margins(state)
         batch = digest_text(f"{self._seed}:{job.temperature}:{job.seed}:{state.hex()}:{','.join(tasks)}")
         return {
@@ -128,15 +128,15 @@ class Learner:
         return drawn < sample_chance(trait, margin, job.temperature)
 
     def fingerprint(self, place: Place, state: bytes) -> str:
-        """One for all: nothing changes under the learner."""
+        """A constant, since the learner's conditions never change."""
         return "simulated"
 
     def tokens(self, place: Place, state: bytes, answers: int) -> int:
-        """As many for each."""
+        """The same number for each answer."""
         return TOKENS * answers
 
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
-        """A merge is faithful; other models differ by how far their margins are apart."""
+        """A merge is exact; other models differ by the distance of their margins."""
         before, after = unpack_margins(a), unpack_margins(b)
         apart = sum(abs(x - y) for x, y in zip(before, after, strict=True)) / max(1, len(before))
         return CompareResult(

@@ -1,4 +1,4 @@
-"""What a simulated run is set up with: settings that reach nothing outside, and a quiet reporter."""
+"""The setup of a simulated run: settings without outside effects, and a quiet reporter."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MEMORY_DISK = Path("/dev/shm")
 
 
 def simulated_settings(settings: Settings, organ: Path) -> Settings:
-    """Settings whose policy, search, statistics and anchors stay, and by which no one is told and nothing ends a run.
+    """Settings with the same policy, search, statistics and anchors, without notifications and limits.
 
     Args:
-        settings: of the run that is simulated.
-        organ: the folder of the checkpoint that stands for the organ's.
+        settings: the settings of the simulated run.
+        organ: the folder of the checkpoint that replaces the organ's.
 
     """
     brakes = {"failures_in_a_row": NEVER, "passes_without_gain": None, "gpu_hours": None, "stuck_passes": 0}
@@ -45,7 +45,7 @@ def simulated_settings(settings: Settings, organ: Path) -> Settings:
 
 
 class QuietReporter:
-    """A reporter that says when a pass has ended, and nothing else."""
+    """A reporter that only reports the end of a pass."""
 
     def __init__(self, on_pass: Callable[[], None] = lambda: None) -> None:
         """Call `on_pass` after each pass."""

@@ -1,4 +1,4 @@
-"""A campaign of the loop on the synthetic learner, and what the law says of each of its decisions."""
+"""A campaign of the loop on the synthetic learner, with the true value of each decision."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from autosurgeon.simulator.weights import read_checkpoint
 
 
 class Tally(Value):
-    """What became of one campaign, by the truth; wins are of tasks that are never trained on, coins left out."""
+    """The true results of one campaign; wins count tasks that are never trained on, without coins."""
 
     seed: int
     ended: str
-    """Why: `passes`, or what ended it before."""
+    """The reason of its end: `passes`, or an earlier one."""
     passes: int
     trained: int
-    """Candidates that came to be."""
+    """The number of candidates."""
     accepted: int
     """Passes that ended as CONFIRMED."""
     reverted: int
-    """Went live and came back by the watch."""
+    """Promotions that the watch reverted."""
     false_accepts: int
-    """Accepted, and in truth no better than the pack before."""
+    """Accepted candidates that are truly no better than the pack before."""
     losses: int
-    """Confirmed wins that an accepted pack had truly lost, each time counted."""
+    """Confirmed wins that accepted packs truly lost, summed over promotions."""
     lost_at_end: int
-    """Confirmed wins of any moment that the last live pack truly lacks."""
+    """Wins that were ever confirmed and that the last live pack truly lacks."""
     better: int
-    """Candidates that in truth won more and lost no confirmed win."""
+    """Candidates that truly won more and lost no confirmed win."""
     missed: int
-    """Those of them that were refused or held."""
+    """Better candidates that were refused or held."""
     first_gain: int | None
     """The first accepted pass that was truly better; None where there was none."""
     tokens_to_gain: int | None
-    """Trained and generated in passes until then."""
+    """Tokens trained and generated in passes until then."""
     tokens: int
     wins: tuple[int, ...]
-    """Of the live pack, before the first pass and after each."""
+    """Wins of the live pack, before the first pass and after each."""
 
 
 class _Truth(NamedTuple):
-    """What a pass's candidate is worth beside the live pack of its time."""
+    """The true value of a pass's candidate relative to the live pack of its time."""
 
     before: int
     after: int
     anchors: frozenset[str]
     """Confirmed wins that live truly has."""
     lost: frozenset[str]
-    """Those of them that the candidate lacks."""
+    """Confirmed wins that the candidate lacks."""
 
     @property
     def better(self) -> bool:
@@ -66,11 +66,11 @@ class _Truth(NamedTuple):
 
 
 def run_campaign(ins: Instruments, traits: Mapping[str, Trait]) -> Tally:
-    """Run the loop until its brakes end it, and hold its decisions against the law.
+    """Run the loop until its limits end it, and compare its decisions with the law.
 
     Args:
-        ins: instruments whose capsules have a Learner of these traits for a mind.
-        traits: of every task.
+        ins: instruments whose capsules use a Learner of these traits.
+        traits: the traits of every task.
 
     """
     return _tally(ins, traits, run(ins))
@@ -124,7 +124,7 @@ def _truth(ins: Instruments, traits: Mapping[str, Trait], record: PassRecord) ->
 
 
 def _candidate(ins: Instruments, traits: Mapping[str, Trait], record: PassRecord) -> frozenset[str] | None:
-    """What a pass's adapter truly wins; None where there is none."""
+    """The true wins of a pass's adapter; None where there is none."""
     adapter = adapter_of(ins.store, ins.workspace, record.number)
     return None if adapter is None else _won(traits, (adapter / ADAPTER_FILE).read_bytes())
 
@@ -137,5 +137,5 @@ def _won(traits: Mapping[str, Trait], state: bytes) -> frozenset[str]:
 
 
 def _worth(ins: Instruments, won: frozenset[str]) -> int:
-    """How many tasks it is that nobody trains on."""
+    """The number of these tasks that are never trained on."""
     return sum(ins.tasks[task_id].split != Split.SURGERY for task_id in won)

@@ -1,4 +1,4 @@
-"""Capsules in which no model is: what a job reads and writes is as ever, what it finds is told by somebody else."""
+"""Capsules without a model: jobs read and write the usual files, and a mind supplies their results."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from autosurgeon.core.jobs import (
 from autosurgeon.core.pack import ADAPTER_FILE
 from autosurgeon.core.ports import OnProgress
 from autosurgeon.core.value import Value
-from autosurgeon.simulator.graded_answers import Told
+from autosurgeon.simulator.graded_answers import Answer
 from autosurgeon.simulator.weights import read_checkpoint, write_checkpoint
 
 ADAPTER = "adapter"
-"""As the loop looks for it; here it holds the state that a merge gives the pack."""
+"""The file of an adapter's weights; here it holds the state that a merge gives the pack."""
 
 
 class Place(NamedTuple):
-    """Where a job runs: the stage that wants it, and the folders below the stage's own."""
+    """The place of a job: its stage, and the folders below the stage's folder."""
 
     scope: str
     stage: str
@@ -39,32 +39,32 @@ class Place(NamedTuple):
 
 
 class Mind(Protocol):
-    """Somebody who knows what the jobs find; a state is what stands in the weights."""
+    """The source of the results of jobs; a state is the content of the weights."""
 
     def begin(self, place: Place, job: Value) -> None:
-        """A job begins; raises what the world would."""
+        """Begin a job; may raise the failure of the world."""
 
     def train(self, place: Place, job: TrainJob, state: bytes, rows: Sequence[dict[str, Any]]) -> tuple[bytes, Value]:
-        """The state after a training on those rows, and its result, whose adapter's folder is named `ADAPTER`."""
+        """The state after a training on rows, and its result, whose adapter folder is named `ADAPTER`."""
 
     def reshape(self, place: Place, job: ReshapeJob, parent: bytes, states: Sequence[bytes]) -> tuple[bytes, bool]:
-        """The state of an adapter made of those of some states on a parent's, and whether it is another one."""
+        """The state of an adapter combined from others on a parent, and whether it differs."""
 
-    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Told]]:
-        """What the model of a state answers, `samples` to each task."""
+    def answer(self, place: Place, job: GenerateJob, state: bytes, tasks: Sequence[str]) -> dict[str, list[Answer]]:
+        """The answers of the model of a state, `samples` for each task."""
 
     def fingerprint(self, place: Place, state: bytes) -> str:
-        """Of the answers."""
+        """The fingerprint of the answers."""
 
     def tokens(self, place: Place, state: bytes, answers: int) -> int:
-        """How many tokens so many answers have."""
+        """The number of tokens of a number of answers."""
 
     def compare(self, place: Place, a: bytes, b: bytes) -> CompareResult:
-        """How far the model of one state is from the other's."""
+        """The comparison of the models of two states."""
 
 
 class Modelless(NamedTuple):
-    """What stands for an organ: a mind, the state of the base, and what a LoRA of rank 1 would have of parameters."""
+    """A simulated organ: a mind, the state of the base, and the parameters of a LoRA of rank 1."""
 
     mind: Mind
     base: bytes
@@ -72,7 +72,7 @@ class Modelless(NamedTuple):
 
 
 class MindedCapsules:
-    """A runner of capsules that asks a mind; stages stand below `passes` of the workspace."""
+    """A runner of capsules that uses a mind; the folders of stages are below `passes` of the workspace."""
 
     def __init__(self, mind: Mind, passes: Path) -> None:
         """Run jobs of the stages below a folder."""
@@ -80,10 +80,10 @@ class MindedCapsules:
         self._passes = passes.resolve()
 
     def warm_up(self) -> None:
-        """Nothing to get ready."""
+        """Do nothing."""
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
-        """Do what a capsule would with the files, and find what the mind says."""
+        """Read and write the files of a capsule, with the mind's results."""
         scope, stage, *below = workdir.resolve().relative_to(self._passes).parts
         place = Place(scope, stage, tuple(below))
         self._mind.begin(place, job)
@@ -100,7 +100,7 @@ class MindedCapsules:
         if isinstance(job, CompareJob):
             a, b = _state_of(job.a, job.a_adapter), _state_of(job.b, job.b_adapter)
             return self._mind.compare(place, a, b)
-        assert isinstance(job, MergeJob)  # the loop asks for nothing else
+        assert isinstance(job, MergeJob)  # the loop has no other jobs
         _, adapted = read_checkpoint(job.base)
         write_checkpoint(workdir / "model", (job.adapter / ADAPTER_FILE).read_bytes(), adapted)
         return MergeResult(model="model", tensors=1, merged=1)
@@ -112,7 +112,7 @@ class MindedCapsules:
         _write_adapter(workdir / ADAPTER, state)
         assert isinstance(result, TrainResult)
         for checkpoint in result.checkpoints:
-            # On the way, as much has changed as was read by then.
+            # A checkpoint has the part of the change that matches the rows read by then.
             share = min(1.0, checkpoint.epochs / result.epochs) if result.epochs else 0.0
             scaled = ReshapeJob(method="scale", base=job.base, adapters=(workdir / ADAPTER,), factor=share)
             _write_adapter(workdir / checkpoint.adapter, self._mind.reshape(place, scaled, parent, [state])[0])
@@ -121,10 +121,10 @@ class MindedCapsules:
     def _generate(self, place: Place, job: GenerateJob, workdir: Path) -> GenerateResult:
         state = _state_of(job.model, job.adapter)
         prompts = [json.loads(line) for line in job.prompts.read_text(encoding="utf-8").splitlines()]
-        told = self._mind.answer(place, job, state, [prompt["task_id"] for prompt in prompts])
+        results = self._mind.answer(place, job, state, [prompt["task_id"] for prompt in prompts])
         lines = [
             json.dumps({"task_id": task_id, "sample": number, "completion": answer.text, "tokens": TOKENS}) + "\n"
-            for task_id, answers in told.items()
+            for task_id, answers in results.items()
             for number, answer in enumerate(answers)
         ]
         (workdir / "completions.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -134,7 +134,7 @@ class MindedCapsules:
 
 
 TOKENS = 40
-"""Of an answer and of a row's completion: the lab's have some 40 on average."""
+"""The tokens of an answer and of a row's completion: about the mean of the lab."""
 
 
 def _write_adapter(folder: Path, state: bytes) -> None:

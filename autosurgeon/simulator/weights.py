@@ -1,4 +1,4 @@
-"""Weights that hold a few bytes of state in place of a network, in a checkpoint that every pack check takes."""
+"""Weights that hold a few bytes of state instead of a network, in a checkpoint that passes every pack check."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def write_checkpoint(folder: Path, state: bytes, adapted: int) -> None:
     """Write a checkpoint.
 
     Args:
-        folder: made where it is not there.
-        state: an even number of bytes, which stand where BF16 weights would.
-        adapted: how many parameters a LoRA of rank 1 would have on the model that it stands for. A matrix without a
-            byte says so, since the policy asks for parameters per row.
+        folder: created if missing.
+        state: an even number of bytes, stored as BF16 weights.
+        adapted: the number of parameters of a LoRA of rank 1 on the simulated model, stored as an empty matrix, since
+            the policy bounds parameters per row.
 
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def write_checkpoint(folder: Path, state: bytes, adapted: int) -> None:
 
 
 def read_checkpoint(folder: Path) -> tuple[bytes, int]:
-    """The state of such a checkpoint, and what it says of adapters; PackError where the file is none."""
+    """The state of such a checkpoint, and its parameters of a LoRA of rank 1; PackError for an invalid file."""
     path = folder / WEIGHTS_FILE
     raw = path.read_bytes()
     length = header_bytes(raw[:8], str(path))

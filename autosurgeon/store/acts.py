@@ -1,4 +1,4 @@
-"""What people did: events of the chain, each in the transaction of what else the act writes."""
+"""Acts of people: events of the chain, each in the transaction of what the act changes."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from autosurgeon.store.tables import DecisionRow, EventRow, QuarantineRow
 
 
 class Entry(NamedTuple):
-    """An act and its place in the chain."""
+    """An act and its number in the chain."""
 
     seq: int | None
-    """None for an act from before acts were entries: a decision or a row of its time names the person."""
+    """None for an older act that is no entry; a decision or another row names its person."""
     act: PersonAct
 
 
 class Acts:
-    """The part of the store that holds what people did."""
+    """The part of the store that holds the acts of people."""
 
     _engine: Engine
 
     def record_act(self, act: PersonAct | Callable[[Head], PersonAct]) -> PersonAct:
-        """Add an act to the chain; one that depends on where the chain ends is made of its head, in the transaction."""
+        """Add an act to the chain; a function makes an act that depends on the head, within the transaction."""
         with transaction(self._engine) as session:
             made = act if isinstance(act, PersonAct) else act(_head(session))
             append_act(session, made)
             return made
 
     def acts(self, *, since: str | None = None, pass_number: int | None = None) -> list[Entry]:
-        """What people did, oldest first, with overrides and quarantines from before acts were entries.
+        """The acts of people, oldest first, with older overrides and quarantines that are no entries.
 
         Args:
-            since: only from this time on, ISO 8601; the chain is then read from there.
-            pass_number: of the older overrides, only those of this pass.
+            since: only acts from this time on, ISO 8601.
+            pass_number: only older overrides of this pass.
 
         """
         with snapshot(self._engine) as session:
@@ -57,14 +57,14 @@ class Acts:
         return sorted(entries, key=lambda entry: entry.act.at)
 
     def acts_named(self, act: str) -> list[Entry]:
-        """Every act of that name in the chain, oldest first."""
+        """Every act of a name in the chain, oldest first."""
         query = select(EventRow.seq, EventRow.payload).where(EventRow.kind == KIND, EventRow.subject == act)
         with snapshot(self._engine) as session:
             found = session.exec(query.order_by(col(EventRow.seq)))
             return [Entry(seq, _read(seq, payload)) for seq, payload in found]
 
     def last_act(self, act: str) -> Entry | None:
-        """The newest act of that name; None where there is none."""
+        """The newest act of a name; None where there is none."""
         query = (
             select(EventRow.seq, EventRow.payload)
             .where(EventRow.kind == KIND, EventRow.subject == act)
@@ -77,7 +77,7 @@ class Acts:
 
 
 def append_act(session: Session, act: PersonAct) -> None:
-    """Add an act to the chain, in a transaction that writes more."""
+    """Add an act to the chain, within an open transaction."""
     append(session, act.at, KIND, act.act, act.model_dump(mode="json"))
 
 
@@ -97,7 +97,7 @@ def _head(session: Session) -> Head:
 
 
 def _first_since(session: Session, since: str) -> int:
-    """The number of the first event from a time on, by halving: times have no index, and a long chain has millions."""
+    """The number of the first event from a time on, by binary search, since times have no index."""
     low, high = 1, (session.exec(select(func.max(EventRow.seq))).one() or 0) + 1
     while low < high:
         middle = (low + high) // 2

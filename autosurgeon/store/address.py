@@ -1,4 +1,4 @@
-"""Where the memory is: a file, or a PostgreSQL database by its URL. What is secret in the URL is never said."""
+"""The address of the memory: a file, or a PostgreSQL database by its URL. Secrets of the URL are never shown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_address(where: Path | str) -> URL:
     try:
         url = make_url(where)
     except (ArgumentError, ValueError):
-        # Said without what was got and without a cause: nobody knows where in it the password is.
+        # Without `got` and without a cause, since the password may be anywhere in it.
         raise WorkspaceError("store.url is no URL", wanted=wanted) from None
     if url.drivername in ("postgresql", "postgres"):
         url = url.set(drivername="postgresql+psycopg")
@@ -31,7 +31,7 @@ def read_address(where: Path | str) -> URL:
 
 
 def public_name(url: URL) -> str:
-    """What may be said of a database's place: a file's path, or host and database without anybody's name."""
+    """The address of a database without user and password: a file's path, or host and database."""
     if url.get_backend_name() == "sqlite":
         return url.database or ""
     port = f":{url.port}" if url.port else ""
@@ -39,18 +39,18 @@ def public_name(url: URL) -> str:
 
 
 def place_name(where: Path | str) -> str:
-    """What may be shown of a configured place, as `public_name` has it."""
+    """The `public_name` of a configured address."""
     return public_name(read_address(where))
 
 
 def without_secrets(url: URL, error: object) -> str:
-    """A driver's words in one line, with *** for every password that the URL holds."""
-    said = " ".join(str(error).split())
+    """A driver's message in one line, with *** for every password of the URL."""
+    message = " ".join(str(error).split())
     queried = [value for key, value in url.query.items() if "pass" in key.lower()]
     secrets = [
         str(url.password or ""),
         *(word for value in queried for word in ([value] if isinstance(value, str) else value)),
     ]
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        said = said.replace(secret, "***")
-    return said
+        message = message.replace(secret, "***")
+    return message

@@ -17,14 +17,14 @@ from autosurgeon.store.address import without_secrets
 from autosurgeon.store.database import is_damage, open_database, reading, writing
 
 Progress = Callable[[int, int], None]
-"""Told of what is done and of how much there is."""
+"""Called with what is done and with the total."""
 PART = 500
 PAGES = 1024
-"""SQLite pages that are copied at a time."""
+"""The number of SQLite pages per step."""
 
 
 def copy_memory(where: Path | str, target: Path, progress: Progress) -> None:
-    """Copy a memory into a new SQLite file, as it was at one moment; a loop may be at work on it.
+    """Copy a memory into a new SQLite file, from one snapshot; a loop may be running.
 
     Raises:
         StoreError: it cannot be read to the end.
@@ -46,7 +46,7 @@ def copy_memory(where: Path | str, target: Path, progress: Progress) -> None:
 
 def _copy_file(path: Path, target: Path, progress: Progress) -> None:
     """By SQLite's online backup."""
-    # With neither of these beside it, no process has it open, and a folder that cannot be written is no obstacle.
+    # Without these files no process has it open, and a read-only folder is no obstacle.
     is_open = any(path.with_name(path.name + suffix).exists() for suffix in ("-wal", "-journal"))
     address = f"{path.absolute().as_uri()}?mode=ro{'' if is_open else '&immutable=1'}"
     try:
@@ -54,7 +54,7 @@ def _copy_file(path: Path, target: Path, progress: Progress) -> None:
             closing(sqlite3.connect(address, uri=True, isolation_level=None)) as old,
             closing(sqlite3.connect(target)) as new,
         ):
-            # Within one reading transaction: without it, each write of a loop at work would begin the copy anew.
+            # Within one read transaction: otherwise each write of a running loop would restart the copy.
             old.execute("BEGIN")
             old.execute("SELECT count(*) FROM sqlite_master").fetchone()
             old.backup(new, pages=PAGES, progress=lambda _, left, total: progress(total - left, total))
@@ -66,7 +66,7 @@ def _copy_file(path: Path, target: Path, progress: Progress) -> None:
 
 @contextmanager
 def new_memory(path: Path) -> Iterator[Connection]:
-    """A transaction in a new SQLite memory; SQLite's own files beside it are gone in the end."""
+    """A transaction in a new SQLite memory; SQLite's auxiliary files are removed at the end."""
     engine = open_database(path, create=True)
     try:
         with writing(engine).begin() as connection:
@@ -76,7 +76,7 @@ def new_memory(path: Path) -> Iterator[Connection]:
 
 
 def replace_memory(source: Path, where: str, progress: Progress) -> None:
-    """Put the memory of a SQLite file in place of what a PostgreSQL database holds, in one transaction."""
+    """Replace the memory in a PostgreSQL database by that of a SQLite file, in one transaction."""
     target, old = open_database(where, create=True), open_database(source, create=False)
     try:
         with reading(old).begin() as found, writing(target).begin() as new:
@@ -93,7 +93,7 @@ def replace_memory(source: Path, where: str, progress: Progress) -> None:
 
 
 def copy_tables(source: Connection, target: Connection, progress: Progress) -> None:
-    """Copy every row of every table into tables that are empty."""
+    """Copy every row of every table into empty tables."""
     tables = SQLModel.metadata.sorted_tables
     count = sqlalchemy.func.count()
     total = sum(source.execute(sqlalchemy.select(count).select_from(table)).scalar_one() for table in tables)
@@ -107,7 +107,7 @@ def copy_tables(source: Connection, target: Connection, progress: Progress) -> N
 
 
 def _continue_numbers(connection: Connection, table: Table) -> None:
-    """Let the numbers that PostgreSQL gives to new rows go on after those that were copied."""
+    """Continue PostgreSQL's sequence after the numbers of the copied rows."""
     (place, *others) = table.primary_key
     if others or not isinstance(place.type, Integer):
         return

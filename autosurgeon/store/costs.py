@@ -1,7 +1,7 @@
-"""What stages took: the one source of every cost that is shown, of a try, a pass, or a whole workspace.
+"""The cost of stages: the one source of every cost that is shown, of a try, a pass, or a whole workspace.
 
-Every try of every stage counts, committed or failed: those of passes, and those outside of them, which import and
-measure a base, and confirm the wins of a live pack. The sum of all is stored, so that nothing reads a million rows.
+Every try of every stage counts, committed or failed, also outside of passes, where a base is imported and measured and
+the wins of a live pack are confirmed. The sum is stored, so that no query reads a million rows.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from autosurgeon.store.tables import SpentRow, StageRow
 
 
 class Spent:
-    """The part of the store that knows what the stages cost."""
+    """The part of the store that holds the cost of stages."""
 
     _engine: Engine
 
     def spent(self) -> Cost:
-        """What all stages of the workspace took; a number counts what is known of it."""
+        """The cost of all stages of the workspace, as far as it is known."""
         with snapshot(self._engine) as session:
             return _spent(session)
 
     def spent_in(self, scope: str) -> Cost:
-        """What the stages of one scope took."""
+        """The cost of the stages of one scope."""
         with snapshot(self._engine) as session:
             rows = session.exec(select(StageRow).where(StageRow.scope == scope).order_by(col(StageRow.id)))
             return sum(map(cost_of_try, rows), Cost())
 
     def spent_by_pass(self) -> dict[int | None, Cost]:
-        """What the stages of each pass took, by its number; under None, what those outside of passes took."""
+        """The cost of each pass by its number; under None, the cost outside of passes."""
         found: dict[int | None, Cost] = {}
         with snapshot(self._engine) as session:
             for row in _every_try(session):
@@ -47,17 +47,17 @@ class Spent:
 
 
 def usage_of(row: StageRow) -> Usage | None:
-    """What a try used; None for one from before that was kept."""
+    """What a try used; None for a try that is older than this record."""
     return None if row.usage is None else Usage.model_validate_json(row.usage)
 
 
 def cost_of_try(row: StageRow) -> Cost:
-    """What one try of a stage took."""
+    """The cost of one try of a stage."""
     return Cost.of(row.seconds, _with_tokens(row.output), usage_of(row))
 
 
 def spend(session: Session, cost: Cost) -> None:
-    """Add to the sum, in the transaction that commits a try and before the try is written."""
+    """Add a cost to the sum, in the transaction that commits a try and before the try is written."""
     total = (_spent(session) + cost).model_dump_json()
     row = session.get(SpentRow, 1)
     if row is None:
@@ -67,7 +67,7 @@ def spend(session: Session, cost: Cost) -> None:
 
 
 def _spent(session: Session) -> Cost:
-    """The sum that is kept; in a workspace from before there was one, every stage once."""
+    """The stored sum; in an older workspace without one, the sum over all stages."""
     row = session.get(SpentRow, 1)
     if row is not None:
         return Cost.model_validate_json(row.cost)
@@ -79,5 +79,5 @@ def _every_try(session: Session) -> Iterable[StageRow]:
 
 
 def _with_tokens(output: str | None) -> dict[str, Any]:
-    """An output that holds tokens; the longest hold none, and are not read."""
+    """The output, if it can hold tokens; the longest outputs hold none and are not parsed."""
     return json.loads(output) if output and '"tokens"' in output else {}

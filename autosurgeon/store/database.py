@@ -1,4 +1,4 @@
-"""Opening the database, and its two kinds of transaction; on SQLite and PostgreSQL alike, errors in our own words."""
+"""Opening the database, and its read and write transactions, on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READS: dict[str, dict[str, Any]] = {
 }
 WRITES: dict[str, dict[str, Any]] = {
     "sqlite": {"writes": True},
-    # Whoever holds the lock sees all that was committed before: no two writers, so nothing to serialize.
+    # The holder of the lock sees all earlier commits, so that one writer at a time needs no serialization.
     "postgresql": {"writes": True, "isolation_level": "READ COMMITTED"},
 }
 
@@ -36,7 +36,7 @@ RESTORE = "`autosurgeon restore`, which makes the memory again from the logs and
 
 
 def is_damage(words: str) -> bool:
-    """Whether a driver speaks of a damaged SQLite file."""
+    """Whether a driver's message means a damaged SQLite file."""
     return any(word in words for word in ("malformed", "not a database", "corrupt"))
 
 
@@ -46,12 +46,12 @@ def utc_now() -> str:
 
 
 def open_database(where: Path | str, *, create: bool, look_only: bool = False) -> Engine:
-    """The engine of a workspace's database, at today's schema.
+    """The engine of a workspace's database, at the current schema.
 
     Args:
         where: a SQLite file, or the URL of a PostgreSQL database.
-        create: make the tables where there are none.
-        look_only: write nothing, neither now nor later; an older schema is brought up to date in a copy.
+        create: create the tables where there are none.
+        look_only: write nothing; an older schema is upgraded in a copy.
 
     Raises:
         WorkspaceError: there is none and `create` is false, it cannot be reached, is no database, holds something
@@ -76,7 +76,7 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
         if not found.up_to_date:
             with writing(engine).begin() as connection:
                 bring_up_to_date(connection, public_name(url))
-        # The first real connection, so that a file which cannot be used is told now and not in the middle of a night.
+        # The first real connection, so that an unusable file is an error at the start.
         reading(engine).connect().close()
     except DBAPIError as error:
         engine.dispose()
@@ -93,7 +93,7 @@ def open_database(where: Path | str, *, create: bool, look_only: bool = False) -
 
 
 def _upgraded_copy(url: URL, path: Path | None, found: Found) -> Engine:
-    """The engine of a copy, whose schema lacks what today's has; WorkspaceError for what is no file."""
+    """The engine of a copy at the current schema; WorkspaceError for PostgreSQL."""
     if path is None:
         raise WorkspaceError(
             "a workspace that is only looked at is of an older schema",
@@ -107,7 +107,7 @@ def _upgraded_copy(url: URL, path: Path | None, found: Found) -> Engine:
 
 
 def has_memory(where: Path | str) -> bool:
-    """Whether there are tables of a memory, empty or not; nothing is written. True where that cannot be found out."""
+    """Whether the tables of a memory exist, empty or not; True where that is unknown. Nothing is written."""
     url = read_address(where)
     path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
     if path is not None and not path.is_file():
@@ -117,7 +117,7 @@ def has_memory(where: Path | str) -> bool:
     try:
         return _look(engine, path).revision is not None
     except (DBAPIError, WorkspaceError):
-        return True  # whoever opens it is refused with the reason
+        return True  # opening it fails with the reason
     finally:
         engine.dispose()
 
@@ -127,7 +127,7 @@ def _nothing_here(where: Path | str) -> WorkspaceError:
 
 
 def _look(engine: Engine, path: Path | None) -> Found:
-    """What is there, found without a write."""
+    """The schema of the database, read without a write."""
     if path is None:
         with reading(engine).begin() as connection:
             return read_revision(connection, public_name(engine.url))
@@ -139,16 +139,14 @@ def _look(engine: Engine, path: Path | None) -> Found:
 
 @contextlib.contextmanager
 def transaction(engine: Engine) -> Iterator[Session]:
-    """One transaction of the one writer: committed at the end, or nothing of it. StoreError when the database fails.
+    """One write transaction, committed at the end or not at all; StoreError when the database fails.
 
-    Its last event says which rows it wrote.
-
-    Other writers wait from the beginning, so what is read in it still holds when it writes.
+    Its last event holds digests of its rows. Other writers wait from its beginning, so what it reads stays valid.
     """
     with _session(writing(engine)) as session:
         written = Written(session)
         yield session
-        written.tell(session, utc_now())
+        written.append_event(session, utc_now())
         session.flush()
         reach("transaction-written")
     reach("transaction-committed")
@@ -156,7 +154,7 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
 @contextlib.contextmanager
 def snapshot(engine: Engine) -> Iterator[Session]:
-    """One transaction that reads one state of the database and waits for no writer; it cannot write."""
+    """A read-only transaction on one state of the database, which waits for no writer."""
     with _session(reading(engine)) as session:
         yield session
 
@@ -165,27 +163,27 @@ def snapshot(engine: Engine) -> Iterator[Session]:
 def _session(engine: Engine) -> Iterator[Session]:
     try:
         with Session(engine, expire_on_commit=False) as session, session.begin():
-            # A session would otherwise begin with its first statement.
+            # The transaction begins here and not with the first statement.
             session.connection()
             yield session
     except (DBAPIError, sqlite3.Error) as error:
-        said = without_secrets(engine.url, getattr(error, "orig", error))
-        todo = f"; see {RESTORE}" if is_damage(said) else ""
-        raise StoreError(f"the store failed, so the loop stops: {said}{todo}") from error
+        cause = without_secrets(engine.url, getattr(error, "orig", error))
+        todo = f"; see {RESTORE}" if is_damage(cause) else ""
+        raise StoreError(f"the store failed, so the loop stops: {cause}{todo}") from error
 
 
 def reading(engine: Engine) -> Engine:
-    """The engine for transactions that only read."""
+    """The engine for read transactions."""
     return engine.execution_options(**READS[engine.dialect.name])
 
 
 def writing(engine: Engine) -> Engine:
-    """The engine for transactions of the one writer."""
+    """The engine for write transactions."""
     return engine.execution_options(**WRITES[engine.dialect.name])
 
 
 def begin_transaction(connection: Connection) -> None:
-    """Begin as the connection's options ask; a listener of the engine's."""
+    """Begin a transaction by the connection's options; a listener of the engine."""
     writes = connection.get_execution_options()["writes"]
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"PRAGMA query_only={int(not writes)}")

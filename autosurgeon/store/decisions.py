@@ -1,4 +1,4 @@
-"""What was judged: decisions, the live pointer, policies, looks that were paid for, anchors that were set aside."""
+"""Decisions, the live pointer, policies, paid looks and quarantines."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LIVE = select(LiveRow.version, LiveRow.pack, LiveRow.decision_id, LiveRow.at)
 
 
 class Judged:
-    """The part of the store that holds judgements and what they changed."""
+    """The part of the store that holds decisions and what they changed."""
 
     _engine: Engine
 
     def live(self) -> Live | None:
-        """The live version; None in a workspace that has none yet."""
+        """The live version; None in a new workspace."""
         query = _LIVE.order_by(col(LiveRow.version).desc()).limit(1)
         with snapshot(self._engine) as session:
             last = session.exec(query).first()
@@ -46,12 +46,12 @@ class Judged:
             return [Live(*row) for row in session.exec(_LIVE.order_by(col(LiveRow.version)))]
 
     def base_pack(self) -> str | None:
-        """The pack of the first version; None in a workspace that has none yet."""
+        """The pack of the first version; None in a new workspace."""
         with snapshot(self._engine) as session:
             return session.exec(select(LiveRow.pack).order_by(col(LiveRow.version)).limit(1)).first()
 
     def reverted_versions(self) -> set[int]:
-        """The live versions right before one that a revert made, which is to say: away from them."""
+        """The live versions that were reverted: each one directly before a version that a revert made."""
         query = (
             select(LiveRow.version)
             .join(DecisionRow, col(DecisionRow.decision_id) == col(LiveRow.decision_id))
@@ -61,9 +61,9 @@ class Judged:
             return {version - 1 for version in session.exec(query)}
 
     def good_before_live(self) -> str | None:
-        """The newest pack before the live one that live was not reverted from; None where there is none.
+        """The newest earlier pack that was not reverted; None where there is none.
 
-        Read from the newest version back, since a long campaign has thousands and this needs a few.
+        Versions are read from the newest back, since a long campaign has thousands.
         """
         query = (
             select(LiveRow.pack, DecisionRow.action)
@@ -93,16 +93,16 @@ class Judged:
         act: PersonAct | None = None,
         above: int = 0,
     ) -> Decision:
-        """Write a decision and all that it changes, in one transaction; the decision as written.
+        """Write a decision and all that it changes in one transaction; return the decision as written.
 
         Args:
             decision: written once; deciding the same id again is an error.
             state: the pass's new state.
-            feedback: what the proposer will be told.
+            feedback: the feedback for the proposer.
             live_pack: the pack that becomes the next live version.
             pack: the pack that the pass made.
-            act: what a person does by it, where it is a person's.
-            above: a live version that was once written outside, which the new one has to be above.
+            act: the act of the person who decides.
+            above: a live version that was written outside; the new one must be higher.
 
         """
         with transaction(self._engine) as session:
@@ -135,7 +135,7 @@ class Judged:
         return decision
 
     def decisions(self, pass_number: int | None = None) -> list[Decision]:
-        """Every decision, oldest first; those of one pass, if named."""
+        """Every decision, oldest first; only those of one pass, if given."""
         query = select(DecisionRow).order_by(col(DecisionRow.seq))
         if pass_number is not None:
             query = query.where(DecisionRow.pass_number == pass_number)
@@ -143,7 +143,7 @@ class Judged:
             return [Decision.model_validate_json(row.record) for row in session.exec(query)]
 
     def last_refusal(self, pass_number: int) -> Judgement | None:
-        """The newest judgement of a pass that did not accept; None where there is none."""
+        """The newest judgement of a pass that does not accept; None where there is none."""
         query = (
             select(DecisionRow.record)
             .where(DecisionRow.pass_number == pass_number, col(DecisionRow.verdict) != Verdict.ACCEPT)
@@ -155,25 +155,25 @@ class Judged:
         return None if record is None else Decision.model_validate_json(record).judgement
 
     def each_decision(self, *, after: int = 0) -> Iterator[Decision]:
-        """Every decision past a place, oldest first, one at a time: for those who read thousands."""
+        """Every decision after a row, oldest first, one at a time."""
         query = select(DecisionRow.record).where(col(DecisionRow.seq) > after).order_by(col(DecisionRow.seq))
         with snapshot(self._engine) as session:
             for record in session.exec(query.execution_options(yield_per=200)):
                 yield Decision.model_validate_json(record)
 
     def decisions_named(self, ids: Collection[str]) -> dict[str, Decision]:
-        """Those of some decisions that are there, by id."""
+        """The existing decisions of some ids, by id."""
         query = select(DecisionRow.decision_id, DecisionRow.record).where(col(DecisionRow.decision_id).in_(ids))
         with snapshot(self._engine) as session:
             return {decision_id: Decision.model_validate_json(record) for decision_id, record in session.exec(query)}
 
     def place_of(self, decision_id: str) -> int | None:
-        """A decision's place in the order in which they were written; None when there is none of that id."""
+        """The row number of a decision; None when there is no such id."""
         with snapshot(self._engine) as session:
             return session.exec(select(DecisionRow.seq).where(DecisionRow.decision_id == decision_id)).first()
 
     def decision(self, decision_id: str) -> Decision:
-        """One decision; UserError when there is none of that id."""
+        """One decision; UserError when there is no such id."""
         with snapshot(self._engine) as session:
             row = session.exec(select(DecisionRow).where(DecisionRow.decision_id == decision_id)).first()
             if row is None:
@@ -184,7 +184,7 @@ class Judged:
     # --- policies, looks and quarantines -----------------------------------------------------------------------
 
     def keep_policy(self, digest: str, content: str) -> None:
-        """Keep a policy as JSON; once, by its digest."""
+        """Store a policy as JSON under its digest, once."""
         with transaction(self._engine) as session:
             if session.get(PolicyRow, digest) is None:
                 row = PolicyRow(digest=digest, content=content, at=utc_now())
@@ -192,49 +192,49 @@ class Judged:
                 append(session, row.at, "policy-kept", digest, {"content": digest_text(content)})
 
     def policy(self, digest: str) -> str | None:
-        """A policy that judged something here, as JSON."""
+        """A stored policy as JSON."""
         with snapshot(self._engine) as session:
             row = session.get(PolicyRow, digest)
             return None if row is None else row.content
 
     def in_force_in(self, record: PassRecord) -> InForce | None:
-        """What a pass was begun under; None for one from before contracts were kept."""
+        """What was in force when a pass began; None for older passes."""
         if record.contract is None:
             return None
         return in_force_by(record.contract.policy, self.policy(record.contract.policy), record.contract.seed)
 
     def in_force_in_each(self, records: Iterable[PassRecord]) -> dict[int, InForce]:
-        """Return what each pass was begun under, by its number, without those from before contracts were kept."""
+        """What was in force when each pass began, by its number; older passes are left out."""
         contracts = {record.number: record.contract for record in records if record.contract is not None}
         kept = {digest: self.policy(digest) for digest in {contract.policy for contract in contracts.values()}}
         return {number: in_force_by(one.policy, kept[one.policy], one.seed) for number, one in contracts.items()}
 
     def looks(self) -> list[Alpha]:
-        """Every look that was paid for, oldest first."""
+        """Every paid look, oldest first."""
         with snapshot(self._engine) as session:
             rows = session.exec(select(LookRow).order_by(col(LookRow.look)))
             return [Alpha(look=row.look, spent=row.alpha, left=row.left) for row in rows]
 
     def looks_paid(self) -> int:
-        """How many looks are used up, which is the newest one's number: a pass of several candidates uses several."""
+        """The number of used looks, which is the newest one's number: a pass of several candidates uses several."""
         with snapshot(self._engine) as session:
             return session.exec(select(func.max(LookRow.look))).one() or 0
 
     def look_of(self, pass_number: int) -> Alpha | None:
-        """The look that a pass has paid for."""
+        """The paid look of a pass."""
         with snapshot(self._engine) as session:
             row = session.exec(select(LookRow).where(LookRow.pass_number == pass_number)).first()
             return None if row is None else Alpha(look=row.look, spent=row.alpha, left=row.left)
 
     def pay_look(self, pass_number: int, alpha: Alpha) -> None:
-        """Note what a pass's look costs, before it looks."""
+        """Record the alpha of a pass's look, before it looks."""
         with transaction(self._engine) as session:
             row = LookRow(look=alpha.look, pass_number=pass_number, alpha=alpha.spent, left=alpha.left, at=utc_now())
             session.add(row)
             append(session, row.at, "look-paid", pass_scope(pass_number), alpha.model_dump(mode="json"))
 
     def quarantine(self, task_id: str, reason: str, by: Person, expires_at: str) -> Quarantine:
-        """Set an anchor aside until then; a newer quarantine of the same task takes the place of the older."""
+        """Quarantine an anchor until a time; a newer quarantine of the same task replaces the older one."""
         with transaction(self._engine) as session:
             row = QuarantineRow(task_id=task_id, reason=reason, by=by.name, at=utc_now(), expires_at=expires_at)
             session.add(row)
@@ -245,21 +245,21 @@ class Judged:
             return quarantine
 
     def quarantines(self) -> dict[str, Quarantine]:
-        """The newest word on each task that was ever set aside, expired ones too."""
+        """The newest quarantine of each task, including expired ones."""
         with snapshot(self._engine) as session:
             rows = session.exec(select(QuarantineRow).order_by(col(QuarantineRow.id)))
             return {row.task_id: Quarantine.model_validate(row.model_dump(exclude={"id"})) for row in rows}
 
 
 def in_force_by(digest: str, content: str | None, seed: int | None) -> InForce:
-    """What is in force by a policy's digest, with name and parameters where the policy's content is kept."""
+    """What is in force by a policy's digest, with name and parameters where its content is stored."""
     kept = json.loads(content) if content is not None else {}
     params = {name: param.get("default") for name, param in (kept.get("params") or {}).items()}
     return InForce(policy=digest, name=kept.get("name", ""), params=params, seed=seed)
 
 
 def move(row: PassRow, state: PassState, *, reopen: bool = False) -> None:
-    """Bring a pass to another state; StoreError where no table says that it may."""
+    """Move a pass to another state; StoreError for a transition that is not allowed."""
     legal = REOPENINGS if reopen else TRANSITIONS
     if state not in legal.get(PassState(row.state), set()):
         raise StoreError(f"pass {row.number} cannot go from {row.state} to {state}")

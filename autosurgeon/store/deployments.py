@@ -1,4 +1,4 @@
-"""What the deployed runtime was told: events of the chain, the newest of which says what it serves."""
+"""Deployments to the runtime, as events of the chain; the newest one names the pack that it serves."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ BEGUN, ENDED = "deploy-begun", "deploy"
 
 
 class Deployed:
-    """The part of the store that knows what the runtime was told."""
+    """The part of the store that holds deployments."""
 
     _engine: Engine
 
     def note_deployment(self, deployment: Deployment) -> None:
-        """Write down that the runtime is about to be told, or was told, what to serve."""
+        """Record that a deployment begins or has ended."""
         kind = ENDED if deployment.ended else BEGUN
         with transaction(self._engine) as session:
             append(session, utc_now(), kind, deployment.pack, deployment.model_dump(mode="json"))
 
     def last_deployment(self) -> tuple[Deployment, str] | None:
-        """What the runtime was last told and when, whether that came to an end or not; None where it never was."""
+        """The newest deployment, ended or not, with its time; None where there is none."""
         query = (
             select(EventRow.payload, EventRow.at)
             .where(col(EventRow.kind).in_((BEGUN, ENDED)))

@@ -1,4 +1,4 @@
-"""Reading the chain, in parts: a chain of any length takes no more memory than a part of it."""
+"""Reading the chain in parts of bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autosurgeon.store.row_digests import CHANGING, GROWING, as_stored, key_of, 
 from autosurgeon.store.tables import DecisionRow, EventRow
 
 PART = 500
-# Plain rows and no entities: a million of them are walked in one go.
+# Plain rows instead of entities, since a walk reads millions of them.
 _EVENTS = sqlalchemy.select(*(EventRow.__table__.columns[name] for name in Event._fields)).order_by(col(EventRow.seq))  # type: ignore[attr-defined]
 
 
@@ -31,7 +31,7 @@ _PLACES = [EventRow.seq, DecisionRow.seq, *(next(iter(table.primary_key)) for ta
 
 
 class Extent(NamedTuple):
-    """How far events, decisions and the other tables went at one moment."""
+    """The ends of events, decisions and the other tables at one moment."""
 
     events: int
     decisions: int
@@ -44,25 +44,25 @@ class Chained:
     _engine: Engine
 
     def head(self) -> Head:
-        """The chain's length and last hash."""
+        """The length and the last hash of the chain."""
         query = select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)
         with snapshot(self._engine) as session:
             last = session.exec(query).first()
             return Head(*last) if last else Head(0, GENESIS)
 
     def hash_at(self, seq: int) -> str | None:
-        """The hash of an entry; None where there is none of that number."""
+        """The hash of an entry; None where there is no such entry."""
         with snapshot(self._engine) as session:
             return session.exec(select(EventRow.hash).where(EventRow.seq == seq)).first()
 
     def is_past_first_decision(self) -> bool:
-        """Whether the chain has more than one decision; each is signed for by a checkpoint before the next one."""
+        """Whether the chain has more than one decision; a checkpoint signs each before the next one."""
         query = select(EventRow.seq).where(EventRow.kind == "decision").limit(2)
         with snapshot(self._engine) as session:
             return len(session.exec(query).all()) > 1
 
     def extent(self) -> Extent:
-        """All ends in one snapshot, so that a loop at work cannot come between."""
+        """All ends from one snapshot, so that a running loop cannot change them in between."""
         with snapshot(self._engine) as session:
             connection = session.connection()
             ends = [connection.execute(sqlalchemy.select(func.max(place))).scalar() or 0 for place in _PLACES]
@@ -76,7 +76,7 @@ class Chained:
             return Extent(ends[0], ends[1], Rows(dict(zip(GROWING, ends[2:], strict=True)), kept))
 
     def each_event(self, *, after: int | None = None, last: int | None = None) -> Iterator[Event]:
-        """The events, by their numbers; StoreError at the one that cannot be read."""
+        """The events in order; StoreError at an unreadable one."""
         size = PART
         while True:
             query = _EVENTS
@@ -90,7 +90,7 @@ class Chained:
             except StoreError:
                 if size == 1:
                     raise
-                size = 1  # one at a time from here, so that all before the damaged one are still told
+                size = 1  # one at a time from here, so that all before the damaged one are still read
                 continue
             yield from part
             if len(part) < size:
@@ -98,7 +98,7 @@ class Chained:
             after = part[-1].seq
 
     def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
-        """The rows of a table that only grows, up to that number, in order, as the digests of `core.rows` take them."""
+        """The rows of an append-only table up to that number, in order, as the lines of the digests of `core.rows`."""
         columns, after = GROWING[table], 0
         (place,) = columns.primary_key
         while True:
@@ -111,7 +111,7 @@ class Chained:
             after = part[-1][place.name]
 
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
-        """The decisions up to that row, oldest first."""
+        """The decisions up to a row, oldest first."""
         after = 0
         while True:
             query = (

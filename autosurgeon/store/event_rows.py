@@ -1,6 +1,6 @@
-"""Rows by what the events of their time name: for chains from before entries held the rows themselves.
+"""Rows from events of older chains, whose entries do not hold the rows themselves.
 
-Less than the whole row is known: no output of a stage, no feedback of a pass, no content of a policy.
+The rows are incomplete: without the outputs of stages, the feedback of passes and the content of policies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def rows_of_event(event: Event) -> Iterator[tuple[str, Row]]:
-    """(table, columns) of each row that an event is of; a row of `begun` without `times` is one that goes."""
+    """(table, columns) of each row of an event; a row of `begun` without `times` is a deleted one."""
     content = json.loads(event.payload)
     if event.kind in ("run-begun", "run-ended"):
         yield "run", _run(event, content)
@@ -62,7 +62,7 @@ def _pass_begun(event: Event, content: Row) -> Row:
         "parent": content["parent"],
         "live_before": content["live"],
         "started_at": event.at,
-        # As it was written: a contract of an older version lacks what was added since.
+        # As it was written: the contract of an older version lacks newer fields.
         "contract": Contract.model_validate(contract).model_dump_json(exclude_unset=True) if contract else None,
     }
 

@@ -1,4 +1,4 @@
-"""Appending to the chain: every write of the store that matters leaves an event, in its own transaction."""
+"""Appending to the chain: every important write adds an event, in its own transaction."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from autosurgeon.store.tables import DecisionRow, EventRow
 
 
 def append(session: Session, at: str, kind: str, subject: str, content: Any) -> Event:
-    """Add an event of what this transaction has written; both are kept, or neither is."""
-    # The state goes first: its write takes the database's one lock, so nobody appends between our reading and writing.
+    """Add an event in the transaction of what it records."""
+    # The state is written first, which takes the database's lock, so that no other append comes in between.
     session.flush()
     last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
     event = link(Head(*last) if last else Head(0, GENESIS), at, kind, subject, payload_text(content))
@@ -23,7 +23,7 @@ def append(session: Session, at: str, kind: str, subject: str, content: Any) -> 
 
 
 def adopt(connection: Connection, at: str) -> None:
-    """Begin the chain of a workspace that has decisions from before there was one, with the digest of them all."""
+    """Begin the chain of an older workspace with the digest of all its decisions."""
     with Session(connection) as session:
         if session.exec(select(EventRow.seq).limit(1)).first() is not None:
             return

@@ -1,8 +1,8 @@
-"""One loop per workspace and per database: locks that are let go of when their holder dies, and that say who it is.
+"""One loop per workspace and per database: locks that name their holder and end when it dies.
 
-The kernel's `flock` decides races. The file's content names the holder by boot, process and start time, never by a bare
-process id, which the next boot or a busy machine gives to somebody else. Content alone never grants the lock; it is
-asked where a file system grants `flock` to everybody, and by whoever wants to know who works here.
+The kernel's `flock` decides races. The file's content names the holder by boot, process and start time, since a bare
+process id is reused. Content alone never grants the lock; it is read for display, and on file systems that grant every
+`flock`.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ MAX_BYTES = 4096
 
 
 class Holder(Value):
-    """A process that cannot be taken for another one, and since when it holds a workspace."""
+    """The process that holds a workspace, identified uniquely, and the time of its start."""
 
     pid: int
     boot: str
-    """Identity of the boot, empty where the system has none."""
+    """The id of the boot, empty where the system has none."""
     namespace: int
-    """Inode of the namespace that the process id counts in; 0 where the system has none."""
+    """The inode of the namespace of the process id; 0 where the system has none."""
     started: int
-    """Start of the process in clock ticks after the boot; 0 where the system does not tell."""
+    """The start of the process in clock ticks after the boot; 0 where it is unknown."""
     since: str
 
     def same_process(self, other: Holder) -> bool:
-        """Whether both are one process."""
+        """Whether both are the same process."""
         return self.model_copy(update={"since": other.since}) == other
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process runs, as far as can be seen from here."""
+        """Whether this process runs, as far as this machine can see."""
         here = myself()
         if (self.boot, self.namespace) != (here.boot, here.namespace):
             return False
@@ -54,7 +54,7 @@ class Holder(Value):
 
 
 def myself() -> Holder:
-    """The running process, as a holder from now on."""
+    """The running process, as a holder from this moment."""
     try:
         boot, namespace = BOOT_ID.read_text(encoding="ascii").strip(), Path("/proc/self/ns/pid").stat().st_ino
     except OSError:
@@ -64,9 +64,9 @@ def myself() -> Holder:
 
 
 def _start_of(pid: int) -> int | None:
-    """When a process began, in clock ticks after the boot; None for one that is gone or only waits to be buried."""
+    """The start of a process in clock ticks after the boot; None for a process that is gone or a zombie."""
     try:
-        # The name may hold anything, brackets and spaces too; what follows its last bracket is fields 3 and on.
+        # The name may contain brackets and spaces; fields 3 and on follow its last bracket.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return None if fields[0] in (b"Z", b"X") else int(fields[19])
     except (OSError, IndexError, ValueError):
@@ -74,7 +74,7 @@ def _start_of(pid: int) -> int | None:
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds a workspace now; None when nobody does, or when nobody can tell from the file."""
+    """The holder of a workspace; None when there is none, or when the file does not name it."""
     try:
         with path.open("rb") as file:
             found = _parse(file.read(MAX_BYTES))
@@ -92,7 +92,7 @@ def _parse(content: bytes) -> Holder | None:
 
 @contextlib.contextmanager
 def workspace_lock(path: Path) -> Iterator[Holder]:
-    """Hold the workspace; WorkspaceError at once when another process does."""
+    """Hold the workspace; WorkspaceError at once when another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -101,7 +101,7 @@ def workspace_lock(path: Path) -> Iterator[Holder]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise _refusal(path, found) from error
-        # Read again: whoever held it a moment ago may have been another one.
+        # Read again: the holder may have changed.
         found = _parse(os.pread(descriptor, MAX_BYTES, 0))
         if found is not None and found.is_alive and not found.same_process(mine):
             raise _refusal(path, found)
@@ -109,7 +109,7 @@ def workspace_lock(path: Path) -> Iterator[Holder]:
         try:
             yield mine
         finally:
-            # Empty, so that a process that lives on is not taken for a loop.
+            # Empty, so that a process that continues without the lock does not count as a loop.
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
@@ -120,7 +120,7 @@ def _write(descriptor: int, mine: Holder) -> None:
     try:
         os.pwrite(descriptor, f"{mine.model_dump_json()}\n".encode(), 0)
     except OSError as error:
-        # The lock holds without its content, and what a full disk asks for is decided further up.
+        # The lock holds without its content, and the caller handles a full disk.
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
 
@@ -135,9 +135,9 @@ def _refusal(path: Path, found: Holder | None) -> WorkspaceError:
 
 @contextlib.contextmanager
 def database_lock(engine: Engine) -> Iterator[None]:
-    """Hold a PostgreSQL database, which several machines reach; WorkspaceError at once when another loop does.
+    """Hold a PostgreSQL database, which several machines reach; WorkspaceError at once when another loop holds it.
 
-    A SQLite file lies in its workspace, whose lock is enough.
+    A SQLite file needs no lock beyond its workspace's.
     """
     if engine.dialect.name != "postgresql":
         yield
@@ -147,7 +147,7 @@ def database_lock(engine: Engine) -> Iterator[None]:
             connection = stack.enter_context(
                 engine.execution_options(isolation_level="AUTOCOMMIT", writes=False).connect()
             )
-            # A connection of its own for as long as the loop runs, never back into the pool: the lock ends with it.
+            # A separate connection that never returns to the pool: the lock ends with it.
             connection.detach()
             held = connection.execute(text(f"SELECT pg_try_advisory_lock({LOOP_LOCK})")).scalar_one()
         except DBAPIError as error:

@@ -1,4 +1,4 @@
-"""Which schema a database has, and how it is brought to today's: by the migrations, in one transaction."""
+"""The schema of a database, and its upgrade to the current one by the migrations, in one transaction."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
 class Found(NamedTuple):
-    """What schema a database has."""
+    """The schema of a database."""
 
     revision: str | None
-    """None where nothing is in it yet."""
+    """None for an empty database."""
     stamped: bool
-    """Whether the database says so in Alembic's own table; those from before the migrations do not."""
+    """Whether the revision is in Alembic's table; it is not in databases that are older than the migrations."""
 
     @property
     def up_to_date(self) -> bool:
-        """Whether no migration is lacking."""
+        """Whether no migration is missing."""
         return self.stamped and self.revision == revisions()[-1]
 
 
 def revisions() -> list[str]:
-    """Every revision, oldest first: the numbers that the files in `migrations/versions` begin with."""
+    """Every revision, oldest first: the number in the name of each file in `migrations/versions`."""
     return sorted(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
@@ -35,7 +35,7 @@ def read_revision(connection: Connection, where: str) -> Found:
     """The revision of a database.
 
     Raises:
-        WorkspaceError: it is of a newer autosurgeon, or of somebody else.
+        WorkspaceError: it is of a newer autosurgeon, or of another program.
 
     """
     known = revisions()
@@ -48,7 +48,7 @@ def read_revision(connection: Connection, where: str) -> Found:
         number = _user_version(connection)
         if not tables and number == 0:
             return Found(None, False)
-        # Before the migrations, the number in the file's head said which schema it has.
+        # Before the migrations, the file's user_version was the number of the schema.
         revision = f"{number:04}"
         if number == 0 or not {"run", "pass", "decision"} <= set(tables):
             raise WorkspaceError(
@@ -68,21 +68,21 @@ def read_revision(connection: Connection, where: str) -> Found:
 
 
 def bring_up_to_date(connection: Connection, where: str) -> None:
-    """Run the migrations that a database still lacks, in the transaction that the connection is in."""
-    # Imported here: Alembic takes a fifth of a second, and nearly every opening finds all done.
+    """Run the missing migrations, in the connection's transaction."""
+    # Imported here: Alembic takes a fifth of a second, and most databases are up to date.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    # Read once more: another process may have done it while this one waited for its turn.
+    # Read again: another process may have migrated while this one waited for the lock.
     found = read_revision(connection, where)
     if found.revision is not None and not found.stamped:
         command.stamp(config, found.revision)
     command.upgrade(config, "head")
     if connection.dialect.name == "sqlite":
-        # What an autosurgeon from before the migrations reads, so that it refuses a newer file too.
+        # An autosurgeon that is older than the migrations reads this number and refuses a newer file.
         connection.execute(text(f"PRAGMA user_version={int(revisions()[-1])}"))
 
 

@@ -1,4 +1,4 @@
-"""What can still be read of a memory that is damaged or behind: rows that the chain vouches for are taken over."""
+"""Reading a damaged or older memory: rows are taken over where the chain has their digests."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from autosurgeon.store.sqlite import looking_engine
 from autosurgeon.store.tables import DecisionRow, EventRow
 
 Row = dict[str, Any]
-# What a driver raises for a damaged page, a text that is no UTF-8, or a table that is not there.
+# What a driver raises for a damaged page, invalid UTF-8, or a missing table.
 _UNREADABLE = (DBAPIError, sqlalchemy.exc.NoSuchTableError, UnicodeDecodeError, ValueError)
 
 
 class Leftover:
-    """An old memory, read as far as it can be; what cannot be read is not there."""
+    """An old memory; what cannot be read counts as missing."""
 
     def __init__(self, where: Path | str) -> None:
-        """Nothing is opened yet, and nothing is ever written."""
+        """Name the memory; it is opened later, and never written."""
         url = read_address(where)
         path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         self._engine: Engine = postgres_engine(url) if path is None else looking_engine(path)
@@ -37,15 +37,15 @@ class Leftover:
         self._after: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        """The old memory itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._engine.dispose()
 
     def each_event(self, *, after: int) -> Iterator[Event]:
-        """The events after a number, until one cannot be read."""
+        """The events after a number, up to the first unreadable one."""
         names = [EventRow.__table__.columns[name] for name in Event._fields]  # type: ignore[attr-defined]
         query = sqlalchemy.select(*names).order_by(EventRow.__table__.columns["seq"])  # type: ignore[attr-defined]
         while True:
@@ -60,7 +60,7 @@ class Leftover:
             after = found[-1][0]
 
     def record_of(self, decision_id: str) -> str | None:
-        """A decision's record; None where it cannot be read."""
+        """The record of a decision; None where it cannot be read."""
         columns = DecisionRow.__table__.columns  # type: ignore[attr-defined]
         query = sqlalchemy.select(columns["record"]).where(columns["decision_id"] == decision_id)
         try:
@@ -70,13 +70,13 @@ class Leftover:
             return None
 
     def take(self, table: Table, count: int, digest: str, *, seen: int) -> list[Row] | None:
-        """The rows of an entry of a table that only grows; None where those that are there are not the ones.
+        """The rows of an entry of an append-only table; None where the digest differs.
 
         Args:
             table: the table.
-            count: how many rows the entry names.
-            digest: of them.
-            seen: how many rows the entries before name: numbers of rows have no gaps, as a rule.
+            count: the number of rows of the entry.
+            digest: the digest of the rows.
+            seen: the number of rows of earlier entries: row numbers mostly have no gaps.
 
         """
         taken = self._after.get(table.name, 0)
@@ -88,7 +88,7 @@ class Leftover:
         return None
 
     def rows_of(self, table: Table, wanted: dict[str, str]) -> dict[str, Row]:
-        """The rows of some keys that are the ones of those digests, by key."""
+        """The rows with some keys and digests, by key."""
         found: dict[str, Row] = {}
         try:
             with self._connect() as connection:
@@ -98,7 +98,7 @@ class Leftover:
                     if key in wanted and digest_lines([line_of(table, row)]) == wanted[key]:
                         found[key] = row
         except _UNREADABLE:
-            return found  # as far as it could be read
+            return found  # as far as it is readable
         return found
 
     def _rows(self, table: Table, after: int, count: int) -> list[Row]:
@@ -114,7 +114,7 @@ class Leftover:
         return reading(self._engine).connect()
 
     def _columns_of(self, connection: Connection, table: Table) -> list[str]:
-        """The columns that an older schema has, too."""
+        """The columns that the old schema has too."""
         if table.name not in self._columns:
             found = {column["name"] for column in sqlalchemy.inspect(connection).get_columns(table.name)}
             self._columns[table.name] = [name for name in table.columns.keys() if name in found]  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""What was tried: passes by what is asked of them, so that the hundred-thousandth costs what the hundredth did."""
+"""Queries of passes whose cost does not grow with the number of passes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ OPEN = tuple(state for state in PassState if not state.is_finished)
 
 
 class Attempted:
-    """The part of the store that is asked for passes."""
+    """The part of the store that holds passes."""
 
     _engine: Engine
 
     def passes(self) -> list[PassRecord]:
-        """All passes, oldest first: for a report of them all, and for nothing that a run waits for."""
+        """All passes, oldest first: for reports, not for the loop."""
         return self._passes(select(PassRow).order_by(col(PassRow.number)))
 
     def last_passes(self, count: int | None, *, before: int | None = None) -> list[PassRecord]:
-        """The newest passes, at most so many, oldest first; those before a number, if one is named."""
+        """The newest `count` passes, oldest first; only those before a number, if given."""
         query = select(PassRow).order_by(col(PassRow.number).desc()).limit(count)
         if before is not None:
             query = query.where(col(PassRow.number) < before)
@@ -38,11 +38,11 @@ class Attempted:
         return self._passes(select(PassRow).where(col(PassRow.state).in_(OPEN)).order_by(col(PassRow.number)))
 
     def remembered_passes(self, newest: int, best: int, *, before: int | None = None) -> list[PassRecord]:
-        """What the proposer learns from, oldest first: the newest passes, and those that climbed highest on dev.
+        """The passes that the proposer learns from, oldest first: the newest, and those that climbed highest on dev.
 
         Args:
-            newest: how many of the newest, whatever came of them.
-            best: how many of those with a climb above zero, highest first, of equals the newest.
+            newest: the number of newest passes.
+            best: the number of passes with the highest climb above zero; the newest of equals.
             before: only passes before this number; all when None.
 
         """
@@ -55,7 +55,7 @@ class Attempted:
         return [found[number] for number in sorted(found)]
 
     def pass_counts(self) -> dict[PassState, int]:
-        """How many passes are in each state; states without any are left out."""
+        """The number of passes in each state; states without passes are left out."""
         query = select(PassRow.state, func.count()).group_by(PassRow.state)
         with snapshot(self._engine) as session:
             return {PassState(state): count for state, count in session.exec(query)}
@@ -67,7 +67,7 @@ class Attempted:
             return list(session.exec(query))
 
     def get_pass(self, number: int) -> PassRecord:
-        """One pass; UserError when there is none of that number."""
+        """One pass; UserError when there is no such pass."""
         with snapshot(self._engine) as session:
             row = session.get(PassRow, number)
             if row is None:

@@ -1,4 +1,4 @@
-"""Whether a workspace's folder can be written: by the mount, the permissions, and the user that this process is."""
+"""Whether a workspace's folder is writable: by its mount, its permissions and the user of this process."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from autosurgeon.errors import WorkspaceError
 
 
 def why_read_only(workspace: Workspace) -> str | None:
-    """Why a run could not write here, in words; None where it can.
+    """The reason why a run cannot write here; None where it can.
 
-    What has to be writable are the database, `data`, `logs` and `reports`; the folder above them where one of them is
-    still to be made.
+    The database, `data`, `logs` and `reports` must be writable, or the folder above where one does not exist yet.
     """
     for path in (workspace.database, workspace.database.parent, workspace.decisions.parent, workspace.reports):
         found = _nearest(path)
@@ -26,13 +25,13 @@ def why_read_only(workspace: Workspace) -> str | None:
 
 
 def refuse_other_than_folder(workspace: Workspace) -> None:
-    """WorkspaceError where the workspace's path is there, and is no folder."""
+    """WorkspaceError where the workspace's path exists and is no folder."""
     if workspace.root.exists() and not workspace.root.is_dir():
         raise WorkspaceError("a workspace is a folder", got="a file", wanted="--workspace DIR", where=workspace.root)
 
 
 def refuse_read_only(workspace: Workspace) -> None:
-    """WorkspaceError where a command that changes a workspace cannot."""
+    """WorkspaceError where the workspace is not writable."""
     refuse_other_than_folder(workspace)
     if (why := why_read_only(workspace)) is not None:
         raise WorkspaceError(
@@ -44,7 +43,7 @@ def refuse_read_only(workspace: Workspace) -> None:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the nearest folder above it that is there."""
+    """The path, or the nearest existing folder above it."""
     return next(one for one in (path, *path.parents) if one.exists())
 
 

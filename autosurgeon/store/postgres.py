@@ -1,4 +1,4 @@
-"""What PostgreSQL needs to behave as SQLite does: any text, one writer at a time, an answer within half a minute."""
+"""PostgreSQL with the behaviour of SQLite: any text, one writer at a time, an answer within half a minute."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LOOP_LOCK = 0x5A7E11B
 
 
 def postgres_engine(url: URL) -> Engine:
-    """An engine of a PostgreSQL database; nothing is opened yet."""
-    # lock_timeout as SQLite's busy_timeout: whoever waits longer than that is told so. The keepalives let the server
-    # notice in two minutes that a machine is gone, and let go of what it held.
+    """The engine of a PostgreSQL database, without a connection."""
+    # lock_timeout as SQLite's busy_timeout: a longer wait is an error. By the keepalives the server notices in two
+    # minutes that a machine is gone, and releases its locks.
     options = {
         "lock_timeout": 30_000,
         "tcp_keepalives_idle": 60,
@@ -37,12 +37,12 @@ def postgres_engine(url: URL) -> Engine:
 
 
 def escape(text: str) -> str:
-    """Text without NUL, which PostgreSQL refuses and a crashed program's words may hold; `unescape` undoes it."""
+    """Text without NUL, which PostgreSQL refuses and the output of a program may contain; `unescape` restores it."""
     return text.replace("␀", "␀␀").replace("\0", "␀0")
 
 
 def unescape(text: str) -> str:
-    """The text that was escaped."""
+    """The original of an escaped text."""
     if "␀" not in text:
         return text
     return "␀".join(part.replace("␀0", "\0") for part in text.split("␀␀"))

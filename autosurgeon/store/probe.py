@@ -1,4 +1,4 @@
-"""Trying a database without a trace: what schema it has, and whether it can be written."""
+"""Testing a database without changing it: its schema, and whether it is writable."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PROBE_TABLE = "autosurgeon_probe"
 
 
 def probe_database(where: Path | str) -> str:
-    """What is at a place, in words; nothing is made, upgraded or left there.
+    """Describe the database at an address; nothing is created, upgraded or left there.
 
     Args:
         where: a SQLite file, or the URL of a PostgreSQL database.
 
     Raises:
-        WorkspaceError: it does not answer, is of a newer schema or of somebody else, or cannot be written.
+        WorkspaceError: it does not answer, is of a newer schema or another program, or is not writable.
 
     """
     return _probe_file(where) if isinstance(where, Path) else _probe_server(where)
@@ -50,7 +50,7 @@ def _probe_server(where: str) -> str:
         with engine.connect() as connection:
             found = read_revision(connection, public_name(url))
             connection.rollback()
-            # Taken back: PostgreSQL's tables are made within a transaction.
+            # Rolled back: PostgreSQL creates tables within a transaction.
             connection.execute(text(f"CREATE TABLE {PROBE_TABLE} (number integer)"))
             connection.execute(text(f"INSERT INTO {PROBE_TABLE} VALUES (1)"))
             connection.rollback()

@@ -1,9 +1,9 @@
-"""A memory made again: rows from the events of the chain, held against the digests that the same chain has of them.
+"""Rebuild a memory: rows from the events of the chain, checked by the digests in the same chain.
 
-An entry of rows holds the rows themselves, but for results of benches and long outputs of stages, which are taken over
-from an old memory where it still has them, by their digest. Entries from before they held rows leave less: what the
-other events of their transactions name. What is in the end another thing than the chain has a digest of is vouched for
-anew, and the entry of the restoration says so; what is not known at all is left out.
+An entry of rows holds the rows, except for results of benches and long outputs of stages, which are taken by their
+digest from an old memory where it still has them. Older entries without rows leave only what the other events of
+their transactions name. Rows that differ from the chain's digests get new digests in the entry of the restoration;
+unknown rows are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from autosurgeon.store.row_digests import CHANGING, GROWING, as_stored, key_of, 
 from autosurgeon.store.tables import BegunRow, BenchRow, DecisionRow, EventRow, PackRow, StageRow
 
 MOST_SPANS = 200
-"""Stretches of a table that an entry of a restoration vouches for one by one; of more the whole from first to last."""
+"""The most spans of a table that a restoration lists one by one; beyond it, it lists one span from first to last."""
 LINES_AHEAD = 16
 RESULTS, STAGES, PACKS = str(BenchRow.__tablename__), str(StageRow.__tablename__), str(PackRow.__tablename__)
 BEGUN = str(BegunRow.__tablename__)
@@ -37,43 +37,43 @@ DECISIONS: Table = DecisionRow.__table__  # type: ignore[attr-defined]
 
 
 class Restored(NamedTuple):
-    """What became of a memory."""
+    """The result of a restoration."""
 
     spans: dict[str, list[Replaced]]
-    """By table that only grows."""
+    """By append-only table, the spans with new digests."""
     added: dict[str, tuple[int, str]]
-    """By table that only grows: rows that no entry of the chain names, and their digest."""
+    """By append-only table: the number of rows that no entry of the chain names, and their digest."""
     kept: dict[str, dict[str, str | None]]
-    """By other table and key: rows that differ from their last digest, with their new one; None for what is gone."""
+    """By other table and key: the new digest of rows that differ from their last one; None for missing rows."""
     missing: dict[str, int]
-    """By table, rows that are not there."""
+    """By table, the number of missing rows."""
     reduced: dict[str, int]
-    """By table, rows that are there without all of their columns, or with columns that nothing proves."""
+    """By table, the number of rows with missing or unproven columns."""
     counts: dict[str, int]
-    """By table, rows that are there."""
+    """By table, the number of rows."""
     lacking: tuple[str, ...]
-    """The packs that have no results any more of what they ran, as far as their scopes name them."""
+    """The packs whose results are lost, as far as their scopes name them."""
 
 
 class _Inexact(NamedTuple):
     place: int
-    """Which entry of the table's it is, from 0."""
+    """The index of the entry among those of the table."""
     seq: int
     before: int
-    """Rows of the table that were there before it."""
+    """The number of earlier rows of the table."""
     after: int
 
 
 class Rebuild:
-    """Takes the entries of a verified chain one by one, and writes events and rows into an empty database."""
+    """Writes the entries of a verified chain and their rows into an empty database."""
 
     def __init__(self, connection: Connection, leftover: Leftover | None, log: Iterator[str]) -> None:
-        """Write in the transaction of that connection.
+        """Use the transaction of a connection.
 
         Args:
-            connection: to an empty memory of today's schema.
-            leftover: an old memory, if there is one.
-            log: the lines of the decision log, oldest first: records spell numbers as the events do not.
+            connection: to an empty memory of the current schema.
+            leftover: the old memory, if there is one.
+            log: the lines of the decision log, oldest first: they keep the original spelling of numbers.
 
         """
         self._connection, self._leftover, self._log = connection, leftover, log
@@ -99,16 +99,16 @@ class Rebuild:
         if event.kind != KIND:
             self._pending.append(event)
             return
-        told: dict[str, list[Row]] = content["rows"] if "rows" in content else self._pending_rows()
+        rows_by_table: dict[str, list[Row]] = content["rows"] if "rows" in content else self._pending_rows()
         self._pending.clear()
-        self._change(told, content["kept"])
-        self._grow(event, content["added"], told)
+        self._change(rows_by_table, content["kept"])
+        self._grow(event, content["added"], rows_by_table)
 
     def finish(self, manifests: Mapping[str, str]) -> Restored:
-        """Hold the rows that change against the last word on each, after the last entry.
+        """Check the rows of changing tables against their last digests, after the last entry.
 
         Args:
-            manifests: of the packs that lie in the workspace, as text, by digest.
+            manifests: the manifests of the packs in the workspace, as text, by digest.
 
         """
         added = self._add_unnamed()
@@ -121,9 +121,9 @@ class Rebuild:
     # --- decisions ----------------------------------------------------------------------------------------------
 
     def _record_of(self, event: Event) -> str:
-        """A decision's record as it was written: from the log or the old memory, where the event bears it out."""
+        """A decision's record as written: from the log or the old memory, if it matches the event."""
         if event.subject not in self._ahead:
-            # A line that was taken out or put in shifts the others by a few.
+            # Removed or inserted lines shift the others by a few.
             for line in itertools.islice(self._log, LINES_AHEAD if self._ahead else 1):
                 self._ahead[_decision_id(line)] = line
         found = self._ahead.pop(event.subject, None)
@@ -133,7 +133,7 @@ class Rebuild:
         return event.payload
 
     def _adopt(self, content: Mapping[str, Any]) -> None:
-        """The decisions from before the chain, as the log has them; all or none."""
+        """Take the decisions that are older than the chain from the log; all or none."""
         lines = list(itertools.islice(self._log, int(content["decisions"])))
         try:
             is_proven = digest_records(lines) == (content["decisions"], content["digest"])
@@ -149,8 +149,8 @@ class Rebuild:
         content = json.loads(record)
         text = json.dumps(content)
         try:
-            told = Decision.model_validate(content).record()
-            text = json.dumps(told) if payload_text(told) == payload_text(content) else text
+            current = Decision.model_validate(content).record()
+            text = json.dumps(current) if payload_text(current) == payload_text(content) else text
         except ValueError:
             pass  # a record of another version is kept as it is
         judgement = content.get("judgement") or {}
@@ -160,9 +160,9 @@ class Rebuild:
 
     # --- tables whose rows change -------------------------------------------------------------------------------
 
-    def _change(self, told: Mapping[str, list[Row]], kept: Mapping[str, Mapping[str, str | None]]) -> None:
+    def _change(self, rows_by_table: Mapping[str, list[Row]], kept: Mapping[str, Mapping[str, str | None]]) -> None:
         for name in CHANGING:
-            for row in told.get(name, ()):
+            for row in rows_by_table.get(name, ()):
                 is_over = name == BEGUN and row["times"] is None
                 (self._drop(CHANGING[name], key_of(CHANGING[name], row)) if is_over else self._put(CHANGING[name], row))
             for key, digest in kept.get(name, {}).items():
@@ -171,7 +171,7 @@ class Rebuild:
                     self._drop(CHANGING[name], key)
 
     def _put(self, table: Table, row: Mapping[str, Any]) -> None:
-        """Change a row, or add it where it is not there yet."""
+        """Update a row, or insert it."""
         match = [column == row[column.name] for column in table.primary_key]
         if self._connection.execute(table.update().where(*match).values(**row)).rowcount == 0:
             try:
@@ -179,17 +179,17 @@ class Rebuild:
                     table.insert(), {column.name: row.get(column.name) for column in table.columns}
                 )
             except IntegrityError:
-                return  # a part of a row that nothing tells the rest of: found in the end, by its digest
+                return  # an incomplete row: its digest reports it in the end
 
     def _drop(self, table: Table, key: str) -> None:
-        # Rows that go are those of stages that were begun, of which there are few at a time.
+        # Only rows of begun stages are deleted, and there are few at a time.
         for row in map(dict, self._connection.execute(as_stored(table)).mappings()):
             if key_of(table, row) == key:
                 match = [column == row[column.name] for column in table.primary_key]
                 self._connection.execute(table.delete().where(*match))
 
     def _settle(self, name: str, table: Table, manifests: Mapping[str, str]) -> dict[str, str | None]:
-        """What differs from the last digest of each row, after all that can be found was put in its place."""
+        """The new digests of rows that still differ from their last one after every source was tried."""
         self._take_over(table, self._wrong(name, table))
         if name == PACKS:
             self._take_manifests(table, self._wrong(name, table), manifests)
@@ -199,7 +199,7 @@ class Rebuild:
             kept[key] = there.get(key)
             (self._reduced if key in there else self._missing)[name] += 1
         for key in there.keys() - self._named[name].keys():
-            kept[key] = there[key]  # from before rows were vouched for
+            kept[key] = there[key]  # older than the digests of rows
         return kept
 
     def _wrong(self, name: str, table: Table) -> dict[str, str]:
@@ -215,7 +215,7 @@ class Rebuild:
             self._put(table, row)
 
     def _take_manifests(self, table: Table, wanted: Mapping[str, str], manifests: Mapping[str, str]) -> None:
-        """Packs by what lies in the workspace; when each was made is not known from that."""
+        """Take packs from the manifests in the workspace; their times are unknown."""
         for digest in wanted.keys() & manifests.keys():
             parent = json.loads(manifests[digest])["lineage"]["parent"]
             row = {"digest": digest, "parent": parent, "manifest": manifests[digest], "at": ""}
@@ -223,15 +223,15 @@ class Rebuild:
 
     # --- tables that only grow ----------------------------------------------------------------------------------
 
-    def _grow(self, event: Event, added: Mapping[str, tuple[int, str]], told: Mapping[str, list[Row]]) -> None:
-        found = {name: self._proven(name, int(count), digest, told) for name, (count, digest) in added.items()}
+    def _grow(self, event: Event, added: Mapping[str, tuple[int, str]], rows_by_table: Mapping[str, list[Row]]) -> None:
+        found = {name: self._proven(name, int(count), digest, rows_by_table) for name, (count, digest) in added.items()}
         if RESULTS in found and found[RESULTS] is None:
-            # A stage counts as done where its output is there: without the results that it measured it has to be run.
+            # A stage with an output counts as done; one whose results are lost must run again.
             found[STAGES] = None
-            self._lacking |= {row["scope"]: None for row in told.get(STAGES, ()) if "scope" in row}
+            self._lacking |= {row["scope"]: None for row in rows_by_table.get(STAGES, ()) if "scope" in row}
         for name, rows in found.items():
             count, is_exact = int(added[name][0]), rows is not None
-            rows = rows if rows is not None else self._without_outputs(name, told)
+            rows = rows if rows is not None else self._without_outputs(name, rows_by_table)
             before = self._there[name]
             self._insert(name, rows)
             if not is_exact:
@@ -247,19 +247,19 @@ class Rebuild:
             self._connection.execute(GROWING[name].insert(), [{c: row.get(c) for c in columns} for row in rows])
         self._there[name] += len(rows)
 
-    def _proven(self, name: str, count: int, digest: str, told: Mapping[str, list[Row]]) -> list[Row] | None:
-        """The rows that an entry names, from itself or from the old memory; None where neither has them."""
-        rows, table = told.get(name, []), GROWING[name]
+    def _proven(self, name: str, count: int, digest: str, rows_by_table: Mapping[str, list[Row]]) -> list[Row] | None:
+        """The rows of an entry, from the entry or the old memory; None where neither has them."""
+        rows, table = rows_by_table.get(name, []), GROWING[name]
         if len(rows) == count and digest_lines(line_of(table, row) for row in rows) == digest:
             return rows
         return self._leftover.take(table, count, digest, seen=self._seen[name]) if self._leftover else None
 
-    def _without_outputs(self, name: str, told: Mapping[str, list[Row]]) -> list[Row]:
-        """What is known of rows that cannot be proven: of a stage all but what it came back with."""
-        return [{**row, "output": None} if name == STAGES else row for row in told.get(name, ())]
+    def _without_outputs(self, name: str, rows_by_table: Mapping[str, list[Row]]) -> list[Row]:
+        """Unproven rows; those of stages without their outputs."""
+        return [{**row, "output": None} if name == STAGES else row for row in rows_by_table.get(name, ())]
 
     def _spans(self, name: str, table: Table) -> list[Replaced]:
-        """The stretches of entries whose rows are others, and digests of what is there."""
+        """The spans of entries whose rows differ, with digests of the present rows."""
         found: list[list[_Inexact]] = []
         for entry in self._inexact[name]:
             if found and found[-1][-1].place + 1 == entry.place:
@@ -284,25 +284,25 @@ class Rebuild:
     # --- entries from before they held rows ---------------------------------------------------------------------
 
     def _pending_rows(self) -> dict[str, list[Row]]:
-        """What the events of a transaction name themselves, for an entry of rows that holds none."""
-        told: dict[str, list[Row]] = {}
+        """Rows from the other events of a transaction, for an entry without rows."""
+        rows_by_table: dict[str, list[Row]] = {}
         for event in self._pending:
             for name, row in rows_of_event(event):
-                told.setdefault(name, []).append(row)
-        for name in GROWING.keys() & told.keys():
+                rows_by_table.setdefault(name, []).append(row)
+        for name in GROWING.keys() & rows_by_table.keys():
             (place,) = GROWING[name].primary_key
-            for number, row in enumerate(told[name], self._there[name] + 1):
+            for number, row in enumerate(rows_by_table[name], self._there[name] + 1):
                 row.setdefault(place.name, number)
         self._pending.clear()
-        return told
+        return rows_by_table
 
     def _add_unnamed(self) -> dict[str, tuple[int, str]]:
-        """Write what comes after the last entry of rows: a chain from before there were any has nothing else."""
-        told = self._pending_rows()
-        self._change(told, {})
+        """Write the rows after the last entry of rows; a chain without such entries has only these."""
+        rows_by_table = self._pending_rows()
+        self._change(rows_by_table, {})
         added = {}
-        for name in GROWING.keys() & told.keys():
-            rows = self._without_outputs(name, told)
+        for name in GROWING.keys() & rows_by_table.keys():
+            rows = self._without_outputs(name, rows_by_table)
             self._insert(name, rows)
             self._reduced[name] += len(rows)
             added[name] = count_lines(line_of(GROWING[name], row) for row in rows)
@@ -320,7 +320,7 @@ def _decision_id(line: str) -> str:
 
 
 def _spells(record: str, payload: str) -> bool:
-    """Whether a record is what an event holds."""
+    """Whether a record has the content of an event."""
     try:
         return payload_text(json.loads(record)) == payload
     except ValueError:

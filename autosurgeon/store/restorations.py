@@ -1,4 +1,4 @@
-"""The entry of a restoration: which rows of before are others, so that an audit knows what it can hold against what."""
+"""The entry of a restoration: the rows that it replaced, so that an audit compares the right rows."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from autosurgeon.store.row_digests import CHANGING, MOST_KEPT, as_stored, key_of
 from autosurgeon.store.tables import EventRow
 
 MOST_LISTED = 200
-"""Names that an entry lists; of more it holds the number."""
+"""The most names that an entry lists; beyond it the entry holds their number."""
 
 
 class Restorations:
-    """The part of the store that knows which rows a restoration replaced."""
+    """The part of the store that holds the rows that a restoration replaced."""
 
     _engine: Engine
 
     def replaced(self) -> dict[str, tuple[Replaced, ...]]:
-        """By table that only grows, the stretches of entries whose rows the last restoration vouches for anew."""
+        """By append-only table, the spans of entries whose rows have new digests from the last restoration."""
         query = select(EventRow.payload).where(EventRow.kind == RESTORED).order_by(col(EventRow.seq).desc()).limit(1)
         with snapshot(self._engine) as session:
             last = session.exec(query).first()
@@ -39,7 +39,7 @@ class Restorations:
 def append_restored(
     connection: Connection, at: str, act: PersonAct, restored: Restored, source: dict[str, Any]
 ) -> None:
-    """Write the entries that end a restoration: who asked for it, what it replaced, and which rows it vouches for."""
+    """Write the entries that end a restoration: the person, what it replaced, and the new digests of rows."""
     with Session(connection) as session:
         append_act(session, act)
         content = source | {
@@ -61,7 +61,7 @@ def append_restored(
 
 
 def _rows(connection: Connection, keys: dict[str, dict[str, str | None]]) -> dict[str, list[dict[str, Any]]]:
-    """The rows themselves, so that the next restoration finds them in the chain."""
+    """The rows of some keys, so that the next restoration finds them in the chain."""
     found: dict[str, list[dict[str, Any]]] = {}
     for name, wanted in keys.items():
         for row in map(dict, connection.execute(as_stored(CHANGING[name])).mappings()):

@@ -1,4 +1,4 @@
-"""What was measured: results, confirmations, how anchors fared; and the packs that they are of, with their exports."""
+"""Measurements: results, confirmations and runs of anchors; and packs with their exports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from autosurgeon.store.tables import AnchorRunRow, BenchRow, ConfirmationRow, Ev
 
 EXPORTED = "pack-exported"
 """The kind of the event."""
-# One object for good: SQLAlchemy prepares a statement that it has met for nothing, and one that is like it at a price.
+# One object, since SQLAlchemy caches the preparation of the same statement object.
 _NEWEST_RUNS = (
     select(AnchorRunRow.occasion, AnchorRunRow.task_id, AnchorRunRow.tries, AnchorRunRow.passed)
     .where(AnchorRunRow.task_id == bindparam("task"))
@@ -29,7 +29,7 @@ _NEWEST_RUNS = (
 
 @functools.lru_cache(maxsize=1 << 12)
 def _envelope(content: str) -> Envelope:
-    """An envelope from its row; kept, since a pass asks again and again for the results of base and live."""
+    """An envelope from its row; cached, since a pass reads the results of base and live repeatedly."""
     return Envelope.model_validate_json(content)
 
 
@@ -39,7 +39,7 @@ class Measured:
     _engine: Engine
 
     def envelopes(self, pack: str, occasion: str | None = None) -> dict[str, Envelope]:
-        """A pack's results by task id; over all occasions, a task's newest one."""
+        """A pack's results by task id; over all occasions, the newest result of each task."""
         query = select(BenchRow.task_id, BenchRow.envelope).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
         if occasion is not None:
             query = query.where(BenchRow.occasion == occasion)
@@ -56,13 +56,13 @@ class Measured:
         return found
 
     def passed(self, pack: str) -> dict[str, bool]:
-        """Which tasks a pack passed; over all occasions, a task's newest result."""
+        """Whether a pack passed each task; over all occasions, by the newest result."""
         query = select(BenchRow.task_id, BenchRow.passed).where(BenchRow.pack == pack).order_by(col(BenchRow.id))
         with snapshot(self._engine) as session:
             return dict(session.exec(query).all())
 
     def passed_by(self, packs: Collection[str]) -> dict[str, dict[str, bool]]:
-        """Which tasks some packs passed, by pack, each as `passed` has it."""
+        """The result of `passed` for several packs."""
         query = select(BenchRow.pack, BenchRow.task_id, BenchRow.passed).where(col(BenchRow.pack).in_(packs))
         found: dict[str, dict[str, bool]] = {pack: {} for pack in packs}
         with snapshot(self._engine) as session:
@@ -83,16 +83,16 @@ class Measured:
             return [(Manifest.model_validate_json(row.manifest), row.pass_number, row.at) for row in rows]
 
     def origin_of(self, digest: str) -> tuple[str | None, int | None]:
-        """(parent, the pass that made it) of a pack; neither where it is a base, or unknown."""
+        """(parent, pass that made it) of a pack; None for a base or an unknown pack."""
         with snapshot(self._engine) as session:
             row = session.get(PackRow, digest)
             return (None, None) if row is None else (row.parent, row.pass_number)
 
     def find_pack(self, prefix: str) -> str:
-        """The one pack whose digest begins so; UserError when there is none, or more than one."""
+        """The one pack whose digest has a prefix; UserError when there is none, or more than one."""
         query = select(PackRow.digest).where(col(PackRow.digest).startswith(prefix, autoescape=True))
         with snapshot(self._engine) as session:
-            # SQLite's LIKE takes a capital for a small letter.
+            # SQLite's LIKE ignores case.
             found = [digest for digest in session.exec(query) if digest.startswith(prefix)]
         if len(found) != 1:
             got = f"{prefix!r}, which fits {len(found)} packs"
@@ -101,7 +101,7 @@ class Measured:
         return found[0]
 
     def record_export(self, pack: str, export: Export) -> None:
-        """Write down that a pack was exported, or was to be; the chain of events is all that keeps it."""
+        """Record the export of a pack, or its attempt, as an event of the chain."""
         with transaction(self._engine) as session:
             append(session, utc_now(), EXPORTED, pack, export.model_dump(mode="json"))
 
@@ -113,7 +113,7 @@ class Measured:
             return [(Export.model_validate_json(payload), at) for payload, at in rows]
 
     def occasions(self) -> dict[str, dict[str, bool]]:
-        """What passed, by occasion and task: one entry a bench that was run, oldest first."""
+        """Whether each task passed, by occasion, oldest first."""
         query = select(BenchRow.occasion, BenchRow.task_id, BenchRow.passed).order_by(col(BenchRow.id))
         found: dict[str, dict[str, bool]] = {}
         with snapshot(self._engine) as session:
@@ -122,13 +122,13 @@ class Measured:
         return found
 
     def anchor_runs(self) -> list[AnchorRun]:
-        """How every anchor fared on every occasion, oldest first."""
+        """The result of every anchor on every occasion, oldest first."""
         with snapshot(self._engine) as session:
             rows = session.exec(select(AnchorRunRow).order_by(col(AnchorRunRow.id)))
             return [AnchorRun(row.occasion, row.task_id, row.tries, row.passed) for row in rows]
 
     def last_anchor_runs(self, tasks: Iterable[str], count: int) -> dict[str, list[AnchorRun]]:
-        """How some tasks fared as anchors the last times, at most so many each, oldest first; none without a run."""
+        """The newest `count` results of some tasks as anchors, oldest first; tasks without a run are left out."""
         found: dict[str, list[AnchorRun]] = {}
         with snapshot(self._engine) as session:
             connection = session.connection()

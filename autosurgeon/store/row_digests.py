@@ -1,7 +1,7 @@
-"""What a transaction wrote: its last event holds digests of its rows, which the audit holds the tables against.
+"""Digests of the rows that a transaction wrote, in its last event; the audit compares the tables with them.
 
-Every table is covered but `decision`, whose events hold the records themselves, and the events. The same event holds
-the rows, so that a lost database can be made again from the chain; except for results of benches and for long outputs
+Every table is covered except `decision`, whose events hold the records, and the events themselves. The same event
+holds the rows, so that a lost database can be rebuilt from the chain; except for results of benches and long outputs
 of stages, which hold programs and would be most of the log.
 """
 
@@ -41,37 +41,37 @@ def _table(row: type[SQLModel]) -> Table:
 _GROW = (StageRow, BenchRow, ConfirmationRow, LookRow, AnchorRunRow, QuarantineRow, LiveRow)
 _CHANGE = (RunRow, PassRow, BegunRow, PackRow, PolicyRow, TaughtRow, SpentRow)
 GROWING = {table.name: table for table in [_table(row) for row in _GROW]}
-"""Tables whose rows are added in the order of their number, and never change."""
+"""Append-only tables: rows are added in the order of their number and never change."""
 CHANGING = {table.name: table for table in [_table(row) for row in _CHANGE]}
-"""Tables whose rows change or go, or have no number."""
+"""Tables whose rows change, are deleted, or have no number."""
 
 
 PROGRAMS = BenchRow.__tablename__
-"""The table whose rows hold the programs that models wrote."""
+"""The table with the programs that models write."""
 LONGEST_OUTPUT = 4096
-"""Characters of a stage's output that an event holds."""
+"""The most characters of a stage's output that an event holds."""
 
 
-def told_row(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def row_for_event(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as an event holds it."""
     output = row.get("output") if name == StageRow.__tablename__ else None
-    # The rows of a dataset are programs, however short.
+    # The rows of a dataset are programs, even if short.
     is_left_out = output is not None and (len(output) > LONGEST_OUTPUT or row["name"] == "dataset")
     return {column: value for column, value in row.items() if not (is_left_out and column == "output")}
 
 
 def line_of(table: Table, row: Mapping[str, Any]) -> bytes:
-    """A row's values as the digests take them, spelled alike before and after the database had them."""
+    """The line of a row for its digest, the same before and after storage."""
     return row_line({name: _plain(table.columns[name].type, value) for name, value in row.items()})
 
 
 def key_of(table: Table, row: Mapping[str, Any]) -> str:
-    """What a row is known by."""
+    """The key of a row."""
     return "/".join(str(row[column.name]) for column in table.primary_key)
 
 
 def as_stored(table: Table, columns: Iterable[str] | None = None) -> Any:
-    """Columns of a table, all if none are named, as the database holds them: a 7 in a column of truths is no True."""
+    """Columns of a table (all when None) with their stored values: a 7 in a column of truths is not True."""
     names = table.columns.keys() if columns is None else columns
     return sqlalchemy.select(*(sqlalchemy.column(name) for name in names)).select_from(table)
 
@@ -85,16 +85,16 @@ def _plain(kind: Any, value: Any) -> Any:
 
 
 class _Note(NamedTuple):
-    """What a session did to a row."""
+    """The change of a row in a session."""
 
     row: Any
     is_gone: bool
     changed: frozenset[str]
-    """The columns that changed; of a new row all that hold something."""
+    """The columns that changed; for a new row all that are not empty."""
 
 
 class Written:
-    """Listens to a session, and keeps what it wrote."""
+    """Collects the rows that a session writes."""
 
     def __init__(self, session: Session) -> None:
         self._notes: dict[int, _Note] = {}
@@ -103,19 +103,19 @@ class Written:
     def _note(self, session: Session, _: Any) -> None:
         for row in (*session.new, *session.dirty, *session.deleted):
             state, known = sqlalchemy.inspect(row), self._notes.get(id(row))
-            # A row that is new has no history before its first flush, and what it leaves empty is no change.
+            # A new row has no history before its first flush, and its empty columns are no change.
             changed = {
                 column.key for column in state.mapper.column_attrs if state.attrs[column.key].history.has_changes()
             }
             before = known.changed if known is not None else frozenset()
             self._notes[id(row)] = _Note(row, row in session.deleted, before | changed)
 
-    def tell(self, session: Session, at: str) -> None:
-        """Append the event of the rows that were written, if any were."""
+    def append_event(self, session: Session, at: str) -> None:
+        """Append the event of the written rows, if there are any."""
         session.flush()
         wrote = self._wrote()
         if wrote.added or wrote.kept:
-            # A write that needs no event of its own is known by its rows.
+            # A write without an event of its own is named by its rows.
             subject = session.info.get("subject") or next(key for keys in wrote.kept.values() for key in keys)
             append(session, at, KIND, subject, wrote.content)
 
@@ -136,7 +136,7 @@ class Written:
                 kept.setdefault(name, {})[key_of(table, values)] = digest
             if name in GROWING and name != PROGRAMS:
                 rows.setdefault(name, []).append(
-                    told_row(name, {column: value for column, value in values.items() if value is not None})
+                    row_for_event(name, {column: value for column, value in values.items() if value is not None})
                 )
             elif name in CHANGING and not is_gone:
                 keys = {column.name for column in table.primary_key}
@@ -145,7 +145,7 @@ class Written:
 
 
 def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
-    """How many rows, and their digest, in the order in which the table will be read."""
+    """The number of rows, and their digest in the order of the table."""
     (place,) = table.primary_key
     rows.sort(key=lambda row: row[place.name])
     return count_lines(line_of(table, row) for row in rows)
@@ -153,16 +153,16 @@ def _together(table: Table, rows: list[Mapping[str, Any]]) -> tuple[int, str]:
 
 PART = 500
 MOST_KEPT = 1000
-"""Rows in one event, where a workspace from before these events has thousands."""
+"""The most rows in one event for a workspace that is older than these events."""
 
 
-def tell_all(connection: Connection, at: str) -> None:
-    """Vouch for every row of a workspace from before these events, as they stand now, in the columns that there are."""
+def append_all_digests(connection: Connection, at: str) -> None:
+    """Append digests of every row of a workspace that is older than these events, in its existing columns."""
     found = sqlalchemy.inspect(connection)
     tables = set(found.get_table_names())
 
     def lines_of(table: Table) -> Iterator[tuple[str, bytes]]:
-        """(key, line) of each row, a part at a time: a long history has millions."""
+        """(key, line) of each row, in parts, since a long history has millions."""
         if table.name in tables:
             columns = [column["name"] for column in found.get_columns(table.name)]
             query = as_stored(table, columns).order_by(*(sqlalchemy.column(key.name) for key in table.primary_key))

@@ -1,7 +1,6 @@
-"""What SQLite needs to behave as PostgreSQL does: commits that are on disk, transactions that begin when we say so.
+"""SQLite with the behaviour of PostgreSQL: durable commits and explicit transactions.
 
-A file that may not be written is read where it is, or, where SQLite needs files beside it that cannot be made, from a
-copy in the folder for temporary files.
+A read-only file is read in place or, where SQLite needs auxiliary files that cannot be made, from a temporary copy.
 """
 
 from __future__ import annotations
@@ -21,36 +20,36 @@ from autosurgeon.core.file_uri import file_uri
 from autosurgeon.errors import WorkspaceError
 
 BESIDE = ("", "-wal", "-journal")
-"""Endings of the files that hold a database's content; `-shm` is only an index of the second."""
+"""Suffixes of the files with a database's content; `-shm` is only an index of the second."""
 Signature = tuple[tuple[int, int] | None, ...]
-"""Size and time of change of each of these files; None for one that is not there."""
+"""Size and time of change of each of these files; None for a missing one."""
 TRIES = 20
 
 
 class Copy:
-    """A copy of a database in a folder of its own, which goes with the last reference to it."""
+    """A copy of a database in a folder of its own, removed with the last reference to it."""
 
     def __init__(self) -> None:
         folder = tempfile.mkdtemp(prefix="autosurgeon-look-")
         self.path = Path(folder) / "copy.db"
-        # Not TemporaryDirectory, which warns where nothing but the garbage collector removes it.
+        # Not TemporaryDirectory, which warns when the garbage collector removes it.
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 def sqlite_engine(url: URL) -> Engine:
-    """An engine of a file, which is made when it is not there."""
+    """The engine of a file, which is created if missing."""
     engine = create_engine(url)
     event.listen(engine, "connect", _set_pragmas)
     return engine
 
 
 def looking_engine(path: Path) -> Engine:
-    """An engine that cannot write: to learn whose file it is before anything is changed in it, or to read it at all."""
+    """A read-only engine, also to inspect a file before changing it."""
     return create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
 
 
 def copied_engine(path: Path) -> Engine:
-    """An engine of a fresh copy, which may be changed and goes with the engine."""
+    """The engine of a new copy, which may be changed and is removed with the engine."""
     copy = _copy(path)
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(copy.path), poolclass=NullPool)
     event.listen(engine, "connect", _set_pragmas)
@@ -58,7 +57,7 @@ def copied_engine(path: Path) -> Engine:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # With neither of these beside it, nobody has the file open, and SQLite need not make them to be safe from others.
+    # Without these files no process has the database open, and SQLite need not create them.
     if not any(path.with_name(path.name + ending).exists() for ending in BESIDE[1:]):
         return sqlite3.connect(file_uri(path, mode="ro", immutable="1"), uri=True)
     connection = sqlite3.connect(file_uri(path, mode="ro"), uri=True)
@@ -66,7 +65,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        # A log of writes that no process has open needs an index beside it, which a read-only folder does not take.
+        # An unopened write-ahead log needs an index file, which a read-only folder refuses.
         connection = sqlite3.connect(_kept_copy(path, _signature(path)).path)
     return connection
 
@@ -77,7 +76,7 @@ def _kept_copy(path: Path, _: Signature) -> Copy:
 
 
 def _copy(path: Path) -> Copy:
-    """A copy of a database and what lies beside it, as they were at one moment; WorkspaceError where there is none."""
+    """A consistent copy of a database and its auxiliary files; WorkspaceError where there is none."""
     try:
         copy = Copy()
         for _ in range(TRIES):
@@ -110,8 +109,8 @@ def _signature(path: Path) -> Signature:
 
 
 def _set_pragmas(connection: Any, _: Any) -> None:
-    # The driver would begin a transaction at the first write, which is too late for what was read before it.
+    # The driver would begin a transaction at the first write, after the reads.
     connection.isolation_level = None
-    # WAL with FULL: a commit is on disk when it returns, at a fifth of the cost of the rollback journal.
+    # WAL with FULL: commits are durable, at a fifth of the cost of the rollback journal.
     for pragma in ("busy_timeout=30000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,4 +1,4 @@
-"""The store: rows to core values and back. What belongs together is written in one transaction."""
+"""The store: rows to core values and back, with one transaction per change."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ from autosurgeon.store.trained_rows import Taught, teach
 
 
 class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Acts, Restorations, Chained):
-    """All that is remembered of one workspace; runs, stages and a pass's moves here, the rest in its parents."""
+    """The memory of one workspace; runs, stages and transitions of passes here, the rest in its base classes."""
 
     def __init__(self, where: Path | str, *, create: bool = False, look_only: bool = False) -> None:
-        """A SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used.
+        """Open a SQLite file, or a PostgreSQL database by its URL; WorkspaceError when it cannot be used.
 
-        With `look_only` nothing is written, not even what an older schema lacks or SQLite's files beside its own.
+        With `look_only` nothing is written, neither migrations nor SQLite's auxiliary files.
         """
         self._engine: Engine = open_database(where, create=create, look_only=look_only)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._engine.dispose()
 
     def sole_loop(self) -> contextlib.AbstractContextManager[None]:
-        """A block in which no other loop works on this database; WorkspaceError when one does."""
+        """A context without another loop on this database; WorkspaceError when one is running."""
         return database_lock(self._engine)
 
     # --- runs ---------------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
         in_force: InForce | None = None,
         act: PersonAct | None = None,
     ) -> int:
-        """Record a start, and what a person changes by it; a run that is still open was killed, and is closed so."""
+        """Record the start of a run and a person's changes; a run that is still open was killed and is closed."""
         with transaction(self._engine) as session:
             for row in session.exec(select(RunRow).where(col(RunRow.ended_at).is_(None))):
                 _end(session, row, "killed")
@@ -92,12 +92,12 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             return run.id
 
     def count_pass(self, run_id: int) -> None:
-        """One more pass of this run is over."""
+        """Count a finished pass of this run."""
         with transaction(self._engine) as session:
             session.get_one(RunRow, run_id).passes_done += 1
 
     def end_run(self, run_id: int, reason: str, detail: str | None = None, act: PersonAct | None = None) -> None:
-        """Record why a run ended, which one of that kind of end it is, and the person's act that ended it, if any."""
+        """Record why a run ended, the detail of the end, and the person's act that ended it, if any."""
         with transaction(self._engine) as session:
             if act is not None:
                 append_act(session, act)
@@ -112,7 +112,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
     # --- passes and their stages --------------------------------------------------------------------------------
 
     def begin_pass(self, recipe: Recipe, parent: str, live: str, contract: Contract) -> int:
-        """A new pass in state PROPOSED; its number."""
+        """Begin a pass in state PROPOSED; return its number."""
         with transaction(self._engine) as session:
             number = (session.exec(select(func.max(PassRow.number))).one() or 0) + 1
             row = PassRow(
@@ -131,7 +131,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             return number
 
     def begin_stage(self, scope: str, name: str) -> int:
-        """Note that a stage begins; how often it was begun before and did not end, since its process died."""
+        """Record that a stage begins; return how often it began before without an end, since its process died."""
         with transaction(self._engine) as session:
             row = session.get(BegunRow, (scope, name)) or BegunRow(scope=scope, name=name, times=0, at="")
             before, row.times, row.at = row.times, row.times + 1, utc_now()
@@ -140,12 +140,12 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
             return before
 
     def put_off_stage(self, scope: str, name: str) -> None:
-        """Note that a stage which was begun did not end for no fault of its own."""
+        """Record that a stage was interrupted without a failure of its own."""
         with transaction(self._engine) as session:
             _end_stage(session, scope, name)
 
     def record_failure(self, scope: str, name: str, error: str, seconds: float, usage: Usage | None = None) -> None:
-        """Note that a try of a stage came to nothing, and what it used all the same."""
+        """Record a failed try of a stage, and its cost."""
         failed = select(func.count()).where(
             StageRow.scope == scope, StageRow.name == name, col(StageRow.error).is_not(None)
         )
@@ -171,19 +171,19 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
         pack: tuple[Manifest, int | None] | None = None,
         anchor_runs: Iterable[AnchorRun] = (),
     ) -> None:
-        """Commit a stage's output with everything that it measured or made.
+        """Commit a stage's output with its measurements.
 
         Args:
-            scope: whose stage it is: `pass-0007`, or a pack's when the loop measures outside a pass.
+            scope: the scope of the stage: `pass-0007`, or a pack's when the loop measures outside a pass.
             name: the stage.
-            output: JSON, adopted when the pass is continued.
-            seconds: how long it took.
-            effect_id: what it is the effect of.
-            usage: what its capsules used.
+            output: JSON, reused when the pass is continued.
+            seconds: its duration.
+            effect_id: the id of its effect.
+            usage: the usage of its capsules.
             envelopes: (pack, occasion, results).
             confirmations: (pack, {task: (samples, passed)}).
             pack: (manifest, pass number or None for a base).
-            anchor_runs: how anchors fared.
+            anchor_runs: the results of anchors.
 
         """
         with transaction(self._engine) as session:
@@ -218,7 +218,7 @@ class SqlStore(Attempted, Staged, Spent, Taught, Measured, Judged, Deployed, Act
         reason: str | None = None,
         act: PersonAct | None = None,
     ) -> None:
-        """Move a pass to its next state without a decision: a stage is done, the world failed, or a person's act."""
+        """Move a pass to its next state without a decision: after a stage, a failure, or a person's act."""
         with transaction(self._engine) as session:
             row = session.get_one(PassRow, number)
             before = row.state
@@ -249,7 +249,7 @@ def _run_record(row: RunRow, kept: PolicyRow | None) -> RunRecord:
 
 
 def _end_stage(session: Session, scope: str, name: str) -> None:
-    """Forget that a stage was begun: it has ended, well or not."""
+    """Remove the record that a stage was begun, since it has ended."""
     begun = session.get(BegunRow, (scope, name))
     if begun is not None:
         session.delete(begun)
@@ -283,7 +283,7 @@ def _bench_row(pack: str, occasion: str, envelope: Envelope) -> BenchRow:
 
 
 def _confirm(session: Session, digest: str, counts: dict[str, tuple[int, int]]) -> None:
-    """Keep how samples fared; what is known of a pack that a pass has made once more stays as it was first found."""
+    """Store the results of samples; existing results of the same pack stay."""
     known = set(session.exec(select(ConfirmationRow.task_id).where(ConfirmationRow.pack == digest)).all())
     session.add_all(
         ConfirmationRow(pack=digest, task_id=task_id, samples=samples, passed=passed)
@@ -293,7 +293,7 @@ def _confirm(session: Session, digest: str, counts: dict[str, tuple[int, int]]) 
 
 
 def _add_anchor_runs(session: Session, runs: Iterable[AnchorRun]) -> None:
-    """Keep how anchors fared; what a restored memory knows of a stage that has to be run again stays as it was."""
+    """Store the results of anchors; existing rows of a stage that a restored memory runs again stay."""
     known: dict[str, set[str]] = {}
     for run in runs:
         if run.occasion not in known:
@@ -304,7 +304,7 @@ def _add_anchor_runs(session: Session, runs: Iterable[AnchorRun]) -> None:
 
 
 def _add_pack(session: Session, manifest: Manifest, pass_number: int | None) -> None:
-    """Two recipes may make one pack; the first keeps the name."""
+    """Store a pack; of two recipes that make the same pack the first one counts."""
     if session.get(PackRow, manifest.digest) is None:
         session.add(
             PackRow(

@@ -1,4 +1,4 @@
-"""What stages came back with: every committed output, and every try with what it took."""
+"""The outputs of committed stages, and every try with its cost."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Result = TypeVar("Result", bound=StageResult)
 
 
 class Staged:
-    """The part of the store that is asked for stages."""
+    """The part of the store that holds stages."""
 
     _engine: Engine
 
     def stage_result(self, scope: str, kind: type[Result], name: str | None = None) -> Result | None:
-        """A committed stage's result, the last one of a stage that was run again; `name` where it is not its kind's."""
+        """The result of a committed stage, the last one if it ran again; `name` where it differs from the kind's."""
         committed = self.effect(scope, kind, name or kind.stage)
         return None if committed is None else committed.result
 
     def effect(self, scope: str, kind: type[Result], name: str) -> Effect[Result] | None:
-        """A committed stage's result with the id of its effect, the last one of a stage that was run again."""
+        """The result of a committed stage with the id of its effect, the last one if it ran again."""
         query = (
             select(StageRow)
             .where(StageRow.scope == scope, StageRow.name == name, col(StageRow.output).is_not(None))
@@ -44,7 +44,7 @@ class Staged:
             return Effect(row.effect_id, read_result(kind, scope, row.output))
 
     def is_committed(self, scope: str, name: str) -> bool:
-        """Whether a stage was ever committed."""
+        """Whether a stage was committed."""
         query = select(StageRow.id).where(StageRow.scope == scope, StageRow.name == name)
         with snapshot(self._engine) as session:
             return session.exec(query.where(col(StageRow.output).is_not(None)).limit(1)).first() is not None
@@ -56,7 +56,7 @@ class Staged:
             return [_record(row) for row in rows]
 
     def stage_outputs(self, scope: str) -> list[StageOutput]:
-        """Every committed stage of a scope, oldest first; of one that was run again the last."""
+        """Every committed stage of a scope, oldest first; the last one of a stage that ran again."""
         with snapshot(self._engine) as session:
             rows = session.exec(
                 select(StageRow)
@@ -67,7 +67,7 @@ class Staged:
             return list(found.values())
 
     def each_result(self, kind: type[Result]) -> Iterator[tuple[str, Result]]:
-        """(scope, result) of every committed stage of a kind, oldest first; of one that was run again each."""
+        """(scope, result) of every committed stage of a kind, oldest first, including repetitions."""
         query = select(StageRow.scope, StageRow.output).where(
             StageRow.name == kind.stage, col(StageRow.output).is_not(None)
         )
@@ -76,7 +76,7 @@ class Staged:
                 yield scope, read_result(kind, scope, output or "{}")
 
     def last_outputs(self, name: str, count: int, *, but: str) -> list[StageOutput]:
-        """The newest committed stages of a name in passes, at most so many; none of the scope `but`."""
+        """The newest `count` committed stages of a name in passes, without those of the scope `but`."""
         query = (
             select(StageRow)
             .where(StageRow.name == name, col(StageRow.output).is_not(None), StageRow.scope != but)
@@ -85,28 +85,28 @@ class Staged:
             .limit(count)
         )
         with snapshot(self._engine) as session:
-            # Newest first, so that of a stage that was run again the last is taken.
+            # Newest first, so that the last one of a stage that ran again counts.
             rows: dict[str, StageRow] = {}
             for row in session.exec(query):
                 rows.setdefault(row.scope, row)
             return [_output(row) for row in rows.values()]
 
     def stage_seconds(self) -> float:
-        """What all stages took together, those that failed too."""
+        """The seconds of all stages together, failed tries included."""
         with snapshot(self._engine) as session:
             return float(session.exec(select(func.sum(StageRow.seconds))).one() or 0.0)
 
     def attempts(self, scope: str, name: str) -> int:
-        """How often a stage ended, committed or failed."""
+        """The number of tries of a stage that ended, committed or failed."""
         return sum(stage.name == name for stage in self.stages(scope))
 
     def failed_attempts(self, scope: str, name: str) -> int:
-        """How often a stage was tried in vain."""
+        """The number of failed tries of a stage."""
         return sum(stage.name == name and stage.error is not None for stage in self.stages(scope))
 
 
 def read_result(kind: type[Result], scope: str, output: str) -> Result:
-    """A stage's result from the database; StoreError where what is stored there is none."""
+    """Parse a stage's result from the database; StoreError where it is invalid."""
     try:
         return kind.model_validate_json(output)
     except ValidationError as error:

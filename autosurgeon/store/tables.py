@@ -1,6 +1,6 @@
-"""The tables. Rows stay in this package; everyone else sees core values and the small records of `records.py`.
+"""The tables. Rows stay in this package; other packages see core values and the records of `records.py`.
 
-A change here is a new file in `migrations/versions/`; a test holds that the migrations make just these tables.
+A change here needs a new file in `migrations/versions/`; a test checks that the migrations make exactly these tables.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from sqlmodel import Field, SQLModel, UniqueConstraint
 
 CLIMB = {
     "sqlite": "json_extract(feedback, '$.value')",
-    # As text: PostgreSQL takes no cast to JSON into an index.
+    # As text, since PostgreSQL does not index a cast to JSON.
     "postgresql": """CAST(substring(feedback from '"value":([-+.0-9e]+)') AS FLOAT)""",
 }
-"""What the proposer was told of a pass, as SQL; spelled as in the index, which is not used otherwise."""
+"""The feedback value of a pass as SQL, spelled as in the index, which is only used for the same text."""
 
 
 class RunRow(SQLModel, table=True):
-    """One start of the loop, its budget, what it works under, and why it ended."""
+    """One run: its budget, the policy and seed in force, and why it ended."""
 
     __tablename__ = "run"
     id: int | None = Field(default=None, primary_key=True)
@@ -28,17 +28,17 @@ class RunRow(SQLModel, table=True):
     passes_done: int = 0
     end_reason: str | None = None
     policy: str | None = None
-    """Digest of the policy; None for a run from before it was kept, as the three below."""
+    """The digest of the policy; None for older runs, as the three below."""
     policy_file: str | None = None
     params: str | None = None
-    """JSON: the policy's parameters that were set, by name."""
+    """JSON: the parameters that were set, by name."""
     seed: int | None = Field(default=None, sa_type=BigInteger)
     end_detail: str | None = None
-    """Which one of a kind of end it is: a signal's name, a rule."""
+    """The detail of the end: the name of a signal, a rule."""
 
 
 class PassRow(SQLModel, table=True):
-    """One attempt."""
+    """One pass."""
 
     __tablename__ = "pass"
     __table_args__ = (
@@ -64,7 +64,7 @@ class PassRow(SQLModel, table=True):
 
 
 class StageRow(SQLModel, table=True):
-    """A stage's committed output, or the error of a failed try."""
+    """The committed output of a stage, or the error of a failed try."""
 
     __tablename__ = "stage"
     id: int | None = Field(default=None, primary_key=True)
@@ -77,11 +77,11 @@ class StageRow(SQLModel, table=True):
     at: str
     effect_id: str | None = None
     usage: str | None = None
-    """JSON; None for a try from before it was kept."""
+    """JSON; None for older tries."""
 
 
 class SpentRow(SQLModel, table=True):
-    """What all tries of all stages took together, as JSON; one row, brought up to date with each of them."""
+    """The cost of all tries of all stages as JSON; one row, updated with each try."""
 
     __tablename__ = "spent"
     id: int = Field(primary_key=True)
@@ -89,7 +89,7 @@ class SpentRow(SQLModel, table=True):
 
 
 class BegunRow(SQLModel, table=True):
-    """A stage that was begun and has not ended; how often, which is how often its process died in it, and once more."""
+    """A stage that was begun and has not ended, with the number of its beginnings: one more than its process died."""
 
     __tablename__ = "begun"
     scope: str = Field(primary_key=True)
@@ -99,7 +99,7 @@ class BegunRow(SQLModel, table=True):
 
 
 class BenchRow(SQLModel, table=True):
-    """One task's result with one pack on one occasion."""
+    """The result of one task with one pack on one occasion."""
 
     __tablename__ = "bench_result"
     __table_args__ = (UniqueConstraint("pack", "occasion", "task_id"),)
@@ -114,7 +114,7 @@ class BenchRow(SQLModel, table=True):
 
 
 class ConfirmationRow(SQLModel, table=True):
-    """How many of k samples of a pack's win passed."""
+    """The number of samples of a pack's win, and of those that passed."""
 
     __tablename__ = "confirmation"
     __table_args__ = (UniqueConstraint("pack", "task_id"),)
@@ -151,7 +151,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class PolicyRow(SQLModel, table=True):
-    """A policy that judged something here, whole, so that a decision can be explained by what was in force."""
+    """The content of a policy that judged here, so that old decisions can be explained."""
 
     __tablename__ = "policy"
     digest: str = Field(primary_key=True)
@@ -160,9 +160,9 @@ class PolicyRow(SQLModel, table=True):
 
 
 class LookRow(SQLModel, table=True):
-    """A look at the benches that was paid for; a pass looks once, however often it is continued.
+    """A paid look at the benches; a pass looks once, however often it is continued.
 
-    Numbers may jump: a pass that chose among several candidates uses up a look for each.
+    Numbers may skip: a pass with several candidates uses a look for each.
     """
 
     __tablename__ = "look"
@@ -174,7 +174,7 @@ class LookRow(SQLModel, table=True):
 
 
 class AnchorRunRow(SQLModel, table=True):
-    """One anchor on one occasion: how often it was tried with the same weights, and how often it passed."""
+    """One anchor on one occasion: the number of tries with the same weights, and of passes."""
 
     __tablename__ = "anchor_run"
     __table_args__ = (UniqueConstraint("occasion", "task_id"), Index("ix_anchor_run_newest", "task_id", "id"))
@@ -187,12 +187,12 @@ class AnchorRunRow(SQLModel, table=True):
 
 
 class TaughtRow(SQLModel, table=True):
-    """A task that was a training row; gathered from the datasets in the transactions that commit them."""
+    """A task that was a training row; written in the transaction that commits its dataset."""
 
     __tablename__ = "taught"
     task_id: str = Field(primary_key=True)
     poison_pass: int | None = None
-    """The first pass whose poison it was."""
+    """The first pass in which it was poison."""
 
 
 class QuarantineRow(SQLModel, table=True):
@@ -208,7 +208,7 @@ class QuarantineRow(SQLModel, table=True):
 
 
 class LiveRow(SQLModel, table=True):
-    """A version of the live pointer; the highest one is live."""
+    """A version of the live pointer; the highest is live."""
 
     __tablename__ = "live"
     version: int = Field(primary_key=True)
@@ -218,7 +218,7 @@ class LiveRow(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """An entry of the chain of events; written beside what it records, never changed."""
+    """An entry of the chain of events, in the transaction of what it records; never changed."""
 
     __tablename__ = "event"
     seq: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})

@@ -1,4 +1,4 @@
-"""What was taught: the rows of past trainings, and which tasks ever were one."""
+"""The training rows of past passes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from autosurgeon.store.tables import StageRow, TaughtRow
 
 
 class Taught:
-    """The part of the store that knows what was a training row."""
+    """The part of the store that holds training rows."""
 
     _engine: Engine
 
     def trained_rows(self, scopes: Collection[str]) -> dict[str, tuple[str, ...]]:
-        """The tasks that were rows, by the scope of the pass that chose them, for some scopes."""
+        """The tasks that were rows, by the scope of their pass, for some scopes."""
         query = select(StageRow).where(
             StageRow.name == DatasetResult.stage, col(StageRow.output).is_not(None), col(StageRow.scope).in_(scopes)
         )
@@ -33,18 +33,18 @@ class Taught:
         return {scope: tuple(row.task_id for row in dataset.rows) for scope, dataset in chosen.items()}
 
     def ever_rows(self) -> frozenset[str]:
-        """Every task that ever was a row."""
+        """Every task that was a row."""
         with snapshot(self._engine) as session:
             return frozenset(session.exec(select(TaughtRow.task_id)))
 
     def ever_poison(self, *, before: int) -> set[str]:
-        """Every task that was poison in a pass before this one."""
+        """Every task that was poison in a pass before a number."""
         with snapshot(self._engine) as session:
             return set(session.exec(select(TaughtRow.task_id).where(col(TaughtRow.poison_pass) < before)))
 
 
 def teach(session: Session, scope: str, output: dict[str, Any]) -> None:
-    """Note the rows of a dataset, in the transaction that commits it."""
+    """Record the rows of a dataset, in the transaction that commits it."""
     for task_id, poison_pass in rows_of(scope, output):
         row = session.get(TaughtRow, task_id)
         if row is None:

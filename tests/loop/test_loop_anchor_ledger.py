@@ -123,7 +123,7 @@ def test_coverage_counts_tasks_wins_and_anchors_by_family() -> None:
 
 
 def test_a_cluster_that_is_named_after_a_task_is_no_family() -> None:
-    told = {"he/1": "he/1", "mbpp/2": "he/1", "mbpp/3": "sorting/by hand"}
-    tasks = {name: make_task(name, cluster=cluster) for name, cluster in told.items()}
+    clusters = {"he/1": "he/1", "mbpp/2": "he/1", "mbpp/3": "sorting/by hand"}
+    tasks = {name: make_task(name, cluster=cluster) for name, cluster in clusters.items()}
     found = read_ledger(tasks, known(), SETTINGS, counted=("he", "mbpp"), seed=0, now=NOW)
     assert [entry.family for entry in found.values()] == ["he", "mbpp", "sorting"]

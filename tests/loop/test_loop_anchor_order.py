@@ -13,7 +13,7 @@ from autosurgeon.loop.stages.anchor_order import Fragility, fragile_first, fragi
 ANCHORS = [f"b/{number}" for number in range(12)]
 outcomes = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)).map(lambda run: (max(run), run[1])), max_size=6)
 fragilities = st.builds(
-    lambda told, passed, won: fragility_of(runs(*told), (4, passed), (9, won)),
+    lambda tries, passed, won: fragility_of(runs(*tries), (4, passed), (9, won)),
     outcomes,
     st.integers(0, 4),
     st.integers(0, 9),
@@ -42,7 +42,7 @@ def test_an_anchor_that_a_candidate_lost_comes_before_one_that_none_did(known: d
 
 
 def test_losses_weigh_more_than_flakes_and_those_more_than_thin_samples_and_those_more_than_rarity() -> None:
-    told = [
+    ordered = [
         fragility_of(runs((4, 0), (4, 0), (1, 1))),
         fragility_of(runs((4, 0))),
         fragility_of(runs((2, 1))),
@@ -50,8 +50,8 @@ def test_losses_weigh_more_than_flakes_and_those_more_than_thin_samples_and_thos
         fragility_of(samples=(4, 4), family=(9, 1)),
         fragility_of(runs((1, 1)), (4, 4), (9, 8)),
     ]
-    assert told == sorted(told, reverse=True)
-    assert len(set(told)) == len(told)
+    assert ordered == sorted(ordered, reverse=True)
+    assert len(set(ordered)) == len(ordered)
 
 
 def test_anchors_of_which_nothing_is_known_are_in_another_order_with_another_seed() -> None:

@@ -58,9 +58,9 @@ def test_some_rows_are_taken_and_no_later_one_is_read(tmp_path: Path) -> None:
     assert list(tasks) == ["t/1", "t/2"]
 
 
-@pytest.mark.parametrize(("taken", "said"), [({"count": 5}, "ends too early"), ({"first": 9}, "no row 9")])
-def test_rows_that_are_not_there_are_missed(tmp_path: Path, taken: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+@pytest.mark.parametrize(("taken", "message"), [({"count": 5}, "ends too early"), ({"first": 9}, "no row 9")])
+def test_rows_that_are_not_there_are_missed(tmp_path: Path, taken: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         read(tmp_path, *(row(number) for number in range(4)), **taken)
 
 

@@ -140,7 +140,7 @@ def test_a_long_run_reads_the_live_pack_back_now_and_then(tmp_path: Path, every:
 
     def damage_unseen(job: Value) -> None:
         nonlocal trained
-        # While the second pass trains on the base, nobody else looks at the live pack.
+        # While the second pass trains on the base, no other check reads the live pack.
         if isinstance(job, TrainJob):
             trained += 1
             if trained == 1:

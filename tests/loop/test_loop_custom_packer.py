@@ -1,4 +1,4 @@
-"""A user's own packer: what it is told, what is kept of it, and that it leaves the whole file or none."""
+"""A user's own packer: its arguments, its recorded output, and that it leaves the whole file or none."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_packer_is_told_every_path_and_what_it_wrote_is_known_by_its_digest(tm
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "said"),
+    ("program", "code", "message"),
     [
         ("import sys; open(sys.argv[-1], 'w').write('half'); print('no such layer'); sys.exit(3)", 3, "no such layer"),
         ("import os, sys; open(sys.argv[-1], 'w').write('half'); os.kill(os.getpid(), 11)", 139, "exit code 139"),
@@ -60,12 +60,12 @@ def test_a_packer_is_told_every_path_and_what_it_wrote_is_known_by_its_digest(tm
     ],
 )
 def test_a_packer_that_fails_leaves_what_was_there_and_its_last_words(
-    tmp_path: Path, program: str, code: int, said: str
+    tmp_path: Path, program: str, code: int, message: str
 ) -> None:
     assert run(tmp_path, WRITES, "the last one").error is None
     done = run(tmp_path, program)
     assert (done.exit_code, done.sha256, done.bytes) == (code, None, None)
-    assert done.error is not None and said in done.error
+    assert done.error is not None and message in done.error
     assert left(tmp_path) == ["organ.planck"]
     assert (tmp_path / "out" / "organ.planck").read_text() == "the last one"
 
@@ -101,7 +101,7 @@ def test_only_the_end_of_what_a_packer_prints_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         ("planck --weights {weights}", "{out} among its arguments"),
         ("{out}", "{out} among its arguments"),
@@ -110,10 +110,10 @@ def test_only_the_end_of_what_a_packer_prints_is_kept(tmp_path: Path) -> None:
         ("", "{out} among its arguments"),
     ],
 )
-def test_a_command_that_cannot_be_meant_is_refused_before_it_runs(command: str, said: str) -> None:
+def test_a_command_that_cannot_be_meant_is_refused_before_it_runs(command: str, message: str) -> None:
     with pytest.raises(UserError) as refused:
         split_command(command)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_a_packer_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A disk that runs short with nobody there: weights that nothing keeps go, and what is kept stays whatever it takes."""
+"""A disk that runs short during an unattended run: unused weights are removed, and kept ones always stay."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def limited(ins: Instruments, disk_gib: float) -> Instruments:
     return replace(ins, settings=ins.settings.model_copy(update={"loop": loop}))
 
 
-def said(ins: Instruments) -> str:
+def output_of(ins: Instruments) -> str:
     assert isinstance(ins.reporter, RecordingReporter)
     return "\n".join(ins.reporter.lines)
 
@@ -66,17 +66,17 @@ def test_too_little_free_space_takes_weights_that_nothing_keeps_before_the_run_w
         assert run(ins) == "passes"
         assert kept <= with_weights(ins)
         assert not ins.packs.has_weights(loose)
-        assert "paused" not in said(ins)
+        assert "paused" not in output_of(ins)
         assert (
             "weights that nothing keeps are gone, 0 MiB of 1 packs and the adapters of 0 passes; `autosurgeon"
-            in said(ins)
+            in output_of(ins)
         )
 
 
 def test_a_stage_that_found_no_space_is_tried_again_at_once_where_weights_could_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The weights of this world are two bytes, which nobody would call room.
+    # The weights of this test are two bytes, which do not count as room.
     monkeypatch.setattr("autosurgeon.loop.engine.pause.GROWN_BYTES", 2)
     failed: list[int] = []
 
@@ -93,7 +93,7 @@ def test_a_stage_that_found_no_space_is_tried_again_at_once_where_weights_could_
         assert ins.store.failed_attempts("pass-0001", "train") == 0
         assert not ins.packs.has_weights(loose)
         assert kept <= with_weights(ins)
-        assert "paused" not in said(ins)
+        assert "paused" not in output_of(ins)
 
 
 @pytest.mark.parametrize("when_full", [True, False])
@@ -131,8 +131,8 @@ def test_adapters_of_passes_that_are_over_go_too_and_those_of_kept_packs_and_ope
         (adapters[1].parent / "elsewhere").symlink_to(outside)
         number = ins.store.begin_pass(make_recipe(), base_of(ins), base_of(ins), make_contract())
         assert number == 3
-        told = partial(collect_adapters, ins.store, ins.workspace.passes, ins.workspace.pins, 3)
-        assert told(dry_run=True) == [Freed("pass-0002", 100)]
+        collect = partial(collect_adapters, ins.store, ins.workspace.passes, ins.workspace.pins, 3)
+        assert collect(dry_run=True) == [Freed("pass-0002", 100)]
         assert all((folder / ADAPTER_FILE).exists() for folder in adapters)
         assert make_room(ins) == 100
         assert [(folder / ADAPTER_FILE).exists() for folder in adapters] == [True, False, True]

@@ -31,7 +31,7 @@ from autosurgeon.policy.schema import Policy
 
 
 class PowerCut(BaseException):
-    """Ends the process where it stands, as far as the loop can tell."""
+    """Ends the process where it stands, as far as the loop can see."""
 
 
 def cut_in_training(job: Value) -> None:
@@ -198,7 +198,7 @@ def forget_contract(ins: Instruments) -> None:
 
 
 def test_a_live_pass_is_watched_by_the_policy_that_it_was_begun_under(tmp_path: Path) -> None:
-    """Superseding it would leave a pack live that nobody has watched."""
+    """Superseding it would leave an unwatched pack live."""
 
     def cut_in_the_watch(job: Value) -> None:
         live = ins.store.live()

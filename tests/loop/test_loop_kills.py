@@ -38,7 +38,7 @@ PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES - IN_ROTATIONS), P
     "watch-fallen": Place(begun=2, passes=3),
     "pack-set-aside": Place("damaged"),
     "weights-in-trash": Place("gc", begun=4),
-    **dict.fromkeys(("deploy-begun", "deploy-told", "deploy-done", "deploy-failed"), Place("deploy", begun=2)),
+    **dict.fromkeys(("deploy-begun", "deploy-run", "deploy-done", "deploy-failed"), Place("deploy", begun=2)),
     "ballast-released": Place("full"),
     "pause-noted": Place("full"),
 }
@@ -47,7 +47,7 @@ PLACES = dict.fromkeys(sorted(FAILPOINTS.keys() - IN_CAPSULES - IN_ROTATIONS), P
 ENDS = {
     "kill": {-signal.SIGKILL},
     "eio": set(DISTINCT),
-    # Waited for and gone on, or told in a line.
+    # The loop waits and continues, or reports it in a line.
     "enospc": {0, 2},
     "hang": {-signal.SIGKILL},
 }

@@ -1,4 +1,4 @@
-"""Whatever happens to a loop, in whatever order: it comes to what a small model of it says, and forgets nothing."""
+"""A state machine test: any sequence of events leaves the loop in the state of a small model of it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ JOBS = st.integers(1, 12)
 
 
 class LoopMachine(Driven, RuleBasedStateMachine):
-    """Drives the real loop; after each rule it has to stand where the model says."""
+    """Drives the real loop; after each rule its state must be that of the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -246,7 +246,7 @@ class LoopMachine(Driven, RuleBasedStateMachine):
         self.decided, self.asked = len(decisions), None
 
     def follow_passes(self) -> None:
-        """A pass ends once, as the model says."""
+        """A pass ends once, as in the model."""
         records = {record.number: record for record in self.ins.store.passes()}
         assert list(records) == list(range(1, len(records) + 1))
         assert sum(not record.state.is_finished for record in records.values()) <= 1

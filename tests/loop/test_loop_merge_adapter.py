@@ -22,7 +22,7 @@ NF4 = {"quantization": "nf4"}
 
 
 @pytest.mark.parametrize(
-    ("organ", "merged_into", "held_against", "said"),
+    ("organ", "merged_into", "held_against", "expected"),
     [
         ({"merge_base": "dequantized"}, "original", ["none"], None),
         (NF4, "original", ["none", "nf4"], "original"),
@@ -30,7 +30,7 @@ NF4 = {"quantization": "nf4"}
     ],
 )
 def test_the_merge_base_is_named_in_the_manifest_and_the_pack_is_held_against_each_base_there_is(
-    tmp_path: Path, organ: dict[str, Any], merged_into: str, held_against: list[str], said: str | None
+    tmp_path: Path, organ: dict[str, Any], merged_into: str, held_against: list[str], expected: str | None
 ) -> None:
     def stop_before_the_bench(job: Value) -> None:
         if isinstance(job, CompareJob):
@@ -48,16 +48,16 @@ def test_the_merge_base_is_named_in_the_manifest_and_the_pack_is_held_against_ea
     assert merge.merge_base == merged_into
     compared = [job.quantization.value for job in jobs if isinstance(job, CompareJob) and job.a_adapter is not None]
     assert compared == held_against
-    assert lineage.merge_base == said
-    assert ("merge_base" in lineage.model_dump(mode="json")) == (said is not None)
+    assert lineage.merge_base == expected
+    assert ("merge_base" in lineage.model_dump(mode="json")) == (expected is not None)
     shown = CliRunner().invoke(app, ["pack", "show", pack, "-w", str(tmp_path)])
-    assert (f"merged into: its {said} weights" in shown.stdout) == (said is not None)
-    told = CliRunner().invoke(app, ["audit", "export", pack, "--out", str(tmp_path / "out"), "-w", str(tmp_path)])
-    assert told.exit_code == 0, told.output
+    assert (f"merged into: its {expected} weights" in shown.stdout) == (expected is not None)
+    exported = CliRunner().invoke(app, ["audit", "export", pack, "--out", str(tmp_path / "out"), "-w", str(tmp_path)])
+    assert exported.exit_code == 0, exported.output
     envelopes = (tmp_path / "out" / f"{pack}.intoto.jsonl").read_text().splitlines()
     payloads = [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in envelopes]
     (made,) = (payload["predicate"] for payload in payloads if "buildDefinition" in payload["predicate"])
-    assert made["buildDefinition"]["externalParameters"].get("mergeBase") == said
+    assert made["buildDefinition"]["externalParameters"].get("mergeBase") == expected
     assert facts is not None
     assert facts.phase == "merge"
     quantized = record.recipe.quantization == Quantization.NF4

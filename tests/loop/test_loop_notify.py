@@ -1,4 +1,4 @@
-"""Notifications: each end is told once, and whoever is told, hangs, fails or lies has no influence on the run."""
+"""Notifications: each event is delivered once, and a receiver that hangs, fails or lies does not affect the run."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from autosurgeon.loop.run_passes import run
 SECRET = "token-4711"
 
 
-def run_and_tell(root: Path, **notify: Any) -> list[Any]:
-    """Run a pass that tells somebody; what was logged, once everybody was told."""
+def run_and_notify(root: Path, **notify: Any) -> list[Any]:
+    """Run a pass with notifications; return the logged failures once all are delivered."""
     with capture_logs() as logged, small_theatre(root, learns_everything, notify=notify) as ins:
         assert run(ins) == "passes"
         assert ins.store.get_pass(1).state == "CONFIRMED"
-        until_all_are_told()
+        wait_for_deliveries()
     return [line for line in logged if line["event"] == "notify_failed"]
 
 
-def until_all_are_told() -> None:
+def wait_for_deliveries() -> None:
     for thread in threading.enumerate():
         if thread.name == "autosurgeon-notify":
             thread.join(30)
@@ -41,30 +41,30 @@ def until_all_are_told() -> None:
 
 
 def by_event(documents: list[str]) -> dict[str, Any]:
-    """Each event was told once; they may come in any order."""
-    told = {document["event"]: document for document in map(json.loads, documents)}
-    assert len(told) == len(documents)
-    return told
+    """The documents by event, each delivered once, in any order."""
+    received = {document["event"]: document for document in map(json.loads, documents)}
+    assert len(received) == len(documents)
+    return received
 
 
 def test_a_command_is_told_of_every_pass_and_of_the_end_with_all_that_matters(tmp_path: Path) -> None:
     book = tmp_path / "book"
     book.mkdir()
-    assert run_and_tell(tmp_path / "night", command=("sh", "-c", f"cat > {book}/$$")) == []
-    told = by_event([file.read_text() for file in book.iterdir()])
-    assert set(told) == {"pass", "end"}
-    assert told["pass"] | {"at": ""} == {
+    assert run_and_notify(tmp_path / "night", command=("sh", "-c", f"cat > {book}/$$")) == []
+    received = by_event([file.read_text() for file in book.iterdir()])
+    assert set(received) == {"pass", "end"}
+    assert received["pass"] | {"at": ""} == {
         "event": "pass",
         "at": "",
         "workspace": "night",
         "pass": 1,
         "state": "CONFIRMED",
         "verdict": "ACCEPT",
-        "reason": told["pass"]["reason"],
+        "reason": received["pass"]["reason"],
         "detail": None,
         "live_version": 2,
     }
-    assert (told["end"]["reason"], told["end"]["pass"], told["end"]["live_version"]) == ("passes", None, 2)
+    assert (received["end"]["reason"], received["end"]["pass"], received["end"]["live_version"]) == ("passes", None, 2)
 
 
 def test_a_pause_is_told(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_pause_is_told(tmp_path: Path) -> None:
         thread.start()
         run(ins)
         thread.join()
-        until_all_are_told()
+        wait_for_deliveries()
     assert by_event([file.read_text() for file in book.iterdir()])["paused"]["reason"] == "asked"
 
 
@@ -90,7 +90,7 @@ def test_a_command_that_hangs_is_killed_with_its_children_and_the_run_does_not_w
     marks = tmp_path / "marks"
     marks.mkdir()
     hang = ("sh", "-c", f"(sleep 2; touch {marks}/child) & sleep 600")
-    failures = run_and_tell(tmp_path / "w", command=hang, deadline_s=0.3)
+    failures = run_and_notify(tmp_path / "w", command=hang, deadline_s=0.3)
     assert {line["why"] for line in failures} == {"deadline"}
     time.sleep(2.2)
     assert list(marks.iterdir()) == []
@@ -107,7 +107,7 @@ def test_a_command_that_hangs_is_killed_with_its_children_and_the_run_does_not_w
 def test_a_command_that_fails_is_logged_without_its_arguments(
     tmp_path: Path, command: tuple[str, ...], why: str
 ) -> None:
-    failures = run_and_tell(tmp_path, command=command)
+    failures = run_and_notify(tmp_path, command=command)
     assert len(failures) == 2
     assert {line["why"] for line in failures} <= {why, "BrokenPipeError"}
     assert SECRET not in repr(failures)
@@ -142,13 +142,13 @@ def server(status: int, *, hang_s: float = 0) -> Iterator[tuple[str, list[str]]]
 
 def test_a_webhook_gets_the_document(tmp_path: Path) -> None:
     with server(200) as (url, posted):
-        assert run_and_tell(tmp_path, webhook=url) == []
+        assert run_and_notify(tmp_path, webhook=url) == []
     assert set(by_event(posted)) == {"pass", "end"}
 
 
 def test_a_webhook_that_refuses_is_logged_without_its_address(tmp_path: Path) -> None:
     with server(500) as (url, posted):
-        failures = run_and_tell(tmp_path, webhook=url)
+        failures = run_and_notify(tmp_path, webhook=url)
     assert len(posted) == 2
     assert [line["why"] for line in failures] == ["HTTPError 500"] * 2
     assert SECRET not in repr(failures)
@@ -156,14 +156,14 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(tmp_path: Path) ->
 
 def test_a_webhook_that_hangs_is_given_up_at_the_deadline(tmp_path: Path) -> None:
     with server(200, hang_s=1) as (url, _):
-        failures = run_and_tell(tmp_path, webhook=url, deadline_s=0.2)
+        failures = run_and_notify(tmp_path, webhook=url, deadline_s=0.2)
     assert len(failures) >= 2
     assert {line["why"] for line in failures} <= {"deadline", "TimeoutError", "URLError"}
 
 
 @pytest.mark.parametrize("url", [f"file:///etc/{SECRET}", SECRET, f"http://127.0.0.1:1/{SECRET}"])
 def test_a_webhook_that_is_none_is_logged_and_no_file_is_opened(tmp_path: Path, url: str) -> None:
-    failures = run_and_tell(tmp_path, webhook=url)
+    failures = run_and_notify(tmp_path, webhook=url)
     assert {line["why"] for line in failures} <= {"ValueError", "URLError"}
     assert len(failures) == 2
     assert SECRET not in repr(failures)
@@ -180,5 +180,5 @@ def test_the_address_of_a_webhook_is_never_printed(tmp_path: Path) -> None:
 
 
 def test_where_nobody_is_named_nobody_is_told(tmp_path: Path) -> None:
-    assert run_and_tell(tmp_path) == []
+    assert run_and_notify(tmp_path) == []
     assert structlog.get_logger() is not None

@@ -97,7 +97,7 @@ def test_a_run_that_stops_while_it_carries_an_override_out_ends_as_one_that_did_
 
 
 def test_no_override_skips_invalid(tmp_path: Path) -> None:
-    # A gate without rules fails its self-test, and what it then says is INVALID.
+    # A gate without rules fails its self-test, and its verdict is INVALID.
     with small_theatre(tmp_path, learns_everything) as ins:
         run(
             dataclasses.replace(

@@ -135,9 +135,9 @@ def test_a_stop_rule_reaches_the_capsule_where_its_when_holds(tmp_path: Path, sh
 def test_a_bound_on_the_way_from_the_parent_reaches_the_capsule_too_unless_it_is_in_audit(tmp_path: Path) -> None:
     content = make_rule("far", "training.kl", phase="training", at_most=0.1, otherwise="stop")
     far = Rule.model_validate(content)
-    told = Rule.model_validate(content | {"id": "told", "mode": "audit"})
+    audited = Rule.model_validate(content | {"id": "audited", "mode": "audit"})
     with small_theatre(tmp_path, learns_everything) as ins:
-        policy = ins.policy.model_copy(update={"rules": (*ins.policy.rules, far, told)})
+        policy = ins.policy.model_copy(update={"rules": (*ins.policy.rules, far, audited)})
         run(dataclasses.replace(ins, policy=policy))
         job = next(job for job in jobs_of(ins) if isinstance(job, TrainJob))
         bounds = {rule.rule_id: (rule.fact, rule.at_least, rule.at_most) for rule in job.stop_rules}

@@ -87,14 +87,14 @@ def test_status_and_the_campaign_report_count_the_same_stages(tmp_path: Path) ->
         return json.loads(done.stdout)
 
     def shown() -> tuple[Cost, Cost, Cost, list[Cost]]:
-        told, campaign = asked("status"), asked("report", "campaign")
+        status, campaign = asked("status"), asked("report", "campaign")
         passes = [asked("pass", "show", str(line["number"])) for line in campaign["passes"]]
         reported = [asked("report", str(line["number"])) for line in campaign["passes"]]
         by_pass = [sum(map(Cost.model_validate, one["costs"].values()), Cost()) for one in passes]
         assert by_pass == [Cost.model_validate(line["cost"]) for line in campaign["passes"]]
         assert by_pass == [Cost.model_validate(one["cost"]) for one in reported]
         status, report, outside = (
-            Cost.model_validate(one) for one in (told["spent"], campaign["spent"], campaign["outside"])
+            Cost.model_validate(one) for one in (status["spent"], campaign["spent"], campaign["outside"])
         )
         return status, report, outside, by_pass
 

@@ -163,9 +163,9 @@ def test_the_command_prints_pages_and_values_and_writes_html_where_the_name_says
     with small_theatre(tmp_path, forgets_one) as ins:
         run(ins)
     cli, where = CliRunner(), ["--workspace", str(tmp_path)]
-    told = cli.invoke(app, ["report", "1", *where])
-    assert told.exit_code == 0, told.output
-    assert told.output.startswith("# Pass 1: REJECTED\n")
+    shown = cli.invoke(app, ["report", "1", *where])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.startswith("# Pass 1: REJECTED\n")
     found = json.loads(cli.invoke(app, ["report", "1", "--json", *where]).output)
     assert found["record"]["number"] == 1
     assert len(found["constraints"]) == 6
@@ -177,7 +177,7 @@ def test_the_command_prints_pages_and_values_and_writes_html_where_the_name_says
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["report", "nine"], "a number or `campaign`"),
         (["report", "1", "--format", "pdf"], "md or html"),
@@ -185,12 +185,12 @@ def test_the_command_prints_pages_and_values_and_writes_html_where_the_name_says
         (["report", "1", "--out", "/nowhere/at/all.md"], "cannot be written"),
     ],
 )
-def test_a_mistyped_report_is_one_line(tmp_path: Path, arguments: list[str], said: str) -> None:
+def test_a_mistyped_report_is_one_line(tmp_path: Path, arguments: list[str], expected: str) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
         run(ins)
     result = CliRunner().invoke(app, [*arguments, "--workspace", str(tmp_path)])
     assert isinstance(result.exception, UserError)
-    assert said in str(result.exception)
+    assert expected in str(result.exception)
 
 
 def test_steps_are_read_as_far_as_they_are_whole_and_thinned_where_they_are_many(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def beside(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def said(ins: Instruments) -> str:
+def output_of(ins: Instruments) -> str:
     assert isinstance(ins.reporter, RecordingReporter)
     return repr(ins.reporter.__dict__)
 
@@ -66,20 +66,20 @@ def test_a_word_to_stop_ends_the_run_after_the_running_stage(tmp_path: Path, how
     with small_theatre(tmp_path, learns_everything, before=stop) as ins:
         assert run(ins) == "stopped"
         assert ins.store.get_pass(1).state == PassState.TRAINED
-        assert "stopping, as " + ("mia" if how == "word" else "the file STOP") in said(ins)
+        assert "stopping, as " + ("mia" if how == "word" else "the file STOP") in output_of(ins)
         last = ins.store.last_run()
         assert last is not None
         assert last.end_reason == "stopped"
 
 
-@pytest.mark.parametrize("to", [True, False], ids=["to another loop", "to nobody"])
+@pytest.mark.parametrize("to", [True, False], ids=["to another loop", "to no loop"])
 def test_a_word_to_stop_an_earlier_run_does_not_stop_the_next_one(tmp_path: Path, to: bool) -> None:
     place = Workspace(tmp_path)
     ask(place, "stop", "mia", myself().model_copy(update={"started": 1}) if to else None)
     place.stop_file.touch()
     with small_theatre(tmp_path, learns_everything) as ins:
         assert run(ins) == "passes"
-        assert "left from an earlier run" in said(ins)
+        assert "left from an earlier run" in output_of(ins)
     assert not place.stop_file.exists()
     assert asked(place) is None
 
@@ -160,8 +160,8 @@ def test_a_paused_run_can_be_stopped(tmp_path: Path, how: str) -> None:
         thread = beside(stop)
         assert run(ins) == "stopped"
         thread.join()
-        assert "mia paused this workspace at" in said(ins)
-        assert "autosurgeon resume" in said(ins)
+        assert "mia paused this workspace at" in output_of(ins)
+        assert "autosurgeon resume" in output_of(ins)
         assert jobs_of(ins) == []
     assert not place.pause.exists()
 

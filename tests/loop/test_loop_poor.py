@@ -83,8 +83,8 @@ def test_what_the_base_shows_ends_the_run_once_it_is_measured_and_before_any_tra
         assert any(line.startswith("end: hopeless") and words in line for line in ins.reporter.lines)
     shown = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)]).stdout
     assert f"ended: hopeless: {words}" in shown
-    told = json.loads(CliRunner().invoke(app, ["status", "--json", "--workspace", str(tmp_path)]).stdout)
-    assert told["budget"]["end_detail"].startswith(words)
+    status = json.loads(CliRunner().invoke(app, ["status", "--json", "--workspace", str(tmp_path)]).stdout)
+    assert status["budget"]["end_detail"].startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_a_policy_that_wants_no_guarded_win_may_try_a_base_that_wins_nothing(tmp
 def test_any_rule_that_no_pass_can_meet_is_found_by_what_is_known(
     tmp_path: Path, rule: dict[str, Any], words: str
 ) -> None:
-    told = {"id": "r", "phase": "promotion", "otherwise": "hold", "lesson": "because"} | rule
+    content = {"id": "r", "phase": "promotion", "otherwise": "hold", "lesson": "because"} | rule
     with theatre(tmp_path, small_world()) as ins:
-        (found,) = now(ins, by_policy(ins.policy, told))
+        (found,) = now(ins, by_policy(ins.policy, content))
         assert (found.startswith(words), " (r: wanted " in found) == (True, True), found
 
 
@@ -189,9 +189,9 @@ def test_any_rule_that_no_pass_can_meet_is_found_by_what_is_known(
     ids=lambda rule: rule.get("fact", rule.get("expr")),
 )
 def test_a_rule_that_some_pass_could_meet_is_no_obstacle(tmp_path: Path, rule: dict[str, Any]) -> None:
-    told = {"id": "r", "phase": "promotion", "otherwise": "hold", "lesson": "because"} | rule
+    content = {"id": "r", "phase": "promotion", "otherwise": "hold", "lesson": "because"} | rule
     with theatre(tmp_path, small_world()) as ins:
-        assert now(ins, by_policy(ins.policy, told)) == []
+        assert now(ins, by_policy(ins.policy, content)) == []
 
 
 def test_where_live_fails_nothing_that_can_be_a_row_the_base_is_proposed(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def learns_nothing(generation: int, task_id: str) -> bool:
     return first_half(task_id)
 
 
-def said(ins: Instruments) -> str:
+def output_of(ins: Instruments) -> str:
     assert isinstance(ins.reporter, RecordingReporter)
     return "\n".join(ins.reporter.lines)
 
@@ -78,7 +78,7 @@ def test_where_every_draw_is_near_a_refused_recipe_the_run_says_that_it_tries_on
     with small_theatre(tmp_path, learns_nothing, search=search) as ins:
         refuse(ins, live=read_baseline(ins).live, **propose_next(ins, read_baseline(ins)).model_dump(exclude={"seed"}))
         propose_next(ins, read_baseline(ins))
-        assert "each of 10 recipes drawn is near a refused one; the farthest is tried" in said(ins)
+        assert "each of 10 recipes drawn is near a refused one; the farthest is tried" in output_of(ins)
 
 
 def test_a_plateau_ends_the_run_by_its_own_reason_and_by_a_setting(tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def test_a_plateau_ends_the_run_by_its_own_reason_and_by_a_setting(tmp_path: Pat
     with small_theatre(tmp_path, learns_nothing, passes=9, loop=loop) as ins:
         assert run(ins) == "plateau"
         assert len(ins.store.passes()) == 2
-        told = read_plateau(ins.store, ins.settings.loop)
-        assert told == {"flat": 2, "passes": 2, "reached": True, "then": "end", "widened": 0}
-    # Whoever starts again wants so many passes more.
+        plateau = read_plateau(ins.store, ins.settings.loop)
+        assert plateau == {"flat": 2, "passes": 2, "reached": True, "then": "end", "widened": 0}
+    # Another start allows so many more passes.
     with small_theatre(tmp_path, learns_nothing, passes=9, loop=loop) as ins:
         assert run(ins) == "plateau"
         assert len(ins.store.passes()) == 4
@@ -99,8 +99,8 @@ def test_a_plateau_widens_the_search_until_there_is_a_step_ahead(tmp_path: Path)
     lr = {"low": 0.5, "high": 0.6}
     with small_theatre(tmp_path, learns_nothing, passes=5, loop=loop, search={"lr_ratio": lr}) as ins:
         assert run(ins) == "passes"
-        assert "plateau: 2 passes in a row" in said(ins)
-        assert "the search is widened twice" in said(ins)
+        assert "plateau: 2 passes in a row" in output_of(ins)
+        assert "the search is widened twice" in output_of(ins)
         ratios = [record.recipe.lr / ins.settings.organ.reference_lr for record in ins.store.passes()]
         assert all(0.5 <= ratio <= 0.6 for ratio in ratios[:2])
         assert any(not 0.5 <= ratio <= 0.6 for ratio in ratios[2:])

@@ -25,8 +25,8 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import run
 from autosurgeon.workspace_status import read_status
 
-SERVE = "echo {pack} > served; echo $AUTOSURGEON_ACTION {version} >> told"
-"""A runtime that is a file, and a diary of what it was told."""
+SERVE = "echo {pack} > served; echo $AUTOSURGEON_ACTION {version} >> served.log"
+"""A runtime that is a file, with a log of its commands."""
 
 
 def hooks(promote: str = SERVE, revert: str = "", **others: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def hooks(promote: str = SERVE, revert: str = "", **others: Any) -> dict[str, An
 
 
 def deployments(ins: Instruments) -> list[Deployment]:
-    """What the chain says that the runtime was told, ends only."""
+    """The ended deployments of the chain."""
     return [Deployment.model_validate_json(event.payload) for event in ins.store.each_event() if event.kind == "deploy"]
 
 
@@ -52,21 +52,21 @@ def live_of(ins: Instruments) -> tuple[int, str]:
 
 
 def falls_on_the_canary(generation: int, task_id: str) -> bool:
-    """A pack that wins its bench and loses what nobody looked at."""
+    """A pack that wins its bench and loses tasks of the canary."""
     return first_half(task_id) if generation == 0 else "canary" not in task_id
 
 
 def test_live_moves_once_the_runtime_answers_with_the_new_pack(tmp_path: Path) -> None:
     with runtime(tmp_path / "served") as deployed:
-        told = f"{SERVE}; cat {{live}} > live-$AUTOSURGEON_ACTION; test -f $AUTOSURGEON_FOLDER/model.safetensors"
-        told += "; pack=mine; echo ${pack} {other} > braces"
-        with small_theatre(tmp_path, learns_everything, deploy=hooks(told, url=deployed.url)) as ins:
+        command = f"{SERVE}; cat {{live}} > live-$AUTOSURGEON_ACTION; test -f $AUTOSURGEON_FOLDER/model.safetensors"
+        command += "; pack=mine; echo ${pack} {other} > braces"
+        with small_theatre(tmp_path, learns_everything, deploy=hooks(command, url=deployed.url)) as ins:
             assert run(ins) == "passes"
             record, (version, pack) = ins.store.get_pass(1), live_of(ins)
             assert (record.state, version, record.pack, served(ins)) == (PassState.CONFIRMED, 2, pack, pack)
             base = ins.store.base_pack()
-            # The base was told after it went live, the new pack before.
-            assert (tmp_path / "told").read_text().splitlines() == ["revert 1", "promote 1"]
+            # The base is deployed after it goes live, the new pack before.
+            assert (tmp_path / "served.log").read_text().splitlines() == ["revert 1", "promote 1"]
             assert json.loads((tmp_path / "live-promote").read_text())["pack"] == base
             assert (tmp_path / "braces").read_text() == "mine {other}\n"
             actions = [(d.decision_id, d.action, d.live_version) for d in ins.store.decisions(1)][-3:]
@@ -113,8 +113,8 @@ def test_a_promote_command_that_fails_leaves_the_old_pack_live_and_has_it_served
         assert f"ALARM: {why}" in ins.reporter.lines  # type: ignore[attr-defined]
         assert [d.error for d in deployments(ins)] == [None, why, None]
         assert why.split(":")[0] in (ins.workspace.reports / "pass-0001.md").read_text()
-    told = [json.loads(file.read_text()) for file in tmp_path.glob("notified-*") if file.stat().st_size]
-    assert [document["reason"] for document in told if document["event"] == "deploy"] == [why]
+    documents = [json.loads(file.read_text()) for file in tmp_path.glob("notified-*") if file.stat().st_size]
+    assert [document["reason"] for document in documents if document["event"] == "deploy"] == [why]
 
 
 def test_a_runtime_that_goes_on_answering_with_the_old_pack_is_no_deployment(tmp_path: Path) -> None:
@@ -130,13 +130,13 @@ def test_a_runtime_that_goes_on_answering_with_the_old_pack_is_no_deployment(tmp
 
 
 def test_a_revert_by_the_watch_is_told_and_a_command_that_fails_then_cannot_stop_it(tmp_path: Path) -> None:
-    broken = f"test $(wc -l < told) != 2 || {{ echo wedged; exit 9; }}; {SERVE}"
-    with small_theatre(tmp_path, falls_on_the_canary, deploy=hooks(SERVE, f"touch told; {broken}")) as ins:
+    broken = f"test $(wc -l < served.log) != 2 || {{ echo wedged; exit 9; }}; {SERVE}"
+    with small_theatre(tmp_path, falls_on_the_canary, deploy=hooks(SERVE, f"touch served.log; {broken}")) as ins:
         run(ins)
         base = ins.store.base_pack()
         assert ins.store.get_pass(1).state == PassState.REVERTED
         assert live_of(ins) == (3, base)
-        # Told of the base, of the new pack, and then in vain twice: at the revert and after the pass.
+        # Deployments of the base and the new pack, and two failures: at the revert and after the pass.
         assert [(d.action, d.error) for d in deployments(ins)] == [
             ("revert", None),
             ("promote", None),
@@ -144,14 +144,14 @@ def test_a_revert_by_the_watch_is_told_and_a_command_that_fails_then_cannot_stop
         ]
         status = read_status(ins.store)["deployed"]
         assert (status["serves_live"], status["exit_code"]) == (False, 9)
-    said = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
-    assert "ALARM: not deployed: the revert command ended with exit code 9: wedged" in said.stdout
-    (tmp_path / "told").unlink()
+    shown = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
+    assert "ALARM: not deployed: the revert command ended with exit code 9: wedged" in shown.stdout
+    (tmp_path / "served.log").unlink()
     with small_theatre(tmp_path, falls_on_the_canary, passes=0, deploy=hooks()) as ins:
         run(ins)
         assert served(ins) == base
-    said = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
-    assert f"deployed: pack {base[:12] if base else ''}, by the revert command" in said.stdout
+    shown = CliRunner().invoke(app, ["status", "--workspace", str(tmp_path)])
+    assert f"deployed: pack {base[:12] if base else ''}, by the revert command" in shown.stdout
 
 
 def test_a_revert_by_hand_is_told_and_a_start_that_finds_all_well_tells_nobody(tmp_path: Path) -> None:
@@ -159,10 +159,10 @@ def test_a_revert_by_hand_is_told_and_a_start_that_finds_all_well_tells_nobody(t
         run(ins)
         revert(ins, None, live_of(ins)[1], "the old one was nicer")
         assert served(ins) == live_of(ins)[1] == ins.store.base_pack()
-    told = (tmp_path / "told").read_text()
+    log = (tmp_path / "served.log").read_text()
     with small_theatre(tmp_path, learns_everything, passes=0, deploy=hooks()) as ins:
         run(ins)
-    assert (tmp_path / "told").read_text() == told
+    assert (tmp_path / "served.log").read_text() == log
 
 
 def test_a_start_tells_a_runtime_that_answers_with_another_pack(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_what_a_person_accepts_is_deployed_before_it_goes_live(tmp_path: Path) -
         run(ins)
         assert [d.action for d in ins.store.decisions(1)][-3:] == ["override", "promote", "continue"]
         assert served(ins) == live_of(ins)[1] == ins.store.get_pass(1).pack
-        assert (tmp_path / "told").read_text().splitlines() == ["revert 1", "promote 1"]
+        assert (tmp_path / "served.log").read_text().splitlines() == ["revert 1", "promote 1"]
 
 
 def test_a_command_in_which_the_process_dies_again_and_again_is_set_aside(tmp_path: Path) -> None:

@@ -105,9 +105,9 @@ def test_the_report_and_pass_show_say_which_rungs_were_tried_what_each_lost_and_
     assert "skipped: no adapter of this parent went live and stayed" in html
     shown = CliRunner().invoke(app, ["pass", "show", "1", "--workspace", str(tmp_path)], env={"COLUMNS": "250"})
     assert "taken as the pass's adapter" in shown.output
-    told = json.loads(CliRunner().invoke(app, ["pass", "show", "1", "-w", str(tmp_path), "--json"]).output)
-    assert [rung["held"] for rung in told["salvage"]] == [False, False, True]
-    assert {"salvage-1", "salvage-2", "salvage-3"} <= told["costs"].keys()
+    shown = json.loads(CliRunner().invoke(app, ["pass", "show", "1", "-w", str(tmp_path), "--json"]).output)
+    assert [rung["held"] for rung in shown["salvage"]] == [False, False, True]
+    assert {"salvage-1", "salvage-2", "salvage-3"} <= shown["costs"].keys()
 
 
 def test_where_no_rung_holds_the_pass_is_refused_for_what_the_adapter_lost_as_it_was_trained(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_where_no_rung_holds_the_pass_is_refused_for_what_the_adapter_lost_as_it
         assert (facts["salvage.tried"], facts["salvage.rung"], facts["salvage.lost"]) == (2, "none", 1)
         assert facts["smoke.lost_names"] == ("b/gate-2",)
         assert not any(isinstance(job, MergeJob) for job in jobs_of(ins))
-        # Nobody looked at the benches, so nothing was spent.
+        # No look was taken at the benches, so no alpha was spent.
         assert ins.store.looks() == []
         alpha = ins.store.decisions(1)[-1].alpha
         assert alpha is not None
@@ -164,8 +164,8 @@ def test_every_rung_is_an_event_of_a_whole_chain_and_has_its_cost(tmp_path: Path
         names = [stage.name for stage in ins.store.stages("pass-0001")]
         at = names.index("smoke")
         assert names[at : at + 5] == ["smoke", "salvage-1", "salvage-2", "salvage-3", "merge"]
-        told = {json.loads(event.payload)["stage"] for event in ins.store.each_event() if event.kind == "stage"}
-        assert {"salvage-1", "salvage-2", "salvage-3"} <= told
+        stages = {json.loads(event.payload)["stage"] for event in ins.store.each_event() if event.kind == "stage"}
+        assert {"salvage-1", "salvage-2", "salvage-3"} <= stages
         assert verify(ins.workspace, ins.store).whole
         rungs = rungs_of(ins.store, 1)
         assert rungs[0].skipped == "no adapter of this parent went live and stayed"

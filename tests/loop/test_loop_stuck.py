@@ -14,7 +14,7 @@ import pytest
 import typer
 from builders import make_policy, make_rule
 from fakes import RecordingReporter
-from test_loop_notify import until_all_are_told
+from test_loop_notify import wait_for_deliveries
 from theatre import first_half, learns_everything, small_theatre, small_world
 from typer.testing import CliRunner
 
@@ -64,7 +64,7 @@ def row_of(ins: Instruments) -> tuple[str, int] | None:
     return None if row is None else (str(row.cause), row.passes)
 
 
-def said(ins: Instruments) -> str:
+def output_of(ins: Instruments) -> str:
     assert isinstance(ins.reporter, RecordingReporter)
     return "\n".join(ins.reporter.lines)
 
@@ -81,15 +81,15 @@ def test_five_equal_rejections_end_the_run_by_a_name_that_status_report_and_noti
         last = ins.store.last_run()
         assert last is not None
         assert (last.end_reason, last.end_detail, last.passes_done) == ("stuck", NAME, 5)
-        lines = said(ins).splitlines()
+        lines = output_of(ins).splitlines()
         assert f"stuck: {NAME}: 5 passes in a row ended by this rule for this cause" in lines
         assert any(line.startswith("end: ") and line.endswith(f": {NAME}") for line in lines)
         assert read_campaign_report(sources_of(ins)).stuck.startswith(f"stuck: {NAME}: 5 passes")
-        until_all_are_told()
-    told = [json.loads(file.read_text()) for file in book.iterdir()]
-    (stuck,) = [one for one in told if one["event"] == "stuck"]
+        wait_for_deliveries()
+    documents = [json.loads(file.read_text()) for file in book.iterdir()]
+    (stuck,) = [one for one in documents if one["event"] == "stuck"]
     assert (stuck["pass"], stuck["detail"], NAME in stuck["reason"]) == (5, NAME, True)
-    (end,) = [one for one in told if one["event"] == "end"]
+    (end,) = [one for one in documents if one["event"] == "end"]
     assert (end["reason"], end["detail"]) == ("stuck", NAME)
     where = ["--workspace", str(tmp_path / "w")]
     status = json.loads(CliRunner().invoke(app, ["status", "--json", *where]).stdout)
@@ -142,12 +142,12 @@ def test_by_the_setting_a_standstill_is_only_named_each_time_that_so_many_more_a
     loop = {"stuck_passes": 2, "on_stuck": "none"}
     with theatre(tmp_path, forgets("b/gate-2"), passes=4, loop=loop) as ins:
         assert run(ins) == "passes"
-        assert [line for line in said(ins).splitlines() if line.startswith("stuck")] == [
+        assert [line for line in output_of(ins).splitlines() if line.startswith("stuck")] == [
             f"stuck: {NAME}: {count} passes in a row ended by this rule for this cause" for count in (2, 4)
         ]
         for passes, is_stuck in ((0, False), (4, True), (5, False)):
-            told = describe_stuck(ins.store, LoopSettings(stuck_passes=passes))
-            assert (told is not None) == is_stuck
+            row = describe_stuck(ins.store, LoopSettings(stuck_passes=passes))
+            assert (row is not None) == is_stuck
 
 
 def test_a_row_of_passes_that_gained_too_little_is_named_and_the_run_goes_on(tmp_path: Path) -> None:
@@ -156,9 +156,9 @@ def test_a_row_of_passes_that_gained_too_little_is_named_and_the_run_goes_on(tmp
         assert [record.state for record in ins.store.passes()] == [PassState.HELD] * 2
         # They were weighed, so they are no failures either.
         assert not any(is_unjudged(ins.store, record) for record in ins.store.passes())
-        told = describe_stuck(ins.store, ins.settings.loop)
-        assert told is not None
-        assert (told["name"], told["passes"], told["then"]) == ("real-gain by gate.net", 2, "none")
+        row = describe_stuck(ins.store, ins.settings.loop)
+        assert row is not None
+        assert (row["name"], row["passes"], row["then"]) == ("real-gain by gate.net", 2, "none")
 
 
 def test_by_the_setting_a_standstill_pauses_the_run_until_a_person_resumes_it(tmp_path: Path) -> None:

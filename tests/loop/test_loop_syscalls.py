@@ -18,7 +18,7 @@ from kills import PASSES, Nights
 STEPS = {"rename": 1, "fsync": 4, "fdatasync": 16, "write": 40, "pwrite64": 80}
 """System calls, and every which of them is disturbed; a pass makes a few renames and some thousand writes."""
 FAULTS = {"error=EIO": {0, 3, 4}, "error=ENOSPC": {0, 2, 3, 4}, "signal=KILL": {-signal.SIGKILL}}
-"""What is done to a call, and how the start may end; a line that is only said or logged is no reason to end."""
+"""What is done to a call, and how the start may end; a line that is only shown or logged is no reason to end."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_a_disk_that_is_really_full_makes_the_loop_wait_and_go_on_where_it_was(
     with filler.open("wb") as file:
         file.write(bytes(shutil.disk_usage(small_disk).free - ballast - left))
     ended = []
-    # Run as a story: nothing but the disk says that it is full.
+    # Run as a story: only the disk reports that it is full.
     loop = threading.Thread(target=lambda: ended.append(nights.run(root, PASSES)))
     loop.start()
     deadline = time.monotonic() + 60

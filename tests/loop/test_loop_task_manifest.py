@@ -29,17 +29,17 @@ def refused(root: Path, tasks: dict[str, Task], **settings: Any) -> str:
 
 def test_tasks_that_are_others_by_now_are_refused_by_name(tmp_path: Path) -> None:
     tasks = begun(tmp_path)
-    tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"prompt": "# told otherwise\n"})
+    tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"prompt": "# another prompt\n"})
     tasks["b/gate-1"] = tasks["b/gate-1"].model_copy(update={"split": Split.SURGERY})
     del tasks["b/gate-2"]
-    said = refused(tmp_path, tasks)
-    assert "b/gate-0 is another task, b/gate-1 was in split gate and is in surgery, b/gate-2 is gone" in said
-    assert "quarantine" in said
+    message = refused(tmp_path, tasks)
+    assert "b/gate-0 is another task, b/gate-1 was in split gate and is in surgery, b/gate-2 is gone" in message
+    assert "quarantine" in message
 
 
 def test_a_cluster_may_get_another_name(tmp_path: Path) -> None:
     tasks = begun(tmp_path)
-    tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"cluster": "told again"})
+    tasks["b/gate-0"] = tasks["b/gate-0"].model_copy(update={"cluster": "another one"})
     with small_theatre(tmp_path, learns_most, tasks=tasks) as ins:
         assert run(ins) == "passes"
 

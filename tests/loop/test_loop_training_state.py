@@ -15,7 +15,7 @@ from autosurgeon.loop.run_passes import run
 
 
 class PowerCut(BaseException):
-    """Ends the process where it stands, as far as the loop can tell."""
+    """Ends the process where it stands, as far as the loop can see."""
 
 
 def test_a_run_that_is_cut_at_a_job_ends_as_the_one_that_was_not(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Passes of other workspaces of the same organ: told to the proposer once, never taken for this one's, read only."""
+"""Passes of other workspaces of the same organ: given to the proposer once, kept apart from this one, read only."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def test_passes_of_another_workspace_are_told_once_and_are_no_passes_of_this_one
     with small_theatre(tmp_path, learns_nothing, search=search) as ins:
         assert kept_elsewhere(ins.store, ins.settings.search) is None
         run(ins)
-        told = warm_start_passes(ins)
-        assert [record.number for record in told] == [1, 2]
-        assert all(record.feedback is not None for record in told)
+        records = warm_start_passes(ins)
+        assert [record.number for record in records] == [1, 2]
+        assert all(record.feedback is not None for record in records)
         (record,) = ins.store.passes()
         assert record.number == 1
         assert "and 2 of other workspaces" in read_pass_report(sources_of(ins), 1).proposer
@@ -60,11 +60,11 @@ def test_what_was_told_stays_whatever_becomes_of_the_other_workspace(tmp_path: P
     with small_theatre(other, learns_nothing, passes=1) as ins:
         run(ins)
     with small_theatre(tmp_path / "here", learns_nothing, search={"warm_start": [other]}) as ins:
-        told = warm_start_passes(ins)
+        records = warm_start_passes(ins)
         with small_theatre(other, learns_nothing, passes=1) as more:
             run(more)
-        assert warm_start_passes(ins) == told
-        assert len(told) == 1
+        assert warm_start_passes(ins) == records
+        assert len(records) == 1
 
 
 def test_a_workspace_that_a_loop_has_open_can_be_told_of_too(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_a_socket_is_spoken_to_by_path_or_by_abstract_address(tmp_path: Path, ab
 @pytest.mark.parametrize(
     "environment",
     [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:99"}, {"NOTIFY_SOCKET": "/no/such/socket"}],
-    ids=["none", "empty", "of another kind", "nobody there"],
+    ids=["none", "empty", "of another kind", "no socket"],
 )
 def test_without_a_manager_nothing_is_sent_and_nothing_fails(environment: dict[str, str]) -> None:
     watchdog = Watchdog.taken_from(environment | {"WATCHDOG_USEC": "1000"})

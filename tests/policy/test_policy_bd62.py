@@ -14,7 +14,7 @@ from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Bounded, Rule
 
 POLICY = load_policy(shipped("policies", "bd62.yaml"))
-# A pass that nobody could object to.
+# A pass that every rule accepts.
 CASES = shipped("policies", "bd62_test.yaml")
 GOOD: Evidence = evidence_of(read_cases(CASES)[1]["good"], CASES)
 BINDING = [rule for rule in POLICY.rules if rule.otherwise in REMEDY and rule.mode == "enforce"]
@@ -44,7 +44,7 @@ def test_a_careful_pass_goes_through_every_gate(phase: Phase) -> None:
 def test_each_rule_alone_refuses_a_pass_that_breaks_it(rule: Rule) -> None:
     judgement = judge(POLICY, rule.phase, GOOD | {rule.fact: broken_value(rule)})
     assert rule.id in [result.rule_id for result in judgement.broken()]
-    if rule.fact in BUILT_IN:  # what is no evidence is told as such, whatever rule speaks of it too
+    if rule.fact in BUILT_IN:  # invalid evidence is INVALID under any rule
         assert judgement.verdict == Verdict.INVALID
     else:
         assert judgement.verdict == REMEDY[rule.otherwise]
@@ -86,7 +86,7 @@ def test_a_row_that_is_a_held_out_task_is_refused_and_the_pair_is_named() -> Non
     )
 
 
-def test_rows_that_are_only_like_held_out_tasks_are_told_and_not_refused() -> None:
+def test_rows_that_only_resemble_held_out_tasks_are_reported_and_not_refused() -> None:
     judgement = judged("proposal", data__near_hits=300)
     assert judgement.verdict == Verdict.ACCEPT
     assert judgement.evidence["data.near_hits"] == 300
@@ -114,7 +114,7 @@ def test_a_single_lost_anchor_aborts_the_merge() -> None:
     assert judged("smoke", smoke__lost=1).verdict == Verdict.REJECT
 
 
-def test_a_smoke_of_nothing_is_no_smoke() -> None:
+def test_a_smoke_without_anchors_is_not_accepted() -> None:
     assert judged("smoke", smoke__tried=0).verdict == Verdict.INCONCLUSIVE
 
 
@@ -138,6 +138,6 @@ def test_a_rejection_outranks_every_doubt() -> None:
     assert judged("promotion", gate__net=None, anchors__lost=1).verdict == Verdict.REJECT
 
 
-def test_every_rule_tells_its_lesson_in_a_sentence() -> None:
+def test_every_lesson_is_a_sentence() -> None:
     for rule in POLICY.rules:
         assert rule.lesson.endswith("."), rule.id

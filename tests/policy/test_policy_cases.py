@@ -43,7 +43,7 @@ def judged(folder: Path, phase: str, evidence: object, *more: object) -> Result:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_case_comes_out_as_wanted(path: Path) -> None:
-    assert [(o.case.name, o.said) for o in run_cases(path).outcomes if o.said] == []
+    assert [(o.case.name, o.message) for o in run_cases(path).outcomes if o.message] == []
 
 
 def test_every_shipped_policy_has_its_cases() -> None:
@@ -71,13 +71,13 @@ def test_every_rule_of_the_default_policy_decides_a_case_of_its_own_name() -> No
         ("smoke", {"smoke.lots": 0}, 13, "INVALID"),
     ],
 )
-def test_the_exit_code_tells_the_verdict(
+def test_the_exit_code_depends_on_the_verdict(
     tmp_path: Path, phase: str, changes: dict[str, Any], code: int, verdict: str
 ) -> None:
     done = judged(tmp_path, phase, GOOD | changes, "--json")
     assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (code, verdict)
-    said = judged(tmp_path, phase, GOOD | changes)
-    assert (said.exit_code, said.stdout.splitlines()[-1].split(":")[0]) == (code, verdict)
+    result = judged(tmp_path, phase, GOOD | changes)
+    assert (result.exit_code, result.stdout.splitlines()[-1].split(":")[0]) == (code, verdict)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "[" * 5000, "3", "null", '{"smoke.lost": 0,}', "\udcff"])
@@ -93,7 +93,7 @@ def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('{"smoke.tried": 9, "smoke.lost": -5}', "smoke.lost is -5, wanted a whole number from 0"),
         ('{"smoke.tried": 9, "smoke.lost": 0.5}', "smoke.lost is 0.5, wanted a whole number from 0"),
@@ -122,13 +122,13 @@ def test_evidence_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
         ),
     ],
 )
-def test_evidence_that_cannot_be_is_invalid_and_says_which_fact_and_what_is_wanted(
-    tmp_path: Path, text: str, said: str
+def test_impossible_evidence_is_invalid_with_the_fact_and_its_possible_values(
+    tmp_path: Path, text: str, message: str
 ) -> None:
     done = judged(tmp_path, "smoke", text)
     assert done.exit_code == ExitCode.INVALID
     assert done.stdout.splitlines()[-1].startswith("INVALID: ")
-    assert said in done.stdout.splitlines()[-1]
+    assert message in done.stdout.splitlines()[-1]
 
 
 def test_a_null_is_missing_and_no_flaw(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_what_is_a_number_in_yaml(tmp_path: Path, text: str, value: object) -> N
     assert (type(read), read) == (type(value), value)
 
 
-def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> None:
+def test_a_case_with_another_judgement_fails_with_the_difference(tmp_path: Path) -> None:
     cases = [
         PASSES,
         SMOKED | {"name": "wrong\0", "want": {"verdict": "REJECT"}},
@@ -185,7 +185,7 @@ def test_a_case_that_comes_out_otherwise_fails_and_says_how(tmp_path: Path) -> N
     assert [case.get("name") for case in suite] == ["smoked", "wrong?", "rules", "typo"]
 
 
-def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_told(tmp_path: Path) -> None:
+def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_listed(tmp_path: Path) -> None:
     done = command("test", written(tmp_path, PASSES))
     assert done.exit_code == 0
     rules = len(load_policy(shipped("policies", "bd62.yaml")).rules)
@@ -196,7 +196,7 @@ def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_told(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"cases": []}, "cases"),
         ({"casez": []}, "casez"),
@@ -210,8 +210,8 @@ def test_cases_that_pass_end_well_and_rules_that_decided_nothing_are_told(tmp_pa
         ({"cases": [PASSES | {"params": {"a": 1}}]}, "unknown parameter 'a'"),
     ],
 )
-def test_a_case_file_that_is_none_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    with pytest.raises((PolicyError, UserError), match=said) as caught:
+def test_a_case_file_that_is_none_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises((PolicyError, UserError), match=message) as caught:
         run_cases(written(tmp_path, PASSES, **changes))
     assert "\n" not in str(caught.value)
 
@@ -232,9 +232,9 @@ def test_a_run_with_a_parameter_that_the_policy_lacks_is_refused_before_anything
 
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_evidence_may_name_its_own_phase_or_be_a_decision_of_the_log(tmp_path: Path, wrapped: bool) -> None:
-    told: dict[str, Any] = {"phase": "smoke", "evidence": {"smoke.tried": 3, "smoke.lost": 1}}
+    decision: dict[str, Any] = {"phase": "smoke", "evidence": {"smoke.tried": 3, "smoke.lost": 1}}
     file = tmp_path / "decision.json"
-    file.write_text(json.dumps({"decision_id": "pass-0001-smoke", "judgement": told} if wrapped else told))
+    file.write_text(json.dumps({"decision_id": "pass-0001-smoke", "judgement": decision} if wrapped else decision))
     done = CliRunner().invoke(app, ["policy", "judge", "--evidence", str(file)])
     assert done.exit_code == 11
     assert "REJECT: anchor-wins-kept" in done.stdout

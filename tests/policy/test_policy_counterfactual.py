@@ -103,14 +103,14 @@ def test_a_value_beside_a_round_number_is_shown_by_it() -> None:
     assert str(change) == "training.epochs: 2.0 -> just above 2.0 (read-at-most-twice wants at_most 2)"
 
 
-def test_what_no_change_can_turn_is_said() -> None:
+def test_a_verdict_that_no_change_flips_is_reported() -> None:
     never = make_policy(make_rule("r", "gate.lost", at_most=-1))
     found = counterfactual(never, "promotion", {"gate.lost": 0})
     assert (found.flipped, found.smallest) == (None, True)
-    assert found.said == "no change of facts would have it accepted"
-    assert counterfactual(never, "smoke", {}).said == "no change of facts would have it accepted"
+    assert found.summary == "no change of facts would have it accepted"
+    assert counterfactual(never, "smoke", {}).summary == "no change of facts would have it accepted"
     always = make_policy(make_rule("r", "smoke.lost", phase="smoke", at_least=0))
-    assert counterfactual(always, "smoke", {"smoke.lost": 0}).said == (
+    assert counterfactual(always, "smoke", {"smoke.lost": 0}).summary == (
         "no change of one known fact would have it refused"
     )
 
@@ -130,11 +130,11 @@ def test_where_an_expression_has_to_change_what_was_tried_is_not_called_the_smal
     found = counterfactual(policy, "promotion", {"gate.lost": 3, "gate.gained": 4})
     assert found.flipped is not None
     assert (found.smallest, found.undecided) == (False, ("e",))
-    assert "perhaps not the smallest" in found.said
+    assert "perhaps not the smallest" in found.summary
     hopeless = make_policy(expression("gate.gained * gate.gained == 1234321 * 9"))
     found = counterfactual(hopeless, "promotion", {"gate.gained": 4})
     assert (found.flipped, found.smallest) == (None, False)
-    assert "there may be one (because of the expression of e)" in found.said
+    assert "there may be one (because of the expression of e)" in found.summary
 
 
 def test_the_first_deciding_rule_is_the_first_of_the_worst() -> None:

@@ -37,11 +37,11 @@ def check_witnesses(found: PhaseDifference, a: Policy, b: Policy) -> None:
             continue
         facts = answer.witness.evidence
         json.dumps(facts, allow_nan=False)
-        said = {"a": judge(a, found.phase, facts), "b": judge(b, found.phase, facts)}
-        assert (answer.witness.a, answer.witness.b) == (said["a"], said["b"])
-        assert [name for name in said if said[name].verdict == Verdict.ACCEPT] == list(accepts)
+        judged = {"a": judge(a, found.phase, facts), "b": judge(b, found.phase, facts)}
+        assert (answer.witness.a, answer.witness.b) == (judged["a"], judged["b"])
+        assert [name for name in judged if judged[name].verdict == Verdict.ACCEPT] == list(accepts)
         if not accepts:
-            assert {said["a"].verdict, said["b"].verdict} == {Verdict.REJECT, Verdict.INCONCLUSIVE}
+            assert {judged["a"].verdict, judged["b"].verdict} == {Verdict.REJECT, Verdict.INCONCLUSIVE}
 
 
 def check_against(found: PhaseDifference, a: Policy, b: Policy, facts: Evidence) -> None:
@@ -57,7 +57,7 @@ def check_against(found: PhaseDifference, a: Policy, b: Policy, facts: Evidence)
 
 @settings(max_examples=80, deadline=None)
 @given(pairs(), st.data())
-def test_what_is_denied_is_never_found_and_what_is_shown_is_real(
+def test_a_denied_difference_is_never_found_and_a_shown_one_is_real(
     both: tuple[Policy, Policy], data: st.DataObject
 ) -> None:
     a, b = both
@@ -109,13 +109,13 @@ def test_each_direction_has_evidence_of_its_own() -> None:
     assert found.b_only.witness.evidence["gate.net"] == 1
 
 
-def test_bounds_that_no_value_tells_apart_are_the_same() -> None:
+def test_bounds_that_no_value_distinguishes_are_the_same() -> None:
     a = make_policy(make_rule("r", "gate.lost", at_most=2))
     assert all(found.same for found in diff(a, make_policy(make_rule("other", "gate.lost", at_most=2.5))))
     assert at("promotion", a, make_policy(make_rule("r", "gate.lost", at_most=3))).relation == "looser"
 
 
-def test_bounds_that_only_one_double_tells_apart_are_not_the_same() -> None:
+def test_bounds_that_only_one_double_distinguishes_are_not_the_same() -> None:
     one, next_to_it = (
         make_policy(make_rule("r", "recipe.lr_ratio", phase="proposal", at_most=most))
         for most in (1.0, math.nextafter(1.0, 2.0))
@@ -153,7 +153,7 @@ def test_a_phase_without_rules_accepts_nothing_and_one_without_binding_rules_eve
     assert at("smoke", nothing, all_of_it).same
 
 
-def test_another_remedy_is_no_other_acceptance_and_is_told() -> None:
+def test_another_remedy_accepts_the_same_evidence_and_is_reported() -> None:
     a = make_policy(make_rule("r", "gate.net", at_least=1))
     b = make_policy(make_rule("r", "gate.net", at_least=1, otherwise="hold"))
     found = at("promotion", a, b)

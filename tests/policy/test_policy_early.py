@@ -89,7 +89,9 @@ def test_a_smoke_ends_at_the_tightest_binding_bound() -> None:
 
 def comparison_of(before: dict[str, str], after: str, *, anchors: tuple[str, ...] = ()) -> Comparison:
     """A comparison of tasks by split, `+` for what live wins; `after` has what the pack has run so far, in order."""
-    tasks = {f"b/{split}-{n}": (split, won == "+") for split, told in before.items() for n, won in enumerate(told)}
+    tasks = {
+        f"b/{split}-{n}": (split, won == "+") for split, results in before.items() for n, won in enumerate(results)
+    }
     live = {task: make_envelope(task, passed=won, split=split) for task, (split, won) in tasks.items()}
     pack = {
         task: make_envelope(task, passed=mark == "+", split=tasks[task][0])
@@ -186,8 +188,8 @@ def test_whenever_a_bench_may_end_early_its_end_would_not_have_been_a_promotion(
     gained = comparison.flips(comparison.expected).gained
     for confirmed in ((), gained):
         in_the_end = known | promotion_facts(comparison._replace(confirmed=confirmed))
-        told = {result.rule_id: result.result for result in apply_rule(rule, in_the_end, policy.param_values)}
-        assert told[early.rule_id] == "failed"
+        results = {result.rule_id: result.result for result in apply_rule(rule, in_the_end, policy.param_values)}
+        assert results[early.rule_id] == "failed"
         assert judge(policy, "promotion", in_the_end).verdict != Verdict.ACCEPT
     verdicts = {"reject": (Verdict.REJECT, Verdict.INVALID), "hold": (Verdict.INCONCLUSIVE, *WORSE)}
     assert judge(policy, "promotion", here).verdict in verdicts[rule.otherwise]

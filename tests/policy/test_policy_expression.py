@@ -188,7 +188,7 @@ def test_a_condition_silences_every_clause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expr", "said"),
+    ("expr", "message"),
     [
         ("gate.nett > 1", "did you mean 'gate.net'"),
         ("watch.canary_net > 1", "watch.canary_net is not known at this phase"),
@@ -218,8 +218,8 @@ def test_a_condition_silences_every_clause() -> None:
         ("[data.near_pairs].map(a, a).size.b(1)", "unknown function 'b'"),
     ],
 )
-def test_an_expression_that_no_rule_may_have_is_refused(expr: str, said: str) -> None:
-    assert said in refused(expr)
+def test_an_expression_that_no_rule_may_have_is_refused(expr: str, message: str) -> None:
+    assert message in refused(expr)
 
 
 def test_a_rule_has_a_bound_or_an_expression() -> None:

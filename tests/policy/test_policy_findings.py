@@ -1,4 +1,4 @@
-"""What `policy check` finds amiss, and that what it says is so."""
+"""The findings of `policy check`, and that each one is true."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def found(*rules: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(one.level, one.kind, one.rule_id) for one in find(make_policy(*rules))]
 
 
-def told(*rules: dict[str, Any]) -> Finding:
+def one_finding(*rules: dict[str, Any]) -> Finding:
     (one,) = find(make_policy(*rules))
     return one
 
@@ -85,7 +85,7 @@ def test_every_typical_value_is_one_that_the_fact_can_have() -> None:
 )
 def test_a_bound_that_every_value_meets_is_noted_since_it_still_asks_for_the_fact(rule: dict[str, Any]) -> None:
     assert found(rule) == [("note", "never-binds", "r")]
-    assert "only asks that" in told(rule).said
+    assert "only asks that" in one_finding(rule).message
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_condition_that_no_value_meets_leaves_its_rule_unreachable(when: dict[
     assert found(expression | {"when": when}) == [("warning", "unreachable", "e")]
 
 
-def test_a_rule_whose_condition_already_says_its_bound_never_objects() -> None:
+def test_a_rule_whose_condition_implies_its_bound_never_fails() -> None:
     rule = make_rule("r", "data.rows", at_most=9, when={"fact": "data.rows", "at_most": 5})
     assert found(rule) == [("warning", "unreachable", "r")]
 
@@ -120,7 +120,7 @@ def test_two_rules_that_exclude_each_other_are_an_error() -> None:
     low, high = make_rule("low", "gate.net", at_most=1), make_rule("high", "gate.net", at_least=2)
     assert found(low, high) == [("error", "contradictory", "high")]
     assert "no value of gate.net is both at_least 2 and at_most 1 (low), so nothing could ever be accepted" in (
-        told(low, high).said
+        one_finding(low, high).message
     )
     assert found(low, high | {"at_least": 1}) == []
     assert found(low, high | {"mode": "audit"}) == []
@@ -143,16 +143,16 @@ def test_three_rules_can_exclude_each_other_where_no_two_do() -> None:
 def test_a_looser_bound_beside_a_tighter_one_is_redundant() -> None:
     tight, loose = make_rule("tight", "gate.lost", at_most=1), make_rule("loose", "gate.lost", at_most=2)
     assert found(tight, loose) == found(loose, tight) == [("warning", "redundant", "loose")]
-    assert "tight (gate.lost at_most 1, reject)" in told(tight, loose).said
+    assert "tight (gate.lost at_most 1, reject)" in one_finding(tight, loose).message
     assert found(tight | {"otherwise": "hold"}, loose) == []
     assert found(tight, loose | {"otherwise": "hold"}) == [("warning", "redundant", "loose")]
     assert found(tight | {"when": {"fact": "gate.tasks", "at_most": 9}}, loose) == []
     sometimes = loose | {"when": {"fact": "gate.tasks", "at_most": 9}}
     assert found(tight, sometimes) == [("warning", "redundant", "loose")]
-    assert "it still asks that gate.tasks is there" in told(tight, sometimes).said
+    assert "it still asks that gate.tasks is there" in one_finding(tight, sometimes).message
 
 
-def test_of_two_rules_that_say_the_same_the_later_one_is_redundant() -> None:
+def test_of_two_equal_rules_the_later_one_is_redundant() -> None:
     one = make_rule("one", "gate.lost", at_most=1)
     assert found(one, one | {"id": "two"}) == [("warning", "redundant", "two")]
     assert found(one, one | {"id": "two", "at_most": 1.5}, one | {"id": "three"}) == [
@@ -163,7 +163,7 @@ def test_of_two_rules_that_say_the_same_the_later_one_is_redundant() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(policies(), st.data())
-def test_what_is_found_is_so(policy: Policy, data: st.DataObject) -> None:
+def test_every_finding_is_true(policy: Policy, data: st.DataObject) -> None:
     for one in find(policy):
         rule = next(rule for rule in policy.rules if rule.id == one.rule_id)
         facts = data.draw(evidence(rule.phase))
@@ -172,8 +172,8 @@ def test_what_is_found_is_so(policy: Policy, data: st.DataObject) -> None:
             assert result.result != "failed"
         elif one.kind == "always-refuses":
             assert result.result != "passed"
-        elif one.kind == "contradictory" and "where both" not in one.said:
+        elif one.kind == "contradictory" and "where both" not in one.message:
             assert judge(policy, rule.phase, facts).verdict != Verdict.ACCEPT
-        elif one.kind == "redundant" and "still asks" not in one.said:
+        elif one.kind == "redundant" and "still asks" not in one.message:
             without = policy.model_copy(update={"rules": tuple(other for other in policy.rules if other != rule)})
             assert all(phase.same for phase in diff(policy, without))

@@ -50,7 +50,7 @@ def biting(policy: Policy, decisions: list[Recorded]) -> dict[str, set[str]]:
 def ended_by(policy: Policy) -> tuple[Recorded, Replayed]:
     """The decision at which BD6.2 ends under the policy."""
     replayer = Replayer(policy)
-    return next((one, told) for one in SECOND if (told := replayer.replay(one)).refuses)
+    return next((one, replayed) for one in SECOND if (replayed := replayer.replay(one)).refuses)
 
 
 def with_earlier_gates_in_audit(phase: Phase) -> Policy:
@@ -66,38 +66,38 @@ def test_each_phase_refuses_the_incident_by_all_the_rules_that_were_made_for_it(
 
 
 def test_the_incident_is_refused_at_proposal_by_the_data_epoch_and_capacity_rules() -> None:
-    one, told = ended_by(POLICY)
-    assert (one.phase, told.after) == ("proposal", Verdict.REJECT)
-    assert {told.rule, *told.also} == BITING["proposal"]
-    assert "union of all historical poison" in told.lesson
+    one, replayed = ended_by(POLICY)
+    assert (one.phase, replayed.after) == ("proposal", Verdict.REJECT)
+    assert {replayed.rule, *replayed.also} == BITING["proposal"]
+    assert "union of all historical poison" in replayed.lesson
 
 
 def test_without_that_gate_training_is_stopped_after_its_second_loss() -> None:
-    one, told = ended_by(with_earlier_gates_in_audit("training"))
-    assert (one.phase, told.rule, told.stops) == ("training", "loss-floor", True)
+    one, replayed = ended_by(with_earlier_gates_in_audit("training"))
+    assert (one.phase, replayed.rule, replayed.stops) == ("training", "loss-floor", True)
     assert (one.evidence["training.loss"], one.evidence["training.epochs"]) == (0.30, 2)
-    assert "0.30 of 0.45" in told.lesson
+    assert "0.30 of 0.45" in replayed.lesson
 
 
 def test_without_those_gates_the_smoke_aborts_the_merge_and_names_the_lost_wins() -> None:
-    one, told = ended_by(with_earlier_gates_in_audit("smoke"))
-    assert (one.phase, told.after, told.rule) == ("smoke", Verdict.REJECT, "anchor-wins-kept")
-    assert "Abort the merge" in told.lesson
+    one, replayed = ended_by(with_earlier_gates_in_audit("smoke"))
+    assert (one.phase, replayed.after, replayed.rule) == ("smoke", Verdict.REJECT, "anchor-wins-kept")
+    assert "Abort the merge" in replayed.lesson
     assert "MBPP/14, MBPP/17, MBPP/20 and 8 more" in judge(POLICY, "smoke", one.evidence).reason
 
 
 def test_without_those_gates_the_promotion_refuses() -> None:
-    one, told = ended_by(with_earlier_gates_in_audit("promotion"))
-    assert (one.phase, told.after) == ("promotion", Verdict.REJECT)
-    assert {told.rule, *told.also} == BITING["promotion"]
-    assert "No confirmed win is for sale" in told.lesson
+    one, replayed = ended_by(with_earlier_gates_in_audit("promotion"))
+    assert (one.phase, replayed.after) == ("promotion", Verdict.REJECT)
+    assert {replayed.rule, *replayed.also} == BITING["promotion"]
+    assert "No confirmed win is for sale" in replayed.lesson
 
 
 def test_without_any_other_gate_the_watch_reverts() -> None:
-    one, told = ended_by(with_earlier_gates_in_audit("watch"))
-    assert (one.phase, told.after, told.rule) == ("watch", Verdict.REJECT, "live-anchors-hold")
-    assert next(rule.otherwise for rule in POLICY.rules if rule.id == told.rule) == "revert"
-    assert "must win in production too" in told.lesson
+    one, replayed = ended_by(with_earlier_gates_in_audit("watch"))
+    assert (one.phase, replayed.after, replayed.rule) == ("watch", Verdict.REJECT, "live-anchors-hold")
+    assert next(rule.otherwise for rule in POLICY.rules if rule.id == replayed.rule) == "revert"
+    assert "must win in production too" in replayed.lesson
 
 
 @pytest.mark.parametrize("fact", GUARDED)
@@ -107,16 +107,16 @@ def test_a_copy_of_the_incident_with_one_guarded_fact_repaired_is_refused_by_all
     ]
     others = {phase: {rule for rule in rules if FACT_OF[rule] != fact} for phase, rules in BITING.items()}
     assert biting(POLICY, repaired) == {phase: rules for phase, rules in others.items() if rules}
-    refusing = [told for told in map(Replayer(POLICY).replay, repaired) if told.refuses]
-    assert len({told.phase for told in refusing}) >= len(BITING) - 1
-    assert all(told.lesson for told in refusing)
+    refusing = [replayed for replayed in map(Replayer(POLICY).replay, repaired) if replayed.refuses]
+    assert len({replayed.phase for replayed in refusing}) >= len(BITING) - 1
+    assert all(replayed.lesson for replayed in refusing)
 
 
 def test_the_pass_that_was_kept_is_accepted_as_far_as_it_was_recorded() -> None:
-    (told,) = map(Replayer(POLICY).replay, FIRST)
-    assert (told.after, told.as_recorded) == (None, Verdict.ACCEPT)
-    assert {"real-gain", "no-anchor-lost"} <= set(told.silent)
-    assert {"gate.net", "anchors.lost"} <= set(told.unrecorded)
+    (replayed,) = map(Replayer(POLICY).replay, FIRST)
+    assert (replayed.after, replayed.as_recorded) == (None, Verdict.ACCEPT)
+    assert {"real-gain", "no-anchor-lost"} <= set(replayed.silent)
+    assert {"gate.net", "anchors.lost"} <= set(replayed.unrecorded)
 
 
 @pytest.mark.parametrize("one", [*FIRST, *SECOND], ids=lambda one: one.name)

@@ -85,13 +85,13 @@ def test_an_unknown_parameter_is_named_with_the_nearest(tmp_path: Path) -> None:
     assert "did you mean 'gain'" in refused(tmp_path / "base.yaml", gian=2)
     assert "did you mean 'gain'? (" in refused(path)
     assert "mine.yaml:12" in refused(path)
-    said = refused(tmp_path / "other.yaml")
-    assert "did you mean 'params.gain'" in said
-    assert "other.yaml:13" in said
+    message = refused(tmp_path / "other.yaml")
+    assert "did you mean 'params.gain'" in message
+    assert "other.yaml:13" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("params: 5", "params is a mapping"),
         ("params: {gain: 5}", "params is a mapping"),
@@ -118,9 +118,9 @@ def test_an_unknown_parameter_is_named_with_the_nearest(tmp_path: Path) -> None:
         ("include: [base.yaml]\nrules: [7]", "list of mappings"),
     ],
 )
-def test_what_no_policy_may_say_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_content_is_refused_in_one_line(tmp_path: Path, text: str, expected: str) -> None:
     message = refused(files(tmp_path, mine=f"{HEAD}{text}\n"))
-    assert said in message
+    assert expected in message
     assert "mine.yaml" in message
 
 
@@ -140,7 +140,7 @@ def test_an_including_policy_overrides_adds_and_takes_out(tmp_path: Path) -> Non
     assert policy.params["gain"].description == "Net wins."
 
 
-def test_lines_are_those_of_the_file_that_said_it(tmp_path: Path) -> None:
+def test_lines_are_those_of_the_file_that_defines_the_part(tmp_path: Path) -> None:
     mine = HEAD + "include: [bad.yaml]\nrules:\n  - id: gain\n    severity: huge\n"
     bad = BASE.replace("lesson: Undo it", "leson: Undo it")
     assert "mine.yaml:6)" in refused(files(tmp_path, mine=mine, bad=BASE))
@@ -151,9 +151,9 @@ def test_lines_are_those_of_the_file_that_said_it(tmp_path: Path) -> None:
 
 def test_circles_and_depth_are_refused_with_the_chain(tmp_path: Path) -> None:
     path = files(tmp_path, mine=HEAD + "include: [two.yaml]", two=HEAD + "include: [mine.yaml]")
-    said = refused(path)
-    assert "mine.yaml -> two.yaml -> mine.yaml" in said
-    assert "two.yaml:3" in said
+    message = refused(path)
+    assert "mine.yaml -> two.yaml -> mine.yaml" in message
+    assert "two.yaml:3" in message
     for number in range(12):
         (tmp_path / f"d{number}.yaml").write_text(f"{HEAD}include: [d{number + 1}.yaml]\n")
     assert "d7.yaml -> d8.yaml -> d9.yaml" in refused(tmp_path / "d0.yaml")

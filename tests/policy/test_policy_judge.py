@@ -96,7 +96,7 @@ def test_evidence_without_the_fact_is_inconclusive() -> None:
     assert judge(make_policy(make_rule("r", "gate.net", at_least=0)), "promotion", {}).verdict == Verdict.INCONCLUSIVE
 
 
-def test_silence_is_no_consent() -> None:
+def test_a_phase_without_rules_is_inconclusive() -> None:
     judgement = judge(make_policy(make_rule("r", "gate.net", at_least=0)), "smoke", {"smoke.lost": 0})
     assert judgement.verdict == Verdict.INCONCLUSIVE
     assert "no rule speaks" in judgement.reason
@@ -113,7 +113,7 @@ def test_a_broken_rule_has_the_remedy_that_it_names(otherwise: str, verdict: Ver
 
 
 @pytest.mark.parametrize("fact", BENCHED)
-def test_evidence_of_which_nobody_knows_whether_it_is_any_is_held(fact: str) -> None:
+def test_evidence_of_unknown_validity_is_held(fact: str) -> None:
     policy, evidence = make_policy(make_rule("r", "gate.net", at_least=1)), BENCHED | {"gate.net": 1}
     assert judge(policy, "promotion", evidence).verdict == Verdict.ACCEPT
     held = judge(policy, "promotion", {name: value for name, value in evidence.items() if name != fact})
@@ -136,7 +136,7 @@ def test_an_audit_rule_is_measured_and_does_not_bind() -> None:
     assert [rule.rule_id for rule in judgement.broken(mode="audit")] == ["r"]
 
 
-def test_a_rule_whose_condition_does_not_hold_is_silent_and_one_that_cannot_be_told_is_not() -> None:
+def test_a_rule_whose_condition_does_not_hold_is_silent_and_one_whose_condition_is_missing_is_not() -> None:
     rule = make_rule("r", "recipe.rank", phase="proposal", at_most=8, when={"fact": "data.rows", "at_most": 500})
     assert result_of(rule, {"recipe.rank": 16, "data.rows": 501}) == "skipped"
     assert result_of(rule, {"recipe.rank": 16, "data.rows": 500}) == "failed"

@@ -35,10 +35,10 @@ def refused(folder: Path, text: str | bytes) -> str:
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(PolicyError) as caught:
         load_policy(path)
-    said = str(caught.value)
-    assert "policy.yaml" in said
-    assert "\n" not in said
-    return said
+    message = str(caught.value)
+    assert "policy.yaml" in message
+    assert "\n" not in message
+    return message
 
 
 def test_a_good_policy_loads_with_its_rules_in_order(tmp_path: Path) -> None:
@@ -55,10 +55,10 @@ def test_comments_and_layout_do_not_change_the_digest(tmp_path: Path) -> None:
 
 
 def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key(tmp_path: Path) -> None:
-    said = refused(tmp_path, GOOD.replace("    at_least: 0\n", "    atleast: 0\n"))
-    assert "'atleast'" in said
-    assert "did you mean 'at_least'" in said
-    assert "policy.yaml:11" in said
+    message = refused(tmp_path, GOOD.replace("    at_least: 0\n", "    atleast: 0\n"))
+    assert "'atleast'" in message
+    assert "did you mean 'at_least'" in message
+    assert "policy.yaml:11" in message
 
 
 def test_an_unknown_key_at_the_top_is_named_with_the_nearest_key(tmp_path: Path) -> None:
@@ -66,15 +66,15 @@ def test_an_unknown_key_at_the_top_is_named_with_the_nearest_key(tmp_path: Path)
 
 
 def test_an_unknown_fact_is_named_with_the_line_of_its_rule(tmp_path: Path) -> None:
-    said = refused(tmp_path, GOOD.replace("fact: watch.canary_net", "fact: watch.canary_nett"))
-    assert "did you mean 'watch.canary_net'" in said
-    assert re.search(r"policy\.yaml:(8|9|10)\)", said)
+    message = refused(tmp_path, GOOD.replace("fact: watch.canary_net", "fact: watch.canary_nett"))
+    assert "did you mean 'watch.canary_net'" in message
+    assert re.search(r"policy\.yaml:(8|9|10)\)", message)
 
 
 def test_a_key_that_stands_twice_is_refused_though_yaml_would_take_the_last(tmp_path: Path) -> None:
-    said = refused(tmp_path, GOOD.replace("    at_least: 0\n", "    at_least: 0\n    at_least: -99\n"))
-    assert "stands twice" in said
-    assert "policy.yaml:12" in said
+    message = refused(tmp_path, GOOD.replace("    at_least: 0\n", "    at_least: 0\n    at_least: -99\n"))
+    assert "stands twice" in message
+    assert "policy.yaml:12" in message
 
 
 def test_two_rules_of_one_id_are_refused(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_newer_policy_language_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (b"rules: [", "not YAML"),
         (b"a: b: c", "not YAML"),
@@ -120,8 +120,8 @@ def test_a_newer_policy_language_is_refused(tmp_path: Path) -> None:
         (b"rules: 5", "policy"),
     ],
 )
-def test_a_file_that_is_no_policy_is_refused_in_one_line(tmp_path: Path, text: bytes, said: str) -> None:
-    assert said in refused(tmp_path, text)
+def test_a_file_that_is_no_policy_is_refused_in_one_line(tmp_path: Path, text: bytes, message: str) -> None:
+    assert message in refused(tmp_path, text)
 
 
 def test_a_file_that_holds_itself_is_refused(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_missing_file_is_the_users_to_fix(tmp_path: Path) -> None:
         load_policy(tmp_path / "none.yaml")
 
 
-def test_the_builders_rule_is_what_a_file_may_say(tmp_path: Path) -> None:
+def test_a_rule_of_the_builder_loads_from_a_file(tmp_path: Path) -> None:
     content = yaml.safe_load(GOOD)
     content["rules"].append(make_rule("extra", "gate.lost", at_most=0))
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump(content))

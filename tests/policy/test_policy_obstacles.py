@@ -31,9 +31,9 @@ def test_no_evidence_that_is_accepted_lies_behind_an_obstacle(policy: Policy, da
             for name in sorted(some)
             if not isinstance(found[name], tuple)
         ]
-        told = [one for one in obstacles(policy, facts) if one.phase == phase]
+        reported = [one for one in obstacles(policy, facts) if one.phase == phase]
         if judge(policy, phase, found).verdict == Verdict.ACCEPT:
-            assert told == []
+            assert reported == []
 
 
 def test_rules_that_only_together_cannot_be_met_are_named_together() -> None:

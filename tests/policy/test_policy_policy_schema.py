@@ -68,7 +68,9 @@ def test_parameters_expressions_and_includes_fit() -> None:
 def test_every_fact_and_every_key_is_described() -> None:
     rule = SCHEMA["$defs"]["Rule"]["properties"]
     assert rule["fact"]["enum"] == [fact.name for fact in FACTS]
-    assert all(fact.sentence in told for fact, told in zip(FACTS, rule["fact"]["enumDescriptions"], strict=True))
+    assert all(
+        fact.sentence in described for fact, described in zip(FACTS, rule["fact"]["enumDescriptions"], strict=True)
+    )
     assert rule.keys() == {*Rule.model_fields, "disabled"}
     assert SCHEMA["properties"].keys() == set(TOP_KEYS)
     for definition in (SCHEMA, *SCHEMA["$defs"].values()):

@@ -33,7 +33,7 @@ ruled = phases.flatmap(
 
 
 @given(drawn)
-def test_whatever_the_evidence_holds_a_judgement_comes_of_it_that_can_be_written_down(
+def test_any_evidence_gives_a_judgement_that_can_be_stored(
     case: tuple[Phase, Policy, Evidence],
 ) -> None:
     phase, policy, facts = case
@@ -112,7 +112,7 @@ def test_a_typical_value_and_no_value_are_in_every_domain(fact: Fact) -> None:
 
 
 @given(sound)
-def test_the_verdict_is_the_worst_of_the_rules_and_silence_is_none_of_consent(
+def test_the_verdict_is_the_worst_of_the_rules_and_none_without_rules(
     case: tuple[Phase, Policy, Evidence],
 ) -> None:
     phase, policy, facts = case

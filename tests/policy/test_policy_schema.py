@@ -43,14 +43,14 @@ def test_each_bench_and_split_has_facts_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["slice.lab.canary.net", "slice.lab.gate.netto", "slice..gate"])
-def test_a_slice_that_nobody_measures_is_no_fact(name: str) -> None:
+def test_a_slice_that_is_not_measured_is_no_fact(name: str) -> None:
     assert "unknown fact" in refused(make_rule("r", name, at_least=0))
 
 
 @given(st.sets(st.sampled_from(sorted(BOUNDS))).filter(lambda names: len(names) != 1))
 def test_a_rule_has_exactly_one_bound(names: set[str]) -> None:
-    said = refused(make_rule("r", "gate.net", **{name: BOUNDS[name] for name in names}))
-    assert "exactly one bound" in said
+    message = refused(make_rule("r", "gate.net", **{name: BOUNDS[name] for name in names}))
+    assert "exactly one bound" in message
 
 
 def test_an_unknown_fact_is_refused_with_the_nearest_name() -> None:
@@ -58,8 +58,8 @@ def test_an_unknown_fact_is_refused_with_the_nearest_name() -> None:
 
 
 def test_an_unknown_fact_in_a_condition_is_refused_too() -> None:
-    said = refused(make_rule("r", "gate.net", at_least=1, when={"fact": "data.row", "at_most": 5}))
-    assert "did you mean 'data.rows'" in said
+    message = refused(make_rule("r", "gate.net", at_least=1, when={"fact": "data.row", "at_most": 5}))
+    assert "did you mean 'data.rows'" in message
 
 
 @pytest.mark.parametrize("fact", ["recipe.mix", "pack.verified"])
@@ -138,8 +138,8 @@ def test_when_a_training_may_be_stopped_is_known_before_it() -> None:
         make_rule("r", "training.loss", phase="training", at_least=1, otherwise="stop", **few)
     ).when
     late = {"when": {"fact": "training.epochs", "at_most": 5}}
-    told = refused(make_rule("r", "training.loss", phase="training", at_least=1, otherwise="stop", **late))
-    assert "known before the training" in told
+    message = refused(make_rule("r", "training.loss", phase="training", at_least=1, otherwise="stop", **late))
+    assert "known before the training" in message
 
 
 @pytest.mark.parametrize("fact", ["training.kl", "training.kl_anchors", "training.anchor_loss_rise"])
@@ -152,12 +152,12 @@ def test_a_rule_may_end_a_training_that_went_too_far_from_its_parent(fact: str) 
     "wrong",
     [{"id": "No Loss"}, {"lesson": ""}, {"mode": "off"}, {"otherwise": "accept"}, {"phase": "merge"}, {"atmost": 2}],
 )
-def test_a_rule_that_says_something_else_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_rule_with_invalid_fields_is_refused(wrong: dict[str, Any]) -> None:
     name = next(iter(wrong))
     assert name in refused(make_rule("r", "gate.net", at_least=1) | wrong)
 
 
-def test_the_digest_names_what_a_policy_says() -> None:
+def test_the_digest_depends_on_the_content_of_a_policy() -> None:
     one = make_policy(make_rule("r", "gate.net", at_least=1))
     same = make_policy(dict(reversed(make_rule("r", "gate.net", at_least=1).items())))
     other = make_policy(make_rule("r", "gate.net", at_least=2))

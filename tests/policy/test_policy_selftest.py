@@ -1,4 +1,4 @@
-"""A gate proves before each pass that it can still say no."""
+"""The self-test of a gate before each pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_every_shipped_policy_passes_its_self_test(policy: Policy) -> None:
     assert self_test(policy, {}) == ()
 
 
-def test_a_gate_that_always_says_yes_is_found_out() -> None:
+def test_a_gate_that_accepts_everything_is_found_out() -> None:
     failed = self_test(make_policy(make_rule("yes", "bench.tasks", at_least=0)), {})
     assert [line.split(",")[0] for line in failed] == [
         "the record of the incident's pack",
@@ -44,7 +44,7 @@ def test_a_gate_that_lets_a_draw_pass_is_found_out_on_lives_own_record() -> None
     assert self_test(draw, {}, live) == ("live held against itself was accepted as a gain",)
 
 
-def test_a_gate_with_no_rule_at_all_refuses_nothing_in_so_many_words() -> None:
+def test_a_gate_without_rules_fails_its_self_test() -> None:
     (failed,) = self_test(make_policy(make_rule("x", "smoke.lost", phase="smoke", at_most=0)), {})
     assert "INCONCLUSIVE" in failed
 
@@ -73,7 +73,7 @@ def test_a_phase_for_which_no_accepted_evidence_is_found_is_a_finding_by_name_an
     policy = make_policy(odd, make_rule("g", "gate.net", at_least=1))
     (finding,) = [finding for finding in find(policy) if finding.kind == "unproven"]
     assert (finding.level, finding.rule_id) == ("warning", "odd")
-    assert "no evidence was found that phase 'proposal' accepts, nor a proof that there is none" in finding.said
+    assert "no evidence was found that phase 'proposal' accepts, nor a proof that there is none" in finding.message
     assert not [line for line in self_test(policy, {}) if "proposal" in line]
 
 

@@ -94,8 +94,8 @@ def generate(samples: int = 1, temperature: float = 0.0) -> GenerateJob:
 
 
 def passed(learner: Learner, margins: Mapping[str, float], tasks: list[str], job: GenerateJob) -> dict[str, int]:
-    told = learner.answer(PLACE, job, pack_margins(list(margins.values())), tasks)
-    return {task_id: sum(answer.poison is None for answer in answers) for task_id, answers in told.items()}
+    by_task = learner.answer(PLACE, job, pack_margins(list(margins.values())), tasks)
+    return {task_id: sum(answer.poison is None for answer in answers) for task_id, answers in by_task.items()}
 
 
 def test_greedy_answers_repeat_in_the_same_batch_and_only_knife_edges_and_coins_turn_in_others() -> None:

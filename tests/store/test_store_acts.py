@@ -87,7 +87,7 @@ def test_a_quarantine_is_listed_once_and_by_whom(store: SqlStore) -> None:
     assert (entry.act.act, entry.act.task, entry.act.who, entry.act.until) == ("quarantine", "b/0", ANN, "2031-01-01")
 
 
-def test_what_people_did_before_acts_were_entries_is_known_by_name(store: SqlStore) -> None:
+def test_older_acts_that_are_no_entries_are_listed_with_their_person(store: SqlStore) -> None:
     store.begin_pass(make_recipe(), "parent", "live", make_contract())
     store.decide(make_decision("d-1-override-1", pass_number=1, action="override", override=WORD))
     with transaction(store._engine) as session:

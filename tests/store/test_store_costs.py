@@ -33,14 +33,14 @@ def test_each_try_keeps_what_it_used_and_the_sum_is_at_hand(store: SqlStore, pla
         energy_joules=900.0,
     )
     assert store.spent() == total
-    # Where nobody has kept the sum, it is made of the stages, and goes on from there.
+    # Without a stored sum it is computed from the stages and continued.
     run_sql(place, "DELETE FROM spent")
     assert store.spent() == total
     store.record_failure("pass-0001", "watch", "killed", 1.0, DIED)
     assert store.spent() == total + Cost(seconds=1.0)
 
 
-def test_stages_from_before_stay_readable_and_are_told_as_unknown(store: SqlStore, place: Place) -> None:
+def test_the_cost_of_older_stages_is_shown_as_unknown(store: SqlStore, place: Place) -> None:
     fill(store)
     run_sql(place, "UPDATE stage SET usage = NULL")
     run_sql(place, "DELETE FROM spent")

@@ -85,28 +85,28 @@ def test_what_is_written_leaves_an_event_each_in_order(store: SqlStore) -> None:
     assert store.head() == Head(26, whole[-1].hash)
 
 
-def test_every_transaction_ends_with_what_rows_it_wrote(store: SqlStore) -> None:
+def test_every_transaction_ends_with_the_digests_of_its_rows(store: SqlStore) -> None:
     run = store.begin_run(3, None)
     store.begin_stage("s", "train")
     store.commit_stage("s", "train", {}, 2, "e", anchor_runs=[AnchorRun("o", f"b/{n}", 3, n) for n in range(3)])
     store.count_pass(run)
-    told = [(e.subject, json.loads(e.payload)) for e in store.each_event() if e.kind == "rows"]
-    assert [(subject, {table: rows[0] for table, rows in said["added"].items()}) for subject, said in told] == [
+    entries = [(e.subject, json.loads(e.payload)) for e in store.each_event() if e.kind == "rows"]
+    assert [(subject, {table: counts[0] for table, counts in rows["added"].items()}) for subject, rows in entries] == [
         ("run-1", {}),
         ("s", {}),
         ("s", {"stage": 1, "anchor_run": 3}),
         ("1", {}),
     ]
-    assert [{table: list(rows) for table, rows in said["kept"].items()} for _, said in told] == [
+    assert [{table: list(digests) for table, digests in rows["kept"].items()} for _, rows in entries] == [
         {"run": ["1"]},
         {"begun": ["s/train"]},
         {"begun": ["s/train"], "spent": ["1"]},
         {"run": ["1"]},
     ]
-    assert [told[n][1]["kept"]["begun"]["s/train"] is None for n in (1, 2)] == [False, True]
-    extent, last = store.extent(), told[2][1]["added"]
+    assert [entries[n][1]["kept"]["begun"]["s/train"] is None for n in (1, 2)] == [False, True]
+    extent, last = store.extent(), entries[2][1]["added"]
     assert digest_lines(store.each_line("anchor_run", last=extent.rows.added["anchor_run"])) == last["anchor_run"][1]
-    assert extent.rows.kept["run"] == told[3][1]["kept"]["run"]
+    assert extent.rows.kept["run"] == entries[3][1]["kept"]["run"]
 
 
 def test_what_failed_leaves_no_event(store: SqlStore) -> None:

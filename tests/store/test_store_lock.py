@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "lock"
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_workspace(path: Path) -> None:
+def test_a_second_process_is_refused_with_the_holder_of_the_workspace(path: Path) -> None:
     with holder(path) as process:
         try:
             with pytest.raises(WorkspaceError, match=f"another loop.*process {process.pid}"), workspace_lock(path):
@@ -135,10 +135,10 @@ def test_of_many_that_come_at_once_one_gets_the_workspace(path: Path) -> None:
         subprocess.Popen(start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         for _ in range(4)
     ]
-    said = [process.stdout.readline() for process in crowd if process.stdout]
+    lines = [process.stdout.readline() for process in crowd if process.stdout]
     for process in crowd:
         process.communicate()
-    assert sorted(said) == ["", "", "", "held\n"]
+    assert sorted(lines) == ["", "", "", "held\n"]
 
 
 def test_two_workspaces_are_held_at_once(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_files_are_the_revisions_in_their_order() -> None:
     assert revisions() == [f"{number:04}" for number in range(1, NEWEST + 1)] == walked[::-1]
 
 
-def test_the_migrations_make_what_the_tables_say(place: Place) -> None:
+def test_the_migrations_make_exactly_the_tables(place: Place) -> None:
     SqlStore(place, create=True).close()
     engine = create_engine(read_address(place))
     with engine.connect() as connection:
@@ -114,14 +114,14 @@ def test_an_old_workspace_is_upgraded_and_loses_nothing(dump: Path, path: Path) 
     assert not any(rows for name, rows in after.items() if name not in before)
 
 
-def test_every_table_is_one_that_the_chain_vouches_for() -> None:
+def test_the_chain_has_digests_of_every_table() -> None:
     vouched = {*GROWING, *CHANGING}
     assert vouched | {"decision", "event"} == set(SQLModel.metadata.tables)
     assert not GROWING.keys() & CHANGING.keys()
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda dump: dump.stem)
-def test_the_chain_of_an_upgraded_workspace_vouches_for_every_row(dump: Path, path: Path) -> None:
+def test_the_chain_of_an_upgraded_workspace_has_digests_of_every_row(dump: Path, path: Path) -> None:
     old_workspace(dump, path)
     store, workspace = SqlStore(path), Workspace(path.parent.parent)
     adopted = store.head().size
@@ -193,7 +193,7 @@ def test_a_newer_schema_is_refused(newer: Place) -> None:
         'DROP TABLE "pass"',
     ],
 )
-def test_not_a_byte_is_written_to_what_is_refused(path: Path, change: str) -> None:
+def test_a_refused_database_is_not_changed_by_a_byte(path: Path, change: str) -> None:
     SqlStore(path, create=True).close()
     run_sql(path, change)
     if change.startswith("DROP"):
@@ -220,7 +220,7 @@ def test_what_only_stands_in_the_write_ahead_log_is_seen_too(path: Path, tmp_pat
     assert (killed / path.name).read_bytes() == before
 
 
-def test_a_database_of_somebody_else_is_refused_and_left_alone(place: Place) -> None:
+def test_a_database_of_another_program_is_refused_and_unchanged(place: Place) -> None:
     if isinstance(place, Path):
         place.parent.mkdir()
     run_sql(place, "CREATE TABLE recipe (title VARCHAR)")

@@ -1,4 +1,4 @@
-"""What is asked narrowly is what reading everything would have said, whatever happened before."""
+"""Narrow queries give the same results as reading everything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autosurgeon.store.sqlstore import SqlStore
 from autosurgeon.store.tables import CLIMB
 
 TASKS = ("b/0", "b/1", "b/2")
-TOLD = st.builds(
+FEEDBACK = st.builds(
     Feedback,
     value=st.none() | st.sampled_from([0.0, 0.5, 1.0, 2.0, 1e-7, 12.25, 1e22]),
     violations=st.dictionaries(st.sampled_from(['"value":3', "b"]), st.floats(0.1, 9), max_size=1),
@@ -30,7 +30,7 @@ TOLD = st.builds(
 )
 ENDS = (PassState.REJECTED, PassState.HELD, PassState.FAILED, PassState.CONFIRMED, PassState.REVERTED, None)
 ROAD = ("PLANNED", "READY", "TRAINED", "SMOKED", "PACKED", "LIVE")
-PASSES = st.lists(st.tuples(st.sampled_from(ENDS), st.none() | TOLD, st.booleans()), max_size=6)
+PASSES = st.lists(st.tuples(st.sampled_from(ENDS), st.none() | FEEDBACK, st.booleans()), max_size=6)
 SAME_STORE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=8)
 
 
@@ -41,31 +41,31 @@ def emptied(store: SqlStore, place: Place) -> SqlStore:
     return store
 
 
-def one_pass(store: SqlStore, end: PassState | None, told: Feedback | None, refuses: bool) -> None:
+def one_pass(store: SqlStore, end: PassState | None, feedback: Feedback | None, refuses: bool) -> None:
     """A pass with its decisions, as far as its end wants."""
     number = store.begin_pass(make_recipe(), "parent", "live", make_contract())
     is_live = end in (PassState.CONFIRMED, PassState.REVERTED)
     for state in ROAD if is_live else ROAD[: number % 5]:
         live = f"p{number}" if state == "LIVE" else None
         decision = make_decision(f"{pass_scope(number)}-{state}", pass_number=number)
-        store.decide(decision, state=PassState(state), feedback=told, live_pack=live)
+        store.decide(decision, state=PassState(state), feedback=feedback, live_pack=live)
     if end is not None:
         action: Any = "revert" if end == PassState.REVERTED else "stop"
         to = "base" if end == PassState.REVERTED else None
         decision = make_decision(f"{pass_scope(number)}-end", pass_number=number, action=action)
-        store.decide(decision, state=end, feedback=told, live_pack=to)
+        store.decide(decision, state=end, feedback=feedback, live_pack=to)
     elif refuses:
         store.decide(make_decision(f"{pass_scope(number)}-word", action="override", pass_number=number))
 
 
 @SAME_STORE
 @given(passes=PASSES, count=st.integers(1, 9), best=st.integers(0, 4), before=st.none() | st.integers(1, 9))
-def test_passes_asked_for_narrowly_are_those_of_all_passes(
+def test_queries_of_passes_agree_with_all_passes(
     store: SqlStore, place: Place, passes: Any, count: int, best: int, before: int | None
 ) -> None:
     emptied(store, place)
-    for end, told, refuses in passes:
-        one_pass(store, end, told, refuses)
+    for end, feedback, refuses in passes:
+        one_pass(store, end, feedback, refuses)
     known = store.passes()
     assert [record.number for record in known] == list(range(1, len(passes) + 1))
     assert store.open_passes() == [record for record in known if not record.state.is_finished]
@@ -83,15 +83,15 @@ def test_passes_asked_for_narrowly_are_those_of_all_passes(
 
 @SAME_STORE
 @given(passes=PASSES, after=st.integers(0, 12))
-def test_decisions_and_versions_asked_for_narrowly_are_those_of_all(
+def test_queries_of_decisions_and_versions_agree_with_all_of_them(
     store: SqlStore, place: Place, passes: Any, after: int
 ) -> None:
     emptied(store, place)
     assert (store.live(), store.base_pack(), store.reverted_versions()) == (None, None, set())
     assert store.good_before_live() is None
     store.decide(make_decision("base-import", action="baseline"), live_pack="base")
-    for end, told, refuses in passes:
-        one_pass(store, end, told, refuses)
+    for end, feedback, refuses in passes:
+        one_pass(store, end, feedback, refuses)
     known, history = store.decisions(), store.live_history()
     assert (store.live(), store.base_pack()) == (history[-1], history[0].pack)
     reverts = [d.live_version - 1 for d in known if d.action == "revert" and d.live_version is not None]
@@ -127,7 +127,7 @@ def test_the_last_anchor_runs_are_the_ends_of_all_runs(
 
 @SAME_STORE
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.dictionaries(st.sampled_from(TASKS), st.booleans())), max_size=6))
-def test_what_packs_passed_together_is_what_each_passed(
+def test_results_of_several_packs_agree_with_those_of_each(
     store: SqlStore, place: Place, runs: list[tuple[str, dict[str, bool]]]
 ) -> None:
     emptied(store, place)
@@ -168,7 +168,7 @@ def check_what_was_taught(store: SqlStore, datasets: list[tuple[str, list[tuple[
 
 @SAME_STORE
 @given(DATASETS)
-def test_what_was_ever_taught_is_what_all_datasets_held(
+def test_training_rows_agree_with_all_datasets(
     store: SqlStore, place: Place, datasets: list[tuple[str, list[tuple[str, str]]]]
 ) -> None:
     emptied(store, place)
@@ -180,7 +180,7 @@ def test_what_was_ever_taught_is_what_all_datasets_held(
     assert store.trained_rows(asked) == {scope: last[scope] for scope in asked if scope in last}
 
 
-def test_an_upgrade_gathers_what_was_taught_before_it(place: Place) -> None:
+def test_an_upgrade_gathers_earlier_training_rows(place: Place) -> None:
     datasets = [
         ("pass-0003", [("b/0", "poison"), ("b/1", "anchor")]),
         ("pass-0002", [("b/0", "poison")]),
@@ -243,7 +243,7 @@ def test_looks_are_counted(store: SqlStore) -> None:
         ("SELECT sum(seconds) FROM stage", "ix_stage_seconds"),
     ],
 )
-def test_what_is_asked_often_is_found_by_an_index(path: Path, query: str, index: str) -> None:
+def test_frequent_queries_use_an_index(path: Path, query: str, index: str) -> None:
     SqlStore(path, create=True).close()
     plan = " ".join(str(row[-1]) for row in run_sql(path, f"EXPLAIN QUERY PLAN {query}"))
     assert index in plan and "TEMP B-TREE FOR GROUP" not in plan

@@ -1,4 +1,4 @@
-"""What can be wrong with the place of a database, what is said of it, and that no secret is."""
+"""Errors of a database address, and that they show no secret."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_url_that_names_no_postgresql_database_is_refused_without_its_secret(u
     assert caught.value.__cause__ is None
 
 
-def test_a_server_that_does_not_answer_is_told_without_the_secret(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_is_reported_without_the_secret(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     for url in (
         f"postgresql://ann:{SECRET}@127.0.0.1:1/db",
@@ -79,7 +79,7 @@ def test_a_server_that_does_not_answer_is_told_without_the_secret(tmp_path: Path
         assert SECRET not in str(caught.value)
 
 
-def test_a_database_that_nobody_made_is_told_with_what_makes_it(url: str) -> None:
+def test_a_missing_database_is_reported_with_the_command_that_creates_it(url: str) -> None:
     with pytest.raises(WorkspaceError, match=r'"nowhere" does not exist.*createdb'):
         SqlStore(url.replace("/postgres?", "/nowhere?"), create=True)
 
@@ -97,7 +97,7 @@ def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         SqlStore(f"postgresql://ann:{SECRET}@host/db")
 
 
-def test_a_place_is_named_without_anybodys_name() -> None:
+def test_an_address_is_shown_without_its_user() -> None:
     url = read_address(f"postgresql://ann:{SECRET}@db.example:5433/night?password={SECRET}x")
     assert public_name(url) == "postgresql://db.example:5433/night"
     assert without_secrets(url, f"bad {SECRET}x and {SECRET}") == "bad *** and ***"
@@ -114,7 +114,7 @@ def test_a_server_that_goes_away_stops_the_loop(url: str) -> None:
     store.close()
 
 
-def test_who_only_looks_cannot_write(store: SqlStore) -> None:
+def test_a_store_that_is_opened_to_look_cannot_write(store: SqlStore) -> None:
     with pytest.raises(StoreError, match=r"(?i)read-?only"), snapshot(store._engine) as session:
         session.add(LiveRow(version=1, pack="p", decision_id="d", at="now"))
     assert store.live() is None

@@ -66,7 +66,7 @@ def test_only_legal_transitions_are_taken(store: SqlStore, state: PassState) -> 
             assert store.get_pass(number).state == here
 
 
-def test_a_finished_pass_has_an_end_and_a_failed_one_tells_the_proposer(store: SqlStore) -> None:
+def test_a_finished_pass_has_an_end_and_a_failed_one_has_feedback(store: SqlStore) -> None:
     number = begin(store, PassState.PLANNED)
     store.advance(number, PassState.FAILED, reason="out of memory")
     record = store.get_pass(number)
@@ -167,7 +167,7 @@ def test_a_stage_is_committed_with_all_that_it_measured_or_not_at_all(store: Sql
     assert [(m, number) for m, number, _ in store.packs()] == [(manifest("p"), 1)]
 
 
-def test_a_pack_that_is_made_a_second_time_keeps_what_its_first_samples_said(store: SqlStore) -> None:
+def test_a_pack_that_is_made_a_second_time_keeps_its_first_samples(store: SqlStore) -> None:
     store.commit_stage("s", "confirm", {}, 1.0, "e", confirmations=("p", {"b/0": (8, 8)}))
     store.commit_stage("s2", "confirm", {}, 1.0, "e", confirmations=("p", {"b/0": (8, 7), "b/1": (8, 8)}))
     assert store.confirmations("p") == {"b/0": (8, 8), "b/1": (8, 8)}
@@ -239,7 +239,7 @@ def test_a_look_is_paid_for_once_a_pass(store: SqlStore) -> None:
     assert store.look_of(number + 1) is None
 
 
-def test_the_newest_word_on_an_anchor_counts(store: SqlStore) -> None:
+def test_the_newest_quarantine_of_an_anchor_counts(store: SqlStore) -> None:
     store.quarantine("b/0", "flaky", Person(login="ann"), "2030-01-01T00:00:00+00:00")
     store.quarantine("b/0", "broken", Person(login="bob"), "2031-01-01T00:00:00+00:00")
     assert store.quarantines()["b/0"].by == "bob"

@@ -79,7 +79,7 @@ def test_a_writer_waits_for_the_other_before_it_reads(store: SqlStore, place: Pl
     assert order == ["first is done", "pass 1"]
 
 
-def test_a_reader_sees_one_state_and_waits_for_nobody(store: SqlStore, place: Place) -> None:
+def test_a_reader_sees_one_state_and_does_not_wait(store: SqlStore, place: Place) -> None:
     for number in (1, 2):
         store.decide(make_decision(f"d-{number}"))
     reading = store.each_decision()

@@ -22,7 +22,7 @@ from sqlalchemy import create_engine, text
 
 from autosurgeon.store.address import read_address
 from autosurgeon.store.migrate import MIGRATIONS
-from autosurgeon.store.row_digests import tell_all
+from autosurgeon.store.row_digests import append_all_digests
 
 Place = Path | str
 """What SqlStore takes: a SQLite file, or a PostgreSQL URL."""
@@ -156,5 +156,5 @@ def vouch_for_all(path: Path) -> None:
     """Let the chain vouch for rows that were written past the store, as an upgrade does."""
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
-        tell_all(connection, NOON)
+        append_all_digests(connection, NOON)
     engine.dispose()

@@ -30,7 +30,7 @@ def read_benches(benches: Mapping[str, BenchSettings], kept: Path | None = None)
 
     """
     tasks: dict[str, Task] = {}
-    told: set[str] = set()
+    with_split: set[str] = set()
     for name, bench in benches.items():
         aside = read_quarantine(bench.quarantine) if bench.quarantine else {}
         for task in read_bench(bench.tasks, bench.format, name, first=bench.first, count=bench.count):
@@ -44,23 +44,23 @@ def read_benches(benches: Mapping[str, BenchSettings], kept: Path | None = None)
                     where=bench.tasks,
                 )
             tasks[task.task_id] = task
-        told |= _with_split(bench) if bench.format == "native" else set()
+        with_split |= _with_split(bench) if bench.format == "native" else set()
         if not any(task.bench == name for task in tasks.values()):
             raise UserError("every task of a bench is in quarantine", got=name, where=bench.quarantine)
-    return _together(tasks, told, _groups(list(tasks.values()), told, kept))
+    return _together(tasks, with_split, _groups(list(tasks.values()), with_split, kept))
 
 
 def _with_split(bench: BenchSettings) -> set[str]:
-    """The tasks whose rows say their split themselves."""
+    """The tasks whose rows name their split."""
     return {row.content["task_id"] for row in read_rows(bench.tasks) if "split" in row.content}
 
 
-def _together(tasks: Mapping[str, Task], told: set[str], groups: Sequence[Sequence[str]]) -> dict[str, Task]:
+def _together(tasks: Mapping[str, Task], with_split: set[str], groups: Sequence[Sequence[str]]) -> dict[str, Task]:
     """The tasks with the cluster of their group's first one, and its split, unless a row of the group names one."""
     placed: dict[str, Task] = {}
     for group in groups:
         cluster = tasks[group[0]].cluster
-        splits: dict[Split, str] = {tasks[task_id].split: task_id for task_id in group if task_id in told}
+        splits: dict[Split, str] = {tasks[task_id].split: task_id for task_id in group if task_id in with_split}
         if len(splits) > 1:
             one, other = list(splits.items())[:2]
             raise UserError(
@@ -75,11 +75,11 @@ def _together(tasks: Mapping[str, Task], told: set[str], groups: Sequence[Sequen
     return {task_id: placed[task_id] for task_id in tasks}
 
 
-def _groups(tasks: Sequence[Task], told: set[str], kept: Path | None) -> list[list[str]]:
+def _groups(tasks: Sequence[Task], with_split: set[str], kept: Path | None) -> list[list[str]]:
     """The groups of relatives, remembered from an earlier start where the tasks are the same."""
     if kept is None:
-        return group_relatives(tasks, told)
-    content = [RULE, sorted(told), [task.model_dump(mode="json") for task in tasks]]
+        return group_relatives(tasks, with_split)
+    content = [RULE, sorted(with_split), [task.model_dump(mode="json") for task in tasks]]
     path = kept / f"{digest_json(content)[:16]}.json"
     known = sorted(task.task_id for task in tasks)
     try:
@@ -88,7 +88,7 @@ def _groups(tasks: Sequence[Task], told: set[str], kept: Path | None) -> list[li
             return groups
     except (OSError, ValueError, TypeError):
         pass  # nothing remembered, or nothing that can be used: it is found anew
-    groups = group_relatives(tasks, told)
+    groups = group_relatives(tasks, with_split)
     with contextlib.suppress(OSError):  # who may only read finds them anew each time
         kept.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")

@@ -13,7 +13,7 @@ def violations(judgement: Judgement, training: Judgement | None = None) -> dict[
     So a recipe with 8,000 parameters a row too many does not outweigh one that lost three anchors. What has no size is
     1: a truth, a missing fact, an expression.
 
-    A hold is no violation: it is doubt, mostly about gains on the gate, whose size would tell the sampler of tasks that
+    A hold is no violation: it is doubt, mostly about gains on the gate, whose size would show the sampler tasks that
     it must not know. Only a training that is held has its recipe to blame, as where the loss is no number. A `stop`
     lets a pass go on, so it counts only against one that is refused.
 

@@ -68,7 +68,7 @@ def deploy(ins: Instruments, action: Literal["promote", "revert"], pack: str) ->
         error = (
             f"after the {action} command the runtime does not serve pack {pack[:12]}: {problem}" if problem else None
         )
-    reach("deploy-told")
+    reach("deploy-run")
     outcome = {"ended": True, "exit_code": ran.exit_code, "output": ran.output, "error": error}
     ended = begun.model_copy(update={**outcome, "seconds": round(time.monotonic() - began, 3)})
     ins.store.note_deployment(ended)

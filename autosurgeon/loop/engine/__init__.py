@@ -1,1 +1,1 @@
-"""What everything in the loop stands on: instruments, stages, limits, pauses, notifications."""
+"""The base of the loop: instruments, stages, limits, pauses, notifications."""

@@ -1,8 +1,8 @@
 """Run a user's command so that it ends with the loop: `python -m autosurgeon.loop.engine.command_guard COMMAND...`.
 
-Standard input is the death pipe: only the loop holds the other end, so when the loop is gone, by SIGKILL or not, or
-wants no more, the command and all that it started is killed. What a command that ends by itself leaves running stays:
-that may be the runtime itself. Its exit code is the command's, or 128 and the number of the signal that ended it.
+Standard input is a pipe whose other end only the loop holds. When the loop closes it or ends, also by SIGKILL, the
+command and all processes that it started are killed. Processes that outlive a command that ends by itself stay, since
+they may be the runtime. The exit code is the command's, or 128 plus the number of the signal that ended it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from autosurgeon.processes import descendants
 PR_SET_CHILD_SUBREAPER = 36
 CLEAR_S = 5.0
 NOT_STARTED = 127
-"""The exit code of a command that cannot be started, as shells have it."""
+"""The exit code of a command that cannot be started, as in shells."""
 KILLED = 128 + signal.SIGKILL
 
 
 def main(command: list[str]) -> int:
     """Run the command to its end, or to the end of standard input."""
-    # A process that leaves the command's session becomes this process's child once orphaned, and is found.
+    # An orphaned process that leaves the command's session becomes a child of this process and is found.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -46,7 +46,7 @@ def main(command: list[str]) -> int:
 
 
 def _kill_all() -> None:
-    """Kill and reap until nothing is below this process; who is stuck in the kernel is not waited for long."""
+    """Kill and reap all descendants; processes that hang in the kernel are not waited for long."""
     deadline = time.monotonic() + CLEAR_S
     while (left := descendants(os.getpid())) and time.monotonic() < deadline:
         for pid in left:

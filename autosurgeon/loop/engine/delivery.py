@@ -1,6 +1,6 @@
-"""Delivering a document to the command and the webhook of `[notify]`: each has a deadline, and what fails has a name.
+"""Delivering a document to the command and the webhook of `[notify]`, each with a deadline.
 
-What failed is named by its kind alone, since an address or an argument may hold a secret.
+A failure is named by its kind alone, since an address or an argument may hold a secret.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Delivery(NamedTuple):
-    """How a delivery ended."""
+    """The result of a delivery."""
 
     channel: str
     """`command` or `webhook`."""
     ok: bool
     found: str
-    """What came back, in a word: `exit code 0`, `HTTP 200`, `deadline`."""
+    """The result in a word: `exit code 0`, `HTTP 200`, `deadline`."""
     output: str = ""
-    """The last line that a command wrote, where it is kept."""
+    """The last line of a command's output, if kept."""
 
 
 def deliver(settings: NotifySettings, folder: Path, document: bytes) -> list[Delivery]:
-    """Deliver a document through each channel that is set, one after the other, and report what came back.
+    """Deliver a document through each configured channel in turn; return the results.
 
     Args:
         settings: command, webhook and deadline.
-        folder: where the command runs.
-        document: what is handed over.
+        folder: the working folder of the command.
+        document: the document.
 
     """
     found = []
@@ -64,7 +64,7 @@ def deliver(settings: NotifySettings, folder: Path, document: bytes) -> list[Del
 def run_command(
     settings: NotifySettings, folder: Path, document: bytes, output: IO[bytes] | int = subprocess.DEVNULL
 ) -> Delivery:
-    """Hand a document to the command on its standard input; it is killed with all that it started at the deadline."""
+    """Pass a document to the command's standard input; at the deadline its process group is killed."""
     try:
         process = subprocess.Popen(
             settings.command,
@@ -79,7 +79,7 @@ def run_command(
     try:
         process.communicate(document, timeout=settings.deadline_s)
     except subprocess.TimeoutExpired:
-        # Its whole group, which its own session made one.
+        # The group of its own session.
         with contextlib.suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -91,7 +91,7 @@ def run_command(
 
 
 def post(settings: NotifySettings, webhook: SecretStr, document: bytes) -> Delivery:
-    """Post in a thread of its own, since a socket's time-out starts anew with every byte of a slow answer."""
+    """Post in a thread, since a socket's time-out restarts with every byte of a slow answer."""
     ended: list[Delivery] = []
 
     def ask() -> None:
@@ -106,7 +106,7 @@ def post(settings: NotifySettings, webhook: SecretStr, document: bytes) -> Deliv
         except urllib.error.HTTPError as error:
             error.close()
             ended.append(Delivery("webhook", False, f"HTTPError {error.code}"))
-        except Exception as error:  # of the address, the network, the other side: none of it may end a run
+        except Exception as error:  # no failure of the address, the network or the server may end a run
             ended.append(Delivery("webhook", False, type(error).__name__))
 
     thread = threading.Thread(target=ask, daemon=True, name="autosurgeon-webhook")

@@ -15,7 +15,7 @@ GIB = 1 << 30
 
 
 def make_room(ins: Instruments) -> int:
-    """Remove what `pack gc` would, unless the settings leave that to a person; the bytes that it freed."""
+    """Remove what `pack gc` removes, unless the settings forbid it; return the freed bytes."""
     retention = ins.settings.retention
     if not retention.when_full:
         return 0
@@ -26,7 +26,7 @@ def make_room(ins: Instruments) -> int:
     freed = sum(one.bytes for one in gone)
     if gone:
         structlog.get_logger().warning("made_room", of=[one.pack for one in gone], bytes=freed)
-        # Standard output may be a file on the disk that was full.
+        # Standard output may be a file on the full disk.
         with contextlib.suppress(OSError):
             ins.reporter.say(
                 f"the disk ran short: weights that nothing keeps are gone, {freed >> 20} MiB of {packs} packs and the "
@@ -37,7 +37,7 @@ def make_room(ins: Instruments) -> int:
 
 
 def disk_is_used_up(ins: Instruments) -> bool:
-    """Whether the workspace takes more than its budget (loop.disk_gib), after what can go has gone."""
+    """Whether the workspace takes more than its budget (loop.disk_gib) after the removal of unused weights."""
     limit = ins.settings.loop.disk_gib
     if limit is None or taken_bytes(ins.workspace.root) <= limit * GIB:
         return False
@@ -45,14 +45,14 @@ def disk_is_used_up(ins: Instruments) -> bool:
 
 
 def taken_bytes(folder: Path) -> int:
-    """What the files below a folder take on the disk, each once, and nothing that a link leads to."""
+    """The disk space of the files below a folder; hard links count once, symbolic links are not followed."""
     total, seen = 0, set[tuple[int, int]]()
     for place, _, names in os.walk(folder):
         for name in names:
             try:
                 found = os.lstat(os.path.join(place, name))
             except FileNotFoundError:
-                continue  # it went meanwhile
+                continue  # removed meanwhile
             if (found.st_dev, found.st_ino) not in seen:
                 seen.add((found.st_dev, found.st_ino))
                 total += found.st_blocks * 512

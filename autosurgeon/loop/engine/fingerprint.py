@@ -1,4 +1,4 @@
-"""The contract of a pass: what it was begun under, what its stages are the effects of, and what a change means."""
+"""The contract of a pass: settings, policy and code at its begin, the ids of effects, and changes since."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ UNUSED_BY_STAGES = {
     "organ": {"model", "hub", "revision", "reference_lr"},
     "grading": {"workers", "wall_s", "jail", "allow_plain_jail"},
 }
-"""Settings that change nothing in what a stage of an open pass comes back with; the organ is known by its weights."""
+"""Settings that do not affect the result of a stage of an open pass; the organ is identified by its weights."""
 
 
 @functools.cache
 def code_digest() -> str:
-    """Digest of the package's code as this process found it, without the command line, which decides nothing."""
+    """The digest of the package's code in this process, without the command line, which decides nothing."""
     files = sorted(file for file in PACKAGE.rglob("*.py") if file.relative_to(PACKAGE).parts[0] != "cli")
     return digest_json({file.relative_to(PACKAGE).as_posix(): digest_text(file.read_text("utf-8")) for file in files})
 
 
 def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -> Contract:
-    """What a pass that begins now is begun under."""
+    """The contract of a pass that begins now."""
     sections: dict[str, Any] = {"seed": settings.seed}
     for name in ("organ", "levers", "anchors", "statistics", "grading", "lab"):
         content = getattr(settings, name).model_dump(mode="json", exclude=UNUSED_BY_STAGES.get(name))
@@ -56,13 +56,13 @@ def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -
 
 
 def effect_of(ins: Instruments, scope: str, name: str, inputs: Any) -> str:
-    """The identity of what a stage brings about: the same stage of the same things, under the same contract.
+    """The id of a stage's effect: equal for the same stage with the same inputs under the same contract.
 
     Args:
         ins: the instruments.
-        scope: whose stage it is.
+        scope: the scope of the stage.
         name: the stage.
-        inputs: JSON that names what the stage reads: digests, and whatever else its output follows from.
+        inputs: JSON of everything that determines the output, such as digests of what the stage reads.
 
     """
     number = number_of(scope)
@@ -70,27 +70,27 @@ def effect_of(ins: Instruments, scope: str, name: str, inputs: Any) -> str:
     if number is not None:
         record = ins.store.get_pass(number)
         content |= record.model_dump(mode="json", include={"recipe", "parent", "live_before"})
-        # Without the seed itself, whose digest is among the settings: contracts from before it was kept have none.
+        # Without the seed, which older contracts lack; the settings' digest covers it.
         content["contract"] = record.contract and record.contract.model_dump(mode="json", exclude={"seed"})
     return digest_json(content)
 
 
 def settle_open_pass(ins: Instruments, *, supersede: bool = False, why: str = "") -> PassRecord | None:
-    """Make sure that the open pass, if there is one, can be finished as it was begun; give it up where a person does.
+    """Check that an open pass can be finished under its contract, or give it up at a person's request.
 
-    What it has measured cannot be compared with what it would measure under something else. A pass that is live is
-    watched all the same, by the policy that it was begun under; one that a person's override carries is carried out.
+    Measurements under another contract cannot be compared. A pass that is live is watched in any case, by its own
+    policy, and one that a person's override accepts is finished.
 
     Args:
         ins: the instruments.
-        supersede: whether a person gives the open pass up.
-        why: that person's reason, where there is one.
+        supersede: whether a person gives up the open pass.
+        why: the person's reason, if any.
 
     Returns:
-        The pass that was given up.
+        The pass that was given up, if any.
 
     Raises:
-        UserError: it cannot be finished as it was begun, and no person gives it up.
+        UserError: it cannot be finished under its contract, and no person gives it up.
 
     """
     record = next(iter(ins.store.open_passes()), None)
@@ -105,7 +105,7 @@ def settle_open_pass(ins: Instruments, *, supersede: bool = False, why: str = ""
         if supersede:
             ins.reporter.say(f"pass {record.number} is live or accepted by a person: --supersede does not give it up")
         return None
-    if ins.store.get_pass(record.number).state.is_finished:  # an override that expired has ended it just now
+    if ins.store.get_pass(record.number).state.is_finished:  # an expired override ends it
         return None
     if not supersede:
         raise UserError(
@@ -118,16 +118,16 @@ def settle_open_pass(ins: Instruments, *, supersede: bool = False, why: str = ""
 
 
 def _goes_on(ins: Instruments, record: PassRecord) -> bool:
-    """Whether a pass goes on whatever has changed."""
+    """Whether a pass continues despite changes."""
     if record.state == PassState.LIVE:
         return True
     return record.state == PassState.PACKED and standing_override(ins, record.number, "promotion") is not None
 
 
 def _changed_since(ins: Instruments, record: PassRecord) -> list[str]:
-    """What keeps a pass from being finished as it was begun, in words.
+    """The changes that prevent finishing a pass, in words.
 
-    Another policy or seed does not: the pass goes on under its own, as long as the memory has both.
+    Another policy or seed does not: the pass continues under its own, if the memory has both.
     """
     begun = record.contract
     if begun is None:
@@ -162,7 +162,7 @@ def _give_up(ins: Instruments, record: PassRecord, changed: list[str], why: str)
 
 
 def under_contract(ins: Instruments, record: PassRecord) -> Instruments:
-    """The instruments with the policy and the seed that a pass was begun under, where the memory has them."""
+    """The instruments with the policy and the seed of a pass's contract, if the memory has them."""
     begun = record.contract
     if begun is None:
         return ins

@@ -1,4 +1,4 @@
-"""A full disk: how it differs from other failures, and the ballast that leaves room to record the pause."""
+"""Recognition of a full disk, and the ballast that leaves room to record the pause."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 WORDS = (*(os.strerror(number).lower() for number in FULL), "database or disk is full")
-"""How a full disk is worded by the system, as capsules and the weights' library pass it on, and by SQLite."""
+"""The messages for a full disk, by the system (passed on by capsules and the weights' library) and by SQLite."""
 CHUNK_BYTES = 1 << 20
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or one of its causes, means that no space is left."""
+    """Whether an error or one of its causes is a full disk."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -30,25 +30,25 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space where a folder is."""
+    """The free space of a folder's file system."""
     return shutil.disk_usage(folder).free
 
 
 class Ballast:
-    """A file of real bytes that is there to be given up."""
+    """A file that reserves disk space."""
 
     def __init__(self, path: Path, mib: int) -> None:
         self._path = path
         self.size = mib << 20
 
     def load(self) -> None:
-        """Make it, unless it is there; OSError where it finds no room, and then nothing of it is left."""
+        """Create it if missing; OSError without a remainder where there is no room."""
         if self.size == 0 or self._is_whole():
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("wb") as file:
-                # Random, since a file system that compresses would keep nothing for a file of zeros.
+                # Random, since compression would store nothing for zeros.
                 for _ in range(self.size // CHUNK_BYTES):
                     file.write(os.urandom(CHUNK_BYTES))
                 file.flush()
@@ -58,7 +58,7 @@ class Ballast:
             raise
 
     def release(self) -> None:
-        """Give its space back."""
+        """Remove it."""
         self._path.unlink(missing_ok=True)
 
     def _is_whole(self) -> bool:
@@ -66,5 +66,5 @@ class Ballast:
             found = self._path.stat()
         except OSError:
             return False
-        # By its blocks too: a copy made with holes in it holds no space.
+        # By its blocks too: a sparse copy holds no space.
         return found.st_size == self.size and found.st_blocks * 512 >= self.size

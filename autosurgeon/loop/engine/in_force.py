@@ -1,7 +1,7 @@
-"""What is in force on a workspace: a policy, its parameters and a seed, which belong to it from its first run on.
+"""What is in force on a workspace: a policy, its parameters and a seed, from its first run on.
 
-A run that names none of them goes on with those of the run before it, by the policy's content as the memory keeps it:
-a file that was edited or shipped anew changes nothing until a person names it.
+A run that names none of them continues with those of the previous run, by the policy's content in the memory: an
+edited or upgraded file changes nothing until a person names it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from autosurgeon.store.database import utc_now
 from autosurgeon.store.sqlstore import SqlStore
 
 SHIPPED = "shipped:"
-"""Begins the name of a policy that comes with the product, wherever that is installed."""
+"""The prefix of the name of a shipped policy, independent of the installation's folder."""
 
 
 class Named(NamedTuple):
-    """What a command line names; None for what stays as it is."""
+    """The values of a command line; None for what stays unchanged."""
 
     policy: Path | None = None
     params: Overrides | None = None
@@ -38,18 +38,18 @@ class Named(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a run works under."""
+    """The policy, parameters and seed of a run."""
 
     policy: Policy
     file: str | None
     assigned: Overrides
     seed: int
     notes: tuple[str, ...] = ()
-    """What else the settings and the files would give, in a line each."""
+    """Differing values of settings and files, a line each."""
 
 
 def read_in_force(store: SqlStore) -> InForce | None:
-    """What the workspace works under: what its last run did; of an older workspace, what its last pass was begun under.
+    """What is in force: that of the last run; for an older workspace, that of the last pass.
 
     None for a workspace without either, and where the last pass is of a scenario, whose rules do not bind.
     """
@@ -62,11 +62,11 @@ def read_in_force(store: SqlStore) -> InForce | None:
 
 
 def kept_policy(store: SqlStore, digest: str) -> Policy:
-    """A policy by its digest, from the content that the memory keeps.
+    """A policy by its digest, from the content in the memory.
 
     Raises:
-        PolicyError: it is not kept, it is not what its digest is of, this version cannot read it, or it does not guard
-            every phase, as the policy of a scenario.
+        PolicyError: it is missing, its digest differs, this version cannot read it, or it leaves a phase without
+            a binding rule, as the policy of a scenario.
 
     """
     content = store.policy(digest)
@@ -91,16 +91,16 @@ def _kept(store: SqlStore, digest: str) -> Policy | None:
 
 
 def choose(store: SqlStore, settings: Settings, named: Named) -> Chosen:
-    """What a run works under from here on.
+    """Choose the policy, parameters and seed of a run.
 
     Args:
-        store: the memory of the workspace.
-        settings: they count for a workspace's first run.
-        named: what the command line names, which takes the place of what was in force.
+        store: the memory.
+        settings: used for a workspace's first run.
+        named: the values of the command line, which replace those in force.
 
     Raises:
-        PolicyError: the policy cannot be trusted to judge.
-        UserError: parameters are set on a policy whose file is not known, or not what is in force.
+        PolicyError: the policy has an error.
+        UserError: parameters are set on a policy whose file is unknown or no longer in force.
 
     """
     before = read_in_force(store)
@@ -118,13 +118,13 @@ def choose(store: SqlStore, settings: Settings, named: Named) -> Chosen:
 
 
 def policy_in_force(store: SqlStore, settings: Settings, params: Overrides) -> Policy:
-    """The policy that a command works with where it names none: the workspace's, with other values of parameters."""
+    """The policy in force, with other values of parameters."""
     return choose(store, settings, Named(params=params)).policy
 
 
 def _loaded(path: Path, params: Overrides, seed: int) -> Chosen:
     policy = load_policy(path, params)
-    # As the policy has them: a command line gives texts.
+    # The typed values of the policy, since a command line gives texts.
     assigned = {name: policy.param_values[name] for name in params}
     return Chosen(policy, name_source(path), assigned, seed)
 
@@ -136,7 +136,7 @@ def _seed(named: Named, before: InForce | None, settings: Settings) -> int:
 
 
 def _content(store: SqlStore, settings: Settings, before: InForce) -> Policy:
-    """The policy in force as it is kept; from its file, where the memory lost it and the file gives the same."""
+    """The policy in force from the memory, or else from its file if the digest is the same."""
     try:
         return kept_policy(store, before.policy)
     except PolicyError as error:
@@ -151,7 +151,7 @@ def _content(store: SqlStore, settings: Settings, before: InForce) -> Policy:
 
 
 def _source(settings: Settings, before: InForce) -> Path:
-    """The file of the policy in force; UserError where it is not known, or gives another policy by now."""
+    """The file of the policy in force; UserError where it is unknown or has another policy now."""
     path = settings.policy_file if before.file is None else find_source(before.file)
     try:
         found = load_policy(path, before.assigned).digest
@@ -168,7 +168,7 @@ def _source(settings: Settings, before: InForce) -> Path:
 
 
 def name_source(path: Path) -> str:
-    """A policy's file as it is recorded: a shipped one by name, since an upgrade may install it elsewhere."""
+    """The recorded name of a policy's file; a shipped one without its folder, since an upgrade may move it."""
     whole = path.resolve()
     return f"{SHIPPED}{whole.name}" if whole.parent == shipped("policies").resolve() else str(whole)
 
@@ -182,7 +182,7 @@ def find_source(name: str) -> Path:
 
 
 def _notes(store: SqlStore, settings: Settings, before: InForce, named: Named) -> tuple[str, ...]:
-    """What settings, files and the environment give that is not in force, and how a person takes it up."""
+    """Values of settings, files and the environment that are not in force, and the flags that put them in force."""
     notes = []
     run = store.last_run()
     if run is None or run.in_force is None:
@@ -206,7 +206,7 @@ def _notes(store: SqlStore, settings: Settings, before: InForce, named: Named) -
 
 
 def _candidates(settings: Settings, before: InForce) -> Iterator[tuple[str, Path, Overrides]]:
-    """The files that could give another policy: the one in force was read from, and the one that the settings name."""
+    """The files of possible other policies: that of the policy in force, and that of the settings."""
     if before.file is not None:
         yield "the file", find_source(before.file), before.assigned
     named = "policy" in settings.model_fields_set and settings.policy is not None
@@ -215,7 +215,7 @@ def _candidates(settings: Settings, before: InForce) -> Iterator[tuple[str, Path
 
 
 def _other_policy(path: Path, params: Overrides, before: InForce) -> tuple[str, list[str]] | None:
-    """What a file gives by now, in words, with the flags that take it up; None where it is what is in force."""
+    """The policy of a file, in words, with the flags that put it in force; None where it is in force."""
     try:
         policy = load_policy(path, params)
     except UserError as error:
@@ -232,7 +232,7 @@ def _other_policy(path: Path, params: Overrides, before: InForce) -> tuple[str, 
 
 
 def announce(ins: Instruments) -> None:
-    """Show what is in force, what of it a person changes by this run, and what else settings and files would give."""
+    """Show what is in force, a person's changes by this run, and differing values of settings and files."""
     ins.reporter.say(ins.in_force.line)
     before = read_in_force(ins.store)
     changes = [] if before is None else _changes(ins, before)
@@ -241,7 +241,7 @@ def announce(ins: Instruments) -> None:
 
 
 def act_of_change(ins: Instruments, why: str) -> PersonAct | None:
-    """The act by which a person changes what is in force, for the run that begins; None where nothing changes."""
+    """The act of a person who changes what is in force by this run; None without changes."""
     before, now = read_in_force(ins.store), ins.in_force
     changes = [] if before is None else _changes(ins, before)
     if before is None or not changes:
@@ -252,7 +252,7 @@ def act_of_change(ins: Instruments, why: str) -> PersonAct | None:
 
 
 def _changes(ins: Instruments, before: InForce) -> list[str]:
-    """What another policy, other parameters or another seed change, in lines; none where nothing does."""
+    """The changes of policy, parameters and seed, a line each."""
     now = ins.in_force
     if before.judges_as(now):
         return []
@@ -266,7 +266,7 @@ def _changes(ins: Instruments, before: InForce) -> list[str]:
 
 
 def _compare(old: Policy, new: Policy) -> list[str]:
-    """By phase whether the new policy is tighter or looser, which rules are others, and which parameters."""
+    """By phase whether the new policy is tighter or looser, and the changed rules and parameters."""
     phases = [f"{phase.phase} {_relation(phase)}" for phase in diff(old, new) if not phase.same]
     rules = [{rule.id: rule for rule in policy.rules} for policy in (old, new)]
     kinds = {

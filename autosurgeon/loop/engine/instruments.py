@@ -39,19 +39,19 @@ class Instruments:
     brakes: Limits
     beat: Beat = no_beat
     meter: Meter = field(default_factory=Meter)
-    """Of what the capsules use; a stage begins and ends with reading it."""
+    """The meter of the capsules' usage, read at the begin and the end of a stage."""
     policy_file: str | None = None
-    """Where the policy was read from, as `in_force.name_source` spells it; None where that is not known."""
+    """The source of the policy by `in_force.name_source`; None where it is unknown."""
     assigned: Mapping[str, Scalar] = field(default_factory=dict)
     """The policy's parameters that were set, by name."""
     notes: tuple[str, ...] = ()
-    """What settings and files would put in force and do not, a line each, for the start of a run."""
+    """Values of settings and files that are not in force, a line each, for the start of a run."""
     reports: bool = True
     """Whether a pass ends with its report; a simulation needs none."""
 
     @property
     def in_force(self) -> InForce:
-        """What passes that begin now are judged by and drawn from."""
+        """The policy, parameters and seed of passes that begin now."""
         return InForce(
             policy=self.policy.digest,
             name=self.policy.name,

@@ -1,4 +1,4 @@
-"""What ends a run: a person, a budget, too many failures in a row, passes that gained nothing, or a plateau."""
+"""The limits of a run: a stop request, a budget, failures in a row, passes without gain, or a plateau."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from autosurgeon.store.database import utc_now
 
 
 class StoppedError(Exception):
-    """The run ends here, between two stages; the pass stays open and the next run continues it."""
+    """The run ends between two stages; the pass stays open and the next run continues it."""
 
 
 @dataclass
 class Limits:
-    """Asked between stages and between passes; a limit here counts before the one of the same name in the settings."""
+    """The limits, checked between stages and passes; a limit here overrides the setting of the same name."""
 
     passes: int | None = None
     hours: float | None = None
-    """Wall clock since the start of the run, pauses among it."""
+    """The wall clock since the start of the run, including pauses."""
     gpu_hours: float | None = None
     without_gain: int | None = None
     stop_requested: bool = False
     stop_cause: str | None = None
-    """What asked for the stop, first: a signal, a closed terminal or pipe, a word from another terminal."""
+    """The first cause of the stop: a signal, a closed terminal or pipe, a request from another terminal."""
     stop_act: PersonAct | None = None
-    """The stop as a person's act that the run is to record; None where the command that stopped it does, or no one."""
+    """The stop as a person's act to record; None where a command recorded it or no person is known."""
     poll_s: float = 1.0
-    """Seconds between two looks while the loop waits."""
+    """Seconds between two checks while the loop waits."""
     _started: float = field(default_factory=time.monotonic)
     capsule_s: float = 0.0
     _failures: int = 0
@@ -39,11 +39,11 @@ class Limits:
     _flat: int = 0
 
     def request_stop(self, cause: str, by: Person | None = None) -> None:
-        """Ask for an end after the running stage; the first cause is kept.
+        """Request an end after the running stage; the first cause counts.
 
         Args:
-            cause: what asked.
-            by: the person whose act the run is to record, as far as the person is known.
+            cause: the cause.
+            by: the person whose act the run records, if known.
 
         """
         if self.stop_cause is None and by is not None:
@@ -57,17 +57,17 @@ class Limits:
             raise StoppedError
 
     def count_stage(self, name: str, seconds: float) -> None:
-        """Note what a stage took, whether it came to something or not."""
+        """Count the seconds of a stage, committed or failed."""
         if name.partition("-")[0] in (*CAPSULE_STAGES, "variant"):  # a variant is of the incident's ablation
             self.capsule_s += seconds
 
     def count_pass(self, state: PassState, climb: float | None = None, *, unjudged: bool = False) -> None:
-        """Count a pass that ended.
+        """Count a finished pass.
 
         Args:
-            state: how it ended.
-            climb: how far it climbed on dev.
-            unjudged: whether it failed, or its evidence was missing, in error or invalid, so that it was not weighed.
+            state: its final state.
+            climb: its climb on dev.
+            unjudged: whether it failed, or its evidence was missing, in error or invalid.
 
         """
         self._failures = self._failures + 1 if unjudged or state == PassState.FAILED else 0
@@ -76,7 +76,7 @@ class Limits:
         self._flat = 0 if ahead else self._flat + (ahead is False)
 
     def end_reason(self, passes_done: int, loop: LoopSettings) -> str | None:
-        """Why no further pass begins, or None while one may; what went wrong counts before what was used up."""
+        """Why no further pass begins, or None while one may; failures count before budgets."""
         if self.stop_requested:
             return "stopped"
         spent_h = (time.monotonic() - self._started) / 3600

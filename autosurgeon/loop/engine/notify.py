@@ -1,4 +1,4 @@
-"""Notifications: a command or a webhook gets a document of each event, beside the loop and never in its way."""
+"""Notifications: a command or a webhook gets a document for each event, without delaying the loop."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def notify(
     reason: str | None = None,
     detail: str | None = None,
 ) -> None:
-    """Notify the command and the webhook of the settings, beside the loop.
+    """Notify the command and the webhook of the settings, in threads.
 
-    It returns at once. What goes wrong is logged, by its kind alone: a URL or an argument may hold a secret.
+    Failures are logged by their kind alone, since a URL or an argument may hold a secret.
 
     Args:
         ins: the instruments.
-        event: what happened.
-        ended: the pass that ended, if it is about one.
-        reason: of the event; the pass's own when empty.
-        detail: which one of a kind of reason it is.
+        event: the event.
+        ended: the pass that ended, if any.
+        reason: the reason of the event; the pass's own when empty.
+        detail: the detail of the reason.
 
     """
     settings = ins.settings.notify
@@ -56,10 +56,10 @@ def notify(
 
 
 def send_test(settings: NotifySettings, root: Path) -> list[Delivery]:
-    """Send a document that is marked as a test through each channel that the settings name, and wait for the ends.
+    """Send a document that is marked as a test through each configured channel, and wait for the results.
 
     Args:
-        settings: of `[notify]`.
+        settings: the settings of `[notify]`.
         root: the workspace's folder, in which the command runs; the current one where it does not exist yet.
 
     """
@@ -104,7 +104,7 @@ def _beside(send: Callable[[], Delivery]) -> None:
         if not ended.ok:
             _log_failure(ended.channel, ended.found)
 
-    # Not a daemon: the end of the run is sent too, and the deadline bounds how long that may hold the program.
+    # Not a daemon, since the end of the run is sent too; the deadline limits the delay.
     threading.Thread(target=send_and_log, name="autosurgeon-notify").start()
 
 

@@ -1,4 +1,4 @@
-"""Pause: the loop waits while a person has paused it or the disk is full, and ends when it is asked to."""
+"""Pauses: the loop waits while a person has paused it or the disk is full, and ends on request."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from autosurgeon.store.lock import myself
 
 T = TypeVar("T")
 GROWN_BYTES = 1 << 20
-"""Growth of the free space that counts as somebody having made room."""
+"""The growth of free space that counts as room made by a person."""
 
 
 def get_ready(ins: Instruments) -> None:
-    """At the start of a run: old words are taken away, and the ballast is loaded or waited for."""
+    """Prepare a run: remove old requests, and load the ballast or wait for its space."""
     for line in forget_old_words(ins.workspace, myself()):
         ins.reporter.say(line)
     full: Exception | None = None
@@ -42,10 +42,10 @@ def get_ready(ins: Instruments) -> None:
 
 
 def hold(ins: Instruments) -> None:
-    """Between stages and passes: wait as long as somebody wants it or the disk is nearly full.
+    """Wait, between stages and passes, while a pause is requested or the disk is nearly full.
 
     Raises:
-        StoppedError: a person asked to stop, here or from another terminal.
+        StoppedError: a stop is requested, here or from another terminal.
 
     """
     _obey_stop(ins)
@@ -60,11 +60,11 @@ def hold(ins: Instruments) -> None:
 
 
 def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
-    """Give up the ballast, write down that the disk is full, and wait for space.
+    """Release the ballast, record the pause, and wait for space.
 
-    Where something failed for want of space, it is tried again at once if weights that nothing keeps could go. If not,
-    what is free now was not enough: it has to grow, or else a while has to pass, since somebody may have made room
-    before anybody looked, and a quota shows in no free space at all.
+    Work that failed for lack of space is repeated at once if unused weights could be removed. Otherwise the free space
+    must grow or some time must pass, since room may have been made before the first look, and quotas do not show in
+    the free space.
     """
     loop, ballast = ins.settings.loop, _ballast(ins)
     if error is not None and _made_room(ins):
@@ -96,7 +96,7 @@ def wait_for_space(ins: Instruments, error: Exception | None = None) -> None:
 
 
 def _made_room(ins: Instruments) -> bool:
-    """Whether enough came free to try again what failed; a disk that is too full even for that is no other failure."""
+    """Whether enough space was freed to repeat the failed work; a removal that fails for lack of space is none."""
     try:
         return make_room(ins) >= GROWN_BYTES
     except (OSError, StoreError):
@@ -104,25 +104,25 @@ def _made_room(ins: Instruments) -> bool:
 
 
 def despite_full_disk(ins: Instruments, work: Callable[[], T]) -> T:
-    """What the work comes back with; where the disk is full, wait for space and do it again."""
+    """Return the result of the work; on a full disk, wait for space and repeat it."""
     waited = False
     while True:
         try:
             if waited:
-                # What was being written when the disk was full may have been one of them.
+                # The file that was being written may be one of them.
                 rebuild_projections(ins)
             return work()
         except Exception as error:
             if not ran_out_of_space(ins, error):
                 raise
             full = error
-        # Out here: what fails while space is waited for would else be taken for a consequence of the full disk.
+        # Outside of the handler, so that a failure while waiting is not chained to the full disk.
         wait_for_space(ins, full)
         waited = True
 
 
 def ran_out_of_space(ins: Instruments, error: Exception) -> bool:
-    """Whether a full disk caused a failure: by the error itself, or by the free space after capsule or store failed."""
+    """Whether a full disk caused a failure: by the error, or by the free space after a failure of capsule or store."""
     silent = isinstance(error, WorldError | StoreError) and free_bytes(ins.workspace.root) < GROWN_BYTES
     return silent or is_full_disk(error)
 
@@ -152,7 +152,7 @@ def _obey_stop(ins: Instruments) -> None:
     if word is not None and word.word == "stop":
         _say(ins, f"stopping, as {word.by} asked")
         structlog.get_logger().info("stop_asked", by=word.by)
-        # Who asked by a command is in the record by that command; a file has its owner alone.
+        # A command records its person itself; a stop file has only its owner.
         ins.brakes.request_stop(f"asked by {word.by}", person_of(word.uid) if word.uid is not None else None)
     try:
         ins.brakes.check()
@@ -172,7 +172,7 @@ def _pause(reason: Literal["asked", "disk"], by: str) -> Pause:
 
 
 def _note(ins: Instruments, pause: Pause) -> None:
-    """Write the pause down, once; where even that finds no room, with the next look."""
+    """Record the pause, once; without room for it, at the next check."""
     if not ins.workspace.pause.exists():
         with contextlib.suppress(OSError):
             write_whole(ins.workspace.pause, pause.model_dump_json(indent=1) + "\n")
@@ -180,7 +180,7 @@ def _note(ins: Instruments, pause: Pause) -> None:
 
 
 def _say(ins: Instruments, line: str) -> None:
-    # Standard output may be a file on the disk that is full.
+    # Standard output may be a file on the full disk.
     with contextlib.suppress(OSError):
         ins.reporter.say(line)
 

@@ -1,8 +1,7 @@
-"""What a person asks of a running loop from another terminal: a small file that the loop reads between stages.
+"""Requests to a running loop from another terminal, in a small file that the loop reads between stages.
 
-`data/control.json` holds the last word, `data/STOP` (any content) asks to stop where the command line is not at hand.
-`stop` affects only the current run: the next `run` removes it and begins. A pause stays until `resume`, whichever run
-comes: a paused workspace does not move.
+`data/control.json` holds the last request; `data/STOP` (any content) requests a stop without the command line. A stop
+affects only the current run: the next `run` removes it. A pause stays until `resume`, also for later runs.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ Word = Literal["run", "pause", "stop"]
 
 
 class Control(Value):
-    """What was asked, by whom and when, and of which loop."""
+    """A request: by whom, when, and to which loop."""
 
     word: Word
     by: str
     at: str
     to: Holder | None = None
-    """The loop that was at work; None where there was none."""
+    """The running loop; None where there was none."""
     uid: int | None = None
-    """The owner of the stop file; None for what a command asked."""
+    """The owner of the stop file; None for a command."""
 
 
 class Pause(Value):
-    """Why a loop waits, since when, and who asked for it."""
+    """Why a loop waits, since when, and by whose request."""
 
     reason: Literal["asked", "disk"]
     by: str
@@ -45,7 +44,7 @@ class Pause(Value):
 
 
 def ask(workspace: Workspace, word: Word, by: str, to: Holder | None) -> Control:
-    """Leave a word for the loop, durably."""
+    """Write a request for the loop, durably."""
     control = Control(word=word, by=by, at=utc_now(), to=to)
     workspace.control.parent.mkdir(parents=True, exist_ok=True)
     write_whole(workspace.control, control.model_dump_json(indent=1, exclude_none=True) + "\n")
@@ -56,9 +55,9 @@ def asked(workspace: Workspace, *, unreadable: Control | None = None) -> Control
     """The last request, None where there is none; the stop file counts before it.
 
     Args:
-        workspace: whose run is asked.
-        unreadable: returned where the request cannot be read, such as the one that is in force: a file that a disk does
-            not give out takes no request back.
+        workspace: the workspace of the run.
+        unreadable: returned where the request cannot be read, such as the one in force: an unreadable file withdraws no
+            request.
 
     """
     with contextlib.suppress(OSError):
@@ -69,13 +68,13 @@ def asked(workspace: Workspace, *, unreadable: Control | None = None) -> Control
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        # An unreadable file must not end a night; the line in the log records it.
+        # An unreadable file must not end a run; the log records it.
         structlog.get_logger().warning("control_unreadable", error=type(error).__name__)
         return unreadable
 
 
 def forget_old_words(workspace: Workspace, me: Holder) -> list[str]:
-    """At the start of a run: take away what an earlier one was asked, but for a pause; lines that say so."""
+    """Remove the requests of earlier runs at the start of a run, except a pause; return lines for the reporter."""
     lines = []
     if workspace.stop_file.exists():
         # A file that cannot be removed stops this run too, with a line.
@@ -92,7 +91,7 @@ def forget_old_words(workspace: Workspace, me: Holder) -> list[str]:
 
 
 def paused(workspace: Workspace) -> Pause | None:
-    """Why the loop that is at work waits; None where it does not, or where none is at work."""
+    """Why the running loop waits; None where it does not, or where none is running."""
     try:
         pause = Pause.model_validate_json(workspace.pause.read_bytes())
     except (OSError, ValidationError):

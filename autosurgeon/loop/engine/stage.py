@@ -1,4 +1,4 @@
-"""A stage: run at least once, committed exactly once, adopted when the pass is continued."""
+"""Stages: run at least once, committed exactly once, reused when the pass is continued."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Result = TypeVar("Result", bound=StageResult)
 
 
 class Done(NamedTuple, Generic[Result]):
-    """A stage's result and the rows that are committed with it; see SqlStore.commit_stage for the parts."""
+    """A stage's result and the rows that are committed with it; `SqlStore.commit_stage` explains the parts."""
 
     result: Result
     envelopes: tuple[str, str, Iterable[Envelope]] | None = None
@@ -44,23 +44,23 @@ def once(
     inputs: Any = None,
     attempts: int | None = None,
 ) -> Result:
-    """The stage's result: the committed one where there is one and its files are still there, else a fresh run's.
+    """The stage's result: the committed one if its files still exist, else that of a new run.
 
     Args:
         ins: the instruments.
-        scope: whose stage it is.
-        kind: the stage, by what it returns.
-        work: does it, in the folder that it is given.
-        still_there: whether what a committed result names is still usable.
-        name: the stage's name where it is not `kind.stage`.
-        inputs: see effect_of.
-        attempts: how often the world may fail; as the settings say when None.
+        scope: the scope of the stage.
+        kind: the stage, by the type of its result.
+        work: does the work in a given folder.
+        still_there: whether the files of a committed result are still usable.
+        name: the stage's name if it is not `kind.stage`.
+        inputs: as in `effect_of`.
+        attempts: the most failures of the world; by the settings when None.
 
     Raises:
-        WorldError: the world failed, or the process died in it, as often as the settings allow; or what the stage was
-            done on is not what it was, so that later stages speak of something that is gone.
-        StoppedError: a person asked to stop; nothing of this stage has begun.
-        DurabilityError: the disk did not take a flush; not tried again.
+        WorldError: the world failed, or the process died in the stage, as often as the settings allow; or the inputs of
+            the stage have changed, so that later stages describe something that is gone.
+        StoppedError: a stop is requested; the stage has not begun.
+        DurabilityError: a flush to disk failed; it is not repeated.
 
     """
     name = name or kind.stage
@@ -80,7 +80,7 @@ def once(
 
 
 def _begin(ins: Instruments, scope: str, name: str) -> None:
-    """Note the begin; WorldError where the process died in this stage so often that it would die for ever."""
+    """Record the begin; WorldError where the process died in this stage too often."""
     died = ins.store.begin_stage(scope, name)
     if died > ins.settings.loop.recoveries:
         error = WorldError(f"set aside: the process died {died} times in stage {name}, without a recorded cause")
@@ -96,12 +96,12 @@ def _try(
     effect_id: str,
     attempts: int,
 ) -> Result:
-    """Do the work until it is committed, or has failed as often as it may."""
+    """Repeat the work until it is committed or has failed too often."""
     while True:
         hold(ins)
         ins.reporter.stage_started(scope, name)
         before, began = ins.store.attempts(scope, name), time.monotonic()
-        ins.meter.read()  # usage from before this stage belongs to no stage
+        ins.meter.read()  # earlier usage belongs to no stage
         done: Done[Result] | None = None
         failed: Exception | None = None
         try:
@@ -115,10 +115,10 @@ def _try(
             failed = error
         seconds = time.monotonic() - began
         ins.brakes.count_stage(name, seconds)
-        # Outside of the handler: a failure while the loop waits for space is no consequence of the full disk.
+        # Outside of the handler, so that a failure while waiting for space is not chained to the full disk.
         if failed is not None and ran_out_of_space(ins, failed):
             wait_for_space(ins, failed)
-            # The disk may have filled up after the commit, and a stage is committed once.
+            # The disk may be full after the commit, and a stage is committed once.
             if done is None or ins.store.attempts(scope, name) == before:
                 continue
         elif failed is not None:
@@ -132,7 +132,7 @@ def _try(
 
 
 def _give_up(ins: Instruments, scope: str, name: str, failed: Exception, seconds: float, attempts: int) -> None:
-    """Note a failure of the world; raise it where it is no such failure, or the stage has failed often enough."""
+    """Record a failure of the world; raise other failures, and one failure too many."""
     if not isinstance(failed, WorldError):
         raise failed
     _note_failure(ins, scope, name, failed, seconds)

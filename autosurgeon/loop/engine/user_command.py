@@ -17,23 +17,23 @@ from autosurgeon.core.ports import Beat
 from autosurgeon.loop.engine.command_guard import CLEAR_S
 
 KEPT_BYTES = 4000
-"""Of what a hook writes, its end."""
+"""The bytes of a hook's output that are kept, from its end."""
 POLL_S = 0.05
 CHUNK_BYTES = 1 << 16
 _UNPRINTABLE = re.compile(r"[^\t\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\U0010ffff]")
 
 
 class Ran(NamedTuple):
-    """How a hook ended."""
+    """The result of a hook."""
 
     exit_code: int | None
-    """None where it was killed at its deadline; 128 and the number where a signal ended it, 127 where none began."""
+    """None where it was killed at its deadline; 128 plus the number of a signal; 127 where it did not start."""
     output: str
-    """The end of what it wrote, to standard output and error."""
+    """The end of its standard output and error."""
 
     @property
     def error(self) -> str | None:
-        """Why it came to nothing, with its last line; None where it ended well."""
+        """Why it failed, with its last line; None on success."""
         if self.exit_code == 0:
             return None
         last = next((line.strip() for line in reversed(self.output.splitlines()) if line.strip()), "")
@@ -44,21 +44,21 @@ class Ran(NamedTuple):
 def run_hook(
     command: Sequence[str], environment: Mapping[str, str], folder: Path, deadline_s: float, beat: Beat
 ) -> Ran:
-    """Run a command in a folder, to its end or its deadline; it never outlives this process.
+    """Run a command in a folder until its end or its deadline; it never outlives this process.
 
     Args:
         command: the program and its arguments.
-        environment: what it gets besides this process's own.
-        folder: where it stands.
-        deadline_s: seconds after which it is killed with all that it started.
-        beat: called while it is within its deadline.
+        environment: additions to this process's environment.
+        folder: its working folder.
+        deadline_s: seconds after which it and its descendants are killed.
+        beat: called while it runs.
 
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "autosurgeon.loop.engine.command_guard", *command],
         cwd=folder,
         env={**os.environ, **environment},
-        # The death pipe: Python opens it close-on-exec, so that no other child holds this end.
+        # Python opens the pipe close-on-exec, so that no other child holds this end.
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -74,7 +74,7 @@ def run_hook(
     finally:
         process.stdin.close()
         _end(process)
-        # Not to its end, which may never come: what the command left running may hold the other one.
+        # Not to the end of the pipe, which a surviving process may hold open.
         with contextlib.suppress(OSError):
             output = _read(process.stdout.fileno(), output, 0)
         process.stdout.close()
@@ -83,17 +83,17 @@ def run_hook(
 
 
 def _read(descriptor: int, before: bytes, wait_s: float) -> bytes:
-    """What was written before and since, as much as is kept."""
+    """The kept end of earlier and new output."""
     if not select.select([descriptor], [], [], wait_s)[0]:
         return before
     chunk = os.read(descriptor, CHUNK_BYTES)
     if not chunk:
-        time.sleep(wait_s)  # the command has closed its output, and goes on
+        time.sleep(wait_s)  # the command has closed its output and still runs
     return (before + chunk)[-KEPT_BYTES:]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the leash, which kills once its standard input has ended; then do without it."""
+    """Wait for the guard, which kills at the end of its standard input; then kill the guard."""
     try:
         process.wait(2 * CLEAR_S)
     except subprocess.TimeoutExpired:

@@ -1,7 +1,7 @@
-"""Messages to a service manager by `sd_notify`: ready, status, a beat, and the end.
+"""Messages to a service manager by `sd_notify`: ready, status, watchdog, and stopping.
 
-Datagrams to the socket that `NOTIFY_SOCKET` names, as sd_notify(3) has them; without it nothing is sent. There is no
-thread for it: a beat is sent where the loop's own thread waits or works, so a loop that hangs falls silent.
+Datagrams go to the socket in `NOTIFY_SOCKET`, as in sd_notify(3); without it nothing is sent. The loop's own thread
+sends them, so that a loop that hangs sends none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import PassRecord
 
 SEND_S = 1.0
-"""How long a full socket may hold the loop; a datagram that does not go is left."""
+"""How long a full socket may block the loop; then the datagram is dropped."""
 STATUS_EVERY_S = 2.0
 """Progress comes many times a second."""
 MAX_STATUS = 200
@@ -26,18 +26,18 @@ VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class Watchdog:
-    """A line to the service manager; dead where there is none."""
+    """The connection to the service manager; inactive where there is none."""
 
     def __init__(self, address: str = "", interval_s: float | None = None) -> None:
-        """Speak to a socket's address; `interval_s` is how long the manager bears silence, None for ever."""
+        """Use a socket's address; `interval_s` is the manager's watchdog interval, None without one."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        # Four beats in the time that one is asked for, since the loop may be at work between two chances to send one.
+        # Four beats per interval, since the loop may work for some time between two calls.
         self._every_s = interval_s / 4 if interval_s else None
         self._beaten = float("-inf")
 
     @classmethod
     def taken_from(cls, environment: MutableMapping[str, str]) -> Watchdog:
-        """The watchdog that the environment describes, taken out of it: no program started from here shall speak."""
+        """The watchdog of the environment, removed from it, so that no child process sends messages."""
         address, usec, pid = (environment.pop(name, "") for name in VARIABLES)
         if not address.startswith(("/", "@")):
             return cls()
@@ -45,18 +45,18 @@ class Watchdog:
         return cls(address, int(usec) / 1e6 if ours else None)
 
     def beat(self) -> None:
-        """The loop goes on; sent as often as the manager needs it, so call it as often as you like."""
+        """Report that the loop is running; call it often, it sends at the needed rate."""
         now = time.monotonic()
         if self._every_s is not None and now - self._beaten >= self._every_s and self._send("WATCHDOG=1"):
             self._beaten = now
 
     def status(self, text: str) -> None:
-        """How things stand, in a line."""
+        """Send a status line."""
         self._send(f"STATUS={' '.join(text.split())[:MAX_STATUS]}")
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Say at the start of a block that the service is ready, and at its end that it ends."""
+        """Report the service as ready at the start of a block, and as stopping at its end."""
         self._send("READY=1")
         self.beat()
         try:
@@ -73,7 +73,7 @@ class Watchdog:
                 channel.connect(self._address)
                 channel.send(message.encode(errors="replace"))
         except OSError:
-            # A manager that is away for a moment is no reason to stop the night.
+            # A manager that is briefly unavailable must not stop the run.
             return False
         return True
 

@@ -1,1 +1,1 @@
-"""The memory as a whole: whether it fits the folder, restoring it, backups."""
+"""The memory as a whole: its agreement with the workspace's folder, restoration, backups."""

@@ -1,4 +1,4 @@
-"""Backups: one archive of what cannot be made again, consistent at one moment, also while a loop works.
+"""Backups: one consistent archive of what cannot be made again, also while a loop runs.
 
 The memory is copied in one snapshot, and the logs are written from that copy, so that both end at the same entry.
 """
@@ -32,7 +32,7 @@ from autosurgeon.store.sqlstore import SqlStore
 CONTENTS = "backup.json"
 """The first member of an archive."""
 Progress = Callable[[int, int], None]
-"""Told of bytes or rows that are done, and of how many there are."""
+"""Called with the bytes or rows that are done, and with their total."""
 
 
 class BackedUp(Value):
@@ -43,19 +43,19 @@ class BackedUp(Value):
 
 
 class Contents(Value):
-    """What a backup holds."""
+    """The contents of a backup."""
 
     format: Literal["autosurgeon.backup/1"] = "autosurgeon.backup/1"
     at: str
     entries: int
-    """Of the chain, in the memory and in the event log."""
+    """The number of entries of the chain, in the memory and in the event log."""
     head: str
     live_version: int | None
     live_pack: str | None
     without_weights: tuple[str, ...]
-    """Packs that the memory knows and whose weights are not in the archive."""
+    """Packs of the memory whose weights are not in the archive."""
     files: dict[str, BackedUp]
-    """By path in the workspace."""
+    """The files by path in the workspace."""
 
 
 class _Source(NamedTuple):
@@ -64,18 +64,18 @@ class _Source(NamedTuple):
 
 
 def backup(workspace: Workspace, where: Path | str, target: Path, *, with_packs: bool, progress: Progress) -> Contents:
-    """Write an archive that its owner alone can read; whole, or not at all.
+    """Write an archive that only its owner can read, atomically.
 
     Args:
-        workspace: whose memory, logs, checkpoints, keys, live version, pins and settings file.
-        where: the place of the memory.
+        workspace: the workspace to back up.
+        where: the address of the memory.
         target: a file that does not exist yet, outside of what is copied.
-        with_packs: also the packs.
-        progress: told of bytes that are written, and of how many there are.
+        with_packs: whether to include the weights of packs.
+        progress: called with the bytes written and the total.
 
     Raises:
         UserError: the target exists, or its folder does not.
-        WorkspaceError: there is no memory, or it does not fit the folder.
+        WorkspaceError: there is no memory, or it does not match the folder.
 
     """
     if target.exists() or target.is_symlink():
@@ -104,7 +104,7 @@ def backup(workspace: Workspace, where: Path | str, target: Path, *, with_packs:
 
 @contextmanager
 def _scratch(target: Path) -> Iterator[Path]:
-    """A folder beside the target, on the same disk, that is gone afterwards."""
+    """A temporary folder beside the target, on the same disk."""
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
     except OSError as error:
@@ -118,7 +118,7 @@ def _scratch(target: Path) -> Iterator[Path]:
 
 
 def _stage(workspace: Workspace, staged: Workspace, store: SqlStore, *, with_packs: bool) -> list[_Source]:
-    """Write what follows from the copied memory; everything that the archive gets, in order."""
+    """Write the files that derive from the copied memory; return all files of the archive, in order."""
     head = write_logs(staged, store)
     live = store.live()
     if live is not None:
@@ -128,7 +128,7 @@ def _stage(workspace: Workspace, staged: Workspace, store: SqlStore, *, with_pac
     sources = [_Source(str(path.relative_to(staged.root)), path) for path in found]
     kept = [path for path in checkpoint_files(workspace.checkpoints) if int(path.stem) <= head.size]
     keys = sorted(workspace.keys.iterdir()) if workspace.keys.is_dir() else []
-    # A person may change these meanwhile: what is hashed is what is written.
+    # A person may change these meanwhile; a copy makes sure that the hashed bytes are written.
     for path in (workspace.root / CONFIG_FILE, workspace.pins):
         if path.is_file():
             copy = staged.root / path.relative_to(workspace.root)
@@ -143,7 +143,7 @@ def _stage(workspace: Workspace, staged: Workspace, store: SqlStore, *, with_pac
 
 
 def _pack_files(workspace: Workspace, store: SqlStore, with_packs: bool) -> list[Path]:
-    """The packs that the memory knows: their manifests, and with them what the manifests name."""
+    """The manifests of the packs of the memory, and with `with_packs` the files that they name."""
     found: list[Path] = []
     for manifest, _, _ in store.packs():
         folder = workspace.packs / manifest.digest
@@ -193,7 +193,7 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 
 class _Counted(io.RawIOBase):
-    """A file that tells how much of it was read."""
+    """A file that reports how much of it was read."""
 
     def __init__(self, file: BinaryIO, done: int, total: int, progress: Progress) -> None:
         self._file, self._done, self._total, self._progress = file, done, total, progress
@@ -206,7 +206,7 @@ class _Counted(io.RawIOBase):
 
 
 def _name(part: Path, target: Path) -> None:
-    """Give the whole archive its name, unless another file has taken it meanwhile."""
+    """Rename the complete archive, unless the target exists meanwhile."""
     try:
         os.link(part, target)
     except FileExistsError as error:

@@ -1,7 +1,7 @@
-"""What the logs of a workspace prove of its past: how far the chain verifies, and which checkpoints it bears.
+"""Verification of a workspace's chain: its longest valid part, and the checkpoints that it confirms.
 
-The chain is in `logs/events.jsonl`, and in the database as far as that can be read. Where one begins as the other, the
-longer one counts; where they part, the one that bears a signed checkpoint which the other does not, and else the log.
+The chain is in `logs/events.jsonl`, and in the readable part of the database. If one is a prefix of the other, the
+longer one counts; if they differ, the one that confirms a later signed checkpoint, and else the log.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from autosurgeon.loop.memory.traces import claim_of, event_of
 from autosurgeon.store.old_memory import Leftover
 
 LONGEST_LINE = 1 << 30
-"""Bytes of a log's line; a stage of a workspace from before the chain may be an entry of many megabytes."""
+"""The most bytes of a log's line; a stage of an old workspace may be an entry of many megabytes."""
 
 
 class Chain(NamedTuple):
-    """One of the places that the chain is in."""
+    """One copy of the chain."""
 
     source: str
     head: Head
-    """The last entry up to which it verifies."""
+    """The last entry that verifies."""
     ends: str
-    """Why it ends there; empty where there are simply no more entries."""
+    """Why it ends there; empty at the end of the file or table."""
     borne: int
-    """The longest checkpoint that it bears."""
+    """The longest checkpoint that it confirms."""
 
 
 class Proof(NamedTuple):
-    """What is proven."""
+    """The result of the verification."""
 
     log: Chain
     memory: Chain
     shared: int
-    """Entries that both have."""
+    """The number of entries that both have."""
     beyond: tuple[Path, ...]
-    """Checkpoints that the better chain does not bear, though they can be read: it was longer, or another one."""
+    """Readable checkpoints that the better chain does not confirm: it was longer, or is another one."""
 
     @property
     def best(self) -> Chain:
-        """The chain that the memory is made of."""
+        """The chain that the memory is rebuilt from."""
         if self.shared == min(self.log.head.size, self.memory.head.size):
             return self.memory if self.memory.head.size > self.log.head.size else self.log
         return self.memory if self.memory.borne > self.log.borne else self.log
 
     @property
     def log_is_prefix(self) -> bool:
-        """Whether `logs/events.jsonl` is the beginning of the better chain, and nothing else."""
+        """Whether `logs/events.jsonl` is a prefix of the better chain."""
         return not self.log.ends and (self.best is self.log or self.shared == self.log.head.size)
 
 
 class _Follow:
-    """Follows one chain to its last good entry."""
+    """Follows one chain to its last valid entry."""
 
     def __init__(self, source: str, entries: Iterator[Event | None], claims: dict[int, str]) -> None:
         self.source, self._entries, self._claims = source, entries, claims
@@ -65,7 +65,7 @@ class _Follow:
         self.head, self.ends, self.borne = self._walk.head, "", 0
 
     def step(self) -> Event | None:
-        """The next good entry."""
+        """The next valid entry."""
         event = next(self._entries, None) if not self.ends else None
         if event is None:
             return None
@@ -81,16 +81,16 @@ class _Follow:
         return event
 
     def chain(self) -> Chain:
-        """What was found."""
+        """The verified chain."""
         return Chain(self.source, self.head, self.ends, self.borne)
 
 
 def prove(workspace: Workspace, leftover: Leftover | None) -> Proof:
-    """Walk both chains, and hold the checkpoints against the better one.
+    """Verify both chains, and compare the checkpoints with the better one.
 
     Args:
-        workspace: whose logs and checkpoints.
-        leftover: its memory, if there is one, in whatever state.
+        workspace: the workspace with logs and checkpoints.
+        leftover: its memory, if there is one, in any state.
 
     """
     files = {path: claim for path in checkpoint_files(workspace.checkpoints) if (claim := claim_of(path)) is not None}
@@ -113,7 +113,7 @@ def prove(workspace: Workspace, leftover: Leftover | None) -> Proof:
 
 
 def best_events(workspace: Workspace, leftover: Leftover | None, proof: Proof) -> Iterator[Event]:
-    """The entries of the better chain, up to its last good one."""
+    """The entries of the better chain, up to its last valid one."""
     is_log = proof.best is proof.log
     entries = log_events(workspace.events) if is_log or leftover is None else leftover.each_event(after=0)
     for event in entries:
@@ -125,11 +125,11 @@ def best_events(workspace: Workspace, leftover: Leftover | None, proof: Proof) -
 
 
 UNREADABLE = Event(0, "", "", "", "", "", "")
-"""Stands for a line that is no entry."""
+"""The placeholder of a line that is no entry."""
 
 
 def log_events(path: Path) -> Iterator[Event]:
-    """The entries of a log; a line that is none is told as UNREADABLE, one that a crash cut short not at all."""
+    """The entries of a log; an invalid line gives UNREADABLE, a truncated last line nothing."""
     lines = Lines(path)
     try:
         while (line := lines.take(LONGEST_LINE)) is not None:

@@ -1,4 +1,4 @@
-"""A new memory takes the place of an old one, which is kept aside under a name that says when; nothing is deleted."""
+"""Replacing a memory: the old one is kept under a name with the time; nothing is deleted."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from autosurgeon.store.sqlstore import SqlStore
 
 
 def put_in_place(built: Path, where: Path | str, stamp: str, progress: Callable[[int, int], None]) -> list[Path]:
-    """Let a new memory take the old one's place, by one rename or in one transaction; where the old one is kept.
+    """Replace the old memory by a new one, by one rename or in one transaction; return the paths of the old one.
 
     Args:
-        built: the new memory, a SQLite file in the workspace; it is gone afterwards.
-        where: the place that the settings name.
-        stamp: a moment, for the old one's name.
-        progress: told of rows that go into a PostgreSQL database, and of how many there are.
+        built: the new memory, a SQLite file in the workspace, which is moved.
+        where: the address in the settings.
+        stamp: the time, for the old one's name.
+        progress: called with the rows copied into a PostgreSQL database, and with their total.
 
     """
     if not isinstance(where, Path):
@@ -40,7 +40,7 @@ def put_in_place(built: Path, where: Path | str, stamp: str, progress: Callable[
         _fold_in_log(path)
         kept = _free_name(path, stamp)
         _keep(path, kept)
-        # Its log belongs to the old file alone: SQLite would take it for the new one's.
+        # The write-ahead log belongs to the old file; SQLite would apply it to the new one.
         for suffix in ("-wal", "-shm", "-journal"):
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(kept.with_name(kept.name + suffix))
@@ -50,13 +50,13 @@ def put_in_place(built: Path, where: Path | str, stamp: str, progress: Callable[
 
 
 def _fold_in_log(path: Path) -> None:
-    """Let SQLite write its log into the old file, where both can still be read."""
+    """Let SQLite write its log into the old file, if both are readable."""
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _keep(path: Path, kept: Path) -> None:
-    """Give a file a second name, so that its own is never without a file."""
+    """Link a file under a second name, so that its own name never lacks a file."""
     try:
         os.link(path, kept)
     except OSError:
@@ -65,7 +65,7 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def move_aside(path: Path, stamp: str) -> Path:
-    """Give a file a name that says when it was moved out of the way; its new path."""
+    """Rename a file to a name with the time; return its new path."""
     target = _free_name(path, stamp)
     move(path, target)
     return target

@@ -1,8 +1,8 @@
-"""Restoring: a memory that is lost, behind or damaged is made again from the logs, as far as they prove it.
+"""Restoration: a lost, outdated or damaged memory is rebuilt from the logs, as far as they verify.
 
-The new memory is built and verified beside the old one, and takes its place by one rename, or on PostgreSQL in one
-transaction: a death half-way leaves either. Nothing is deleted: the old file, logs that cannot be believed and
-checkpoints that nothing bears any more are kept aside under names that say when.
+The new memory is built and verified beside the old one, and replaces it by one rename, or on PostgreSQL in one
+transaction, so that a crash leaves one of both. Nothing is deleted: the old file, invalid logs and unconfirmed
+checkpoints are kept under names with the time.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from autosurgeon.store.sqlstore import SqlStore
 
 ACCEPT_LOSS = "--accept-loss"
 BELIEVED = ("chain", "decisions", "rows")
-"""What has to be whole in a memory; a fault in a log or a checkpoint is no fault of the memory."""
+"""The sources of an audit that concern the memory; a fault in a log or a checkpoint does not."""
 
 
 class Report(NamedTuple):
-    """What a restoration came to, for people."""
+    """The result of a restoration, for people."""
 
     restored: Restored | None
-    """None where the memory was whole, and nothing was made again."""
+    """None where the memory was intact and nothing was rebuilt."""
     entries: int
-    """Of the chain that the memory was made of."""
+    """The number of entries of the chain that the memory was rebuilt from."""
     source: str
     why: str
-    """What was wrong with the memory."""
+    """The fault of the old memory."""
     live: Live | None
     live_damage: str
-    """What is wrong with the live pack; empty where every byte of it was read back."""
+    """The fault of the live pack; empty where every byte of it was read back."""
     aside: tuple[Path, ...]
-    """What was moved aside."""
+    """The files that were moved aside."""
     notes: tuple[str, ...]
 
 
@@ -77,17 +77,17 @@ def restore(
     accept_loss: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Make the memory again where it is lost, behind, damaged or another workspace's.
+    """Rebuild the memory if it is lost, outdated, damaged or another workspace's.
 
     Args:
-        workspace: whose memory; no loop may be at work on it.
-        where: the place that the settings name.
-        act: who asks for it.
-        accept_loss: go on though the logs prove less than a checkpoint or live.json names.
-        progress: told of entries that were taken, and of how many there are.
+        workspace: the workspace, without a running loop.
+        where: the address in the settings.
+        act: the act of the person who restores.
+        accept_loss: continue even if the logs prove less than a checkpoint or live.json names.
+        progress: called with the entries taken, and with their total.
 
     Raises:
-        WorkspaceError: a loop is at work, there is nothing to restore from, the logs prove less than the last
+        WorkspaceError: a loop is running, there is nothing to restore from, the logs prove less than the last
             checkpoint, or a PostgreSQL database holds another memory.
 
     """
@@ -107,7 +107,7 @@ def restore(
 
 
 def _fault(asked: _Asked) -> str:
-    """What is wrong with the memory; empty where it is whole and fits the folder."""
+    """The fault of the memory; empty where it is intact and matches the folder."""
     if not has_memory(asked.where):
         return "it is missing"
     try:
@@ -140,7 +140,7 @@ def _already_whole(asked: _Asked, proof: Proof) -> Report:
 
 
 def _refuse_loss(asked: _Asked, proof: Proof) -> None:
-    """WorkspaceError where less is proven than the folder names, unless that was accepted."""
+    """WorkspaceError where less is proven than the folder names, unless the loss is accepted."""
     best, claim = proof.best, read_live(asked.workspace.live_file)
     if best.head.size == 0:
         raise WorkspaceError(
@@ -177,7 +177,7 @@ def _last_live(asked: _Asked, proof: Proof) -> int:
 
 
 def _refuse_other(asked: _Asked, proof: Proof) -> None:
-    """WorkspaceError where a PostgreSQL database holds what is no beginning of this chain: it is never replaced."""
+    """WorkspaceError where a PostgreSQL database does not hold a prefix of this chain: it is never replaced."""
     if isinstance(asked.where, Path) or not has_memory(asked.where):
         return
     if proof.shared < proof.memory.head.size and proof.best is proof.log:
@@ -227,7 +227,7 @@ def _signatures(found: Verification, proof: Proof) -> list[str]:
 
 
 def _odd_logs(workspace: Workspace, proof: Proof, found: Verification) -> list[Path]:
-    """The logs that are no beginnings of what the memory holds; StoreError where that does not verify."""
+    """The logs that are no prefixes of the memory's; StoreError where the memory does not verify."""
     if wrong := _first_fault(found):
         raise StoreError(f"the restored memory does not verify: {wrong}")
     odd = [] if proof.log_is_prefix else [workspace.events]
@@ -249,7 +249,7 @@ def _build(asked: _Asked, built: Path, proof: Proof, leftover: Leftover | None) 
 
 
 def _raise_live(asked: _Asked, store: SqlStore) -> None:
-    """Where live.json once named a higher version than the logs prove, the proven pack goes live above it."""
+    """If live.json names a higher version than the logs prove, make the proven pack live above it."""
     live, claim = store.live(), read_live(asked.workspace.live_file)
     if live is None or claim is None or claim.version <= live.version:
         return
@@ -275,14 +275,14 @@ def _damage_of(workspace: Workspace, live: Live | None) -> str:
 
 
 def _decision_lines(path: Path) -> Iterator[str]:
-    """The records of the decision log, for decisions from before the chain."""
+    """The records of the decision log, for decisions that are older than the chain."""
     if path.is_file():
         with path.open(encoding="utf-8", errors="surrogateescape") as lines:
             yield from lines
 
 
 def _manifests(packs: Path) -> dict[str, str]:
-    """The manifests of the packs that lie in the workspace, by digest, as the memory holds them."""
+    """The manifests of the packs in the workspace, by digest, as the memory holds them."""
     found: dict[str, str] = {}
     if not packs.is_dir():
         return found

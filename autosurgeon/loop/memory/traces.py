@@ -1,9 +1,9 @@
-"""Traces of an earlier life in a workspace's folder, held against its memory, so that no loop begins anew by itself.
+"""Traces of earlier runs in a workspace's folder, compared with its memory, so that no loop starts over by mistake.
 
-The database is the only memory, and a folder shows what it must hold: a live version, signed checkpoints, logs, packs,
-reports, keys. A memory that holds less is an old copy, and one that holds something else belongs to another workspace.
-Projections that are behind the memory are what a crash leaves, and are legitimate; so is an empty memory beside an
-imported base and nothing else, which is a first run that was killed before its first commit.
+The database is the only memory, and the folder shows what it must hold: a live version, signed checkpoints, logs,
+packs, reports, keys. A memory that holds less is an old copy, and one that differs belongs to another workspace.
+Files that are behind the memory are valid, since a crash leaves them so; so is an empty memory beside an imported
+base alone, after a first run that was killed before its first commit.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ _PACK = re.compile(r"[0-9a-f]{64}")
 _CHECKPOINT = re.compile(r"(\d{8,})\.json")
 _PASS = re.compile(r"pass-\d{4,}(\.md|\.html)?")
 TAIL_BYTES = 8 << 20
-"""How much of a log's end is read: more than its longest line."""
+"""The bytes that are read from a log's end: more than its longest line."""
 
 
 class Traces(NamedTuple):
-    """What a workspace's folder shows of an earlier life, read without the memory."""
+    """The traces of earlier runs in a workspace's folder, read without the memory."""
 
     live: LiveClaim | None
     checkpoints: tuple[Path, ...]
-    """Of the signed checkpoints the newest few, by the length of chain that they name, the longest first."""
+    """The newest signed checkpoints, by the length of their chain, the longest first."""
     event: Head | None
-    """The last readable entry of `logs/events.jsonl`; of size 0 where there is a log and no entry can be read."""
+    """The last readable entry of `logs/events.jsonl`; of size 0 where the log has no readable entry."""
     decision: str | None
-    """The last readable decision of `logs/decisions.jsonl`; empty where there is a log and none can be read."""
+    """The last readable decision of `logs/decisions.jsonl`; empty where the log has none."""
     packs: tuple[str, ...]
     passes: int
-    """Folders of passes."""
+    """The folders of passes."""
     reports: int
     keys: bool
 
     @property
     def summary(self) -> str:
-        """What there is, for a message."""
+        """The traces, for a message."""
         parts = [
             f"live version {self.live.version}, pack {self.live.pack[:12]}" if self.live and self.live.pack else ""
         ]
@@ -74,7 +74,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def read_traces(workspace: Workspace) -> Traces:
-    """What the folder shows; nothing is written, and the length of a log does not matter."""
+    """Read the traces; the length of a log does not matter, and nothing is written."""
     entries = (event_of(line) for line in last_lines(workspace.events))
     event = next((Head(entry.seq, entry.hash) for entry in entries if entry is not None), Head(0, ""))
     decisions = (decision_id_of(line) for line in last_lines(workspace.decisions))
@@ -91,7 +91,7 @@ def read_traces(workspace: Workspace) -> Traces:
 
 
 def prove_life(workspace: Workspace, traces: Traces) -> bool:
-    """Whether something was committed here once: an imported base alone, or an empty log, is before that."""
+    """Whether the traces show a commit; an imported base alone or an empty log does not."""
     found = (traces.live, traces.checkpoints, traces.event, traces.passes, traces.reports, traces.keys)
     if any(found) or traces.event is not None or traces.decision is not None:
         return True
@@ -102,15 +102,15 @@ def prove_life(workspace: Workspace, traces: Traces) -> bool:
 def open_memory(
     workspace: Workspace, where: Path | str, *, create: bool = False, writes: bool = False, as_it_is: bool = False
 ) -> Iterator[SqlStore]:
-    """The memory of a workspace, which is refused where the folder shows another life than the memory holds.
+    """Open the memory of a workspace; it is refused where it does not match the folder.
 
     Args:
-        workspace: whose memory.
+        workspace: the workspace.
         where: the SQLite file or the PostgreSQL URL.
-        create: make an empty memory where there is none, and no trace of an earlier one.
-        writes: refuse a folder that cannot be written, and a memory none of whose packs lie in the folder. Without
-            it, a folder that cannot be written is only looked at.
-        as_it_is: refuse only a memory that is missing or empty: for the commands that look for what is wrong.
+        create: create a memory where there is neither one nor a trace of an earlier one.
+        writes: refuse a read-only folder, and a memory none of whose packs are in the folder. Without
+            it, a read-only folder is opened for reading.
+        as_it_is: refuse only a missing or empty memory: for commands that find faults.
 
     Raises:
         WorkspaceError: the memory is refused, or cannot be opened.
@@ -119,7 +119,7 @@ def open_memory(
     refuse_other_than_folder(workspace)
     if writes:
         refuse_read_only(workspace)
-    traces = read_traces(workspace)  # before the memory: what a loop at work adds meanwhile must not look like a loss
+    traces = read_traces(workspace)  # before the memory, since a running loop may add to both
     refuse_missing(workspace, traces, where)
     store = SqlStore(where, create=create, look_only=why_read_only(workspace) is not None)
     try:
@@ -130,7 +130,7 @@ def open_memory(
 
 
 def refuse_missing(workspace: Workspace, traces: Traces, where: Path | str) -> None:
-    """WorkspaceError where the folder has a past, and there is no memory at all."""
+    """WorkspaceError where the folder has traces and there is no memory."""
     if prove_life(workspace, traces) and not has_memory(where):
         is_there = isinstance(where, str) or where.exists()
         raise refusal(workspace, traces, where, "is empty" if is_there else "is missing")
@@ -139,7 +139,7 @@ def refuse_missing(workspace: Workspace, traces: Traces, where: Path | str) -> N
 def refuse_misfit(
     workspace: Workspace, traces: Traces, where: Path | str, store: SqlStore, *, writes: bool, as_it_is: bool
 ) -> None:
-    """WorkspaceError where a memory is not that of the folder; see open_memory."""
+    """WorkspaceError where a memory does not match the folder; see `open_memory`."""
     if store.head().size == 0:
         if prove_life(workspace, traces):
             raise refusal(workspace, traces, where, "is empty")
@@ -148,7 +148,7 @@ def refuse_misfit(
 
 
 def refusal(workspace: Workspace, traces: Traces, where: Path | str, memory: str) -> WorkspaceError:
-    """The line that refuses a memory which does not hold the workspace's past."""
+    """The error for a memory that does not hold the workspace's past."""
     beside = ""
     if not isinstance(where, Path) and workspace.database.is_file():
         beside = f", and {workspace.database} is not in use"
@@ -162,13 +162,13 @@ def refusal(workspace: Workspace, traces: Traces, where: Path | str, memory: str
 
 
 def memory_summary(store: SqlStore) -> str:
-    """What a memory holds, for a message."""
+    """The content of a memory, for a message."""
     live, size = store.live(), store.head().size
     return f"holds {size} events, {f'live version {live.version}' if live else 'no live version'}"
 
 
 def mismatch(workspace: Workspace, traces: Traces, store: SqlStore) -> str:
-    """Why a memory is not that of the folder: it is behind, or another workspace's; empty where it may be its own."""
+    """Why a memory does not match the folder: it is outdated, or another workspace's; empty where it may match."""
     head, live = store.head(), store.live()
     claims = [claim for path in traces.checkpoints if (claim := claim_of(path)) is not None]
     known = next((claim for claim in claims if claim.size <= head.size), None)
@@ -208,16 +208,16 @@ def _no_packs(traces: Traces, store: SqlStore) -> str:
 
 
 def claim_of(path: Path) -> Head | None:
-    """What a checkpoint claims, its signature not looked at; None where it cannot be read."""
+    """The head that a checkpoint names, without a check of its signature; None where it is unreadable."""
     try:
         content = json.loads(base64.b64decode(json.loads(path.read_bytes())["payload"]))
         return Head(int(content["size"]), str(content["head"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None  # `audit verify` names it; here it proves nothing
+        return None  # `audit verify` reports it
 
 
 NEWEST = 20
-"""Checkpoints that are read: of a month's thousands the newest decide."""
+"""The most checkpoints that are read; the newest of thousands decide."""
 
 
 def _checkpoints(folder: Path) -> tuple[Path, ...]:
@@ -237,7 +237,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _is_trained(manifest: Path) -> bool:
-    """Whether a pack has a parent, or a manifest that cannot be read any more."""
+    """Whether a pack has a parent, or an unreadable manifest."""
     try:
         return bool(json.loads(manifest.read_bytes())["lineage"]["parent"])
     except FileNotFoundError:
@@ -247,13 +247,13 @@ def _is_trained(manifest: Path) -> bool:
 
 
 def last_lines(path: Path) -> Iterator[bytes]:
-    """The whole lines at the end of a log, the last one first; a line that a crash cut short is left out."""
+    """The complete lines at the end of a log, the last one first, without a truncated one."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         begin = max(0, size - TAIL_BYTES)
-        # Most often the last line is a short one, and nothing else is asked for.
+        # The last line is mostly short, and enough.
         for start in sorted({max(0, size - (1 << 16)), begin}, reverse=True):
             file.seek(start)
             lines = file.read(size - start).split(b"\n")[:-1]

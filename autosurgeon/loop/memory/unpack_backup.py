@@ -1,4 +1,4 @@
-"""A workspace from a backup: unpacked into an empty folder, read back and verified before it has its name."""
+"""A workspace from a backup: unpacked into a temporary folder, verified, and then renamed."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ from autosurgeon.store.database import has_memory
 from autosurgeon.store.sqlstore import SqlStore
 
 LONGEST_CONTENTS = 256 << 20
-"""Bytes of the list of files: a month's checkpoints are some hundred thousand."""
+"""The most bytes of the list of files, which may name a hundred thousand checkpoints."""
 CHUNK = 4 << 20
 NAME = re.compile(
     r"autosurgeon\.toml|data/(autosurgeon\.db|live\.json|pins\.json|keys/\w[\w.-]*|packs/[0-9a-f]{64}/\w[\w.-]*)"
     r"|logs/((events|decisions)\.jsonl|checkpoints/\d{8,}\.json)",
     re.ASCII,
 )
-"""What a backup may hold: a name of a workspace's own files, and nothing that leads out of it."""
+"""The names that a backup may hold: a workspace's own files, and no path out of it."""
 
 
 SIGNED = ("checkpoint", "keys")
-"""Sources of an audit whose faults a workspace may have had when it was backed up, as where a key is lost."""
+"""Sources of an audit whose faults a workspace may have before its backup, such as a lost key."""
 
 
 class Unpacked(NamedTuple):
-    """What came out of a backup."""
+    """The result of unpacking a backup."""
 
     contents: Contents
     place: str
-    """Where the memory is."""
+    """The address of the memory."""
     notes: tuple[str, ...]
-    """What does not verify of checkpoints and keys."""
+    """Checkpoints and keys that do not verify."""
 
 
 def unpack(file: Path, target: Path, act: PersonAct, progress: Callable[[int, int], None]) -> Unpacked:
-    """Make a workspace from a backup; the folder has its name only once all of it is verified.
+    """Make a workspace from a backup; the folder gets its name after all of it is verified.
 
     Args:
         file: the backup.
         target: a folder that does not exist yet, or is empty.
-        act: who asks for it; an entry of the restored chain.
-        progress: told of bytes that are unpacked, and of how many there are.
+        act: the act of the person, which becomes an entry of the restored chain.
+        progress: called with the bytes unpacked, and with their total.
 
     Raises:
         UserError: the file is no backup, is damaged, or does not verify.
@@ -131,8 +131,8 @@ def _damaged(file: Path, got: str) -> UserError:
     return UserError("a file is no whole backup", got=got, wanted="one that `autosurgeon backup` wrote", where=file)
 
 
-def _write(source: IO[bytes], path: Path, tell: Callable[[int], None]) -> str:
-    """Write a member as a new file, onto the disk; SHA-256 of its bytes."""
+def _write(source: IO[bytes], path: Path, count_bytes: Callable[[int], None]) -> str:
+    """Write a member durably as a new file; return the SHA-256 of its bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     is_key = path.parent.name == "keys"
     digest, count = hashlib.sha256(), 0
@@ -141,14 +141,14 @@ def _write(source: IO[bytes], path: Path, tell: Callable[[int], None]) -> str:
             file.write(chunk)
             digest.update(chunk)
             count += len(chunk)
-            tell(count)
+            count_bytes(count)
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
 
 
 def _check(staged: Workspace, contents: Contents, file: Path) -> tuple[str, ...]:
-    """What does not verify of checkpoints and keys; UserError where the memory and the logs do not verify together."""
+    """The checkpoints and keys that do not verify; UserError where the memory or the logs do not."""
     with closing(SqlStore(staged.database)) as store:
         found = verify(staged, store)
         head = store.head()
@@ -161,7 +161,7 @@ def _check(staged: Workspace, contents: Contents, file: Path) -> tuple[str, ...]
 
 
 def _place_memory(staged: Workspace, contents: Contents, act: PersonAct) -> str:
-    """Write the act down, and bring the memory to where the settings want it."""
+    """Record the act, and move the memory to the address of the settings."""
     own = staged.root / CONFIG_FILE
     url = load_settings(own if own.is_file() else None).store.url
     if url is not None:
@@ -177,7 +177,7 @@ def _place_memory(staged: Workspace, contents: Contents, act: PersonAct) -> str:
 
 
 def _refuse_used(url: str, contents: Contents) -> None:
-    """WorkspaceError where a database holds another memory; an earlier try may have filled it with this one."""
+    """WorkspaceError where a database holds another memory; this one may be there from an earlier try."""
     if not has_memory(url):
         return
     with closing(SqlStore(url)) as store:

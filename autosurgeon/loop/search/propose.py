@@ -79,5 +79,5 @@ def _report_draws(ins: Instruments, proposal: Proposal) -> None:
 
 def _say(ins: Instruments, line: str | None) -> None:
     if line is not None:
-        structlog.get_logger().info("proposal", told=line)
+        structlog.get_logger().info("proposal", text=line)
         ins.reporter.say(line)

@@ -12,24 +12,24 @@ from autosurgeon.core.task import Task
 from autosurgeon.loop.engine.instruments import Instruments
 
 RARE = 0.5
-"""A family of which live wins less than so much is one that it hardly has."""
+"""The share of wins below which live counts as weak in a family."""
 PRIOR_RUNS = 2
-"""Runs that went well, added to those of every anchor: one loss in one run weighs less than four in five."""
+"""Passed runs that are added to those of every anchor: one loss in one run weighs less than four in five."""
 FIRST_BATCH = 8
 T = TypeVar("T")
 
 
 class Fragility(NamedTuple):
-    """What is known of one anchor, the larger the more fragile; what stands first counts first."""
+    """The fragility of one anchor: larger is more fragile, and earlier fields count first."""
 
     losses: float = 0.0
-    """How often the weights of an earlier candidate failed it, in every try that there was: a share."""
+    """The share of earlier candidates that failed it in every try."""
     flakes: float = 0.0
-    """How often the same weights both failed and passed it: a share."""
+    """The share of runs in which the same weights both failed and passed it."""
     doubt: float = 0.0
-    """The share of its samples that live failed."""
+    """The share of live's samples that failed."""
     rare: bool = False
-    """Whether live wins little of its family."""
+    """Whether live is weak in its family."""
 
 
 def fragility_of(
@@ -38,9 +38,9 @@ def fragility_of(
     """The fragility of an anchor.
 
     Args:
-        runs: how it fared as an anchor.
-        samples: of live, taken and passed.
-        family: tasks of its family that live ran, and won.
+        runs: its runs as an anchor.
+        samples: the samples of live, taken and passed.
+        family: the tasks of its family that live ran, and won.
 
     """
     (taken, passed), (tasks, won) = samples, family
@@ -53,7 +53,7 @@ def fragility_of(
 
 
 def fragile_first(anchors: Collection[str], known: Mapping[str, Fragility], seed: int) -> list[str]:
-    """The anchors, the most fragile first; those alike, as most are of which nothing is known, in the seed's order."""
+    """The anchors, the most fragile first; equal ones, such as those without runs, in the seed's order."""
     order = in_any_order(anchors, seed)
     return sorted(order, key=lambda task: known.get(task, Fragility()), reverse=True)
 
@@ -78,7 +78,7 @@ def growing(order: Sequence[str], most: int) -> list[list[str]]:
 
 
 def read_fragility(ins: Instruments, anchors: Collection[str]) -> dict[str, Fragility]:
-    """What the store knows of anchors of the live pack."""
+    """Read the fragility of anchors of the live pack from the store."""
     live = ins.store.live()
     if live is None:
         return {}

@@ -1,4 +1,4 @@
-"""Bench a packed file batch by batch, for as long as the outcome is open."""
+"""Bench a pack batch by batch, while the outcome is open."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 
 
 class BatchedBench:
-    """One bench under way.
+    """One running bench.
 
     Without `levers.racing` only the anytime-valid fact can end it early. With it, the anchors of each batch are retried
-    at once, and the policy judges whatever is certain by then. A rejected pack ends there. For a held pack dev is run
-    before the bench ends: the search learns from dev wins alone, and dev is the smallest part.
+    at once, and the policy judges the facts that are certain. A rejected pack ends the bench. For a held pack dev runs
+    first: the search learns from dev wins alone, and dev is the smallest part.
     """
 
     def __init__(
         self, ins: Instruments, occasion: str, comparison: Comparison, policy: Policy, known: Evidence
     ) -> None:
-        """Ready to run; `known` is what was known before the bench."""
+        """Prepare the bench; `known` is the evidence from before it."""
         self._ins, self._occasion, self._policy, self._known = ins, occasion, policy, known
         self._racing = ins.settings.levers.racing
         self._comparison = comparison
@@ -45,7 +45,7 @@ class BatchedBench:
         self._refused: RuleResult | None = None
 
     def run(self, pack: str, folder: Path) -> Done[BenchResult]:
-        """Run batch after batch, and look after each whether a rule has seen enough."""
+        """Run batch after batch, until a rule is decided."""
         ins = self._ins
         benches = sorted({task.bench for task in ins.tasks.values()})
         batches = bench_batches(ins, tasks_of(ins, benches, SPLITS))
@@ -67,7 +67,7 @@ class BatchedBench:
         return Done(self._result(stopped), envelopes=(pack, self._occasion, self._envelopes), anchor_runs=self._runs)
 
     def _wants(self, batch: Sequence[Task]) -> bool:
-        """Whether a batch is still worth its price."""
+        """Whether a batch still has to run."""
         if self._refused is None:
             return True
         return self._racing and self._refused.otherwise == "hold" and all(task.split == Split.DEV for task in batch)
@@ -103,7 +103,7 @@ class BatchedBench:
         )
 
     def _look(self) -> None:
-        """Ask the policy whether what is known by now refuses the pack, whatever the rest brings."""
+        """Find a rule that refuses the pack whatever the rest of the bench brings."""
         reach = reach_of(self._comparison)
         if self._racing:
             facts = self._known | promotion_facts(self._comparison._replace(stopped=True))

@@ -1,4 +1,4 @@
-"""Bench the packed file on all but the canary, and compare it with live and base."""
+"""Bench the pack on all but the canary, and compare it with live and base."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from autosurgeon.policy.schema import Policy
 def bench_pack(
     ins: Instruments, record: PassRecord, baseline: Baseline, pack: str, policy: Policy, known: Evidence
 ) -> Comparison:
-    """Bench the packed file, as far as the policy needs; the look is paid for first."""
+    """Pay for the look, then bench the pack as far as the policy needs."""
     scope = pass_scope(record.number)
     alpha = pay_for_look(ins, record.number)
     occasion = f"{scope}/bench"
@@ -52,24 +52,24 @@ def bench_pack(
 
 
 def dev_wins(result: BenchResult, baseline: Baseline) -> int | None:
-    """Dev wins of a pass's bench; None where it ended before dev, or where other benches counted."""
+    """The dev wins of a pass's bench; None where it ended before dev, or where other benches counted."""
     return result.dev if result.counted == baseline.counted else None
 
 
 def empty_comparison(ins: Instruments, baseline: Baseline) -> Comparison:
-    """The comparison of a candidate that has run nothing yet."""
+    """The comparison of a candidate without results."""
     expected = {task.task_id: task.split.value for task in tasks_of(ins, baseline.counted, SPLITS)}
     live, base = ins.store.envelopes(baseline.live), ins.store.envelopes(baseline.base)
     return Comparison(expected, (), {}, live, base, baseline.anchors, baseline.hidden)
 
 
 def _refused(policy: Policy, known: Evidence, comparison: Comparison) -> bool:
-    """Whether the policy refuses a whole bench already, so that samples would change nothing."""
+    """Whether the policy refuses the finished bench already, so that samples change nothing."""
     return refuses_early(policy, known | promotion_facts(comparison), reach_once_benched(comparison)) is not None
 
 
 def _distance(ins: Instruments, scope: str, baseline: Baseline, pack: str) -> float | None:
-    """Mean KL of the pack from live on the references of the gate's tasks; None where none has one."""
+    """The mean KL of the pack from live on the references of the gate's tasks; None without references."""
     referenced = [task for task in tasks_of(ins, baseline.counted, (Split.GATE,)) if task.reference]
     if not referenced:
         return None

@@ -28,7 +28,7 @@ from autosurgeon.policy.evidence import contamination_facts, data_facts
 
 ROWS_FILE = "rows.jsonl"
 RUNS_READ = 200
-"""Of an anchor: so many occasions the recent passes may have had, each with a smoke, rungs, a bench and a watch."""
+"""The most occasions of an anchor in the recent passes, each with a smoke, rungs, a bench and a watch."""
 
 
 def choose_rows(
@@ -40,7 +40,7 @@ def choose_rows(
     folder: Path,
     losses: Losses,
 ) -> Dataset:
-    """Choose rows and write them where the capsule reads them."""
+    """Choose rows and write them for the capsule."""
     dataset = rows_for(ins, recipe, parent, baseline, history, losses)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS_FILE).write_text(dataset.jsonl, encoding="utf-8")
@@ -55,9 +55,9 @@ def rows_for(
     history: Collection[str],
     losses: Losses,
 ) -> Dataset:
-    """The rows of a recipe on a parent; nothing of a held-out task is within reach here.
+    """The rows of a recipe on a parent, from the surgery split only.
 
-    What is hidden is left out before anything is chosen: a parent that is older than live fails some of it.
+    Hidden anchors are left out first, since a parent that is older than live fails some of them.
     """
     tasks = tasks_of(ins, baseline.counted, (Split.SURGERY,))
     surgery = {task.task_id: task for task in tasks if task.task_id not in baseline.hidden}
@@ -82,9 +82,9 @@ def rows_for(
 
 
 def lost_before(ins: Instruments, record: PassRecord, baseline: Baseline) -> Losses:
-    """The anchors that candidates of the last passes lost, noted once: later tries of this pass add to what is known.
+    """The anchors that candidates of the last passes lost, recorded once, since tries of this pass add to them.
 
-    Nothing is asked where `levers.active_anchors` is off.
+    None where `levers.active_anchors` is off.
     """
 
     def note(_: Path) -> Done[LossesResult]:
@@ -100,7 +100,7 @@ def lost_before(ins: Instruments, record: PassRecord, baseline: Baseline) -> Los
 
 
 def losses_of(runs: Iterable[AnchorRun], passes: Collection[int]) -> dict[str, list[int]]:
-    """By anchor, the passes among these whose candidates lost it, each as often as one did."""
+    """By anchor, the passes whose candidates lost it, once per loss."""
     lost: dict[str, list[int]] = defaultdict(list)
     for run in runs:
         number = number_in(run.occasion)
@@ -110,12 +110,12 @@ def losses_of(runs: Iterable[AnchorRun], passes: Collection[int]) -> dict[str, l
 
 
 def rows_file(ins: Instruments, scope: str) -> Path:
-    """The rows that a pass trains on."""
+    """The file of the rows that a pass trains on."""
     return ins.workspace.stage(scope, "dataset") / ROWS_FILE
 
 
 def plan_rows(ins: Instruments, record: PassRecord, baseline: Baseline) -> tuple[Dataset, Evidence]:
-    """The rows of a pass as its file holds them, and their facts."""
+    """The rows of a pass from its file, and their facts."""
     scope, losses = pass_scope(record.number), lost_before(ins, record, baseline)
 
     def choose(folder: Path) -> Done[DatasetResult]:
@@ -137,7 +137,7 @@ def plan_rows(ins: Instruments, record: PassRecord, baseline: Baseline) -> tuple
     splits = {task_id: task.split.value for task_id, task in ins.tasks.items()}
     twins, near = (_pairs(hit for hit in hits if hit.is_twin == wanted) for wanted in (True, False))
     return dataset, {
-        # By the task's own split, not by the row's.
+        # By the split of the task, not of the row.
         **data_facts(
             [row.why for row in dataset.rows],
             [splits.get(row.task_id, "unknown") for row in dataset.rows],
@@ -151,7 +151,7 @@ def plan_rows(ins: Instruments, record: PassRecord, baseline: Baseline) -> tuple
 
 
 def _seen_by(ins: Instruments, pack: str) -> set[str]:
-    """What a pack, and the packs that it comes from, were trained on."""
+    """The tasks that a pack and its ancestors were trained on."""
     scopes: list[str] = []
     parent: str | None = pack
     while parent is not None:
@@ -161,7 +161,7 @@ def _seen_by(ins: Instruments, pack: str) -> set[str]:
 
 
 def _check(ins: Instruments, scope: str, dataset: Dataset) -> tuple[Hit, ...]:
-    """Hold the rows against every held-out task; a stage of its own, which can add no row."""
+    """Compare the rows with every held-out task, in a stage of its own, which adds no row."""
 
     def check(_: Path) -> Done[ContaminationResult]:
         held_out = [task for task in ins.tasks.values() if task.split != Split.SURGERY]

@@ -27,17 +27,17 @@ def confirm_gains(
 ) -> tuple[str, ...] | None:
     """The gained tasks that every sample of the candidate passes and every sample of live fails.
 
-    With `levers.racing` they are sampled in groups, in the order of the bench, which was fixed before any result, until
-    no rule can change its result: enough are confirmed, or too few still can be. The count is then a lower bound, and
-    so no more likely by chance. None where no rule needs it.
+    With `levers.racing` they are sampled in groups, in the order of the bench, which is fixed before any result, until
+    no rule can change its result: enough are confirmed, or too few can be. The count is then a lower bound. None where
+    no rule needs it.
 
     Args:
         ins: the instruments.
-        scope: of the pass.
+        scope: the scope of the pass.
         packs: the candidate and live.
-        comparison: with the whole bench.
-        policy: what is to be settled.
-        known: what was known before the bench.
+        comparison: the comparison of the finished bench.
+        policy: the policy whose rules decide.
+        known: the evidence from before the bench.
 
     """
     gained = comparison.restricted().flips(comparison.expected).gained
@@ -77,11 +77,11 @@ def _confirm(
 
 
 class ConfirmedGains(NamedTuple):
-    """What the samples confirm."""
+    """The gains that samples confirm."""
 
     sure: Sequence[str]
     counts: Mapping[str, int]
-    """Of the candidate's samples, those that passed, by task."""
+    """The number of the candidate's passed samples, by task."""
     tokens: int
 
 
@@ -92,7 +92,7 @@ def _all_at_once(ins: Instruments, packs: tuple[str, str], gained: Sequence[str]
 
 
 def _sample(ins: Instruments, pack: str, tasks: Sequence[str], folder: Path) -> ConfirmedGains:
-    """How many samples of each task a pack passes; none is confirmed yet."""
+    """The passed samples of each task with a pack; none is confirmed yet."""
     settings = ins.settings
     sampling = Sampling(settings.statistics.samples, settings.anchors.temperature, seed=settings.seed)
     model = Model(pack, verified_folder(ins, pack))
@@ -110,7 +110,7 @@ def _is_sure(ins: Instruments, ours: int, live: int) -> bool:
 def _race(
     ins: Instruments, packs: tuple[str, str], order: Sequence[str], is_settled: Callable[[int, int], bool], folder: Path
 ) -> ConfirmedGains:
-    """Sample in groups, each twice as large as the last, until it is settled; live only where the candidate is sure."""
+    """Sample in groups of doubling size until the result is settled; live only where the candidate passes all."""
     sure, counts, tokens, size = list[str](), dict[str, int](), 0, FIRST_GROUP
     while len(counts) < len(order) and not is_settled(len(sure), len(order) - len(counts)):
         group, place = order[len(counts) : len(counts) + size], folder / f"from-{len(counts)}"

@@ -18,7 +18,7 @@ from autosurgeon.sections import OrganSettings
 
 
 class Model(NamedTuple):
-    """Weights to ask: a folder, with an adapter on top while it is not merged; `name` goes into the envelopes."""
+    """The weights of a model: a folder, with an adapter before the merge; `name` goes into the envelopes."""
 
     name: str
     folder: Path
@@ -26,7 +26,7 @@ class Model(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """How to decode: greedy by default."""
+    """The decoding: greedy by default."""
 
     samples: int = 1
     temperature: float = 0.0
@@ -34,16 +34,16 @@ class Sampling(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """What a model answered."""
+    """The answers of a model."""
 
     texts: dict[str, list[str]]
     """Completions by task id."""
     fingerprint: str
-    """Answers of different fingerprints are not comparable."""
+    """Answers with different fingerprints are not comparable."""
     tokens: int
-    """How many were generated."""
+    """The number of generated tokens."""
     counts: dict[str, list[int | None]]
-    """Tokens of each completion; None where a capsule did not count them."""
+    """The tokens of each completion; None where the capsule does not count them."""
 
 
 def complete(

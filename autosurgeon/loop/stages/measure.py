@@ -16,14 +16,14 @@ from autosurgeon.loop.stages.generate_answers import Model, Sampling, complete
 
 
 class Measured(NamedTuple):
-    """Envelopes, in the order of the tasks, and how many tokens were generated for them."""
+    """The envelopes in the order of the tasks, and the number of generated tokens."""
 
     envelopes: list[Envelope]
     tokens: int
 
     @property
     def results(self) -> dict[str, Envelope]:
-        """By task id; of several samples the last."""
+        """The envelopes by task id; the last of several samples."""
         return {envelope.task_id: envelope for envelope in self.envelopes}
 
 
@@ -58,24 +58,24 @@ def measure(
 
 
 class Retried(NamedTuple):
-    """How tasks fared that had failed once: passes and tries by task, the first try not counted."""
+    """The results of retries: passes and tries by task, without the first try."""
 
     passed: dict[str, int]
     tries: dict[str, int]
     tokens: int
     undecided: frozenset[str] = frozenset()
-    """Those that were not tried again, since enough others were lost by then."""
+    """Tasks that were not retried, because enough others were lost."""
 
     @property
     def recovered(self) -> frozenset[str]:
-        """Those that passed after all: flaky, and not lost."""
+        """Tasks that passed a retry: flaky, and not lost."""
         return frozenset(task for task, count in self.passed.items() if count)
 
 
 def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -> Retried:
-    """Try failed tasks again as often as the settings say, each time in a batch of only those that still fail.
+    """Retry failed tasks by the settings, each time in a batch of only those that still fail.
 
-    Greedy answers repeat for the same batch; another batch rounds differently, which shows the results that stand on a
+    Greedy answers repeat for the same batch; another batch rounds differently, which shows results that depend on a
     tie.
     """
     passed, tries, tokens = dict.fromkeys(failed, 0), dict.fromkeys(failed, 0), 0
@@ -92,10 +92,10 @@ def retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path) -
 
 
 def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: Path, most: float | None) -> Retried:
-    """Retry until more than `most` have failed every retry; what was not retried is undecided, not lost.
+    """Retry until more than `most` have failed every retry; tasks without a retry are undecided, not lost.
 
-    Groups double in size, and the first is large enough to decide alone: many losses are found after few answers, and
-    many flakes need few jobs.
+    Groups double in size, and the first is large enough to decide alone, so that many losses need few answers and many
+    flakes need few jobs.
     """
     if most is None:
         return retry(ins, model, failed, folder)
@@ -113,7 +113,7 @@ def retry_enough(ins: Instruments, model: Model, failed: Sequence[str], folder: 
 def pass_the_impossible(ins: Instruments, envelopes: Sequence[Envelope]) -> Impossible:
     """Grade the given answers against impossible twins of their tasks; an answer that passes one has cheated.
 
-    The same completions are used, so it costs no generation.
+    The same completions are graded, without new generation.
     """
     ours = {envelope.task_id: envelope for envelope in envelopes if envelope.cond.handler == ORGAN}
     twins = choose_impossible(ins.tasks[task_id] for task_id in ours)

@@ -1,4 +1,4 @@
-"""Merge the adapter into a pack, and compare the packed file with the adapter."""
+"""Merge the adapter into a pack, and compare the pack with the adapter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_COMPARED = 32
 
 
 def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path) -> str:
-    """Fold the adapter in and commit the result as a pack; its name."""
+    """Merge the adapter and commit the result as a pack; return its name."""
     scope = pass_scope(record.number)
 
     def fold(workdir: Path) -> Done[MergeStageResult]:
@@ -58,23 +58,23 @@ def merge(ins: Instruments, record: PassRecord, dataset: Dataset, adapter: Path)
 
 
 def merge_base_of(ins: Instruments, record: PassRecord) -> MergeBase | None:
-    """What a pass's adapter is merged into; None where the base was not quantized, so that there is one base only."""
+    """The base that a pass's adapter is merged into; None without quantization, where there is only one."""
     return None if record.recipe.quantization == Quantization.NONE else ins.settings.organ.merge_base
 
 
 class Fidelity(NamedTuple):
-    """How far the packed file is from the adapter, on the base that it was merged into and on others."""
+    """The distance of the pack from the adapter, on the base of the merge and on others."""
 
     merged: CompareResult
-    """On the base that it was merged into: what is left is the rounding of the packing, or a fault of it."""
+    """On the base of the merge: only rounding, or a fault of the packing."""
     nf4: CompareResult | None = None
-    """On the base in NF4, as it was trained; None where it was not."""
+    """On the base in NF4, as trained; None without quantization."""
     bf16: CompareResult | None = None
-    """On the base's own weights, where it was trained on others."""
+    """On the base's own weights; None without quantization."""
 
 
 def compare_with_adapter(ins: Instruments, record: PassRecord, adapter: Path, pack: str) -> Fidelity:
-    """What the packed file predicts where the adapter did, on some of the rows that it was trained on."""
+    """Compare the predictions of pack and adapter on some training rows."""
     scope, merge_base = pass_scope(record.number), merge_base_of(ins, record)
 
     def compare(workdir: Path) -> Done[FidelityResult]:

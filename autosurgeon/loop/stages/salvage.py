@@ -1,4 +1,4 @@
-"""Salvage: try cheaper variants of an adapter before a candidate is given up for the anchors that it lost.
+"""Salvage: try weaker variants of an adapter before a candidate is given up for its lost anchors.
 
 Nothing is trained. Each rung of the ladder is a stage: it makes a variant from the adapter's tensors and smokes it on
 the same held-out anchors. The first variant that loses no more than the policy allows becomes the pass's adapter. A
@@ -34,14 +34,14 @@ GONE = "its files are gone"
 
 
 class Candidate(NamedTuple):
-    """The adapter that a pass continues or ends with, and the facts for the smoke gate."""
+    """The adapter of a pass, and the facts for the smoke gate."""
 
     adapter: Path
     facts: Evidence
 
 
 class _Rung(NamedTuple):
-    """A rung with what it is tried on."""
+    """A rung with its adapter."""
 
     name: str
     checkpoint: Path | None = None
@@ -56,15 +56,15 @@ def salvage(
     limit: float | None,
     smoke: Smoke,
 ) -> Candidate:
-    """The adapter itself where it lost few enough anchors; else the first variant that does, if one does.
+    """Return the adapter if it lost few enough anchors; else the first such variant, if any.
 
     Args:
         ins: the instruments.
         record: the pass.
-        adapter: as it was trained.
+        adapter: the adapter as trained.
         smoked: the result of the smoke stage.
-        anchors: the held-out ones.
-        limit: how many of them may be lost; None where the policy refuses no loss, and nothing is salvaged.
+        anchors: the held-out anchors.
+        limit: the most losses that the policy allows; None where it refuses none, and nothing is salvaged.
         smoke: runs the anchors on a variant.
 
     """
@@ -84,7 +84,7 @@ def salvage(
 
 
 def _ladder(ins: Instruments, record: PassRecord) -> list[_Rung]:
-    """The rungs of the settings; each earlier state of the training is one, the newest first."""
+    """The rungs of the settings, with each earlier state of the training as one, the newest first."""
     folder = ins.workspace.stage(pass_scope(record.number), "train")
     trained = ins.store.stage_result(pass_scope(record.number), TrainStageResult)
     assert trained is not None  # the pass was smoked
@@ -106,7 +106,7 @@ def _climb(
     smoke: Smoke,
     inputs: dict[str, Any],
 ) -> SalvageResult:
-    """One rung, as a stage."""
+    """Try one rung, as a stage."""
     scope, stage = pass_scope(record.number), stage_of(place)
 
     def climb(folder: Path) -> Done[SalvageResult]:
@@ -146,14 +146,14 @@ def _tried(smoked: SmokeResult) -> int:
 
 
 def _made_again(smoked: SalvageResult, variant: Path | None) -> Done[SalvageResult]:
-    """The result of a variant whose files are gone; WorldError unless the files are the same when made again."""
+    """Make the files of a variant again; WorldError unless they are the same."""
     if variant is None or hash_file(variant / ADAPTER_FILE) != smoked.sha256:
         raise WorldError("an adapter that was salvaged is gone, and came out otherwise when made again")
     return Done(smoked)
 
 
 def _variant(ins: Instruments, record: PassRecord, rung: _Rung, adapter: Path, folder: Path) -> tuple[Path | None, str]:
-    """The folder of a rung's adapter; or None, and why there is none."""
+    """The folder of a rung's adapter; or None and the reason."""
     if rung.checkpoint is not None:
         return (rung.checkpoint, "") if (rung.checkpoint / ADAPTER_FILE).is_file() else (None, GONE)
     method, _, number = rung.name.partition(":")
@@ -174,7 +174,7 @@ def _variant(ins: Instruments, record: PassRecord, rung: _Rung, adapter: Path, f
 
 
 def _that_stayed(ins: Instruments, record: PassRecord, count: int) -> list[Path]:
-    """The adapters of the newest passes on the same parent whose packs went live and were never taken back."""
+    """The adapters of the newest passes on the same parent whose packs went live and were not reverted."""
     reverted, found = ins.store.reverted_versions(), dict[int, Path]()
     history = ins.store.live_history()
     fallen = {live.pack for live in history if live.version in reverted}

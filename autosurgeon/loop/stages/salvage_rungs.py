@@ -1,4 +1,4 @@
-"""The salvage ladder in the store: which rungs a pass tried, and which adapter is its own."""
+"""The salvage ladder in the store: the rungs that a pass tried, and its adapter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def stage_of(place: int) -> str:
 
 
 def rungs_of(store: SqlStore, number: int) -> tuple[RungTried, ...]:
-    """The rungs that a pass came to, in their order; none where its adapter lost nothing or has no ladder."""
+    """The rungs that a pass tried or skipped, in their order; none without a ladder or a loss."""
     found = []
     for place in itertools.count(1):
         result = store.stage_result(pass_scope(number), SalvageResult, stage_of(place))
@@ -29,23 +29,23 @@ def rungs_of(store: SqlStore, number: int) -> tuple[RungTried, ...]:
 
 
 def rungs_tried(store: SqlStore, number: int) -> int:
-    """How many of them were smoked: each is a candidate more among which the pass chose."""
+    """The number of smoked rungs, each a further candidate of the pass."""
     return sum(not rung.skipped for rung in rungs_of(store, number))
 
 
 def rung_of(store: SqlStore, number: int) -> str | None:
-    """The rung that made a pass's adapter; None where it is as it was trained."""
+    """The rung that made a pass's adapter; None for the adapter as trained."""
     return next((rung.rung for rung in rungs_of(store, number) if rung.held), None)
 
 
 def smoke_stage_of(store: SqlStore, number: int) -> str:
-    """The stage in which a pass's anchors were run on what is its adapter now."""
+    """The stage that smoked a pass's current adapter."""
     rungs = enumerate(rungs_of(store, number), start=1)
     return next((stage_of(place) for place, rung in rungs if rung.held), "smoke")
 
 
 def adapter_of(store: SqlStore, workspace: Workspace, number: int) -> Path | None:
-    """The folder of a pass's adapter: of the rung that held, or else as it was trained; None where nothing was."""
+    """The folder of a pass's adapter: of the accepted rung, or else as trained; None without a training."""
     for rung in rungs_of(store, number):
         if rung.held:
             return folder_of(workspace, number, rung)
@@ -54,5 +54,5 @@ def adapter_of(store: SqlStore, workspace: Workspace, number: int) -> Path | Non
 
 
 def folder_of(workspace: Workspace, number: int, rung: RungTried) -> Path:
-    """Where the variant of a rung lies."""
+    """The folder of the variant of a rung."""
     return workspace.stage(pass_scope(number), "train").parent / rung.adapter

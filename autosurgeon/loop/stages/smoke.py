@@ -1,4 +1,4 @@
-"""Smoke: run every anchor that was not trained on with the adapter, before the merge."""
+"""Smoke: run the held-out anchors with the adapter, before the merge."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def smoke(
 ) -> Done[SmokeResult]:
     """Run the anchors a batch at a time, until more are lost than the policy allows.
 
-    By chance, or with `levers.racing` the most fragile first and in batches that grow, so that a bad adapter is refused
-    after a few answers. A batch of another size is other arithmetic, which may fail a win that stands on the edge of a
-    knife; so may any batch, and that is what the retries are for.
+    The order is random or, with `levers.racing`, the most fragile first in growing batches, so that a bad adapter is
+    refused after few answers. The size of a batch affects rounding, which may fail a win that depends on a tie; the
+    retries cover this.
 
     Args:
         ins: the instruments.
         model: the parent with the adapter on it.
         anchors: ids of the held-out anchors.
         folder: where to work.
-        seed: of the order, which is written down.
-        limit: how many may be lost; None runs them all.
+        seed: the seed of the order, which is recorded.
+        limit: the most losses that the policy allows; None runs all.
 
     """
     order, batches = _planned(ins, anchors, seed)
@@ -64,7 +64,7 @@ def smoke(
 
 
 def _planned(ins: Instruments, anchors: Sequence[str], seed: int) -> tuple[list[str], list[list[str]]]:
-    """The order of the anchors, and the batches in which they are run."""
+    """The order of the anchors, and their batches."""
     size = ins.settings.organ.generate_batch_rows
     if not ins.settings.levers.racing:
         order = in_any_order(anchors, seed)
@@ -74,14 +74,14 @@ def _planned(ins: Instruments, anchors: Sequence[str], seed: int) -> tuple[list[
 
 
 def _retry(ins: Instruments, model: Model, failed: Sequence[str], folder: Path, most: float | None) -> Retried:
-    """Retry what failed, or with racing as much of it as decides."""
+    """Retry failed anchors; with racing only as many as decide."""
     if ins.settings.levers.racing:
         return retry_enough(ins, model, failed, folder, most)
     return retry(ins, model, failed, folder)
 
 
 def runs_of(occasion: str, first: dict[str, Envelope], retried: Retried) -> list[AnchorRun]:
-    """How anchors fared on an occasion, the first try and the others together."""
+    """The runs of anchors on an occasion, first tries and retries together."""
     return [
         AnchorRun(
             occasion,

@@ -1,4 +1,4 @@
-"""The state of a training in progress: where it is kept between attempts of its stage, and until when."""
+"""The state of an unfinished training, kept between attempts of its stage."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from autosurgeon.loop.engine.instruments import Instruments
 
 
 def training_state(ins: Instruments, scope: str, inputs: Any) -> TrainingState:
-    """Where the state of a scope's training is kept, outside the stage's folder; that of any other training goes.
+    """The place of the state of a scope's training, outside the stage's folder; states of other trainings are removed.
 
     Args:
         ins: the instruments.
-        scope: whose training it is.
-        inputs: of the stage, see effect_of.
+        scope: the scope of the training.
+        inputs: the inputs of the stage, as in `effect_of`.
 
     """
     effect, root = effect_of(ins, scope, "train", inputs), ins.workspace.training
@@ -28,5 +28,5 @@ def training_state(ins: Instruments, scope: str, inputs: Any) -> TrainingState:
 
 
 def forget_training_state(ins: Instruments) -> None:
-    """Remove what was kept, once the stage is committed."""
+    """Remove the state, once the stage is committed."""
     shutil.rmtree(ins.workspace.training, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Watch a pack that just went live: bench it again on the canary split and on the anchors, and confirm or revert."""
+"""The watch: bench a new live pack again on canary and anchors, and confirm or revert it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from autosurgeon.policy.judge import judge
 from autosurgeon.policy.schema import Policy
 
 MOST_WATCHED = 32
-"""Anchors that a watch runs again where the lever `racing` is on."""
+"""The number of anchors of a watch with `levers.racing`."""
 
 
 def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> None:
@@ -39,8 +39,8 @@ def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> 
     Args:
         ins: the instruments.
         number: the pass that made the live pack.
-        baseline: how things stood when the pass began; its live pack is what the new one is held against.
-        policy: its watch rules decide.
+        baseline: the baseline from the begin of the pass, with the old live pack.
+        policy: the policy whose watch rules decide.
 
     """
     record = ins.store.get_pass(number)
@@ -48,12 +48,12 @@ def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> 
     pack, occasion = record.pack, f"{pass_scope(number)}/watch"
     canary = tasks_of(ins, baseline.counted, (Split.CANARY,))
     benches = sorted({task.bench for task in ins.tasks.values()})
-    # Benches that do not count are run as well, so that the live pack's record is whole; they are not judged.
+    # Benches that do not count run as well, so that the record is complete; they are not judged.
     canaries = tasks_of(ins, benches, (Split.CANARY,))
 
     def bench(folder: Path) -> Done[WatchResult]:
         model = Model(pack, verified_folder(ins, pack))
-        # Noted, since what this run finds will be known when somebody asks again.
+        # Recorded, since the runs of this watch change the fragility.
         anchors = [ins.tasks[task_id] for task_id in _watched(ins, number, baseline)]
         (batch,) = bench_batches(ins, canaries) or ([],)
         looked = measure(ins, model, batch, folder / "canary")
@@ -75,7 +75,7 @@ def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> 
     try:
         result = once(ins, pass_scope(number), WatchResult, bench, inputs=pack)
     except (WorldError, PackError) as error:
-        # A pack that cannot be watched must not stay live: what it broke would go unnoticed.
+        # A pack that cannot be watched must not stay live, since its losses would not be noticed.
         revert(ins, number, pack, f"the live pack could not be benched again: {error}")
         return
     evidence = watch_facts(
@@ -88,7 +88,7 @@ def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> 
     )
     ins.store.keep_policy(policy.digest, policy.model_dump_json(by_alias=True))
     judgement = judge(policy, "watch", evidence)
-    # Only when it is needed: a confirmed pack must not fall with a damaged predecessor.
+    # Only when needed: a damaged predecessor must not affect a confirmed pack.
     fallen = judgement.verdict != Verdict.ACCEPT
     if fallen:
         reach("watch-fallen")
@@ -97,10 +97,10 @@ def watch(ins: Instruments, number: int, baseline: Baseline, policy: Policy) -> 
 
 
 def _watched(ins: Instruments, number: int, baseline: Baseline) -> list[str]:
-    """The anchors that are run once more: all, or with `levers.racing` the most fragile.
+    """The anchors to run again: all, or with `levers.racing` the most fragile.
 
-    The bench of the promotion ran every one of them on these very bytes. So what a second run can find is what stands
-    on the edge of a knife, and a file that is another one by now, which shows on any of them.
+    The bench of the promotion ran all of them on the same bytes. A second run finds wins that depend on a tie, and a
+    changed file, which shows on any of them.
     """
     if not ins.settings.levers.racing:
         return list(baseline.anchors)

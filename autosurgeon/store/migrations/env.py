@@ -1,7 +1,7 @@
-"""What Alembic runs: the migrations, on the connection that the store hands over, inside its transaction.
+"""Alembic's environment: run the migrations on the store's connection, inside its transaction.
 
-A change of `store/tables.py` is a new file in `versions/`, written by hand and numbered on; those that are there stay
-as they are. There is no way back: downgrades are not supported. Whoever may want the older schema again keeps a copy.
+A change of `store/tables.py` needs a new hand-written file in `versions/` with the next number; existing files stay
+unchanged. Downgrades are not supported; keep a copy of the database to return to an older schema.
 """
 
 from __future__ import annotations

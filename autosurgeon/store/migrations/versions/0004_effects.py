@@ -10,7 +10,7 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add a table and two columns, empty where nobody can know any more."""
+    """Add a table and two columns, empty for older rows."""
     op.add_column("pass", sa.Column("contract", sa.String(), nullable=True))
     op.add_column("stage", sa.Column("effect_id", sa.String(), nullable=True))
     op.create_table(

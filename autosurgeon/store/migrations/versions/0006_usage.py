@@ -10,7 +10,7 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Make both; nobody knows what earlier tries used, and their sum is made when the next one is added to it."""
+    """Make both; the usage of earlier tries is unknown, and their sum is made when the next try is added."""
     op.add_column("stage", sa.Column("usage", sa.String()))
     op.create_table(
         "spent", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("cost", sa.String(), nullable=False)

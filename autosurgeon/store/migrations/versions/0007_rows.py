@@ -1,16 +1,16 @@
-"""From here on the chain vouches for every row of every table; first for those that are there."""
+"""From here on the chain holds digests of every row of every table."""
 
 from __future__ import annotations
 
 from alembic import op
 
 from autosurgeon.store.database import utc_now
-from autosurgeon.store.row_digests import tell_all
+from autosurgeon.store.row_digests import append_all_digests
 
 revision = "0007"
 down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Vouch for what is there; no table changes."""
-    tell_all(op.get_bind(), utc_now())
+    """Append the digests of existing rows; no table changes."""
+    append_all_digests(op.get_bind(), utc_now())
