@@ -226,13 +226,12 @@ def _one_pass(ins: Instruments) -> PassRecord | End:
 
 def _gate_is_shut(ins: Instruments, number: int) -> bool:
     """Whether the gate failed its self-test at this pass, as it would at every other pass."""
-    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
-    return any(rule.rule_id == "valid-gate" for judgement in judged for rule in judgement.broken())
+    return any(rule.rule_id == "valid-gate" for judged in ins.store.judgements(number) for rule in judged.broken())
 
 
 def _has_failed_evaluation(ins: Instruments, ended: PassRecord) -> bool:
     """Whether a rule of this pass could not be evaluated, as in every other pass."""
-    judged = [decision.judgement for decision in ins.store.decisions(ended.number) if decision.judgement]
+    judged = ins.store.judgements(ended.number)
     return ended.state in (PassState.FAILED, PassState.REVERTED) and any(j.verdict == Verdict.ERROR for j in judged)
 
 

@@ -123,21 +123,15 @@ def read_evidence(path: Path) -> Given:
             evidence[name] = plain
         else:
             evidence[name] = None
-            flaws.append(f"{name} is {_kind(value)}, wanted {_wanted(name)}")
+            kind = "a list of other things than texts" if isinstance(value, list) else "an object"
+            wanted = possible_values(name) if fact_of(name) is not None else "no such fact"
+            flaws.append(f"{name} is {kind}, wanted {wanted}")
     return Given(phase, evidence, tuple(flaws))
 
 
 def _is_fact_value(value: object) -> bool:
     texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     return texts or value is None or isinstance(value, bool | int | float | str)
-
-
-def _kind(value: object) -> str:
-    return "a list of other things than texts" if isinstance(value, list) else "an object"
-
-
-def _wanted(name: str) -> str:
-    return possible_values(name) if fact_of(name) is not None else "no such fact"
 
 
 def judge_strictly(policy: Policy, phase: Phase, evidence: Evidence, flaws: Sequence[str] = ()) -> Judgement:

@@ -138,7 +138,8 @@ def gate_facts(comparison: Comparison) -> Evidence:
     gate = comparison.flips(wanted)
     known = gate.tasks > 0 and gate.tasks == len(wanted)
     lost, gained = len(gate.lost), len(gate.gained)
-    both = [t for t in wanted if t in comparison.pack and t in comparison.live and _tiers(comparison, t) == {"split"}]
+    pack, live = comparison.pack, comparison.live
+    both = [t for t in wanted if t in pack and t in live and pack[t].tier == live[t].tier == "split"]
     return {
         "gate.tasks": gate.tasks,
         "gate.lost": lost if known else None,
@@ -148,10 +149,6 @@ def gate_facts(comparison: Comparison) -> Evidence:
         "gate.p_regression": p_regression(lost, gained) if known else None,
         "gate.e_regression": largest_e(comparison) if gate.tasks else None,
     }
-
-
-def _tiers(comparison: Comparison, task: str) -> set[str]:
-    return {comparison.pack[task].tier, comparison.live[task].tier}
 
 
 def largest_e(comparison: Comparison) -> float:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from autosurgeon.core.decision import Evidence, FactValue, Scalar
+from autosurgeon.core.decision import Evidence, Scalar
 from autosurgeon.policy.expression import MOST_REMEMBERED, PARAMS, Clause, clauses_of, scan
 from autosurgeon.policy.facts import fact_of, known_at
 from autosurgeon.policy.promotion import Comparison, anchor_facts, bench_facts, gate_facts, largest_e, total_facts
@@ -71,8 +71,8 @@ def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[s
 
 def _never_less(comparison: Comparison) -> dict[str, Reach]:
     """The reach of counts that later tasks cannot decrease."""
-    counts = bench_facts(comparison)
-    found = {name: Reach(_number(counts[name]), LARGEST) for name in COUNTS}
+    counts = _final(bench_facts(comparison))
+    found = {name: counts[name]._replace(most=LARGEST) for name in COUNTS}
     lost = comparison.anchors_lost
     more = sum(task not in comparison.pack or task in comparison.undecided for task in comparison.anchors)
     found["anchors.lost"] = Reach(len(lost), len(lost) + more)
@@ -105,11 +105,6 @@ def _flips_within(comparison: Comparison, name: str, wanted: Collection[str]) ->
 
 def _final(facts: Evidence) -> dict[str, Reach]:
     return {name: Reach(value, value) for name, value in facts.items() if type(value) in (int, float)}  # type: ignore[arg-type]
-
-
-def _number(value: FactValue) -> float:
-    assert isinstance(value, (int, float))
-    return value
 
 
 def will_hold(

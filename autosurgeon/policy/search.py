@@ -177,12 +177,8 @@ def _cheapest_distinct(
     return list(first.values())
 
 
-def _same(value: FactValue, other: FactValue) -> bool:
-    return type(value) is type(other) and value == other
-
-
 def _cost(name: str, origin: FactValue, value: FactValue, *, tidy: bool) -> Cost:
-    if _same(value, origin):
+    if type(value) is type(origin) and value == origin:
         return 0, 0.0
     if value is None:
         return 1, 1e6

@@ -156,7 +156,7 @@ class Fed:
         of_pass = number_of(place.scope) is not None
         passed: dict[str, int] = {}
         for task_id in tasks:
-            if of_pass and pack != self._candidate(place.scope):
+            if of_pass and pack != self._result(place.scope, MergeStageResult).pack:
                 sure = task_id in self._result(place.scope, ConfirmResult).confirmed
                 passed[task_id] = 0 if sure else 1
             elif task_id in counts:
@@ -164,9 +164,6 @@ class Fed:
             else:
                 raise UnrecordedError("the recorded loop never sampled a task", got=task_id, where=pack[:12])
         return {task_id: [PASSES] * passed[task_id] + [FAILS] * (job.samples - passed[task_id]) for task_id in tasks}
-
-    def _candidate(self, scope: str) -> str:
-        return self._result(scope, MergeStageResult).pack
 
 
 def _scope(place: Place, pack: str) -> str:

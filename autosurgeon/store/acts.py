@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
-from autosurgeon.core.chain import GENESIS, Head
+from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.person import KIND, Person, PersonAct
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot, transaction
-from autosurgeon.store.events import append
+from autosurgeon.store.events import append, read_head
 from autosurgeon.store.tables import DecisionRow, EventRow, QuarantineRow
 
 
@@ -35,7 +35,7 @@ class Acts:
     def record_act(self, act: PersonAct | Callable[[Head], PersonAct]) -> PersonAct:
         """Add an act to the chain; a function makes an act that depends on the head, within the transaction."""
         with transaction(self._engine) as session:
-            made = act if isinstance(act, PersonAct) else act(_head(session))
+            made = act if isinstance(act, PersonAct) else act(read_head(session))
             append_act(session, made)
             return made
 
@@ -89,11 +89,6 @@ def _read(seq: int, payload: str) -> PersonAct:
             f"entry {seq} of the chain is no act of a person as this version knows them: a newer autosurgeon wrote it, "
             "or it was changed; `autosurgeon audit verify` shows which"
         ) from error
-
-
-def _head(session: Session) -> Head:
-    last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
-    return Head(*last) if last else Head(0, GENESIS)
 
 
 def _first_since(session: Session, since: str) -> int:

@@ -142,6 +142,10 @@ class Judged:
         with snapshot(self._engine) as session:
             return [Decision.model_validate_json(row.record) for row in session.exec(query)]
 
+    def judgements(self, pass_number: int) -> list[Judgement]:
+        """The judgements of a pass, oldest first."""
+        return [decision.judgement for decision in self.decisions(pass_number) if decision.judgement]
+
     def last_refusal(self, pass_number: int) -> Judgement | None:
         """The newest judgement of a pass that does not accept; None where there is none."""
         query = (

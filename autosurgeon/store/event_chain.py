@@ -9,10 +9,11 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
-from autosurgeon.core.chain import DECISION_COLUMNS, GENESIS, DecisionEntry, Event, Head
+from autosurgeon.core.chain import DECISION_COLUMNS, DecisionEntry, Event, Head
 from autosurgeon.core.row_lines import Rows, digest_lines
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot
+from autosurgeon.store.events import read_head
 from autosurgeon.store.row_digests import CHANGING, GROWING, as_stored, key_of, line_of
 from autosurgeon.store.tables import DecisionRow, EventRow
 
@@ -45,10 +46,8 @@ class Chained:
 
     def head(self) -> Head:
         """The length and the last hash of the chain."""
-        query = select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)
         with snapshot(self._engine) as session:
-            last = session.exec(query).first()
-            return Head(*last) if last else Head(0, GENESIS)
+            return read_head(session)
 
     def hash_at(self, seq: int) -> str | None:
         """The hash of an entry; None where there is no such entry."""

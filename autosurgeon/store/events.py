@@ -11,12 +11,17 @@ from autosurgeon.core.chain import GENESIS, Event, Head, digest_records, link, p
 from autosurgeon.store.tables import DecisionRow, EventRow
 
 
+def read_head(session: Session) -> Head:
+    """The length and the last hash of the chain."""
+    last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
+    return Head(*last) if last else Head(0, GENESIS)
+
+
 def append(session: Session, at: str, kind: str, subject: str, content: Any) -> Event:
     """Add an event in the transaction of what it records."""
     # The state is written first, which takes the database's lock, so that no other append comes in between.
     session.flush()
-    last = session.exec(select(EventRow.seq, EventRow.hash).order_by(col(EventRow.seq).desc()).limit(1)).first()
-    event = link(Head(*last) if last else Head(0, GENESIS), at, kind, subject, payload_text(content))
+    event = link(read_head(session), at, kind, subject, payload_text(content))
     session.add(EventRow(**event._asdict()))
     session.info["subject"] = subject
     return event

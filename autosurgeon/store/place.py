@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-from pathlib import Path
 
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
@@ -16,7 +15,7 @@ def why_read_only(workspace: Workspace) -> str | None:
     The database, `data`, `logs` and `reports` must be writable, or the folder above where one does not exist yet.
     """
     for path in (workspace.database, workspace.database.parent, workspace.decisions.parent, workspace.reports):
-        found = _nearest(path)
+        found = next(one for one in (path, *path.parents) if one.exists())
         if not os.access(found, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
             if os.statvfs(found).f_flag & os.ST_RDONLY:
                 return f"{found} is mounted read-only"
@@ -40,11 +39,6 @@ def refuse_read_only(workspace: Workspace) -> None:
             wanted="a workspace that this user can write; commands that only read work here",
             where=workspace.root,
         )
-
-
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest existing folder above it."""
-    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def _user() -> str:

@@ -7,7 +7,6 @@ from statistics import median
 
 from autosurgeon.core.decision import Cost
 from autosurgeon.core.pass_states import LIFE, PassState
-from autosurgeon.core.records import StageOutput
 from autosurgeon.store.sqlstore import SqlStore
 
 MOST_OTHERS = 100
@@ -29,12 +28,8 @@ def avoided_by_ending(store: SqlStore, scope: str) -> Cost | None:
         others = store.last_outputs(name, MOST_OTHERS, but=scope)
         if not others:
             return None
-        total += _median([_cost(stage) for stage in others])
+        total += _median([Cost.of(stage.seconds, stage.output, stage.usage) for stage in others])
     return total
-
-
-def _cost(stage: StageOutput) -> Cost:
-    return Cost.of(stage.seconds, stage.output, stage.usage)
 
 
 def _median(costs: list[Cost]) -> Cost:

@@ -132,7 +132,8 @@ def settle(
     else:
         state, action = ENDED_BY.get(judgement.verdict, PassState.HELD), "stop"
     teaches = (climb is not None or not accepted) and state != PassState.FAILED
-    feedback = Feedback(value=climb, **feedback_of(judgement, _training_of(ins, number), story)) if teaches else None
+    training = next((judged for judged in ins.store.judgements(number) if judged.phase == "training"), None)
+    feedback = Feedback(value=climb, **feedback_of(judgement, training, story)) if teaches else None
     if feedback is not None and feedback.value is None:
         known = ins.store.get_pass(number).feedback
         feedback = feedback.model_copy(update={"value": known.value if known else None})
@@ -154,9 +155,3 @@ def settle(
         pack=pack,
     )
     return state
-
-
-def _training_of(ins: Instruments, number: int) -> Judgement | None:
-    """The judgement of a pass's training, if there is one."""
-    judged = [decision.judgement for decision in ins.store.decisions(number) if decision.judgement]
-    return next((judgement for judgement in judged if judgement.phase == "training"), None)

@@ -6,7 +6,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from autosurgeon.core.pack import MANIFEST_FILE, WEIGHTS_FILE, Export
@@ -52,7 +52,9 @@ def run_packer(words: Sequence[str], folder: Path, digest: str, out: Path, deadl
     target = staged / out.name
     paths = {"pack": folder, "manifest": folder / MANIFEST_FILE, "weights": folder / WEIGHTS_FILE}
     values = {name: str(path) for name, path in paths.items()} | {"digest": digest, "out": str(target)}
-    command, begun = [_fill(word, values) for word in words], time.monotonic()
+    # Each placeholder is replaced once: the text of a path is none.
+    command = [re.sub(r"\{(\w+)\}", lambda found: values[found.group(1)], word) for word in words]
+    begun = time.monotonic()
     sha256 = size = None
     try:
         ran = run_hook(command, {}, Path.cwd(), deadline_s, no_beat)
@@ -74,11 +76,6 @@ def run_packer(words: Sequence[str], folder: Path, digest: str, out: Path, deadl
         bytes=size,
         error=error,
     )
-
-
-def _fill(word: str, values: Mapping[str, str]) -> str:
-    """A word with each placeholder replaced once: what a path holds is no placeholder."""
-    return re.sub(r"\{(\w+)\}", lambda found: values[found.group(1)], word)
 
 
 def _fault(target: Path) -> str | None:

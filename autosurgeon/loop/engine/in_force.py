@@ -18,7 +18,7 @@ from autosurgeon.core.person import PersonAct, current_person
 from autosurgeon.core.records import InForce
 from autosurgeon.errors import PolicyError, UserError
 from autosurgeon.loop.engine.instruments import Instruments
-from autosurgeon.policy.difference import PhaseDifference, diff
+from autosurgeon.policy.difference import diff
 from autosurgeon.policy.load import check_whole, load_policy
 from autosurgeon.policy.params import Overrides
 from autosurgeon.policy.schema import Policy
@@ -267,7 +267,8 @@ def _changes(ins: Instruments, before: InForce) -> list[str]:
 
 def _compare(old: Policy, new: Policy) -> list[str]:
     """By phase whether the new policy is tighter or looser, and the changed rules and parameters."""
-    phases = [f"{phase.phase} {_relation(phase)}" for phase in diff(old, new) if not phase.same]
+    changed = [(one.phase, one.relation) for one in diff(old, new) if not one.same]
+    phases = [f"{phase} {'refuses otherwise' if relation == 'same' else relation}" for phase, relation in changed]
     rules = [{rule.id: rule for rule in policy.rules} for policy in (old, new)]
     kinds = {
         "added": [name for name in rules[1] if name not in rules[0]],
@@ -283,7 +284,3 @@ def _compare(old: Policy, new: Policy) -> list[str]:
         if values[0].get(name) != values[1].get(name)
     ]
     return [*lines, *([f"parameters: {', '.join(moved)}"] if moved else [])]
-
-
-def _relation(phase: PhaseDifference) -> str:
-    return "refuses otherwise" if phase.relation == "same" else phase.relation

@@ -37,7 +37,8 @@ def warm_start_passes(ins: Instruments) -> list[PassRecord]:
     # Outside of the stage: what is wrong with another workspace is for a person to mend, and no failure of the world.
     organ, search = ins.settings.organ_folder, ins.settings.search
     read = [read_elsewhere(ins.workspace, folder, organ, search, ins.beat) for folder in search.warm_start]
-    found = WarmStartResult(passes=tuple(_plain(record) for records in read for record in records))
+    # Without reasons, which may name tasks of the other workspace.
+    found = WarmStartResult(passes=tuple(one.model_copy(update={"reason": ""}) for records in read for one in records))
     inputs = digest_json({"passes": [record.model_dump(mode="json") for record in found.passes]})
     once(ins, SCOPE, WarmStartResult, lambda _: Done(found), name=_stage_name(ins.settings.search), inputs=inputs)
     return list(found.passes)
@@ -53,11 +54,6 @@ def kept_elsewhere(store: SqlStore, search: SearchSettings) -> list[PassRecord] 
 
 def _stage_name(search: SearchSettings) -> str:
     return f"warm-start-{digest_json([str(folder.resolve()) for folder in search.warm_start])[:8]}"
-
-
-def _plain(record: PassRecord) -> PassRecord:
-    """What the proposer reads of a pass; a reason may hold names of another workspace's tasks."""
-    return record.model_copy(update={"reason": ""})
 
 
 def read_elsewhere(
