@@ -15,7 +15,6 @@ from autosurgeon.bench.grade import Grader
 from autosurgeon.config import CONFIG_FILE, Settings, load_settings, shipped
 from autosurgeon.core.ports import Beat, Report, Reporter, no_beat, no_report
 from autosurgeon.core.recipe import Quantization
-from autosurgeon.core.stage_results import ImportResult
 from autosurgeon.core.task import Task
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PolicyError, UserError
@@ -27,7 +26,6 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
 from autosurgeon.loop.keys import ready_key
 from autosurgeon.loop.memory.traces import open_memory
-from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
 from autosurgeon.packs.chat_template import with_prompt
 from autosurgeon.packs.checkpoint import check_base, check_checkpoint
 from autosurgeon.packs.hub import fetch_checkpoint
@@ -244,8 +242,6 @@ def open_loop(
         settings = settings.model_copy(update={"seed": chosen.seed, "policy": file})
         opened = open_capsules(settings, workspace.capsule_home, beat, meter := Meter(), reporter.say)
         capsules = stack.enter_context(opened)
-        if store.stage_result("base", ImportResult) is None:
-            open_checkpoint(capsules, settings.organ_folder)
         yield Instruments(
             settings=settings,
             workspace=workspace,

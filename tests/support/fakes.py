@@ -15,6 +15,8 @@ from autosurgeon.core.jobs import (
     GenerateResult,
     MergeJob,
     MergeResult,
+    OpenJob,
+    OpenResult,
     ReshapeJob,
     ReshapeResult,
     Result,
@@ -100,6 +102,8 @@ class ScriptedCapsules:
         pass
 
     def run(self, job: Value, workdir: Path, on_progress: OnProgress | None = None) -> Result:
+        if isinstance(job, OpenJob):
+            return OpenResult(architecture="scripted", parameters=0)
         self.before(job)
         self.jobs.append(job)
         workdir.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from autosurgeon.loop.engine.stage import Done, once
 from autosurgeon.loop.stages.anchor_order import even
 from autosurgeon.loop.stages.generate_answers import Model, Sampling
 from autosurgeon.loop.stages.measure import measure
+from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
 from autosurgeon.packs.checkpoint import organ_digest
 from autosurgeon.store.database import utc_now
 
@@ -77,7 +78,8 @@ def read_baseline(ins: Instruments, live: str | None = None) -> Baseline:
 def _base(ins: Instruments) -> str:
     """The base pack's name; the first start imports it and makes it live by a decision of its own."""
 
-    def import_base(_: Path) -> Done[ImportResult]:
+    def import_base(folder: Path) -> Done[ImportResult]:
+        open_checkpoint(ins.capsules, ins.settings.organ_folder, folder / "open")
         manifest = ins.packs.import_checkpoint(ins.settings.organ_folder)
         organ = organ_digest(ins.settings.organ_folder, ins.beat)
         return Done(ImportResult(pack=manifest.digest, organ=organ), pack=(manifest, None))

@@ -9,8 +9,8 @@ from autosurgeon.core.jobs import OpenJob, OpenResult
 from autosurgeon.core.ports import CapsuleRunner
 
 
-def open_checkpoint(capsules: CapsuleRunner, folder: Path) -> OpenResult:
-    """Open a checkpoint as generation and training will.
+def open_checkpoint(capsules: CapsuleRunner, folder: Path, workdir: Path | None = None) -> OpenResult:
+    """Open a checkpoint as generation and training will, in a temporary folder where no other is named.
 
     Raises:
         UserError: config, tokenizer, tensors and model disagree.
@@ -18,6 +18,6 @@ def open_checkpoint(capsules: CapsuleRunner, folder: Path) -> OpenResult:
 
     """
     with tempfile.TemporaryDirectory(prefix="autosurgeon-open-") as scratch:
-        result = capsules.run(OpenJob(model=folder.resolve()), Path(scratch) / "open")
+        result = capsules.run(OpenJob(model=folder.resolve()), workdir or Path(scratch) / "open")
     assert isinstance(result, OpenResult)
     return result
