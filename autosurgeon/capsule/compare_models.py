@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from peft import PeftModel
 
 from autosurgeon.capsule.batches import TokenRow, tokenize_rows
@@ -53,8 +52,6 @@ def _tokenized(job: CompareJob) -> tuple[list[TokenRow], Any]:
 def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
     if adapter is not None:  # peft would skip tensors that do not fit with only a warning
         fit(read_adapter(adapter), checkpoint_shapes(folder), folder, adapter)
-    # transformers fills tensors that the file lacks at random; the seed makes that reproducible.
-    torch.manual_seed(0)
     model = open_model(folder, nf4=nf4)
     whole = (model if adapter is None else PeftModel.from_pretrained(model, str(adapter))).eval()
     use_proven_layers(whole)  # the same layers as in generation
@@ -64,7 +61,7 @@ def _open(folder: Path, adapter: Path | None, *, nf4: bool = False) -> Any:
 def compare(job: CompareJob, workdir: Path) -> CompareResult:
     """Compare the tensors of the two bases, then the predictions of both models, batch by batch.
 
-    If the shape of a tensor differs, b cannot be run, and every completion token counts as flipped.
+    Where the tensors differ in name or shape, b is not run, and every completion token counts as flipped.
 
     Raises:
         UserError: there are no rows, or none with a completion within `max_tokens`.
@@ -76,7 +73,7 @@ def compare(job: CompareJob, workdir: Path) -> CompareResult:
     if not batches:
         raise UserError("there is nothing to compare on", got=f"{len(rows)} rows", where=job.rows)
     fidelity = compare_tensors(job.a, job.b)
-    found = _all_flipped(batches) if fidelity.reshaped else _run(job, batches, tokenizer.pad_token_id, workdir)
+    found = _all_flipped(batches) if any(fidelity) else _run(job, batches, tokenizer.pad_token_id, workdir)
     return CompareResult(
         **found._asdict(),
         missing_tensors=fidelity.missing,

@@ -1,8 +1,8 @@
 """The model slot: a model in memory whose weights are replaced from job to job: base, adapter, pack, base again.
 
 Weights are copied into the memory of the first model, so that recorded graphs remain valid. They are copied for every
-job, because the content of a folder may change. A checkpoint whose tensors do not correspond one to one, such as one
-that lacks tensors, is loaded anew each time, as in a fresh process.
+job, because the content of a folder may change. A checkpoint whose tensors do not correspond one to one to the model's
+is loaded anew each time, as in a fresh process.
 """
 
 from __future__ import annotations
@@ -67,8 +67,6 @@ class ModelSlot:
     """
 
     def __init__(self, folder: Path, kind: Kind) -> None:
-        # transformers fills tensors that the file lacks at random; the seed makes that reproducible.
-        torch.manual_seed(0)
         self.model, self.tokenizer = open_model(folder).eval(), open_tokenizer(folder)
         tensors = self.model.state_dict()
         self._tensors = {name: tensors[name] for name, _ in kind.shapes if name in tensors}

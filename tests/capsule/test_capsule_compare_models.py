@@ -105,11 +105,12 @@ def test_every_measure_shows_a_damaged_pack(tmp_path: Path) -> None:
     assert result.flips >= result.flipped_rows > 0
 
 
-def test_missing_and_foreign_tensors_of_a_pack_are_named(tmp_path: Path) -> None:
+def test_missing_and_foreign_tensors_of_a_pack_are_named_and_all_tokens_count_as_flipped(tmp_path: Path) -> None:
     name = "model.layers.1.mlp.up_proj.weight"
     pack = changed_base(tmp_path / "pack", lambda weights: weights.pop(name))
-    assert compared(tmp_path, b=pack).missing_tensors == (name,)
-    assert compared(tmp_path, a=pack, b=BASE).foreign_tensors == (name,)
+    without, beyond = compared(tmp_path, b=pack), compared(tmp_path, a=pack, b=BASE)
+    assert (without.missing_tensors, beyond.foreign_tensors) == ((name,), (name,))
+    assert without.flips == without.tokens == beyond.flips == beyond.tokens > 0
 
 
 def test_a_pack_with_a_reshaped_tensor_is_not_run_and_all_tokens_count_as_flipped(tmp_path: Path) -> None:
