@@ -168,8 +168,8 @@ class StatisticsSettings(Section):
 
     alpha: float = Field(0.05, gt=0, lt=1)
     """Probability of a false promotion over a whole campaign; each look at the benches uses part of it."""
-    samples: int = Field(8, ge=1, le=64)
-    """Samples of each pack that have to confirm a gain; more samples need fewer confirmed gains."""
+    samples: int = Field(32, ge=1, le=1024)
+    """Most samples of each pack for each gained task; sampling ends once the evidence is enough or cannot be."""
     ladder_step_tasks: float = Field(1, gt=0)
     """Step of the Ladder: the proposer sees dev wins only where they beat the best by this many tasks."""
 

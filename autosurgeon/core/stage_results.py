@@ -6,6 +6,7 @@ part before the first dash. The field names are the keys of the stored JSON, so 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import ConfigDict, Field
@@ -173,11 +174,16 @@ class BenchResult(StageResult):
 
 
 class ConfirmResult(StageResult):
-    """The gained tasks that every sample of the candidate passes and every sample of live fails."""
+    """Pairs of samples of the gained tasks, and the evidence that they are truly gained."""
 
     stage = "confirm"
     confirmed: tuple[str, ...] = ()
+    """The tasks that are confirmed by their own samples alone."""
     sampled: int = 0
+    p_luck: float = 1.0
+    """The chance of so much evidence where nothing improved, whenever sampling ended."""
+    drawn: Mapping[str, tuple[str, str]] = Field(default_factory=dict)
+    """By task, whether each sample of the candidate and of live passed, as a string of 0 and 1."""
 
 
 class DistanceResult(StageResult):

@@ -154,7 +154,7 @@ class PassSpine:
         # The policy of the run, not one that a scenario runs in audit: a gate is tested as it will be used.
         rehearse(ins.policy)
         live = empty_comparison(ins, baseline)
-        itself = live._replace(pack=live.live, confirmed=(), samples=ins.settings.statistics.samples)
+        itself = live._replace(pack=live.live, confirmed=(), p_luck=1.0)
         evidence |= selftest_facts(self_test(ins.policy, evidence, itself))
         self._gate("proposal", evidence)
         self._advance(PassState.READY)

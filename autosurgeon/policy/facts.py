@@ -192,13 +192,8 @@ _PROMOTION = _of(
     ("total.gained_per_lost", "number", "ratio", "Tasks gained for each one lost; all gained where none is lost."),
     ("total.p_regression", "number", "probability", "Exact one-sided McNemar for a loss over all of them."),
     ("total.p_gain", "number", "probability", "Exact one-sided McNemar for a gain over all of them."),
-    (
-        "total.gained_confirmed",
-        "number",
-        "tasks",
-        "Of those gained and sampled, those that all samples bear out.",
-    ),
-    ("total.p_luck", "number", "probability", "How likely so many confirmed gains are where nothing was gained."),
+    ("total.gained_confirmed", "number", "tasks", "Of those gained and sampled, those that their own samples confirm."),
+    ("total.p_luck", "number", "probability", "Chance of such evidence in the samples where nothing was gained."),
     ("total.kl", "number", "nats per token", "KL divergence of the pack from live on the gate tasks' references."),
     ("total.visible_loss", "number", "tasks", "The smallest loss over all of them that this look's alpha can call."),
 )

@@ -9,7 +9,7 @@ from autosurgeon.core.decision import Evidence, FactValue
 from autosurgeon.core.envelope import ORGAN, Envelope
 from autosurgeon.policy.evidence import Results, first_named, passed
 from autosurgeon.stats.eprocess import EProcess
-from autosurgeon.stats.paired import Flips, flips, p_luck, p_regression, smallest_called_loss
+from autosurgeon.stats.paired import Flips, flips, p_regression, smallest_called_loss
 
 SPLITS = ("surgery", "dev", "gate")
 """The splits that a promotion is judged on; the canary split is read after it."""
@@ -40,9 +40,9 @@ class Comparison(NamedTuple):
     alpha: float | None = None
     """The alpha of this look."""
     confirmed: Sequence[str] | None = None
-    """Gained tasks that all samples of both packs confirm; None without sampling."""
-    samples: int = 0
-    """Samples of each gained task and pack."""
+    """Gained tasks that are confirmed by their own samples; None without sampling."""
+    p_luck: float | None = None
+    """The chance of the samples' evidence where nothing improved; None without sampling."""
     kl: float | None = None
     """Mean KL of the pack from live on the gate's references, nats per token."""
 
@@ -183,8 +183,7 @@ def total_facts(comparison: Comparison) -> Evidence:
     }
     if comparison.confirmed is not None:
         borne_out = sum(task in every.gained for task in comparison.confirmed)
-        facts["total.gained_confirmed"] = borne_out
-        facts["total.p_luck"] = p_luck(borne_out, max(1, every.tasks), comparison.samples)
+        facts |= {"total.gained_confirmed": borne_out, "total.p_luck": comparison.p_luck}
     else:
         facts |= {"total.gained_confirmed": None, "total.p_luck": None}
     known_facts: Evidence = {name: value if known else None for name, value in facts.items()}

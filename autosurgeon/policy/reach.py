@@ -17,7 +17,6 @@ from autosurgeon.policy.facts import fact_of, known_at
 from autosurgeon.policy.promotion import Comparison, anchor_facts, bench_facts, gate_facts, largest_e, total_facts
 from autosurgeon.policy.rules import LARGEST, check, check_clause, facts_of
 from autosurgeon.policy.schema import Bounded, Rule
-from autosurgeon.stats.paired import p_luck
 
 ANYTIME = "gate.e_regression"
 """The one fact of a promotion that is valid after every task."""
@@ -52,21 +51,9 @@ def reach_once_benched(comparison: Comparison) -> dict[str, Reach]:
     return found
 
 
-def reach_of_luck(confirmed: int, left: int, tasks: int, samples: int) -> dict[str, Reach]:
-    """The reach of the facts that samples of the gained tasks decide.
-
-    Args:
-        confirmed: gained tasks that all samples confirmed.
-        left: gained tasks that were not sampled.
-        tasks: tasks that both packs ran.
-        samples: samples of each pack.
-
-    """
-    most = confirmed + left
-    return {
-        "total.gained_confirmed": Reach(confirmed, most),
-        "total.p_luck": Reach(p_luck(most, max(1, tasks), samples), p_luck(confirmed, max(1, tasks), samples)),
-    }
+def reach_of_luck(p_luck: tuple[float, float], confirmed: tuple[int, int]) -> dict[str, Reach]:
+    """The reach of the facts that samples of the gained tasks decide, from the least and the largest of each."""
+    return {"total.p_luck": Reach(*p_luck), "total.gained_confirmed": Reach(*confirmed)}
 
 
 def _never_less(comparison: Comparison) -> dict[str, Reach]:

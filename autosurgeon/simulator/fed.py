@@ -151,19 +151,19 @@ class Fed:
         return PASSES if run.passed and run.tries == attempt + 1 else FAILS
 
     def _samples(self, place: Place, job: GenerateJob, pack: str, tasks: Sequence[str]) -> dict[str, list[Answer]]:
-        """As many samples as recorded; for live in a pass only whether one passed is stored."""
-        counts = self._store.confirmations(pack)
-        of_pass = number_of(place.scope) is not None
-        passed: dict[str, int] = {}
-        for task_id in tasks:
-            if of_pass and pack != self._result(place.scope, MergeStageResult).pack:
-                sure = task_id in self._result(place.scope, ConfirmResult).confirmed
-                passed[task_id] = 0 if sure else 1
-            elif task_id in counts:
-                passed[task_id] = counts[task_id][1]
-            else:
-                raise UnrecordedError("the recorded loop never sampled a task", got=task_id, where=pack[:12])
-        return {task_id: [PASSES] * passed[task_id] + [FAILS] * (job.samples - passed[task_id]) for task_id in tasks}
+        """The samples as recorded: one by one in a pass, and by their number for a new live pack."""
+        if number_of(place.scope) is not None:
+            drawn = self._result(place.scope, ConfirmResult).drawn
+            ours = pack == self._result(place.scope, MergeStageResult).pack
+            start = int(place.below[0].rpartition("-from-")[2])
+            passed = {task: drawn[task][not ours][start : start + job.samples] for task in tasks if task in drawn}
+        else:
+            counts = self._store.confirmations(pack)
+            passed = {task: ("1" * counts[task][1]).ljust(job.samples, "0") for task in tasks if task in counts}
+        for task in tasks:
+            if len(passed.get(task, "")) != job.samples:
+                raise UnrecordedError("the recorded loop never sampled a task", got=task, where=pack[:12])
+        return {task: [PASSES if bit == "1" else FAILS for bit in bits] for task, bits in passed.items()}
 
 
 def _scope(place: Place, pack: str) -> str:

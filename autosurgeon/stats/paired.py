@@ -46,23 +46,6 @@ def p_difference(lost: int, gained: int) -> float:
     return min(1.0, 2 * _tail(max(lost, gained), lost + gained) / (1 << (lost + gained)))
 
 
-def p_luck(confirmed: int, tasks: int, samples: int) -> float:
-    """Return the chance of at least so many confirmed gains when no task truly improves; 1.0 without confirmed gains.
-
-    A gain is confirmed if the old pack fails its run and `samples` more, and the new pack passes as many. A task that
-    each pack passes with the same chance p is confirmed with a chance of (p (1 - p))^(samples + 1), at most
-    4^-(samples + 1) whatever p is. The count is therefore stochastically below Bin(tasks, 4^-(samples + 1)), and this
-    is its upper tail. The tasks count as independent. ValueError for impossible counts.
-    """
-    if not 0 <= confirmed <= tasks or samples < 0:
-        raise ValueError(f"confirmed gains lie between 0 and the tasks; got {confirmed} of {tasks}, {samples} samples")
-    if confirmed == 0:
-        return 1.0
-    from scipy.special import bdtrc
-
-    return float(bdtrc(confirmed - 1, tasks, 4.0 ** -(samples + 1)))
-
-
 def smallest_called_loss(tasks: int, alpha: float) -> int | None:
     """Return the fewest losses without gains that `p_regression` calls at alpha; None if it calls not even all tasks.
 

@@ -136,7 +136,10 @@ def test_of_many_gains_as_many_are_sampled_as_make_luck_unlikely(tmp_path: Path)
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
         facts = evidence_of(ins, "promotion")
         assert facts["total.gained"] == 26
-        assert (output_of(ins, "confirm")["sampled"], facts["total.gained_confirmed"]) == (4, 4)
+        assert output_of(ins, "confirm")["sampled"] == 12
+        luck = facts["total.p_luck"]
+        assert isinstance(luck, float)
+        assert luck <= ins.store.looks()[0].spent
 
 
 def test_a_night_of_racing_comes_out_again_as_it_was(tmp_path: Path) -> None:

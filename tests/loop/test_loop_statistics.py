@@ -89,6 +89,22 @@ def test_two_gains_that_samples_of_both_packs_bear_out_are_no_luck(tmp_path: Pat
         assert evidence_of(ins, "promotion")["total.gained_confirmed"] == 2
 
 
+def test_each_look_samples_gains_with_random_numbers_of_its_own_and_both_packs_with_the_same(tmp_path: Path) -> None:
+    jobs: list[GenerateJob] = []
+
+    def note(job: Value) -> None:
+        jobs.extend([job] if isinstance(job, GenerateJob) else [])
+
+    def gains_when_greedy(generation: int, task_id: str) -> bool:
+        return first_half(task_id) or (generation > 0 and task_id == "b/gate-1" and jobs[-1].samples == 1)
+
+    with small_theatre(tmp_path, gains_when_greedy, before=note, passes=2) as ins:
+        run(ins)
+    sampled = [job for job in jobs if job.samples > 1 and "/pass-" in str(job.prompts)]
+    assert len(sampled) == 4
+    assert sampled[0].seed == sampled[1].seed != sampled[2].seed == sampled[3].seed
+
+
 def test_an_anchor_that_passes_on_a_retry_ends_nothing_and_its_flake_is_kept(tmp_path: Path) -> None:
     tries = 0
 

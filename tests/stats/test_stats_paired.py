@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.stats.paired import flips, p_difference, p_luck, p_regression, power_line, smallest_called_loss
+from autosurgeon.stats.paired import flips, p_difference, p_regression, power_line, smallest_called_loss
 
 RESULTS = st.dictionaries(st.sampled_from([f"t{n}" for n in range(12)]), st.booleans())
 COUNTS = st.integers(0, 200)
@@ -84,34 +84,6 @@ def test_the_two_sided_p_value_is_symmetric(lost: int, gained: int) -> None:
 def test_ten_thousand_flips_are_tested_fast() -> None:
     assert p_difference(5000, 5000) == 1.0
     assert p_regression(5000, 5000) == pytest.approx(0.504, abs=1e-3)
-
-
-@given(st.integers(1, 400), st.integers(0, 6), st.data())
-def test_luck_falls_with_confirmed_gains_and_samples_and_rises_with_tasks(
-    tasks: int, samples: int, data: st.DataObject
-) -> None:
-    confirmed = data.draw(st.integers(0, tasks - 1))
-    assert 0 <= p_luck(confirmed + 1, tasks, samples) <= p_luck(confirmed, tasks, samples) <= 1
-    assert p_luck(confirmed, tasks, samples) <= p_luck(confirmed, tasks + 1, samples)
-    assert p_luck(confirmed, tasks, samples + 1) <= p_luck(confirmed, tasks, samples)
-
-
-def test_luck_is_the_upper_tail_of_a_binomial() -> None:
-    q = 4.0**-5
-    assert p_luck(0, 242, 4) == 1.0
-    assert p_luck(1, 242, 4) == pytest.approx(1 - (1 - q) ** 242)
-    assert p_luck(2, 2, 4) == pytest.approx(q * q)
-
-
-def test_no_pass_rate_is_confirmed_more_often_than_the_bound() -> None:
-    worst = max((p / 1000 * (1 - p / 1000)) ** 5 for p in range(1001))
-    assert worst == pytest.approx(4.0**-5)
-
-
-@pytest.mark.parametrize(("confirmed", "tasks", "samples"), [(-1, 5, 4), (6, 5, 4), (1, 5, -1)])
-def test_impossible_counts_of_confirmed_gains_are_refused(confirmed: int, tasks: int, samples: int) -> None:
-    with pytest.raises(ValueError, match="confirmed gains"):
-        p_luck(confirmed, tasks, samples)
 
 
 @given(st.integers(0, 100), st.sampled_from([0.2, 0.05, 0.01]))

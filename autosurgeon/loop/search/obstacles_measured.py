@@ -15,7 +15,7 @@ from autosurgeon.policy.obstacles import Known, Obstacle, obstacles
 from autosurgeon.policy.reach import reach_of
 from autosurgeon.policy.rules import LARGEST
 from autosurgeon.proposer.bounds import clip
-from autosurgeon.stats.paired import p_luck
+from autosurgeon.stats.gains import Pairs, log_e_gain, p_luck
 from autosurgeon.store.database import utc_now
 
 
@@ -111,14 +111,14 @@ def _gains(ins: Instruments, baseline: Baseline) -> list[Known]:
         if fact == "gate.net":
             found.append(Known("gate.net_split", words, "add harder tasks", least=reach.least, most=reach.most))
         if fact == "total.gained":
-            found += _luck(ins, int(reach.most), len(sizes), words)
+            found += _luck(ins, int(reach.most), words)
     return found
 
 
-def _luck(ins: Instruments, gains: int, tasks: int, words: str) -> list[Known]:
+def _luck(ins: Instruments, gains: int, words: str) -> list[Known]:
     """How unlikely to be luck gains can be, and the alpha of the next look, which later looks do not reach."""
     alpha = cost_of_look(ins, _next_number(ins))
-    least = p_luck(gains, max(1, tasks), ins.settings.statistics.samples)
+    least = p_luck(log_e_gain([Pairs(won=ins.settings.statistics.samples)] * gains))
     spent = f"{words}, and the next look at the benches has an alpha of {alpha.spent:.2g} (statistics.alpha)"
     spent = spent if gains else words
     remedy = "add harder tasks, or begin another workspace from the live pack, with an alpha of its own"

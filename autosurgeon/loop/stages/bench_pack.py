@@ -46,9 +46,10 @@ def bench_pack(
     )
     if comparison.stopped or (ins.settings.levers.racing and _refused(policy, known, comparison)):
         return comparison
-    samples = ins.settings.statistics.samples
-    confirmed = confirm_gains(ins, scope, (pack, baseline.live), comparison._replace(samples=samples), policy, known)
-    return comparison._replace(confirmed=confirmed, samples=samples, kl=_distance(ins, scope, baseline, pack))
+    found = confirm_gains(ins, scope, (pack, baseline.live), comparison, policy, known)
+    if found is not None:
+        comparison = comparison._replace(confirmed=found.confirmed, p_luck=found.p_luck)
+    return comparison._replace(kl=_distance(ins, scope, baseline, pack))
 
 
 def dev_wins(result: BenchResult, baseline: Baseline) -> int | None:
