@@ -1,1 +1,1 @@
-"""The decision log and the reports that people read the morning after."""
+"""The decision log, its verification, and the reports made from it."""

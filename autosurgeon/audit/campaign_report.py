@@ -1,4 +1,4 @@
-"""What is told of a whole campaign: every pass of a workspace, side by side, and which rules earned their keep."""
+"""The report of a campaign: every pass of a workspace side by side, and what each rule refused and saved."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class PassLine(Value):
     state: str
     recipe: str
     phase: str = ""
-    """Of the judgement that ended it."""
+    """The phase of the judgement that ended the pass."""
     rule: str = ""
-    """The first rule that decided it; empty where nothing refused it."""
+    """The first rule that refused the pass; empty where no rule did."""
     margin: float | None = None
     lost: int | None = None
-    """None where no candidate was ever run."""
+    """None where no candidate ran."""
     gained: int | None = None
     cost: Cost
     overridden: bool = False
 
 
 class RuleCount(Value):
-    """How often a rule spoke against a pass, and what the rest of those passes would have cost."""
+    """How often a rule refused or objected, and the cost that its refusals saved."""
 
     rule_id: str
     phase: str
     refused: int
-    """Passes that it was the first to end."""
+    """Passes in which it was the first rule to refuse."""
     objected: int
-    """Judgements in which it bound and was broken, the first or not."""
+    """Judgements in which the rule was enforced and broken, first or not."""
     saved: Cost
 
 
@@ -56,7 +56,7 @@ class TaskFlips(Value):
 
 
 class Begun(Value):
-    """Passes in a row that were begun under the same policy, parameters and seed."""
+    """Consecutive passes that began under the same policy, parameters and seed."""
 
     first: int
     last: int
@@ -67,13 +67,13 @@ class CampaignReport(Value):
     """Every pass of a workspace."""
 
     in_force: InForce | None = None
-    """What passes that begin now are judged by; None where no run has recorded it."""
+    """The policy, parameters and seed of the next pass; None where no run has recorded them."""
     begun: tuple[Begun, ...] = ()
-    """What the passes were begun under, oldest first."""
+    """The policy, parameters and seed of each stretch of passes, oldest first."""
     passes: tuple[PassLine, ...] = ()
     trend: tuple[LiveWins, ...] = ()
     looks: tuple[Alpha, ...] = ()
-    """Each look at the benches, and the alpha that it cost."""
+    """Each look at the benches with the alpha that it cost."""
     rules: tuple[RuleCount, ...] = ()
     flips: tuple[TaskFlips, ...] = ()
     """The tasks that flip most often, over all candidates."""
@@ -81,33 +81,33 @@ class CampaignReport(Value):
     people: tuple[PersonAct, ...] = ()
     """What people did, oldest first."""
     unvouched: tuple[Unvouched, ...] = ()
-    """Where a signing key took over that its predecessor did not sign."""
+    """Key rotations that the previous key did not sign."""
     spent: Cost = Cost()
-    """What all stages of the workspace took, in passes and outside of them, as `status` shows it."""
+    """The cost of all stages, in passes and outside of them, as `status` shows it."""
     outside: Cost = Cost()
-    """Of this, what was outside of passes: import and bench of a base, confirmation of a live pack's wins."""
+    """The part outside of passes: import and bench of a base, confirmation of a live pack's wins."""
     stuck: str = ""
-    """The standstill that the newest passes are, in words; empty where they are none."""
+    """A description of the standstill of the newest passes; empty where there is none."""
     masked: tuple[Masked, ...] = ()
-    """What was masked in it."""
+    """What was masked in the report."""
 
     @property
     def states(self) -> dict[str, int]:
-        """How many passes ended how."""
+        """The number of passes by state."""
         return dict(sorted(Counter(line.state for line in self.passes).items()))
 
     @property
     def saved(self) -> Cost:
-        """By all refusals together."""
+        """The cost that all refusals saved together."""
         return sum((rule.saved for rule in self.rules), Cost())
 
     @property
     def alpha_spent(self) -> float:
-        """On false promotions, over all looks; those too that a pass of several candidates used up before its own."""
+        """The false-promotion budget spent by all looks, including those of earlier candidates of the same pass."""
         return spent_by((look.look, look.spent) for look in self.looks)
 
 
-def tell_campaign(
+def build_campaign_report(
     records: Sequence[PassRecord],
     decisions: Sequence[Decision],
     costs: Mapping[int | None, Cost],
@@ -120,9 +120,9 @@ def tell_campaign(
     Args:
         records: every pass, oldest first.
         decisions: every decision, oldest first.
-        costs: by pass; under None, of stages outside of passes.
+        costs: cost by pass number; None holds the stages outside of passes.
         trend: every live version, oldest first.
-        spent: of all stages of the workspace.
+        spent: cost of all stages of the workspace.
 
     """
     by_pass: dict[int, list[Decision]] = {record.number: [] for record in records}
@@ -143,8 +143,8 @@ def tell_campaign(
     )
 
 
-def begun_together(begun_under: Mapping[int, InForce]) -> tuple[Begun, ...]:
-    """Return what passes were begun under, by number, with passes in a row under the same as one."""
+def group_begun(begun_under: Mapping[int, InForce]) -> tuple[Begun, ...]:
+    """Group consecutive passes that began under the same policy, parameters and seed."""
     found: list[Begun] = []
     for number, in_force in sorted(begun_under.items()):
         if found and found[-1].in_force == in_force:
@@ -176,7 +176,7 @@ def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost) -> Pass
 
 
 def count_rules(decisions: Sequence[Decision]) -> tuple[RuleCount, ...]:
-    """The rules that refused, most often first; a clause of an expression counts for its rule."""
+    """Count refusals and objections by rule, most refusals first; a clause of an expression counts for its rule."""
     first: Counter[tuple[str, str]] = Counter()
     objected: Counter[tuple[str, str]] = Counter()
     saved: dict[tuple[str, str], Cost] = {}

@@ -1,4 +1,4 @@
-"""What is held against the chain of events: itself, the decisions, both logs, checkpoints; each to its first fault."""
+"""Checks of the chain of events, the decisions, both logs and checkpoints; each check stops at its first fault."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from autosurgeon.core.digest import canonical_json
 from autosurgeon.core.value import Value
 
 MAX_LINE_BYTES = 8 << 20
-REWRITTEN = "take the entries since the last good checkpoint from a copy; nothing after it can be believed"
+REWRITTEN = "restore the entries since the last valid checkpoint from a copy; nothing after it can be trusted"
 CUT_SHORT = "the log was cut short"
-RESTORE = "restore the workspace from a copy, or find out who changed it; `audit log --json` shows what it says now"
+BEYOND_END = "the log has entries beyond the end of the database"
+RESTORE = "restore the workspace from a copy, or find out who changed it; `audit log --json` shows its present content"
 
 
 class Finding(Value):
-    """A fault: where, what, and what to do next."""
+    """A fault: where it is, what it is, and what to do next."""
 
     source: str
     """chain, decisions, events.jsonl, decisions.jsonl, checkpoint, or against."""
     seq: int
-    """The first entry that may be bad."""
+    """The first entry that may be faulty."""
     last: int
-    """The last that the first bad one may be; the same as `seq` where that is known."""
+    """The last entry that may be the first faulty one; equals `seq` where the entry is known."""
     subject: str
     what: str
     got: str
@@ -37,27 +38,27 @@ class Finding(Value):
 
     @property
     def where(self) -> str:
-        """The entry, or the first and last that it may be."""
+        """The entry, or the range that contains it."""
         return f"entry {self.seq}" if self.seq == self.last else f"one of entries {self.seq} to {self.last}"
 
 
 class Check:
-    """One source, held against the events."""
+    """A source that is compared with the events."""
 
     source = ""
     finding: Finding | None = None
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         raise NotImplementedError
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more; `signed` entries have a checkpoint in the workspace."""
+        """Process the end; the workspace has a checkpoint of `signed` entries."""
 
     def find(
         self, seq: int, what: str, *, got: str, wanted: str, subject: str = "", last: int = 0, todo: str = RESTORE
     ) -> None:
-        """Note the fault."""
+        """Record the fault."""
         self.finding = Finding(
             source=self.source,
             seq=seq,
@@ -71,7 +72,7 @@ class Check:
 
 
 class ChainCheck(Check):
-    """Each entry against its own hash and the one before it."""
+    """Compares each entry with its own hash and the previous one."""
 
     source = "chain"
 
@@ -80,17 +81,17 @@ class ChainCheck(Check):
 
     @property
     def head(self) -> Head:
-        """The last entry that was seen."""
+        """The last processed entry."""
         return self._walk.head
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         if broken := self._walk.step(event):
             self.find(broken.seq, broken.what, got=broken.got, wanted=broken.wanted, subject=event.subject)
 
 
 class Lines:
-    """A log as far as it went when it was opened; a last line that was cut short is not there yet."""
+    """A log up to its length when it was opened; an incomplete last line is ignored."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb") if path.is_file() else None
@@ -98,12 +99,12 @@ class Lines:
         self._read = 0
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file:
             self._file.close()
 
     def take(self, limit: int = MAX_LINE_BYTES) -> bytes | None:
-        """The next line, as much of it as `limit`; None at the end."""
+        """Return at most `limit` bytes of the next line; None at the end."""
         raw = self._file.readline(limit) if self._file and self._read < self._bytes else b""
         self._read += len(raw)
         is_torn = not raw.endswith(b"\n") and self._read >= self._bytes
@@ -111,7 +112,7 @@ class Lines:
 
 
 class EventLogCheck(Check):
-    """`logs/events.jsonl`, a line an event."""
+    """Compares `logs/events.jsonl`, one event per line, with the database."""
 
     source = "events.jsonl"
 
@@ -120,28 +121,28 @@ class EventLogCheck(Check):
         self._ended_at = 0
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         wanted = line_of(event)
         line = self._lines.take(len(wanted) + 1) if not self._ended_at else None
         if line is None:
             self._ended_at = self._ended_at or event.seq
         elif line != wanted:
-            what = "the log and the database tell an entry differently"
+            what = "the log and the database differ in an entry"
             self.find(event.seq, what, got=_shown(line), wanted=_shown(wanted), subject=event.subject)
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more."""
+        """Process the end of the events."""
         if self._ended_at and self._ended_at <= signed:
-            wanted = f"at least {signed} lines, as the newest checkpoint says"
-            todo = "the database still has them; keep this log aside, and the next run writes the lines again"
+            wanted = f"at least {signed} lines, as in the newest checkpoint"
+            todo = "the database still has them; move this log aside, and the next run writes the lines again"
             got = f"{self._ended_at - 1} lines"
             self.find(self._ended_at, CUT_SHORT, got=got, wanted=wanted, todo=todo)
         elif not self._ended_at and (line := self._lines.take()) is not None:
-            self.find(head.size + 1, "the log goes on where the database ends", got=_shown(line), wanted="no more")
+            self.find(head.size + 1, BEYOND_END, got=_shown(line), wanted="no more")
 
 
 class DecisionsCheck(Check):
-    """The decisions' own table against the events, row by row."""
+    """Compares the decisions' table with the events, row by row."""
 
     source = "decisions"
 
@@ -150,7 +151,7 @@ class DecisionsCheck(Check):
         self.log = _DecisionLog(log)
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         self.log.seq = event.seq
         try:
             if event.kind == "decision":
@@ -162,26 +163,26 @@ class DecisionsCheck(Check):
             self.find(event.seq, what, got=str(error), wanted="its record, as JSON", subject=event.subject)
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more."""
+        """Process the end of the events."""
         if left := next(self._take(), None):
-            what, name = "a decision stands in the database without an event: the chain was cut short", left.decision_id
-            self.find(head.size + 1, what, got=name, wanted="an event of each decision", subject=name)
+            what, name = "a decision in the database has no event: the chain was cut short", left.decision_id
+            self.find(head.size + 1, what, got=name, wanted="an event for each decision", subject=name)
 
     def _decision(self, event: Event) -> None:
         found = next(self._take(), None)
         if found is None or found.decision_id != event.subject:
-            what = "a decision's row is missing, or not where its event is"
+            what = "a decision's row is missing or out of order"
             got = found.decision_id if found else "no more rows"
             self.find(event.seq, what, got=got, wanted=event.subject, subject=event.subject)
             return
         content = json.loads(found.record)
-        if not _says(content, event.payload):
+        if not _is_same_record(content, event.payload):
             got = _differing(content, event.payload)
         elif column := found.differing(content):
-            got = f"another {column} in its columns"
+            got = f"a different {column} in its columns"
         else:
             return
-        what = "a decision's row says another thing than its event"
+        what = "a decision's row differs from its event"
         self.find(event.seq, what, got=got, wanted="no difference", subject=event.subject)
 
     def _adopted(self, event: Event) -> None:
@@ -189,7 +190,7 @@ class DecisionsCheck(Check):
         rows = itertools.islice(self._take(), int(wanted["decisions"]))
         count, digest = digest_records(row.record for row in rows)
         if (count, digest) != (wanted["decisions"], wanted["digest"]):
-            what = "a decision from before the chain was changed or deleted"
+            what = "a decision older than the chain was changed or deleted"
             got = f"{count} decisions, digest {digest[:16]}"
             self.find(event.seq, what, got=got, wanted=f"{wanted['decisions']}, {wanted['digest'][:16]}")
 
@@ -201,7 +202,7 @@ class DecisionsCheck(Check):
 
 
 class _DecisionLog(Check):
-    """`logs/decisions.jsonl`, a line a decision; told of each row by the check of the rows."""
+    """Compares `logs/decisions.jsonl`, one decision per line, with each row that DecisionsCheck reads."""
 
     source = "decisions.jsonl"
 
@@ -211,32 +212,32 @@ class _DecisionLog(Check):
         self._ended_at = 0
 
     def step(self, event: Event) -> None:
-        """Take the next event: nothing, its row follows."""
+        """Do nothing: the row of the event follows."""
 
     def row(self, decision_id: str, record: str) -> None:
-        """Hold the next line against a row."""
+        """Compare the next line with a row."""
         line = self._lines.take() if not self._ended_at else None
         if line is None:
             self._ended_at = self._ended_at or self.seq
         elif line != f"{canonical_json(json.loads(record))}\n".encode() and line != _as_now(record):
-            what = "the log and the database tell a decision differently"
+            what = "the log and the database differ in a decision"
             self.find(self.seq, what, got=_shown(line), wanted=f"the record of {decision_id}", subject=decision_id)
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more."""
+        """Process the end of the events."""
         if self._ended_at and self._ended_at <= signed:
-            todo = "the database still has them; keep this log aside, and the next run writes the lines again"
-            wanted = f"every decision up to entry {signed}, as the newest checkpoint says"
+            todo = "the database still has them; move this log aside, and the next run writes the lines again"
+            wanted = f"every decision up to entry {signed}, as in the newest checkpoint"
             self.find(self._ended_at, CUT_SHORT, got="no more lines", wanted=wanted, todo=todo)
         elif not self._ended_at and (line := self._lines.take()) is not None:
-            self.find(head.size + 1, "the log goes on where the database ends", got=_shown(line), wanted="no more")
+            self.find(head.size + 1, BEYOND_END, got=_shown(line), wanted="no more")
 
 
 class CheckpointCheck(Check):
-    """Signed checkpoints, in the order of their length."""
+    """Compares signed checkpoints with the chain, shortest first."""
 
     def __init__(self, source: str, checkpoints: Iterator[Checkpoint], fault_of: Callable[[Checkpoint], str]) -> None:
-        """Take what is held against the events, and a function for why one of them is not to be believed."""
+        """Take the checkpoints, and a function that returns why one of them is invalid."""
         self.source = source
         self.count = 0
         self._fault_of = fault_of
@@ -245,13 +246,13 @@ class CheckpointCheck(Check):
         self._next = next(checkpoints, None)
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         while self._next is not None and self._next.head.size <= event.seq and self.finding is None:
             self._hold(self._next, event)
             self._next = next(self._checkpoints, None)
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more."""
+        """Process the end of the events."""
         if self._next is None:
             return
         if self._fault_of(self._next):
@@ -259,14 +260,14 @@ class CheckpointCheck(Check):
             return
         size = self._next.head.size
         what = f"the chain was cut short: {self._next.path.name} was signed when it was longer"
-        self.find(head.size + 1, what, got=f"{head.size} entries", wanted=f"{size} at least", todo=REWRITTEN)
+        self.find(head.size + 1, what, got=f"{head.size} entries", wanted=f"at least {size}", todo=REWRITTEN)
 
     def _hold(self, checkpoint: Checkpoint, event: Event) -> None:
         name, size = checkpoint.path.name, checkpoint.head.size
         self.count += 1
         if wrong := self._fault_of(checkpoint):
-            got, todo = f"{name} {wrong}", "compare it with its copy (audit.checkpoint_copy)"
-            what = "a checkpoint cannot be believed"
+            got, todo = f"{name} {wrong}", "compare it with its copy (setting audit.checkpoint_copy)"
+            what = "a checkpoint is invalid"
             self.find(size, what, got=got, wanted="the workspace's own signature", todo=todo)
         elif (event.seq, event.hash) == checkpoint.head:
             self._good = size
@@ -278,14 +279,14 @@ class CheckpointCheck(Check):
             self.find(first, what, got=got, wanted=wanted, last=size, subject=event.subject, todo=REWRITTEN)
 
 
-def _says(content: Any, payload: str) -> bool:
-    """Whether a row's record is what the event holds."""
-    # The first spelling is a quick one, the same for nearly every record; where it is not, the exact one decides.
+def _is_same_record(content: Any, payload: str) -> bool:
+    """Whether a row's record equals the event's payload."""
+    # The first form is fast and equal for nearly every record; where it differs, the exact form decides.
     return canonical_json(content) == payload or payload_text(content) == payload
 
 
 def _as_now(record: str) -> bytes:
-    """A record of an older version, as this one writes it into the log."""
+    """Return a record of an older version in the form that this version writes into the log."""
     try:
         return f"{canonical_json(Decision.model_validate_json(record).record())}\n".encode()
     except ValueError:
@@ -293,10 +294,10 @@ def _as_now(record: str) -> bytes:
 
 
 def _differing(row: Any, payload: str) -> str:
-    """The first field in which two records differ."""
+    """Name the first field in which two records differ."""
     event = json.loads(payload)
     names = [name for name in sorted({*row, *event}) if payload_text(row.get(name)) != payload_text(event.get(name))]
-    return f"another {names[0]}" if names else "another spelling"
+    return f"a different {names[0]}" if names else "a different spelling"
 
 
 def _shown(line: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Signed checkpoints: how long the chain was and its last hash, so that a cut or rewritten chain is seen later.
+"""Signed checkpoints of the chain's length and last hash, which reveal a chain that is later cut or rewritten.
 
-Whoever can write the whole workspace can also sign anew. Only a checkpoint that was copied elsewhere in time, with the
-public key beside it, holds against that.
+A person with write access to the whole workspace can sign again. Only a checkpoint that was copied elsewhere before,
+with its public key, proves such a change.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NAME = re.compile(r"(\d{8,})\.json")
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint's file holds; its signature is verified by the key of its time, see `signature_fault`."""
+    """A checkpoint's content; `signature_fault` verifies its signature with the key of its time."""
 
     path: Path
     head: Head
     wrong: str
-    """Why it is no checkpoint to be believed, whatever its signature; empty where it may be one."""
+    """Why it is invalid whatever its signature; empty where it may be valid."""
     envelope: Envelope | None = None
     """None where the file cannot be read."""
 
@@ -42,17 +42,17 @@ class Checkpoint(NamedTuple):
 def sign_head(
     workspace: Workspace, chain: SignedChain, head: Head, at: str, signer: CryptoSigner | None = None
 ) -> Path | None:
-    """Sign the chain's head; None where it was signed before, or nothing is there to sign.
+    """Sign the chain's head; None where it is signed already or the chain is empty.
 
     Args:
-        workspace: where the checkpoint goes.
+        workspace: receives the checkpoint.
         chain: whose head it is.
         head: the head.
         at: when, UTC.
-        signer: the workspace's key where it is left out, made if nothing was ever signed.
+        signer: by default the workspace's key, which is created if nothing was signed before.
 
     Raises:
-        UserError: the key cannot be used, see `keys.signer_for`.
+        UserError: the key is unusable, see `keys.signer_for`.
 
     """
     if head.size == 0 or _path(workspace.checkpoints, head).is_file():
@@ -61,9 +61,9 @@ def sign_head(
 
 
 def write_checkpoint(folder: Path, signer: CryptoSigner, head: Head, at: str) -> Path | None:
-    """Sign a head; None where one of this length was signed before, or nothing is there to sign."""
+    """Sign a head; None where a head of this length is signed already or the chain is empty."""
     path = _path(folder, head)
-    # An older one of the same size is never replaced: if it differs, the chain was rewritten, and it is the proof.
+    # An older checkpoint of the same size is never replaced: if it differs, it proves that the chain was rewritten.
     if head.size == 0 or path.is_file():
         return None
     content = {"size": head.size, "head": head.hash, "at": at}
@@ -74,7 +74,7 @@ def write_checkpoint(folder: Path, signer: CryptoSigner, head: Head, at: str) ->
 
 
 def copy_checkpoint(path: Path, keys: Path, folder: Path) -> None:
-    """Keep a checkpoint in a second place, with every key and rotation that verifies it; nothing there is replaced.
+    """Copy a checkpoint with every key and rotation that verifies it; existing files are never replaced.
 
     Raises:
         OSError: the folder cannot be written.
@@ -84,7 +84,7 @@ def copy_checkpoint(path: Path, keys: Path, folder: Path) -> None:
     for source in (path, keys / PUBLIC, *kept_keys(keys), *rotation_files(keys)):
         _copy(source, folder / source.name)
     own = (keys / PUBLIC).read_bytes()
-    # The first key stands there under its plain name, whatever the workspace's own is by now.
+    # The plain name holds the first key, also after a rotation of the workspace's own.
     if (folder / PUBLIC).read_bytes() != own:
         _copy(keys / PUBLIC, folder / kept_name(public_key(keys / PUBLIC).keyid))
 
@@ -101,13 +101,13 @@ def _path(folder: Path, head: Head) -> Path:
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, by the length of chain that they name."""
+    """The checkpoints of a folder, ordered by the chain length in their names."""
     found = folder.iterdir() if folder.is_dir() else ()
     return sorted((path for path in found if _NAME.fullmatch(path.name)), key=lambda path: int(path.stem))
 
 
 def read_checkpoints(files: list[Path]) -> Iterator[Checkpoint]:
-    """Each checkpoint as its time comes."""
+    """Read the checkpoints one at a time."""
     for path in files:
         named = int(path.stem)
         try:
@@ -121,7 +121,7 @@ def read_checkpoints(files: list[Path]) -> Iterator[Checkpoint]:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """One checkpoint; ValueError or OSError where the file is none."""
+    """Read a checkpoint; ValueError or OSError where the file is not one."""
     envelope = open_envelope(path.read_bytes())
     try:
         content = json.loads(envelope.payload)
@@ -134,18 +134,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def signature_fault(checkpoint: Checkpoint, key: SSlibKey | None) -> str:
-    """Why a checkpoint is not to be believed, held against the key of its time; empty where it is."""
+    """Return why a checkpoint is invalid under the key of its time; empty where it is valid."""
     if checkpoint.wrong or checkpoint.envelope is None:
         return checkpoint.wrong
     if key is None:
-        return "cannot be verified: the public key is gone"
+        return "cannot be verified: the public key is missing"
     return "" if is_signed(checkpoint.envelope, key) else "is not signed by the key of its time"
 
 
 def is_forged(path: Path, keys: Mapping[str, SSlibKey]) -> bool:
-    """Whether a checkpoint bears no signature, or one that a known key did not make.
+    """Whether a checkpoint has no signature, or none that a known key made.
 
-    A signature by an unknown key proves nothing either way: that key may be lost.
+    A signature by an unknown key proves neither case, since that key may be lost.
     """
     try:
         envelope = open_envelope(path.read_bytes())

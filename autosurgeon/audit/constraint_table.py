@@ -1,7 +1,7 @@
-"""The incident report's table of constraints, for any pass: each tick from facts or envelopes.
+"""The incident report's table of constraints, computed for any pass from facts and envelopes.
 
-Where nothing was measured a tick is unknown. The incident's table was green on every line while the model got worse, so
-it says that the bench is one, and never that the pack is good.
+A constraint without a measurement is unknown. The incident's table was green on every line while the model got worse:
+the table shows that the bench is valid, not that the pack is good.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from autosurgeon.core.value import Value
 
 
 class Tick(Value):
-    """A constraint: whether it held (None: nothing was measured), and what was seen."""
+    """A constraint: whether it held (None: not measured), and what was observed."""
 
     name: str
     holds: bool | None
@@ -29,7 +29,7 @@ UNMEASURED = "no bench ran"
 
 
 def constraints_of(report: PassReport) -> tuple[Tick, ...]:
-    """The ticks of a pass, in the order of the incident's own table."""
+    """Check the constraints of a pass, in the order of the incident's table."""
     ran = [bench for bench in report.benches if bench.written]
     counted = [bench for bench in ran if not bench.excluded]
     return (
@@ -42,7 +42,7 @@ def constraints_of(report: PassReport) -> tuple[Tick, ...]:
     )
 
 
-def _told(benches: Sequence[BenchRun], count: Callable[[BenchRun], int], of: Callable[[BenchRun], int]) -> str:
+def _shares(benches: Sequence[BenchRun], count: Callable[[BenchRun], int], of: Callable[[BenchRun], int]) -> str:
     return ", ".join(f"{bench.bench} {count(bench)} of {of(bench)}" for bench in benches)
 
 
@@ -50,7 +50,7 @@ def _organ(counted: Sequence[BenchRun]) -> Tick:
     name = "only the organ answered"
     if not counted:
         return Tick(name=name, holds=None, seen=UNMEASURED)
-    seen = _told(counted, lambda bench: bench.written - bench.foreign, lambda bench: bench.written)
+    seen = _shares(counted, lambda bench: bench.written - bench.foreign, lambda bench: bench.written)
     return Tick(name=name, holds=not any(bench.foreign for bench in counted), seen=seen)
 
 
@@ -58,12 +58,12 @@ def _envelopes(benches: Sequence[BenchRun], ran: Sequence[BenchRun]) -> Tick:
     name = "envelopes written, with food, poison and condition"
     if not ran:
         return Tick(name=name, holds=None, seen=UNMEASURED)
-    seen = _told(benches, lambda bench: bench.written, lambda bench: bench.tasks)
+    seen = _shares(benches, lambda bench: bench.written, lambda bench: bench.tasks)
     return Tick(name=name, holds=all(bench.written == bench.tasks for bench in benches), seen=seen)
 
 
 def _route(report: PassReport, ran: Sequence[BenchRun]) -> Tick:
-    """By the answers where a bench ran, and before that by what the proposal knew of its targets."""
+    """Check the answers where a bench ran, otherwise what the proposal knew of its targets."""
     name = "no route through a wrong handler"
     left_out = "; ".join(f"{bench.bench} is excluded: {bench.excluded}" for bench in report.benches if bench.excluded)
     if ran:

@@ -1,4 +1,4 @@
-"""The JSON Schema of a decision record, made from the models: a program in any language can read the log by it."""
+"""The JSON Schema of a decision record, generated from the models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from autosurgeon.policy.policy_schema import DIALECT
 
 
 def decision_schema() -> dict[str, Any]:
-    """The schema of a line of the log. Fields with a default may be left out, as older versions did."""
+    """Return the schema of a line of the log; fields with a default are optional, since older versions omit them."""
     schema = decision.Decision.model_json_schema(mode="validation")
-    told = _field_docstrings()
+    docstrings = _field_docstrings()
     for name, model in ((decision.Decision.__name__, schema), *schema["$defs"].items()):
-        for field, sentence in told.get(name, {}).items():
+        for field, sentence in docstrings.get(name, {}).items():
             model["properties"][field]["description"] = sentence
     return {"$schema": DIALECT, **schema}
 
 
 def _field_docstrings() -> dict[str, dict[str, str]]:
-    """By class and field. Read here: with pydantic's own setting each start of the program would parse the source."""
+    """Docstrings by class and field, read on demand: pydantic's own setting parses the source at every start."""
     classes = [node for node in ast.parse(inspect.getsource(decision)).body if isinstance(node, ast.ClassDef)]
     return {
         node.name: {

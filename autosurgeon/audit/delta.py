@@ -1,4 +1,4 @@
-"""The delta report of the bd62 scenario: the sections of the incident's own report, filled with what was measured."""
+"""The delta report of the bd62 scenario: the sections of the incident's report with measured values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LISTED = 40
 
 
 class Refusal(Value):
-    """A rule that a pass broke, and the seconds spent when it would have ended the pass."""
+    """A rule that a pass broke, and the seconds after which it would have ended the pass."""
 
     phase: str
     rule: RuleResult
@@ -40,7 +40,7 @@ class PassStory(Value):
 
 
 class Variant(Value):
-    """Pass 2 with one thing changed: what was changed, and what the adapter did to pass 1's wins."""
+    """Pass 2 with one change, and the effect of its adapter on pass 1's wins."""
 
     name: str
     rows: int
@@ -65,16 +65,16 @@ class Delta(Value):
     prompts: dict[str, str]
     variants: tuple[Variant, ...] = ()
     masked: tuple[Masked, ...] = ()
-    """What was masked in it."""
+    """What was masked in the report."""
 
     @property
     def refusal(self) -> Refusal | None:
-        """The first rule that would have refused pass 2; a `warn` or a `stop` refuses nothing."""
+        """The first rule that would have refused pass 2; `warn` and `stop` rules do not refuse."""
         return next((r for r in self.second.refusals if r.rule.otherwise in ("reject", "hold", "revert")), None)
 
 
 def render_delta(delta: Delta) -> str:
-    """The report, as Markdown."""
+    """Render the report as Markdown."""
     parts = [_head(delta), _pipeline(delta), _numbers(delta), _constraints(delta), _wrong(delta), _lessons(delta)]
     masked = [f"## Masked\n\n{masked_words(delta.masked)}"] if delta.masked else []
     return "\n\n".join([*parts, _production(delta), _files(delta), *masked]) + "\n"
@@ -87,7 +87,7 @@ def _net(story: PassStory, before: dict[str, int], bench: str) -> str:
 def _head(delta: Delta) -> str:
     moves = ", ".join(f"{bench} {_net(delta.second, delta.first.wins, bench)}" for bench in delta.counted)
     worse = sum(delta.second.wins[b] - delta.first.wins[b] for b in delta.counted) < 0
-    what = "a regression" if worse else "no regression in total, and wins lost all the same"
+    what = "a regression" if worse else "no regression in total, although wins were lost"
     refusal = delta.refusal
     refused = (
         f"The policy would have refused it at phase `{refusal.phase}` by rule `{refusal.rule.rule_id}`, "
@@ -103,7 +103,7 @@ def _head(delta: Delta) -> str:
 
 
 def _pipeline(delta: Delta) -> str:
-    lines = ["## Pipeline", "", "Real training, in a disposable capsule each, no torch outside it:", "", "```"]
+    lines = ["## Pipeline", "", "Each pass trains in a disposable capsule of its own:", "", "```"]
     for story in (delta.first, delta.second):
         recipe, rows = story.recipe, story.rows
         first = f"{story.first_loss:.2f}" if story.first_loss is not None else "no number"
@@ -142,7 +142,7 @@ def _constraints(delta: Delta) -> str:
         lines.append(f"| {rule_id} | {known.phase} | {_seen(first.get(rule_id))} | {_seen(second.get(rule_id))} |")
     if len(lines) == 4:
         return "## Constraints\n\nEvery rule held for both passes."
-    return "\n".join([*lines, "", "Every rule that is not named here held for both passes."])
+    return "\n".join([*lines, "", "All other rules held for both passes."])
 
 
 def _seen(refusal: Refusal | None) -> str:
@@ -177,20 +177,20 @@ def _wrong(delta: Delta) -> str:
 
 
 def _causes(delta: Delta) -> list[str]:
-    """Pass 2 again with one thing changed at a time: what did it, by measurement."""
+    """List pass 2's variants with one change each, as measured causes."""
     if not delta.variants:
         return []
     ranked = sorted(delta.variants, key=lambda variant: variant.lost)
     return [
-        "### What did it",
+        "### Causes",
         "",
-        "Pass 2, and the adapters of the same pass with one thing changed, on every counted task but the canary's:",
+        "Pass 2 and variants of its adapter with one change each, on every counted task except the canary's:",
         "",
-        "| variant | rows | wins of pass 1 lost | of them anchors | gained |",
+        "| variant | rows | wins of pass 1 lost | anchors among them | gained |",
         "|---|---|---|---|---|",
         *(f"| {v.name} | {v.rows} | {v.lost} | {v.anchors_lost} | {v.gained} |" for v in delta.variants),
         "",
-        f"Measured here, `{ranked[0].name}` kept the most and `{ranked[-1].name}` lost the most.",
+        f"`{ranked[0].name}` lost the fewest wins and `{ranked[-1].name}` the most.",
         "",
     ]
 

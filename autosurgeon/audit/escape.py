@@ -1,7 +1,7 @@
-"""Strangers' text on a page: escaped for Markdown, and without a character that moves a cursor or hides another.
+"""Escaping of untrusted text for Markdown, without characters that move the cursor or hide others.
 
-HTML is escaped by the template engine; Markdown has no engine that does, so here everything is escaped that was not
-made by one of these functions: a page is safe by default, and `Markdown` marks what is finished.
+The template engine escapes HTML. No engine escapes Markdown, so these functions escape every value that is not marked
+as finished by the type `Markdown`: a page is safe by default.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 SPECIAL = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")
-"""What marks something up; an underscore within a word marks nothing, and names are full of them."""
+"""Characters of markup; an underscore within a word is not markup, and names contain many."""
 LINE_HEAD = re.compile(r"^(\d*)([-+=.)#])(?=[\s#=]|$)")
-"""What would begin a list or a heading; a number alone does not."""
+"""The start of a list or a heading; a number alone is neither."""
 
 
 class Markdown(str):
@@ -21,16 +21,16 @@ class Markdown(str):
 
 
 def printable(text: str) -> str:
-    """The text with every control and format character but the line's end and the tab written out.
+    """Write out every control and format character except line ends and tabs.
 
-    So a program cannot move the reader's cursor, and a bidirectional override cannot show other code than it holds.
+    A program can then not move the reader's cursor, and a bidirectional override cannot disguise code.
     """
     kept = (char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
     return "".join(kept)
 
 
 def escaped(value: object) -> Markdown:
-    """Any value as prose on one line, with no character that Markdown or HTML would read."""
+    """Escape any value as prose on one line for Markdown and HTML."""
     if isinstance(value, Markdown):
         return value
     text = " ".join(printable(str(value)).split())
@@ -39,16 +39,16 @@ def escaped(value: object) -> Markdown:
 
 
 def code(value: object) -> Markdown:
-    """A code span; where the text holds backticks, its fence is longer than any run of them."""
+    """Return a code span; its fence is longer than any run of backticks in the text."""
     text = " ".join(printable(str(value)).split())
     fence = "`" * (1 + _longest_run(text))
     pad = " " if text.startswith("`") or text.endswith("`") else ""
-    # A table's cell ends at a bar even within a code span.
+    # A bar ends a table cell even within a code span.
     return Markdown(f"{fence}{pad}{text or ' '}{pad}{fence}".replace("|", r"\|"))
 
 
 def fenced(text: str, language: str = "") -> Markdown:
-    """A code block whose fence is longer than any run of backticks in it."""
+    """Return a code block whose fence is longer than any run of backticks in the text."""
     text = printable(text).rstrip("\n")
     fence = "`" * max(3, 1 + _longest_run(text))
     return Markdown(f"{fence}{language}\n{text}\n{fence}")

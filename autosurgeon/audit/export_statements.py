@@ -1,7 +1,7 @@
 """`audit export`: a bundle of signed in-toto statements per pack, and the key that verifies them without this package.
 
-A bundle is in-toto's own: a file `<pack>.intoto.jsonl` with a DSSE envelope a line, since a statement has one kind of
-predicate. The same memory gives the same bytes: times are those of what is told, and Ed25519 draws no numbers.
+A bundle follows in-toto: a file `<pack>.intoto.jsonl` with one DSSE envelope per line, since a statement has one
+predicate type. The same memory gives the same bytes: times are recorded ones, and Ed25519 is deterministic.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Result = TypeVar("Result", bound=StageResult)
 
 
 class Memory(SignedChain, Protocol):
-    """What the store knows of packs, and of the chain whose key signs."""
+    """The store's packs, results and signed chain."""
 
     def packs(self) -> list[tuple[Manifest, int | None, str]]:
-        """(manifest, pass number, when) of every pack, oldest first."""
+        """(manifest, pass number, time) of every pack, oldest first."""
 
     def passes(self) -> list[PassRecord]:
         """All passes, oldest first."""
@@ -53,13 +53,13 @@ class Memory(SignedChain, Protocol):
 
 
 class Exported(Value):
-    """What was told of one pack, and what was not."""
+    """The exported and omitted statements of one pack."""
 
     pack: str
     file: str | None
-    """The bundle, in the folder of the export; None where nothing can be said of the pack."""
+    """The bundle in the folder of the export; None where the pack has no statements."""
     wrote: Literal["new", "again", "same", ""]
-    """`again`: in place of an older export; `same`: it was there already."""
+    """`again` replaces an older export; `same` is identical to it."""
     statements: tuple[str, ...]
     """Their predicate types."""
     left_out: tuple[dict[str, str], ...]
@@ -69,22 +69,23 @@ class Exported(Value):
 def export(
     workspace: Workspace, store: Memory, folder: Path, masking: Masking, packs: Sequence[str] = ()
 ) -> list[Exported]:
-    """Write a bundle per pack, and the public key; packs by their digests, all when empty.
+    """Write a bundle per pack, and the public keys.
 
-    Nothing is written before all that is in the way is known to be an older export of this workspace.
+    Nothing is written unless every existing file is an older export of this workspace. Packs are named by their
+    digests; an empty sequence exports all.
 
     Raises:
-        UserError: another file is in the way, the folder cannot be written, or nothing was recorded yet.
-        DurabilityError: the disk did not take a flush.
+        UserError: a foreign file is in the folder, the folder cannot be written, or nothing is recorded yet.
+        DurabilityError: a flush to the disk failed.
 
     """
     if store.head().size == 0:
-        # A key that was made here would be a trace of a past that the memory does not hold.
-        raise UserError("nothing was recorded here yet", got="an empty memory", wanted="`autosurgeon run` first")
+        # A key created here would suggest a past that the memory does not hold.
+        raise UserError("nothing is recorded in this workspace yet", got="an empty memory", wanted="`autosurgeon run`")
     decisions = store.decisions()
     signer, masking = signer_for(workspace, store), masking.knowing(decisions)
     passes = store.passes()
-    told, bundles = [], _keys_of(workspace.keys, signer)
+    exports, bundles = [], _keys_of(workspace.keys, signer)
     for manifest, number, at in store.packs():
         if packs and manifest.digest not in packs:
             continue
@@ -94,10 +95,10 @@ def export(
         name = f"{manifest.digest}.intoto.jsonl" if predicates else None
         if name is not None:
             bundles[name] = raw
-        told.append((manifest.digest, name, tuple(one.type for one in predicates), left_out, masked))
+        exports.append((manifest.digest, name, tuple(one.type for one in predicates), left_out, masked))
     keys = known_keys(workspace.keys) | {signer.public_key.keyid: signer.public_key}
     wrote = _write(folder, bundles, keys)
-    return [_exported(*one, wrote.get(one[1] or "", "")) for one in told]
+    return [_exported(*one, wrote.get(one[1] or "", "")) for one in exports]
 
 
 def _known(
@@ -108,9 +109,9 @@ def _known(
 ) -> Known:
     manifest, number, at = pack
     ours = [record for record in passes if record.number == number or record.pack == manifest.digest]
-    # A pass that the world failed says nothing of a pack that another pass made as well.
-    told = [record for record in ours if record.state != PassState.FAILED] or ours
-    last = told[-1] if told else None
+    # A pass in state FAILED gives no verdict on a pack that another pass made as well.
+    judging = [record for record in ours if record.state != PassState.FAILED] or ours
+    last = judging[-1] if judging else None
     scope = pass_scope(number or 0)
     made = None if number is None else store.stage_result(scope, MergeStageResult)
     chosen = None if number is None else store.stage_result(scope, DatasetResult)
@@ -133,7 +134,7 @@ def _known(
 def _bundle(
     manifest: Manifest, predicates: Sequence[Predicate], signer: CryptoSigner, masking: Masking
 ) -> tuple[bytes, tuple[Masked, ...]]:
-    """The bundle's bytes; each statement lists what was masked in it."""
+    """Return the bundle's bytes and what was masked; each statement lists what was masked in it."""
     lines, all_masked = [], Mask(masking)
     for predicate in predicates:
         mask = Mask(masking)
@@ -147,7 +148,7 @@ def _bundle(
 
 
 def _keys_of(folder: Path, signer: CryptoSigner) -> dict[str, bytes]:
-    """What verifies: the key, the keys before it, and the statements by which each took over."""
+    """The files that verify: the current key, earlier keys, and the statements of their rotations."""
     files = {PUBLIC: key_bytes(signer.public_key)}
     return files | {path.name: path.read_bytes() for path in (*kept_keys(folder), *rotation_files(folder))}
 
@@ -155,7 +156,7 @@ def _keys_of(folder: Path, signer: CryptoSigner) -> dict[str, bytes]:
 def _write(
     folder: Path, files: Mapping[str, bytes], keys: Mapping[str, SSlibKey]
 ) -> dict[str, Literal["new", "again", "same"]]:
-    """Write what is not there yet, the keys first: a bundle without its key could not be verified."""
+    """Write new and changed files, the keys first: a bundle without its key cannot be verified."""
     wrote: dict[str, Literal["new", "again", "same"]] = {}
     try:
         for name, raw in files.items():
@@ -163,7 +164,7 @@ def _write(
             wrote[name] = "new" if found is None else "same" if found == raw else "again"
             if found not in (None, raw) and not _is_ours(name, found or b"", keys):
                 raise UserError(
-                    "another file is in the way of the export",
+                    "the export would replace a foreign file",
                     got=f"a key of another workspace in {name}"
                     if name == PUBLIC
                     else f"{name}, not signed by this key",
@@ -179,7 +180,7 @@ def _write(
 
 
 def _is_ours(name: str, raw: bytes, keys: Mapping[str, SSlibKey]) -> bool:
-    """Whether it is one of this workspace's keys, or every line an envelope that one of them signed."""
+    """Whether the file is one of this workspace's keys, or holds only envelopes that one of them signed."""
     if name == PUBLIC:
         return raw in map(key_bytes, keys.values())
     try:

@@ -1,4 +1,4 @@
-"""Choosing decisions: by verdict, by a rule that objected, by time."""
+"""Filters of decisions: by verdict, by a rule that objected, by time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from autosurgeon.errors import UserError
 
 
 class Filters(NamedTuple):
-    """What a decision has to be; None asks nothing."""
+    """The wanted properties of a decision; None accepts any."""
 
     verdict: str | None
     rule: str | None
@@ -20,13 +20,13 @@ class Filters(NamedTuple):
 
     @classmethod
     def of(cls, *, verdict: str | None, rule: str | None, since: str, until: str) -> Self:
-        """From what a person has typed; UserError for a verdict or a time that is none."""
+        """Parse what a person typed; UserError for an unknown verdict or an invalid time."""
         if verdict is not None and verdict not in list(Verdict):
             raise UserError("there is no such verdict", got=repr(verdict), wanted=", ".join(Verdict))
         return cls(verdict, rule, moment(since) if since else None, moment(until) if until else None)
 
     def keep(self, decision: Decision) -> bool:
-        """Whether it is one of those."""
+        """Whether the decision passes the filters."""
         judgement = decision.judgement
         return (
             (self.verdict is None or (judgement is not None and judgement.verdict == self.verdict))
@@ -35,6 +35,6 @@ class Filters(NamedTuple):
         )
 
     def covers(self, time: str) -> bool:
-        """Whether something of that time, ISO 8601, is asked for."""
+        """Whether the time, ISO 8601, is within the wanted range."""
         at = moment(time)
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)

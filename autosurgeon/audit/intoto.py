@@ -1,8 +1,8 @@
 """in-toto statements about a pack: SLSA provenance, test results, a verification summary. Pure.
 
-A statement is JSON with four keys, spelled here as the specifications say: the `in-toto-attestation` package would put
-protobuf between, whose free-form fields turn every whole number into a float, and a dependency into every install. What
-is not known is left out with its reason, in `autosurgeon_leftOut`; our own fields begin with `autosurgeon_`.
+A statement is JSON with four keys, named as in the specifications. The `in-toto-attestation` package is not used: its
+protobuf turns every whole number of a free-form field into a float. Unknown fields are left out with a reason in
+`autosurgeon_leftOut`; fields of our own begin with `autosurgeon_`.
 """
 
 from __future__ import annotations
@@ -25,55 +25,58 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 VERIFICATION = "https://slsa.dev/verification_summary/v1"
 NAMES = "urn:autosurgeon"
-"""Names of ours are names and no addresses: nothing is to be fetched there."""
+"""Prefix of our own names, which are not addresses."""
 LEFT_OUT = "autosurgeon_leftOut"
 Json = dict[str, Any]
 
 
 class Known(NamedTuple):
-    """What the memory knows of a pack."""
+    """The memory's content about a pack."""
 
     manifest: Manifest
     made_at: str
     code: str | None
-    """The version of autosurgeon that made it; None where that was not noted."""
+    """The version of autosurgeon that made it; None where it was not recorded."""
     made_by: PassRecord | None
     """The pass that made it; None for a base."""
     rows: Sequence[Row] | None
-    """What it was trained on; None where the memory does not hold the rows that the manifest names."""
+    """Its training rows; None where the memory does not hold the rows that the manifest names."""
     runs: Mapping[str, Sequence[Envelope]]
-    """Its results by occasion."""
+    """Its bench results by occasion."""
     last: PassRecord | None
-    """The last pass that made it, or made it again."""
+    """The last pass that made it."""
     decisions: Sequence[Decision]
-    """Of that pass; of a base those that made it live first."""
+    """The decisions of that pass; for a base those that first made it live."""
 
 
 class Predicate(NamedTuple):
-    """What is said of a pack, before it is signed."""
+    """A statement's predicate, before it is signed."""
 
     type: str
     content: Json
 
 
 class LeftOut(NamedTuple):
-    """A statement that there is none of, and why."""
+    """An omitted statement, and why."""
 
     what: str
     why: str
 
 
 def predicates_of(known: Known) -> tuple[list[Predicate], list[LeftOut]]:
-    """All that can be said of a pack, and what cannot."""
+    """Build all predicates of a pack, and list the omitted ones."""
     tested = [_tested(occasion, bench, found) for occasion, bench, found in _benches(known)]
     if not tested:
         tested = [LeftOut("test result", "no bench has run it")]
-    said = [_provenance(known), *tested, _verdict(known)]
-    return [one for one in said if isinstance(one, Predicate)], [one for one in said if isinstance(one, LeftOut)]
+    predicates = [_provenance(known), *tested, _verdict(known)]
+    return (
+        [one for one in predicates if isinstance(one, Predicate)],
+        [one for one in predicates if isinstance(one, LeftOut)],
+    )
 
 
 def statement_of(manifest: Manifest, predicate: Predicate) -> Json:
-    """A predicate, bound to the pack: its manifest by the pack's own name, and each of its files."""
+    """Bind a predicate to a pack: to its manifest, under the pack's name, and to each of its files."""
     files = [{"name": name, "digest": {"sha256": file.sha256}} for name, file in sorted(manifest.files.items())]
     return {
         "_type": STATEMENT,
@@ -84,7 +87,7 @@ def statement_of(manifest: Manifest, predicate: Predicate) -> Json:
 
 
 def pack_uri(digest: str) -> str:
-    """A pack as statements name it."""
+    """Return the URI of a pack in statements."""
     return f"{NAMES}:pack:{digest}"
 
 
@@ -116,8 +119,8 @@ def _provenance(known: Known) -> Predicate | LeftOut:
         left_out.append("the pass: the memory names none")
     else:
         metadata |= {"invocationId": pass_scope(record.number), "startedOn": _second(record.started_at)}
-    told = {"mergeBase": lineage.merge_base, "salvage": lineage.salvage}
-    how_merged: Json = {name: value for name, value in told.items() if value is not None}
+    merged = {"mergeBase": lineage.merge_base, "salvage": lineage.salvage}
+    how_merged: Json = {name: value for name, value in merged.items() if value is not None}
     content: Json = {
         "buildDefinition": {
             "buildType": f"{NAMES}:pass:v1",
@@ -134,7 +137,7 @@ def _reasons(rows: Sequence[Row]) -> list[str]:
 
 
 def _benches(known: Known) -> list[tuple[str, str, list[Envelope]]]:
-    """(occasion, bench, results): a statement is about one run of one bench."""
+    """Group results as (occasion, bench, results): a statement covers one run of one bench."""
     return [
         (occasion, bench, [envelope for envelope in found if envelope.bench == bench])
         for occasion, found in known.runs.items()
@@ -201,19 +204,19 @@ def _verdict(known: Known) -> Predicate | LeftOut:
             "verificationResult": "PASSED" if passed else "FAILED",
             "verifiedLevels": [f"AUTOSURGEON_{level}"] if passed else ["FAILED"],
             "autosurgeon_state": level,
-            "autosurgeon_judgements": [_told(decision, judgement) for decision, judgement in judged],
+            "autosurgeon_judgements": [_judgement_json(decision, judgement) for decision, judgement in judged],
             "autosurgeon_overrides": words,
         },
     )
 
 
-def _told(decision: Decision, judgement: Judgement) -> Json:
-    """A judgement without its evidence, which has its digest instead."""
+def _judgement_json(decision: Decision, judgement: Judgement) -> Json:
+    """Return a judgement with the digest of its evidence in place of the evidence."""
     content = judgement.model_dump(mode="json", exclude={"evidence"})
     digest = decision.evidence_digest or digest_json(judgement.model_dump(mode="json")["evidence"])
     return {"decision_id": decision.decision_id, "at": decision.at, "evidence_digest": digest, **content}
 
 
 def _second(at: str) -> str:
-    """A time as in-toto writes it: UTC, to the second."""
+    """Format a time as in-toto does: UTC, to the second."""
     return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Which key signs: loaded where something was signed before, made only where nothing ever was.
+"""The signing key of a workspace: loaded where something is signed already, created only where nothing is.
 
-The folder holds `private.pem` and `public.json`, the public halves of earlier keys as `public-KEYID.json`, and what a
-rotation leaves (see `rotation`). A key that is lost is replaced by a person's act alone, never by itself.
+The folder holds `private.pem` and `public.json`, the public halves of earlier keys as `public-KEYID.json`, and the
+files of rotations (see `rotation`). Only a person replaces a lost key; it is never replaced automatically.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 STAGED = "next.pem"
-"""The key that a rotation is about to put in place; it counts once the chain has that rotation."""
+"""The new key of a rotation in progress; it is in force once the chain holds that rotation."""
 ROTATE = "rotate-key"
 PROBED = 4096
-"""Entries before the head at which a checkpoint is looked for by name, before the folder is listed."""
+"""Number of entries before the head that are probed for a checkpoint by name before the folder is listed."""
 LOST = "`autosurgeon audit rotate-key --lost --reason R` makes a new key in the open"
 
 
@@ -41,7 +41,7 @@ class ActEntry(Protocol):
 
     @property
     def seq(self) -> int | None:
-        """Its number."""
+        """The number of the entry."""
 
     @property
     def act(self) -> PersonAct:
@@ -49,7 +49,7 @@ class ActEntry(Protocol):
 
 
 class SignedChain(Protocol):
-    """What the store knows of the chain that is signed."""
+    """The signed chain, as the store provides it."""
 
     def head(self) -> Head:
         """Its length and last hash."""
@@ -58,44 +58,44 @@ class SignedChain(Protocol):
         """The newest act of that name."""
 
     def is_past_first_decision(self) -> bool:
-        """Whether it has more than one decision: the first one's checkpoint was written then."""
+        """Whether the chain has more than one decision, so that the first one has a checkpoint."""
 
 
 class Signature(NamedTuple):
-    """Which keys signed a checkpoint, by what the file names; not verified."""
+    """The ids of the keys that a checkpoint names as its signers; not verified."""
 
     path: Path
     keyids: frozenset[str]
 
 
 def signer_for(workspace: Workspace, chain: SignedChain) -> CryptoSigner:
-    """The workspace's signer; its key is made where nothing was signed yet.
+    """Load the workspace's signer; its key is created where nothing is signed yet.
 
     Raises:
-        UserError: the key is gone, damaged, readable by others, or another than the one in force.
+        UserError: the key is missing, damaged, readable by other users, or not the one in force.
 
     """
     return load_signer(workspace, chain) or make_key(workspace.keys)
 
 
 def make_key(folder: Path) -> CryptoSigner:
-    """A new key in an empty folder, readable by its owner alone."""
+    """Create a key in an empty folder, readable only by its owner."""
     signer = generate_signer()
-    # The private half first: the public one can be derived from it after a crash between the two.
+    # The private half comes first: after a crash between the two, the public one is derived from it.
     write_durably(folder / PRIVATE, signer.private_bytes, mode=0o600)
     write_durably(folder / PUBLIC, key_bytes(signer.public_key))
     return signer
 
 
 def load_signer(workspace: Workspace, chain: SignedChain, *, any_mode: bool = False) -> CryptoSigner | None:
-    """The signer in force; None where nothing was ever signed, so that a key may be made.
+    """Load the signer in force; None where nothing is signed yet, so that a key may be created.
 
-    A missing public half is derived again from the private one, if that is the key in force.
+    A missing public half is derived from the private one, if that is the key in force.
 
     Args:
         workspace: whose key it is.
         chain: its chain of events.
-        any_mode: take a private key too that other users may read.
+        any_mode: accept a private key that other users can read.
 
     Raises:
         UserError: see signer_for.
@@ -117,18 +117,18 @@ def load_signer(workspace: Workspace, chain: SignedChain, *, any_mode: bool = Fa
     if known is not None and key_content(known) != key_content(key):
         fits = PRIVATE if is_in_force else PUBLIC if newest and known.keyid in newest.keyids else "neither"
         raise UserError(
-            "the signing key's files are halves of two pairs",
+            "the files of the signing key belong to two different keys",
             got=f"{PRIVATE} of key {key.keyid[:16]}, {PUBLIC} of key {known.keyid[:16]}",
-            wanted=f"both of one pair, from a backup ({fits} fits the newest checkpoint); or {LOST}",
+            wanted=f"both files of one key, from a backup ({fits} fits the newest checkpoint); or {LOST}",
             where=folder,
         )
     if not is_in_force:
-        assert newest is not None  # it named another key
+        assert newest is not None  # it names another key
         named = ", ".join(sorted(keyid[:16] for keyid in newest.keyids))
         raise UserError(
-            "the signing key is not the one that the newest checkpoint is signed with",
+            "the newest checkpoint is not signed with this signing key",
             got=f"key {key.keyid[:16]}",
-            wanted=f"key {named} of {newest.path.name}, put back from a backup; or {LOST}",
+            wanted=f"key {named} of {newest.path.name}, restored from a backup; or {LOST}",
             where=private,
         )
     if known is None:
@@ -137,7 +137,7 @@ def load_signer(workspace: Workspace, chain: SignedChain, *, any_mode: bool = Fa
 
 
 def write_public(folder: Path, key: SSlibKey) -> None:
-    """Put the public half in its place; UserError where the folder cannot be written."""
+    """Write the public half; UserError where the folder cannot be written."""
     try:
         write_durably(folder / PUBLIC, key_bytes(key))
     except OSError as error:
@@ -145,36 +145,36 @@ def write_public(folder: Path, key: SSlibKey) -> None:
 
 
 def recorded_successor(folder: Path, chain: SignedChain) -> CryptoSigner | None:
-    """The key of a rotation that the chain has and that a crash kept from being put in place; None where none is."""
+    """Load the new key of a recorded rotation that a crash interrupted; None where there is none."""
     if not _is_there(folder / STAGED):
         return None
     try:
         staged = private_signer(folder / STAGED)
     except UserError:
-        return None  # written before the chain has it, so what is cut short here was never recorded
+        return None  # the file is written before the chain's entry: no rotation of an incomplete file is recorded
     return staged if _is_successor(staged.public_key, chain) else None
 
 
 def known_keys(folder: Path) -> dict[str, SSlibKey]:
-    """Every public key of a folder by its id: the one in force, and those before it; UserError for a damaged one."""
+    """Read every public key of a folder by its id, current and earlier ones; UserError for a damaged one."""
     keys = [public_key(path) for path in _key_files(folder)]
     return {key.keyid: key for key in keys}
 
 
 def kept_keys(folder: Path) -> list[Path]:
-    """The files of the public keys that are in force no more."""
+    """List the files of earlier public keys."""
     return sorted(folder.glob("public-*.json"))
 
 
 def kept_name(keyid: str) -> str:
-    """The file of a public key that is in force no more."""
+    """Return the file name of an earlier public key."""
     return f"public-{keyid[:16]}.json"
 
 
 def newest_signature(checkpoints: Path, size: int) -> Signature | None:
-    """Who signed the newest checkpoint that can be read, up to a length of the chain; None where there is none."""
+    """Find the newest readable checkpoint up to a chain length, and its signers; None where there is none."""
     probed = (checkpoints / f"{number:08d}.json" for number in range(size, max(0, size - PROBED), -1))
-    # A long campaign has hundreds of thousands; the newest is nearly always a few entries back.
+    # A long campaign has hundreds of thousands of files; the newest is nearly always a few entries back.
     found = next((signature for path in probed if (signature := _signature(path)) is not None), None)
     if found is not None or not checkpoints.is_dir():
         return found
@@ -186,12 +186,12 @@ def _signature(path: Path) -> Signature | None:
     try:
         envelope = open_envelope(path.read_bytes())
     except (OSError, ValueError):
-        return None  # `audit verify` names a checkpoint that cannot be read
+        return None  # `audit verify` reports an unreadable checkpoint
     return Signature(path, frozenset(envelope.signatures)) if envelope.signatures else None
 
 
 def _is_there(path: Path) -> bool:
-    """Whether a file of that name is there, be it a link to nothing; UserError where the folder keeps that secret."""
+    """Whether the file exists, even as a dangling link; UserError where the folder is unreadable."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -206,7 +206,7 @@ def _key_files(folder: Path) -> list[Path]:
 
 
 def _is_successor(key: SSlibKey, chain: SignedChain) -> bool:
-    """Whether the chain's last rotation names that key as the one in force since."""
+    """Whether the chain's last rotation put that key in force."""
     last = chain.last_act(ROTATE)
     return last is not None and last.act.detail.get("key") == key.keyid
 
@@ -214,8 +214,8 @@ def _is_successor(key: SSlibKey, chain: SignedChain) -> bool:
 def _missing(private: Path, newest: Signature | None) -> UserError:
     name = f" of key {', '.join(sorted(keyid[:16] for keyid in newest.keyids))}" if newest else ""
     return UserError(
-        "the signing key is gone, and a new one would vouch for nothing that is signed already",
+        "the signing key is missing, and a new one cannot vouch for existing signatures",
         got=f"no {private.name}",
-        wanted=f"the file{name}, put back from a backup; or {LOST}",
+        wanted=f"the file{name}, restored from a backup; or {LOST}",
         where=private,
     )

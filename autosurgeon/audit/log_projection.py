@@ -1,4 +1,4 @@
-"""`logs/decisions.jsonl` and `logs/events.jsonl`: a line a decision or event, projections that only grow."""
+"""The append-only projections `logs/decisions.jsonl` and `logs/events.jsonl`, one decision or event per line."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ CHUNK_BYTES = 1 << 16
 def project(
     path: Path, place_of: Callable[[str], int | None], decisions_after: Callable[[int], Iterable[Decision]]
 ) -> int:
-    """Append the decisions that were made since the newest one in the file; how many that were.
+    """Append the decisions newer than the newest one in the file; return how many.
 
-    A last line that was cut short by a crash is taken off first: the store still has that decision. What stands further
-    up is not looked at here, but by `audit verify`. Where the disk does not take what is written, that is a
-    DurabilityError.
+    An incomplete last line, left by a crash, is removed first: the store still has that decision. Earlier lines are
+    checked by `audit verify`, not here. A failed write is a DurabilityError.
 
     Args:
         path: the log.
-        place_of: a decision's place in the order of decisions; None for an id that is not known.
+        place_of: a decision's place in the order of decisions; None for an unknown id.
         decisions_after: the decisions after that place; 0 for all.
 
     """
@@ -54,7 +53,7 @@ def project(
 
 
 def _flush_folder(folder: Path) -> None:
-    """Without this, a power cut may take the name of a new file, however well its content was flushed."""
+    """Flush the folder: otherwise a power cut may lose the name of a new file whose content is flushed."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with durably(folder):
@@ -64,23 +63,23 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _last_place(path: Path, place_of: Callable[[str], int | None]) -> int:
-    """The place of the newest decision in the file, 0 where it holds none; a line that was cut short is taken off."""
+    """Find the place of the newest decision in the file, 0 without any; remove an incomplete last line."""
     with path.open("rb+") as file:
         for line in _lines_backwards(file):
             try:
                 place = place_of(str(json.loads(line)["decision_id"]))
             except (ValueError, KeyError, TypeError):
-                continue  # not ours to judge here; what the store has is written below it
+                continue  # `audit verify` reports the line; the store's decisions are appended after it
             if place is not None:
                 return place
     return 0
 
 
 def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -> int:
-    """Append the events that the file does not hold yet; how many that were.
+    """Append the events that the file lacks; return how many.
 
     Args:
-        path: the log; a last line that was cut short is taken off first.
+        path: the log; an incomplete last line is removed first.
         events_after: the events after that number.
 
     """
@@ -99,20 +98,20 @@ def project_events(path: Path, events_after: Callable[[int], Iterable[Event]]) -
 
 
 def _last_seq(file: BinaryIO) -> int:
-    """The number on the last whole line; what comes after that line is taken off."""
+    """Read the number on the last complete line; remove what follows that line."""
     line = next(_lines_backwards(file), None)
     if line is None:
         return 0
     try:
         return int(json.loads(line)["seq"])
     except (ValueError, KeyError, TypeError):
-        # Not ours to mend: the number of lines is the best guess, and `audit verify` tells what is wrong.
+        # The number of lines is the best guess; `audit verify` reports the fault.
         file.seek(0)
         return sum(1 for _ in file)
 
 
 def _lines_backwards(file: BinaryIO) -> Iterator[bytes]:
-    """The whole lines of a file from its last one on, without their ends; what comes after the last is taken off."""
+    """Yield the complete lines of a file, last first, without line ends; remove what follows the last one."""
     size = start = file.seek(0, os.SEEK_END)
     tail, is_whole = b"", False
     while start:

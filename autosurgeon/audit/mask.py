@@ -1,7 +1,7 @@
-"""Masking: prompts, programs, paths and user names, each replaced by a marker in what leaves the workspace.
+"""Masking: markers replace prompts, programs, paths and user names in everything that leaves the workspace.
 
-The memory, its logs and the chain keep the truth. A marker holds a digest by a secret of the workspace's own: equal
-values have equal markers, and whoever guesses a value cannot try the guess.
+The memory, its logs and the chain stay unmasked. A marker holds a digest keyed by a secret of the workspace: equal
+values have equal markers, and a guess of a value cannot be checked without the secret.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from autosurgeon.sections import MaskKind
 V = TypeVar("V", bound=Value)
 SECRET = "masking.key"
 SECRET_DIGEST = "masking.sha256"
-"""The digest of the secret, by which a lost or exchanged secret is noticed."""
+"""The file with the digest of the secret, which reveals a lost or replaced secret."""
 SECRET_BYTES = 32
 MARKER_DIGITS = 12
 WHOLE = {"prompt": "prompt", "prompts": "prompt", "before": "program", "after": "program", "detail": "check"}
-"""By field, what it is called where `prompts` are masked; what a check said may quote the program and its answers."""
+"""Kind of marker by field, where `prompts` are masked; a check's detail may quote the program and its answers."""
 USERS = {"by", "login", "sudo_claim"}
-"""Fields that hold a user's name."""
+"""Fields with a user's name."""
 PROSE = {"reason", "error", "proposer"}
-"""Fields in which a user may be named among other words."""
+"""Fields of prose that may name a user."""
 _REST = r"""(?:[^\s"'`<>|]*?(?=(?::\d+)*[.,:;!?)\]}]*(?:[\s"'`<>|]|$)))"""
-"""As far as the next blank, but for a line's number and what ends a sentence."""
+"""Matches up to the next blank, without a line number and the punctuation that ends a sentence."""
 _PATHS = (
-    r"""(?<=["'`])(?:file:|~\w*)?/[^"'`\n]+(?=["'`])""",  # in quotes it may hold blanks
+    r"""(?<=["'`])(?:file:|~\w*)?/[^"'`\n]+(?=["'`])""",  # a quoted path may hold blanks
     rf"file:/+{_REST}",
     rf"(?<![\w/)\]:~])(?:~[\w.-]*)?/+[^\s/]{_REST}",
-    rf"(?<=:)(?:~[\w.-]*)?/(?!/){_REST}",  # but no address: what follows is no second slash
+    rf"(?<=:)(?:~[\w.-]*)?/(?!/){_REST}",  # no second slash follows, so this is not an address
 )
 
 
@@ -52,26 +52,26 @@ class Masked(Value):
     """prompt, program, check, path or user."""
     count: int
     markers: tuple[str, ...]
-    """Each digest that a marker holds, once."""
+    """The distinct digests of the markers."""
 
 
 class Masking(NamedTuple):
-    """What a workspace wants masked, and what that takes; nothing by default."""
+    """The kinds that a workspace masks, and the data needed for it; no kinds by default."""
 
     kinds: frozenset[MaskKind] = frozenset()
     secret: bytes = b""
     roots: tuple[str, ...] = ()
-    """Folders that are paths however they are written, blanks and all."""
+    """Folders whose paths are recognized even with blanks."""
     users: frozenset[str] = frozenset()
 
     def knowing(self, decisions: Iterable[Decision], acts: Iterable[PersonAct] = ()) -> Masking:
-        """The people of these decisions and acts are users, wherever a text names them."""
+        """Add the people of these decisions and acts as users to mask."""
         named = {name for act in acts for name in (act.who.login, act.who.sudo_claim) if name}
         return self._replace(users=self.users | named | {d.override.by for d in decisions if d.override})
 
 
 def masking_of(workspace: Workspace, kinds: Collection[MaskKind]) -> Masking:
-    """What the settings name; the secret is made at the first call that needs it, readable by its owner alone."""
+    """Build the masking of the settings; the secret is created on first use, readable only by its owner."""
     if not kinds:
         return Masking()
     secret = _secret(workspace.keys / SECRET, workspace.keys / SECRET_DIGEST)
@@ -79,11 +79,11 @@ def masking_of(workspace: Workspace, kinds: Collection[MaskKind]) -> Masking:
 
 
 def _secret(path: Path, digest: Path) -> bytes:
-    """The workspace's secret; UserError where it is lost, exchanged or damaged."""
-    anew = f"put {path.name} back from a backup; or remove {digest.name} as well, and markers differ from earlier ones"
+    """Read or create the workspace's secret; UserError where it is lost, replaced or damaged."""
+    anew = f"restore {path.name} from a backup; or remove {digest.name} too, and new markers differ from earlier ones"
     try:
         if not path.exists() and digest.exists():
-            raise UserError("the secret for masking is lost", got=f"{digest.name} alone", wanted=anew, where=path)
+            raise UserError("the secret for masking is lost", got=f"only {digest.name}", wanted=anew, where=path)
         if not path.exists():
             write_durably(path, secrets.token_bytes(SECRET_BYTES), mode=0o600)
         secret = path.read_bytes()
@@ -91,19 +91,22 @@ def _secret(path: Path, digest: Path) -> bytes:
             write_durably(digest, f"{hashlib.sha256(secret).hexdigest()}\n".encode())
         known = digest.read_bytes().strip().decode(errors="replace") if digest.exists() else ""
     except OSError as error:
-        raise UserError("the secret for masking cannot be used", got=error.strerror, where=path) from error
+        raise UserError("the secret for masking is unusable", got=error.strerror, where=path) from error
     if len(secret) != SECRET_BYTES:
         got = f"{len(secret)} bytes, not {SECRET_BYTES}"
         raise UserError("the secret for masking is damaged", got=got, wanted=anew, where=path)
     if hashlib.sha256(secret).hexdigest() != known:
         raise UserError(
-            "the secret for masking is another one", got=f"not that of {digest.name}", wanted=anew, where=path
+            "the secret for masking was replaced",
+            got=f"a secret that {digest.name} does not match",
+            wanted=anew,
+            where=path,
         )
     return secret
 
 
 class Mask:
-    """Masks one document, and counts what it masked."""
+    """Masks one document and counts the markers."""
 
     def __init__(self, masking: Masking) -> None:
         self._masking = masking
@@ -115,21 +118,21 @@ class Mask:
 
     @property
     def found(self) -> tuple[Masked, ...]:
-        """What was masked so far."""
+        """What has been masked so far."""
         return tuple(
             Masked(kind=kind, count=counts.total(), markers=tuple(sorted(counts)))
             for kind, counts in sorted(self._found.items())
         )
 
     def value(self, value: Any, field: str = "") -> Any:
-        """Any nested value, with what is to be masked in it replaced; the names of fields say what is what."""
+        """Mask a nested value; the names of fields decide what is masked how."""
         if isinstance(value, dict):
-            # `prompts` holds them by task, whatever a task is called.
+            # `prompts` maps task ids to prompts, so its keys are not field names.
             return {key: self.value(item, field if field == "prompts" else str(key)) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return type(value)([self.value(item, field) for item in value])
         if field == "uid" and "paths" in self._masking.kinds:
-            return None  # on its machine, a number names a user as well as a name does
+            return None  # a user id identifies a user on its machine as well as a name does
         if not isinstance(value, str) or not value:
             return value
         if field in WHOLE and "prompts" in self._masking.kinds:
@@ -139,7 +142,7 @@ class Mask:
         return self.text(value, prose=field in PROSE)
 
     def text(self, text: str, *, prose: bool = True) -> str:
-        """A text with its paths masked; in prose the names of users too."""
+        """Mask the paths of a text; in prose the names of users too."""
         if "paths" not in self._masking.kinds:
             return text
         text = self._path.sub(lambda found: self._marker("path", found[0]), text)
@@ -155,12 +158,12 @@ class Mask:
 
 
 def masked_words(found: Iterable[Masked]) -> str:
-    """What was masked, on a line: `2 path (1f..., 3a...); 1 user (9c...)`."""
+    """Summarize what was masked in a line: `2 path (1f..., 3a...); 1 user (9c...)`."""
     return "; ".join(f"{one.count} {one.kind} ({', '.join(one.markers)})" for one in found)
 
 
 def masked_value(value: V, masking: Masking) -> V:
-    """A value with a field `masked` as it may leave, and what was masked in that field."""
+    """Mask a value; its field `masked` lists what was masked."""
     if not masking.kinds:
         return value
     mask = Mask(masking)
@@ -169,7 +172,7 @@ def masked_value(value: V, masking: Masking) -> V:
 
 
 def masked_record(record: dict[str, Any], masking: Masking) -> dict[str, Any]:
-    """A JSON object as it may leave; where anything is to be masked, its `masked` lists what was."""
+    """Mask a JSON object; where masking is on, its `masked` lists what was masked."""
     if not masking.kinds:
         return record
     mask = Mask(masking)

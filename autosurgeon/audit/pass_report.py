@@ -1,6 +1,6 @@
-"""What is told of one pass the morning after: frozen values, and what can be read off them; `render` makes pages of it.
+"""The report of one pass as frozen values and what follows from them; `render_reports` turns it into pages.
 
-The values hold candidates' programs and failure texts, which are a stranger's: only `render` may put them on a page.
+The values hold candidates' programs and failure texts, which are untrusted: only `render_reports` puts them on pages.
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ from autosurgeon.core.value import Value
 from autosurgeon.policy.judge import verdict_of
 
 LONGEST_TEXT = 4000
-"""Characters of a program or a prompt that a report keeps; a candidate may have written a megabyte."""
+"""Characters of a program or prompt that a report keeps; a candidate may write a megabyte."""
 
 
 ENDINGS = {
     PassState.CONFIRMED: "Its pack went live as version {first} and held in the watch.",
-    PassState.REVERTED: "Its pack went live as version {first} and was taken back: version {last} is an older pack.",
-    PassState.REJECTED: "It broke a rule, and nothing of it went live.",
-    PassState.HELD: "It proved nothing either way, and nothing of it went live.",
-    PassState.FAILED: "The world failed, which says nothing of the recipe.",
-    PassState.SUPERSEDED: "It was given up unjudged.",
+    PassState.REVERTED: "Its pack went live as version {first} and was reverted: version {last} is an older pack.",
+    PassState.REJECTED: "It broke a rule; nothing went live.",
+    PassState.HELD: "The evidence was inconclusive; nothing went live.",
+    PassState.FAILED: "It failed for an external reason, which is no evidence about the recipe.",
+    PassState.SUPERSEDED: "It was abandoned without a verdict.",
 }
 
 
 class StageCost(Value):
-    """A stage of the pass: how often it was tried, what all its tries took, and the last error if none was left."""
+    """A stage of the pass: its attempts, their total cost, and the last error if it never succeeded."""
 
     name: str
     attempts: int
     seconds: float
     error: str = ""
     cost: Cost = Cost()
-    """The same seconds, with tokens and what was used of the machine."""
+    """The same seconds, with tokens and machine usage."""
 
 
 class BenchRun(Value):
-    """What the pack's bench wrote, on all splits but the canary, which is read only after a promotion."""
+    """The results of the pack's bench on all splits except the canary, which is read only after a promotion."""
 
     bench: str
     tasks: int
-    """That the bench has on those splits."""
+    """Tasks of the bench on those splits."""
     written: int = 0
-    """Envelopes."""
+    """Envelopes written."""
     organ_alone: int = 0
-    """Of these, those of mode B."""
+    """Envelopes of mode B."""
     foreign: int = 0
-    """Of these, those that another handler answered."""
+    """Envelopes that another handler answered."""
     fallbacks: int = 0
-    """Of these, those that a fallback model answered."""
+    """Envelopes that a fallback model answered."""
     excluded: str = ""
-    """Why the bench is not counted; empty where it is."""
+    """Why the bench is not counted; empty where it counts."""
 
 
 class FlipStory(Value):
@@ -74,19 +74,19 @@ class FlipStory(Value):
     split: str
     kind: Literal["lost", "gained"]
     marks: tuple[str, ...] = ()
-    """What the evidence says of it: anchor, provisional, hidden."""
+    """Roles in the evidence: anchor, provisional, hidden."""
     prompt: str = ""
     before: str | None = None
-    """The live pack's program; None where it was not kept."""
+    """The live pack's program; None where it is not stored."""
     after: str | None = None
-    """The candidate's."""
+    """The candidate's program; None where it is not stored."""
     poison: str = ""
-    """Why the failing one of the two failed."""
+    """The cause of the failure of the failing program."""
     detail: str = ""
 
     @property
     def diff(self) -> str | None:
-        """Before to after, as a unified diff; None where one of them was not kept."""
+        """Unified diff from before to after; None where one of them is not stored."""
         if self.before is None or self.after is None:
             return None
         lines = difflib.unified_diff(
@@ -96,7 +96,7 @@ class FlipStory(Value):
 
 
 class LiveWins(Value):
-    """A version of the live pointer and what its pack wins, all splits."""
+    """A version of the live pointer and its pack's wins on all splits."""
 
     version: int
     pack: str
@@ -104,42 +104,42 @@ class LiveWins(Value):
     pass_number: int | None = None
     """The pass that made the pack."""
     during: int | None = None
-    """The pass that was under way when it went live; None where it was none, as with a revert by hand."""
+    """The pass that was open when it went live; None without one, as in a revert by hand."""
     wins: dict[str, int]
-    """By counted bench."""
+    """Wins by counted bench."""
     tasks: dict[str, int]
 
     @property
     def total(self) -> int:
-        """Over the counted benches."""
+        """Wins over all counted benches."""
         return sum(self.wins.values())
 
 
 class StopLine(NamedTuple):
-    """A bound of the policy on the loss, as a line across the curve, in nats per token."""
+    """A bound of the policy on the loss, in nats per token, drawn across the curve."""
 
     rule_id: str
     loss: float
 
 
 class PassReport(Value):
-    """One pass, as the store and the workspace know it; what was not measured is empty or None."""
+    """One pass from the store and the workspace; what was not measured is empty or None."""
 
     record: PassRecord
     in_force: InForce | None = None
-    """What the pass was begun under; None for one from before that was recorded."""
+    """Policy, parameters and seed of the pass; None for passes of older versions."""
     proposer: str
-    """Where the recipe came from and what was known then, in a sentence."""
+    """Where the recipe came from and what was known then."""
     rows: dict[str, int] = Field(default_factory=dict)
-    """By reason: poison, anchor, mastered."""
+    """Number of rows by reason: poison, anchor, mastered."""
     decisions: tuple[Decision, ...] = ()
-    """Of this pass and about it, oldest first."""
+    """Decisions of this pass and about it, oldest first."""
     stages: tuple[StageCost, ...] = ()
     cost: Cost = Cost()
-    """What all its stages took together."""
+    """The cost of all its stages together."""
     training: TrainResult | None = None
     rungs: tuple[RungTried, ...] = ()
-    """Variants of the adapter that were tried since it lost anchors, in their order."""
+    """Variants tried in order because the adapter lost anchors."""
     steps: tuple[tuple[int, float], ...] = ()
     """(step, loss), as the capsule reported them."""
     flips: tuple[FlipStory, ...] = ()
@@ -147,21 +147,21 @@ class PassReport(Value):
     benches: tuple[BenchRun, ...] = ()
     trend: tuple[LiveWins, ...] = ()
     people: tuple[PersonAct, ...] = ()
-    """What people did while it was open, or to it and its pack, oldest first."""
+    """Acts of people while it was open, or on it and its pack, oldest first."""
     unvouched: tuple[Unvouched, ...] = ()
-    """Where a signing key took over that its predecessor did not sign."""
+    """Key rotations that the previous key did not sign."""
     masked: tuple[Masked, ...] = ()
-    """What was masked in it."""
+    """What was masked in the report."""
 
     @property
     def judged(self) -> list[tuple[Decision, Judgement]]:
-        """The decisions with a judgement: those that refused first, then in their order."""
+        """The decisions with a judgement, refusals first, otherwise in order."""
         judged = [(decision, decision.judgement) for decision in self.decisions if decision.judgement]
         return sorted(judged, key=lambda pair: pair[1].verdict == Verdict.ACCEPT)
 
     @property
     def facts(self) -> Evidence:
-        """Every fact that was known at the end, the newest value of each."""
+        """The newest value of every fact."""
         known: Evidence = {}
         for decision in self.decisions:
             if decision.judgement:
@@ -170,29 +170,29 @@ class PassReport(Value):
 
     @property
     def refusal(self) -> tuple[Decision, Judgement, RuleResult | None] | None:
-        """The judgement that ended the pass, with the rule that decided it; None where none did in the end."""
+        """The judgement that refused the pass, with the deciding rule; None where the pass was not refused."""
         refused = refusals_of(self.record, self.decisions)
         return (*refused[-1], deciding_rule(refused[-1][1])) if refused else None
 
     @property
     def overrides(self) -> list[Decision]:
-        """A person's words against the verdicts."""
+        """Overrides of verdicts by people."""
         return [decision for decision in self.decisions if decision.action == "override"]
 
     @property
     def alpha(self) -> Alpha | None:
-        """What the pass's look at the benches cost, nothing where it had none, and what is left."""
+        """The alpha spent on the pass's look at the benches, zero without a look, and the alpha left."""
         return next((d.alpha for d in reversed(self.decisions) if d.alpha), None)
 
     @property
     def power(self) -> str:
-        """What the benches could see, in a sentence; empty where nobody looked."""
-        told = next((d.power for d in reversed(self.decisions) if d.power), "")
-        return f"{told[:1].upper()}{told[1:]}." if told else ""
+        """The statistical power of the benches, in a sentence; empty without a look."""
+        power = next((d.power for d in reversed(self.decisions) if d.power), "")
+        return f"{power[:1].upper()}{power[1:]}." if power else ""
 
     @property
     def avoided(self) -> Cost | None:
-        """What the refusing gate saved."""
+        """The cost that the refusal saved."""
         return self.refusal[0].avoided if self.refusal else None
 
     @property
@@ -203,25 +203,27 @@ class PassReport(Value):
     @property
     def headline(self) -> str:
         """How the pass ended, in a sentence or two."""
-        told = ENDINGS.get(self.record.state, f"Still open, in state {self.record.state.value}.")
+        ending = ENDINGS.get(self.record.state, f"Still open, in state {self.record.state.value}.")
         versions = [decision.live_version for decision in self.decisions if decision.live_version is not None]
-        told = told.format(first=versions[0] if versions else "?", last=versions[-1] if versions else "?")
+        ending = ending.format(first=versions[0] if versions else "?", last=versions[-1] if versions else "?")
         if self.record.state == PassState.REJECTED and self.overrides and not self.refusal:
             return f"A person ended it: {self.record.reason}"
         if self.overrides:
-            told += f" A person overruled {len(self.overrides)} of its verdicts."
+            ending += f" A person overruled {len(self.overrides)} of its verdicts."
         if self.record.state in (PassState.FAILED, PassState.SUPERSEDED):
-            return f"{told} {self.record.reason}"
+            return f"{ending} {self.record.reason}"
         if self.refusal is None:
-            return told
+            return ending
         _, judgement, rule = self.refusal
         if rule is None:
-            return f"{told} Phase {judgement.phase} came to {judgement.verdict.value}: {judgement.reason}."
-        return f"{told} Phase {judgement.phase}, rule {rule.rule_id}: {rule.fact} is {rule.seen}, wanted {rule.bound}."
+            return f"{ending} The verdict of phase {judgement.phase} is {judgement.verdict.value}: {judgement.reason}."
+        return (
+            f"{ending} Phase {judgement.phase}, rule {rule.rule_id}: {rule.fact} is {rule.seen}, wanted {rule.bound}."
+        )
 
     @property
     def stop_lines(self) -> list[StopLine]:
-        """Where the policy's bounds on the loss lie."""
+        """The policy's bounds on the loss."""
         first = self.training.first_epoch_loss if self.training else None
         return [
             line
@@ -232,21 +234,21 @@ class PassReport(Value):
         ]
 
     def flipped(self, kind: str) -> list[FlipStory]:
-        """The lost ones, or the gained ones."""
+        """The flips of a kind."""
         return [flip for flip in self.flips if flip.kind == kind]
 
     def fact(self, name: str) -> FactValue:
-        """One fact; None where it was not measured."""
+        """The value of a fact; None where it was not measured."""
         return self.facts.get(name)
 
 
 def deciding_rule(judgement: Judgement) -> RuleResult | None:
-    """The first rule that says alone what the judgement came to; None where no rule does, as with an empty phase."""
+    """Return the first rule whose own verdict is the judgement's; None without one, as in an empty phase."""
     return next((rule for rule in judgement.rules if verdict_of(rule) == judgement.verdict), None)
 
 
 def ranked(rules: Iterable[RuleResult]) -> list[RuleResult]:
-    """The rules of a phase for a reader: those that refuse first, then what only objects, then the rest."""
+    """Order the rules of a phase for readers: refusals first, then objections, then the rest."""
 
     def rank(rule: RuleResult) -> int:
         if verdict_of(rule) != Verdict.ACCEPT:
@@ -257,10 +259,10 @@ def ranked(rules: Iterable[RuleResult]) -> list[RuleResult]:
 
 
 def refusals_of(record: PassRecord, decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]:
-    """The judgements that refused a pass and were not overruled; a word that let nothing through overruled nothing."""
-    words = [decision.override for decision in decisions if decision.override]
+    """Return the refusals of a pass that stand; an override after which the pass still ended refused does not count."""
+    overrides = [decision.override for decision in decisions if decision.override]
     stands = record.state in (PassState.REJECTED, PassState.HELD)
-    overruled = {word.overrules for word in words if word.verdict == "ACCEPT" and not stands}
+    overruled = {override.overrules for override in overrides if override.verdict == "ACCEPT" and not stands}
     return [
         (decision, decision.judgement)
         for decision in decisions
@@ -269,11 +271,11 @@ def refusals_of(record: PassRecord, decisions: Sequence[Decision]) -> list[tuple
 
 
 LOST_BEYOND_A_BENCH = {"smoke": "smoke.lost_names", "watch": "watch.lost_names"}
-"""By phase, the fact that names the anchors lost where no bench was held against another."""
+"""By phase, the fact that names the lost anchors where no two benches are compared."""
 
 
 def flips_of(decisions: Sequence[Decision]) -> tuple[list[str], list[str]] | None:
-    """(lost, gained) by all decisions of a pass; None where no candidate was ever run."""
+    """Collect (lost, gained) over all decisions of a pass; None where no candidate ran."""
     lost: dict[str, None] = {}
     gained: dict[str, None] = {}
     ran = False
@@ -285,12 +287,12 @@ def flips_of(decisions: Sequence[Decision]) -> tuple[list[str], list[str]] | Non
         named = judgement.evidence.get(LOST_BEYOND_A_BENCH.get(judgement.phase, ""))
         lost |= dict.fromkeys((*decision.lost, *(named if isinstance(named, tuple) else ())))
         gained |= dict.fromkeys(decision.gained)
-    # What the smoke lost and the bench then won is the candidate's knife edge, and is told as what it was first.
+    # A task that the smoke lost and the bench won is borderline; it counts as lost, its first result.
     return (list(lost), [task for task in gained if task not in lost]) if ran else None
 
 
 def recipe_words(recipe: Recipe) -> str:
-    """A recipe as a sentence, for people who do not know its fields."""
+    """Describe a recipe in a sentence for readers who do not know its fields."""
     parent = "the base" if recipe.parent == "base" else "the live pack"
     if recipe.mix == Mix.UNION:
         rows = "every task that ever failed, mastered or not"
@@ -306,7 +308,7 @@ def recipe_words(recipe: Recipe) -> str:
 
 
 def clipped(text: str) -> str:
-    """A text as long as a report keeps it, and said so where it was longer."""
+    """Cut a text to the length that a report keeps, and note how much was cut."""
     if len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]}\n... ({len(text) - LONGEST_TEXT} more characters)"

@@ -1,6 +1,6 @@
-"""Plots as PNG bytes, drawn without a display: a loss curve, and live wins over versions or passes.
+"""Plots as PNG bytes, without a display: the loss curve, and live wins over versions or passes.
 
-Backgrounds are transparent and all ink is of a middle tone, so that one picture reads on a light and on a dark page.
+Backgrounds are transparent and colours of middle brightness, so that a picture is readable on light and dark pages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LONGEST_LABEL = 40
 def plot_loss(
     steps: Sequence[tuple[int, float]], epochs: Sequence[tuple[float, float]], stops: Sequence[StopLine]
 ) -> bytes:
-    """The loss of each step, the mean of each epoch at its end, and the policy's bounds across them."""
+    """Plot the loss of each step, the mean of each epoch at its end, and the policy's bounds."""
     with _axes("step", "loss, nats per token") as (axes, picture):
         if steps:
             axes.plot(*zip(*steps, strict=True), color=COLOURS[0], linewidth=1.2, label="each step")
@@ -39,12 +39,12 @@ def plot_loss(
 
 
 def plot_wins(trend: Sequence[tuple[int, LiveWins]], x: str, until: int = 0) -> bytes:
-    """Wins of each live version per bench and in total; the marks say what made the version.
+    """Plot the wins of each live version per bench and in total; markers show how the version went live.
 
     Args:
-        trend: where each version begins on the axis, and the version.
-        x: what the axis counts.
-        until: where the axis ends, if the last version lasted beyond its beginning.
+        trend: start of each version on the axis, and the version.
+        x: label of the axis.
+        until: end of the axis, if the last version lasts beyond its start.
 
     """
     with _axes(x, "tasks won") as (axes, picture):
@@ -66,27 +66,27 @@ def plot_wins(trend: Sequence[tuple[int, LiveWins]], x: str, until: int = 0) -> 
 
 
 def _lasting(points: list[tuple[int, int]], until: int) -> tuple[list[int], list[int]]:
-    """Abscissae and ordinates, the last point drawn out to the end."""
+    """Return x and y values, with the last point extended to the end."""
     if points and points[-1][0] < until:
         points = [*points, (until, points[-1][1])]
     return [at for at, _ in points], [wins for _, wins in points]
 
 
 def _label(text: str) -> str:
-    """A stranger's name in a legend, whose entries are left out where they begin with an underscore."""
+    """Make an untrusted name fit a legend; matplotlib omits entries that begin with an underscore."""
     text = printable(text).lstrip("_")
     return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 3] + "..."
 
 
 @contextmanager
 def _axes(x: str, y: str) -> Iterator[tuple[Axes, io.BytesIO]]:
-    """Empty axes, whose picture is drawn when the block ends."""
+    """Yield empty axes; the picture is drawn when the block ends."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     picture = io.BytesIO()
-    # No mathematics in names, and no warning for a letter that the font lacks.
+    # Names are not parsed as mathematics, and a letter that the font lacks gives no warning.
     with rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
@@ -102,5 +102,5 @@ def _axes(x: str, y: str) -> Iterator[tuple[Axes, io.BytesIO]]:
         yield axes, picture
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5))
-        # No version in the file: the same evidence draws the same bytes.
+        # Without the version in the file, the same evidence gives the same bytes.
         figure.savefig(picture, format="png", dpi=110, transparent=True, metadata={"Software": None})

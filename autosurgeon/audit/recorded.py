@@ -1,4 +1,4 @@
-"""Decisions as they were recorded: a workspace's log, read line by line, or a folder of evidence kept by people."""
+"""Recorded decisions, read line by line from a workspace's log or from a folder of evidence."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ SCHEMA = "autosurgeon.evidence/1"
 
 
 class Recorded(NamedTuple):
-    """What a replay needs of a decision."""
+    """The part of a decision that a replay needs."""
 
     name: str
-    """The decision's id; of a folder of evidence the name of the file's pass, and the decision's number in it."""
+    """The decision's id; in a folder of evidence the file's name of the pass, and the decision's number in it."""
     at: str
     """UTC, ISO 8601; empty in a folder of evidence."""
     phase: Phase | None
-    """None where nothing was judged: a revert by hand, an override."""
+    """None without a judgement, as in a revert by hand or an override."""
     evidence: Evidence
     verdict: Verdict | None
-    """What was decided; None for evidence alone."""
+    """The recorded verdict; None for evidence alone."""
     note: str
-    """What a person should know of it: why it was not judged, or what the evidence tells."""
+    """A note for people: why it was not judged, or a comment on the evidence."""
 
 
 class EvidenceEntry(Value):
@@ -55,25 +55,25 @@ class EvidenceFile(Value):
 
 
 class Skipped(NamedTuple):
-    """A line of a log that holds no decision that can be read."""
+    """A line of a log without a readable decision."""
 
     line: int
     why: str
     is_torn: bool
-    """The last line, cut short: the store still has that decision, and the next run writes it whole."""
+    """Whether it is an incomplete last line: the store has that decision, and the next run writes it."""
 
 
 class LeftOut:
-    """The lines of a log that were skipped: how many and the first of them, however many there are."""
+    """The number of skipped lines of a log, and the first of them."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: Skipped | None = None
         self.is_torn = False
-        """The log's last line was cut short, which is not counted."""
+        """Whether the log's last line is incomplete, which is not counted."""
 
     def add(self, skipped: Skipped) -> None:
-        """One more."""
+        """Count a skipped line."""
         if skipped.is_torn:
             self.is_torn = True
             return
@@ -82,12 +82,12 @@ class LeftOut:
 
 
 def recorded(path: Path, *, since: str = "", skip: Callable[[Skipped], None]) -> Iterator[Recorded]:
-    """The decisions of a workspace, of its log, or of a folder of evidence, oldest first, one at a time.
+    """Yield the decisions of a workspace, a log or a folder of evidence, oldest first.
 
     Args:
-        path: the folder, or a log itself.
-        since: ISO 8601; only decisions of that time or later, which evidence without a time is not.
-        skip: told of each line of a log that cannot be read.
+        path: the workspace, the log, or the folder of evidence.
+        since: ISO 8601; yield only decisions of that time or later; evidence without a time is omitted.
+        skip: called with each unreadable line of a log.
 
     Raises:
         UserError: there is nothing to read.
@@ -107,7 +107,7 @@ def recorded(path: Path, *, since: str = "", skip: Callable[[Skipped], None]) ->
 
 
 def moment(text: str) -> datetime:
-    """A time of ISO 8601, UTC where it names no zone; UserError for anything else."""
+    """Parse a time of ISO 8601, UTC where it names no zone; UserError for anything else."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
@@ -116,7 +116,7 @@ def moment(text: str) -> datetime:
 
 
 def read_evidence_file(path: Path) -> list[Recorded]:
-    """The decisions of a file of evidence; UserError where it says what no such file may."""
+    """Read the decisions of a file of evidence; UserError for an invalid file."""
     content, root = read_yaml(path, "a file of evidence")
     try:
         file = EvidenceFile.model_validate(content)
@@ -142,7 +142,7 @@ def _explain(error: ValidationError, root: Place) -> PolicyError:
 
 
 def recorded_decision(decision: Decision) -> Recorded:
-    """What a replay needs of it; an override and what was done without a judgement are not judged again."""
+    """Convert a decision for replay; overrides and acts without a judgement are not judged again."""
     judgement = decision.judgement
     if decision.override is not None or decision.action == "override":
         note = f"override of {decision.override.overrules}" if decision.override else "override"
@@ -153,7 +153,7 @@ def recorded_decision(decision: Decision) -> Recorded:
 
 
 def _of_log(path: Path, skip: Callable[[Skipped], None]) -> Iterator[Recorded]:
-    """One line at a time, so that a log of any length takes no more memory than its longest line."""
+    """Read one line at a time, so that memory is bounded by the longest line."""
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
@@ -174,9 +174,9 @@ def _of_log(path: Path, skip: Callable[[Skipped], None]) -> Iterator[Recorded]:
 
 
 def _flaws(raw: bytes) -> str:
-    """What the reader of a decision passes over, and no log holds."""
+    """Name the flaws of a line that the JSON parser accepts and the log never contains."""
     parsed = parse(raw)
-    return ", ".join([*(f"{name!r} stands twice" for name in parsed.twice), *(f"{word}" for word in parsed.constants)])
+    return ", ".join([*(f"{name!r} occurs twice" for name in parsed.twice), *(f"{word}" for word in parsed.constants)])
 
 
 def _finish_line(file: BinaryIO, raw: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Reports as pages: Markdown for a terminal, and one HTML file that needs nothing else, not even scripts.
+"""Rendering of reports as Markdown for a terminal, or as a self-contained HTML file without scripts.
 
-The templates are data of this package. In both forms every value is escaped unless it is marked as finished, and HTML
-is shut by its own Content-Security-Policy besides: it may load nothing and run nothing.
+The templates are data of this package. Both forms escape every value that is not marked as finished. The
+Content-Security-Policy of the HTML also forbids it to load or run anything.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 Form = Literal["md", "html"]
 SHOWN_IN_FULL = 40
-"""Flips of a kind whose programs are shown; the rest is named."""
+"""Number of flips per kind whose programs are shown; the others are only named."""
 
 
 def render_pass(report: PassReport, form: Form) -> str:
-    """The report of one pass."""
+    """Render the report of one pass."""
     plots = {"loss": _loss_picture(report), "wins": _version_picture(report.trend)} if form == "html" else {}
     shown = {kind: report.flipped(kind)[:SHOWN_IN_FULL] for kind in ("lost", "gained")}
     rest = {kind: report.flipped(kind)[SHOWN_IN_FULL:] for kind in ("lost", "gained")}
@@ -35,7 +35,7 @@ def render_pass(report: PassReport, form: Form) -> str:
 
 
 def render_campaign(report: CampaignReport, form: Form) -> str:
-    """The report of all passes of a workspace."""
+    """Render the report of all passes of a workspace."""
     plots = {"wins": _campaign_picture(report)} if form == "html" else {}
     return _render("campaign", form, report=report, plots=plots)
 
@@ -48,7 +48,7 @@ def _render(name: str, form: Form, **values: Any) -> str:
 
 @lru_cache(maxsize=2)
 def _environment(form: Form) -> Environment:
-    """The engine of a form; loaded when first asked, since most commands render nothing."""
+    """Load the template engine of a form on demand, since most commands render nothing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -73,12 +73,12 @@ def _environment(form: Form) -> Environment:
 
 
 def _printable_in_html(value: object) -> object:
-    """What is escaped by autoescape, without control characters; finished markup is left alone."""
+    """Remove control characters before autoescape; finished markup is unchanged."""
     return printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def amount(value: FactValue, unknown: str = "") -> str:
-    """A number as people read it, a list by its members; what is missing is said so."""
+    """Format a fact for readers; `unknown` stands for a missing one."""
     if value is None:
         return unknown
     if isinstance(value, tuple):
@@ -107,7 +107,7 @@ def _version_picture(trend: tuple[LiveWins, ...]) -> str:
 
 
 def _campaign_picture(report: CampaignReport) -> str:
-    """Over passes; what went live between two of them, by hand, stands at the one before."""
+    """Plot wins over passes; a version that went live between two passes is placed at the earlier one."""
     at, points = 0, []
     for live in report.trend:
         at = live.during or at

@@ -1,8 +1,8 @@
-"""The time machine: decisions of the past, judged again from what was recorded of them, and nothing guessed.
+"""Replay: past decisions are judged again from recorded facts; nothing is guessed.
 
-A fact that was recorded as null was measured as missing, and is judged so. One whose name the record lacks was not
-recorded: a rule that needs it cannot be replayed, and neither can the decision, unless what was recorded refuses it
-already, since no further fact makes a refusal an acceptance.
+A fact that is recorded as null was measured as missing and is judged as missing. A fact whose name is absent was not
+recorded: a rule that needs it cannot be replayed. Then the decision cannot be replayed either, unless the recorded
+facts refuse it already, since no further fact turns a refusal into an acceptance.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from autosurgeon.policy.schema import Policy, Rule
 
 STOP = ("stop", "failed", "enforce")
 REFUSALS = (Verdict.INVALID, Verdict.ERROR, Verdict.REJECT)
-"""Verdicts that stand, whatever was not recorded."""
+"""Verdicts that hold regardless of unrecorded facts."""
 
 
 class Replayed(Value):
-    """A decision, as it was and as the policy would decide it."""
+    """A decision as recorded and as the policy decides it now."""
 
     name: str
     at: str
     phase: Phase | None
     before: Verdict | None
-    """What was decided; None where nothing was judged, or for evidence alone."""
+    """The recorded verdict; None without a judgement, or for evidence alone."""
     after: Verdict | None
-    """The verdict now; None where nothing was judged, or where it cannot be told."""
+    """The verdict now; None without a judgement, or where facts are unrecorded."""
     as_recorded: Verdict | None
-    """What the rules say that can be replayed, where the whole verdict cannot be told; None where none of them can."""
+    """The verdict of the replayable rules, where the whole verdict is unknown; None where no rule is replayable."""
     stops: bool = False
-    """A rule would have ended the training at this point."""
+    """Whether a rule would have ended the training at this point."""
     flipped: bool = False
     rule: str = ""
     """The first rule that decides, or stops."""
     reason: str = ""
     lesson: str = ""
     also: tuple[str, ...] = ()
-    """The other rules that decide so."""
+    """The other rules with the same verdict."""
     silent: tuple[str, ...] = ()
     """Rules of the verdict that cannot be replayed."""
     unrecorded: tuple[str, ...] = ()
-    """The facts that they lack, and recorded ones that this version does not know."""
+    """The facts that these rules lack, and recorded facts unknown to this version."""
     note: str = ""
 
     @property
     def outcome(self) -> str:
-        """In a word, or a few."""
+        """A short description of the outcome."""
         if self.phase is None:
             return "not judged"
         if self.after is not None:
@@ -63,19 +63,19 @@ class Replayed(Value):
 
     @property
     def refuses(self) -> bool:
-        """Whether the pass, or its training, would have ended here for what is certain."""
+        """Whether the pass or its training would certainly have ended here."""
         return self.stops or self.after in REFUSALS
 
 
 class Need(NamedTuple):
-    """The facts that a line of a judgement needs."""
+    """The facts that a rule or clause needs."""
 
     when: str
     facts: tuple[str, ...]
 
 
 class Replayer:
-    """One policy, and what its rules need, worked out once."""
+    """Replays decisions under one policy; caches the facts that its rules need."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -83,9 +83,9 @@ class Replayer:
 
     def replay(self, recorded: Recorded) -> Replayed:
         """Judge a decision again."""
-        told = {"name": recorded.name, "at": recorded.at, "phase": recorded.phase, "note": recorded.note}
+        common = {"name": recorded.name, "at": recorded.at, "phase": recorded.phase, "note": recorded.note}
         if recorded.phase is None:
-            return Replayed(before=None, after=None, as_recorded=None, **told)
+            return Replayed(before=None, after=None, as_recorded=None, **common)
         judgement = judge(self.policy, recorded.phase, recorded.evidence)
         silent = self._silent(judgement)
         lacking = [fact for result in silent.values() for fact in result]
@@ -108,11 +108,11 @@ class Replayer:
             also=tuple(result.rule_id for result in deciding[1:]),
             silent=tuple(silent),
             unrecorded=tuple(dict.fromkeys(lacking)),
-            **told,
+            **common,
         )
 
     def _silent(self, judgement: Judgement) -> dict[str, list[str]]:
-        """What could have changed the verdict and cannot be replayed: by rule, the facts that were not recorded."""
+        """Find the rules that could change the verdict and cannot be replayed, with their unrecorded facts."""
         evidence = judgement.evidence
         needs = self._needs_of(judgement.phase)
         silent = {}
@@ -143,7 +143,7 @@ def _needs(rule: Rule) -> Iterable[tuple[str, Need]]:
 
 
 def _lacking(need: Need, evidence: Evidence) -> list[str]:
-    """The facts that were not recorded; none where one that was recorded as missing leaves the rule missing anyway."""
+    """List unrecorded facts; empty where a fact recorded as missing decides the rule already."""
     if need.when and need.when not in evidence:
         return [need.when, *(fact for fact in need.facts if fact not in evidence)]
     named = (need.when, *need.facts) if need.when else need.facts
@@ -153,7 +153,7 @@ def _lacking(need: Need, evidence: Evidence) -> list[str]:
 
 
 def _verdict_of(results: list[RuleResult]) -> Verdict | None:
-    """Of the rules that can be replayed; None where none of them can."""
+    """Combine the verdicts of the replayable rules; None without any."""
     return worst([verdict_of(result) for result in results]) if results else None
 
 
@@ -164,20 +164,20 @@ def _reason(shown: RuleResult | None, judgement: Judgement, *, certain: bool) ->
 
 
 class Summary(NamedTuple):
-    """How a replay went, in numbers."""
+    """Counts of a replay."""
 
     decisions: int = 0
     flips: int = 0
-    untold: int = 0
+    unreplayable: int = 0
     """Decisions that cannot be replayed."""
     unjudged: int = 0
-    """Overrides, and what was done without a judgement."""
+    """Overrides and acts without a judgement."""
 
     def after(self, replayed: Replayed) -> Summary:
-        """With one more."""
+        """Return the counts with one more decision."""
         return Summary(
             self.decisions + 1,
             self.flips + replayed.flipped,
-            self.untold + (replayed.phase is not None and replayed.after is None),
+            self.unreplayable + (replayed.phase is not None and replayed.after is None),
             self.unjudged + (replayed.phase is None),
         )

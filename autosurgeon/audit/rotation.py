@@ -1,7 +1,7 @@
-"""Rotations: a new signing key in the open, by a statement that the old key signs too, in an entry of the chain.
+"""Rotation of the signing key: an entry of the chain holds a statement that the old and the new key sign.
 
-The order makes each step one that a crash may follow: the new private key is staged, the chain gets the entry, and from
-then on the new key is in force; its files come into place after that, now or at the next start.
+A crash is safe after each step: the new private key is staged, then the chain gets the entry and the new key is in
+force. Its files are put in place afterwards, in the same run or at the next start.
 """
 
 from __future__ import annotations
@@ -54,57 +54,57 @@ PAYLOAD_TYPE = "application/vnd.autosurgeon.key-rotation+json"
 
 
 class Recorder(SignedChain, Protocol):
-    """A chain that an act can be added to."""
+    """A chain that accepts acts."""
 
     def record_act(self, act: Callable[[Head], PersonAct]) -> PersonAct:
-        """Add the act that is made of the chain's head, in one transaction."""
+        """Add the act built from the chain's head, in one transaction."""
 
 
 class Unvouched(Value):
-    """From which entry on the record is vouched for by a key that its predecessor did not sign."""
+    """The entry from which the record relies on a key that the previous key did not sign."""
 
     seq: int
     key: str
-    """The id of the key since."""
+    """The id of the new key."""
     at: str
 
     @property
     def words(self) -> str:
-        """As a sentence."""
+        """A sentence for reports."""
         return (
-            f"from entry {self.seq} on, the record is vouched for by key {self.key[:16]}, which its predecessor did "
-            f"not sign: the private key before it was lost ({self.at[:19]} UTC)"
+            f"from entry {self.seq} on, the record relies on key {self.key[:16]}, which the previous key did "
+            f"not sign: the previous private key was lost ({self.at[:19]} UTC)"
         )
 
 
 class Rotation(NamedTuple):
-    """A rotation as its statement has it."""
+    """The content of a rotation's statement."""
 
     head: Head
-    """Where the chain stood; the entry after it is the rotation's own."""
+    """The chain's head before the rotation's own entry."""
     old: SSlibKey | None
-    """None where its public half was lost too."""
+    """None where its public half is lost too."""
     old_id: str | None
     new: SSlibKey
     at: str
     lost: bool
-    """Whether the old private key was lost, so that the new one alone has signed."""
+    """Whether the old private key was lost, so that only the new one signed."""
     wrong: str
-    """Why it is not to be believed; empty where it is."""
+    """Why it is invalid; empty where it is valid."""
 
     @property
     def unvouched(self) -> Unvouched:
-        """Of a rotation whose old key was lost."""
+        """The entry from which the record relies on the new key alone."""
         return Unvouched(seq=self.head.size + 1, key=self.new.keyid, at=self.at)
 
 
 def read_rotation(act: PersonAct) -> Rotation:
-    """The rotation that an act of the chain holds; ValueError where it holds none."""
+    """Read the rotation in an act of the chain; ValueError where it holds none."""
     return _read(json.dumps(act.detail.get("statement")).encode())
 
 
 def unvouched_in(entries: Iterable[ActEntry]) -> tuple[Unvouched, ...]:
-    """Of the acts of a chain, the rotations whose old key was lost; `audit verify` names one that cannot be read."""
+    """Find the rotations whose old key was lost; `audit verify` reports unreadable ones."""
     found = []
     for entry in entries:
         if entry.act.act == ROTATE:
@@ -115,39 +115,39 @@ def unvouched_in(entries: Iterable[ActEntry]) -> tuple[Unvouched, ...]:
 
 
 def kept_unvouched(folder: Path) -> tuple[Unvouched, ...]:
-    """The same, by the statements in the folder of keys: as quick in a chain of millions as in a short one."""
+    """Find the same rotations by the statements in the folder of keys; the time does not depend on the chain."""
     found = []
     for path in rotation_files(folder):
         try:
             rotation = _read(path.read_bytes())
         except (OSError, ValueError):
-            continue  # the chain has it, and `audit verify` reads it there
+            continue  # `audit verify` reads it from the chain
         if rotation.lost:
             found.append(rotation.unvouched)
     return tuple(found)
 
 
 def rotation_files(folder: Path) -> list[Path]:
-    """The statements in a folder of keys, oldest first."""
+    """List the statements in a folder of keys, oldest first."""
     return sorted(folder.glob("rotation-*.json"))
 
 
 def rotate(
     workspace: Workspace, chain: Recorder, *, who: Person, at: str, reason: str, lost: bool, copies: Path | None = None
 ) -> Rotation:
-    """Make a new key and put it in force; the caller holds the workspace's lock, and signs the head by it then.
+    """Create a key and put it in force; the caller holds the workspace's lock and then signs the head.
 
     Args:
-        workspace: whose key it is.
+        workspace: the owner of the key.
         chain: gets the entry.
-        who: the person.
-        at: when, UTC.
-        reason: why.
-        lost: the old private key is lost, so that the new one signs alone.
-        copies: a folder with copies of checkpoints and public keys, where a lost public half may be found.
+        who: the person who rotates the key.
+        at: time, UTC.
+        reason: the person's reason.
+        lost: the old private key is lost, so that only the new one signs.
+        copies: a folder with copies of checkpoints and public keys, searched for a lost public half.
 
     Raises:
-        UserError: there is nothing to rotate, `lost` is not so, or the old key cannot be used.
+        UserError: there is no key to rotate, `lost` is wrong, or the old key is unusable.
 
     """
     folder = workspace.keys
@@ -178,9 +178,9 @@ def rotate(
 
 
 def publish_rotation(workspace: Workspace, chain: SignedChain) -> bool:
-    """Bring the public files of a recorded rotation into place; whether one was left to be finished.
+    """Put the public files of a recorded rotation in place; return whether one was unfinished.
 
-    What was staged and never recorded is removed. The caller holds the lock, signs the head then, and calls
+    A staged key that was never recorded is removed. The caller holds the lock, then signs the head, and calls
     `finish_rotation`.
     """
     folder, last = workspace.keys, chain.last_act(ROTATE)
@@ -194,20 +194,20 @@ def publish_rotation(workspace: Workspace, chain: SignedChain) -> bool:
     reach("key-kept")
     write_public(folder, rotation.new)
     if rotation.lost and (folder / PRIVATE).exists():
-        # Damaged or of another pair, and for its owner to look at; it is never overwritten.
+        # The file is damaged or belongs to another key; it is set aside for its owner, never overwritten.
         move_durably(folder / PRIVATE, folder / f"{PRIVATE}.set-aside")
     reach("key-published")
     return True
 
 
 def finish_rotation(workspace: Workspace) -> None:
-    """Put the staged private key in place of the old one, which is gone then."""
+    """Replace the old private key by the staged one."""
     move_durably(workspace.keys / STAGED, workspace.keys / PRIVATE)
     reach("key-in-place")
 
 
 def _keep_public(folder: Path, old: SSlibKey | None) -> None:
-    """Keep the old key's public half, and whatever else stands in the place of the new one."""
+    """Keep the old key's public half and any other key in place of the new one."""
     keys = [old] if old is not None else []
     if (folder / PUBLIC).exists():
         try:
@@ -220,22 +220,22 @@ def _keep_public(folder: Path, old: SSlibKey | None) -> None:
 
 
 def old_signer(workspace: Workspace, chain: SignedChain) -> CryptoSigner:
-    """The key that a rotation is to replace, be its file readable by others; UserError where it cannot be used."""
+    """Load the key to replace, even if other users can read its file; UserError where it is unusable."""
     signer = load_signer(workspace, chain, any_mode=True)
     if signer is None:
-        raise UserError("there is no key to rotate yet", wanted="`autosurgeon run`, which makes the first one")
+        raise UserError("there is no key to rotate yet", wanted="`autosurgeon run`, which creates the first one")
     return signer
 
 
 def _lost_key(workspace: Workspace, chain: SignedChain, copies: Path | None) -> tuple[SSlibKey | None, str | None]:
-    """The public half of a key whose private half is lost, as far as it is known, and its id."""
+    """Find the public half of a lost key and its id, as far as they are known."""
     try:
         found = load_signer(workspace, chain, any_mode=True)
     except UserError:
         pass
     else:
         if found is None:
-            raise UserError("there is no key to rotate yet", wanted="`autosurgeon run`, which makes the first one")
+            raise UserError("there is no key to rotate yet", wanted="`autosurgeon run`, which creates the first one")
         raise UserError(
             "the signing key is not lost",
             got=f"key {found.public_key.keyid[:16]}, which is in force",
@@ -255,7 +255,7 @@ def _readable_keys(folder: Path | None) -> dict[str, SSlibKey]:
     try:
         return known_keys(folder) if folder is not None and folder.is_dir() else {}
     except UserError:
-        return {}  # the damaged one may be why the key is lost
+        return {}  # a damaged key may be the reason for the loss
 
 
 def _read(raw: bytes) -> Rotation:

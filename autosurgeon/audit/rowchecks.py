@@ -1,4 +1,4 @@
-"""Every other table against the events: what was measured, made and moved, row by row."""
+"""Checks of all other tables against the events, row by row."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from autosurgeon.core.row_lines import KIND, Replaced, Rows, digest_lines
 
 
 class EachLine(Protocol):
-    """The rows of a table that only grows, up to a number, as the digests take them."""
+    """Reads the rows of an append-only table up to a number, in the form that the digests cover."""
 
     def __call__(self, table: str, *, last: int) -> Iterator[bytes]:
-        """Oldest first."""
+        """Yield the rows, oldest first."""
 
 
 class RowsCheck(Check):
-    """The tables against the entries that say which rows were written.
+    """Compares the tables with the entries that record which rows were written.
 
-    Rows of tables that only grow are read in step. Of the others, what counts is the last entry that names a row: a
-    hundred bytes for each pass are kept of that.
+    Rows of append-only tables are read in step with the events. For the other tables the last entry that names a row
+    counts, which takes about a hundred bytes of memory per pass.
     """
 
     source = "rows"
 
     def __init__(self, found: Rows, each_line: EachLine, replaced: Mapping[str, Sequence[Replaced]]) -> None:
-        """Hold rows against entries.
+        """Prepare the comparison.
 
         Args:
-            found: how far the tables go.
-            each_line: reads the tables that only grow.
-            replaced: by table, the stretches of entries whose rows a restoration vouches for in their place.
+            found: the ends of the tables.
+            each_line: reads the append-only tables.
+            replaced: by table, the stretches of entries whose rows a restoration replaced.
 
         """
         self._found = found
@@ -44,7 +44,7 @@ class RowsCheck(Check):
         self._named: dict[tuple[str, str], tuple[int, str, bytes]] = {}
 
     def step(self, event: Event) -> None:
-        """Take the next event."""
+        """Process the next event."""
         if event.kind != KIND:
             return
         try:
@@ -67,19 +67,19 @@ class RowsCheck(Check):
         if self.finding is None and digest_lines(islice(self._lines[table], count)) != digest:
             what = f"rows of the table {table} were changed, deleted or inserted"
             wanted = f"the {count} that were written, digest {digest[:16]}"
-            self.find(event.seq, what, got="others", wanted=wanted, subject=event.subject)
+            self.find(event.seq, what, got="different rows", wanted=wanted, subject=event.subject)
 
     def end(self, head: Head, signed: int) -> None:
-        """Hear that there are no more."""
+        """Process the end of the events."""
         for table, lines in self._lines.items():
             if (line := next(lines, None)) is not None:
-                what = f"a row of the table {table} stands in the database without an entry"
+                what = f"a row of the table {table} has no entry"
                 got = line[:80].decode(errors="replace").rstrip()
-                self.find(head.size + 1, what, got=got, wanted="an entry of each row", subject=table)
+                self.find(head.size + 1, what, got=got, wanted="an entry for each row", subject=table)
                 return
 
     def end_of_all(self, head: Head) -> None:
-        """Hold the tables that change against the last word on each row; only where all entries can be believed."""
+        """Compare the tables that change with the last entry of each row; only where all entries are valid."""
         faults = []
         for table, rows in self._found.kept.items():
             for key, digest in rows.items():
@@ -89,6 +89,6 @@ class RowsCheck(Check):
         gone = ((s, subject, *name, "", w) for name, (s, subject, w) in self._named.items() if w)
         if first := min([*faults, *gone], default=None):
             seq, subject, table, key, digest, wanted = first
-            what = f"row {key} of the table {table} is not what was written last"
+            what = f"row {key} of the table {table} differs from the last entry that wrote it"
             got, meant = (f"digest {text[:16]}" if text else "no such row" for text in (digest, wanted.hex()))
             self.find(seq, what, got=got, wanted=meant, subject=subject)

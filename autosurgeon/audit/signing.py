@@ -1,6 +1,6 @@
-"""Signing: DSSE envelopes by Ed25519 keys, which any reader of DSSE can verify; `keys` knows which key signs.
+"""Signing of DSSE envelopes with Ed25519 keys; `keys` chooses the key.
 
-The library takes a sixth of a second to load, so each function asks for it when it is needed.
+The library takes a sixth of a second to import, so each function imports it on demand.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ KIND_OF_KEY = "ed25519"
 
 
 def generate_signer() -> CryptoSigner:
-    """A new pair of keys."""
+    """Generate a pair of keys."""
     from securesystemslib.signer import CryptoSigner
 
     return CryptoSigner.generate_ed25519()
 
 
 def private_signer(path: Path, *, any_mode: bool = False) -> CryptoSigner:
-    """A signer from a private key's file; its public half is derived from it.
+    """Load a signer from a private key's file; the public half is derived.
 
     Args:
         path: PEM, PKCS #8, not encrypted.
-        any_mode: take a file too that other users may read.
+        any_mode: accept a file that other users can read.
 
     Raises:
-        UserError: the file cannot be read, is no Ed25519 key, or can be read by others.
+        UserError: the file is unreadable, not an Ed25519 key, or readable by other users.
 
     """
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -54,59 +54,61 @@ def private_signer(path: Path, *, any_mode: bool = False) -> CryptoSigner:
         raise UserError(
             "the signing key can be read by other users",
             got=f"mode {mode & 0o777:o}",
-            wanted=f"`chmod 600 {path}`; and where one of them may have read it, `autosurgeon audit rotate-key`",
+            wanted=f"`chmod 600 {path}`; if another user may have read it, also `autosurgeon audit rotate-key`",
             where=path,
         )
-    wanted = "an Ed25519 key as PEM: put it back from a backup, or `autosurgeon audit rotate-key --lost --reason R`"
+    wanted = "an Ed25519 key as PEM, restored from a backup; or `autosurgeon audit rotate-key --lost --reason R`"
     try:
         private = load_pem_private_key(raw, None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        got = f"{len(raw)} bytes that are no private key, or one that is cut short or encrypted"
+        got = f"{len(raw)} bytes that are not a private key, or an incomplete or encrypted one"
         raise UserError("the signing key is damaged", got=got, wanted=wanted, where=path) from error
     if not isinstance(private, Ed25519PrivateKey):
-        got = f"{type(private).__name__}, as a newer autosurgeon may make it"
-        what = "the signing key is of a kind that this version does not know"
+        got = f"{type(private).__name__}, possibly of a newer autosurgeon"
+        what = "this version does not support the signing key's type"
         raise UserError(what, got=got, wanted=wanted, where=path)
     return CryptoSigner(private, SSlibKey.from_crypto(private.public_key(), scheme=KIND_OF_KEY))
 
 
 def public_key(path: Path) -> SSlibKey:
-    """A public key from its file; UserError where it is none."""
+    """Load a public key from its file; UserError where the file is not one."""
     try:
         return key_of(json.loads(path.read_bytes()))
     except OSError as error:
         raise UserError("a public key cannot be read", got=error.strerror, where=path) from error
     except (ValueError, RecursionError) as error:
-        wanted = "a key that this version knows; where private.pem lies beside the file, remove it and it is made again"
+        wanted = (
+            "a key that this version supports; if private.pem is in the folder, remove this file: it is derived again"
+        )
         raise UserError("a public key is damaged or of a newer format", got=error, wanted=wanted, where=path) from error
 
 
 def key_of(content: Any) -> SSlibKey:
-    """A public key from its JSON object, with its `keyid`; ValueError where it is none."""
+    """Load a public key from its JSON object, with its `keyid`; ValueError where it is not one."""
     from securesystemslib.signer import Key, SSlibKey
 
     try:
         fields = dict(content)
         key = Key.from_dict(fields.pop("keyid"), fields)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"no public key: {error}") from error
+        raise ValueError(f"not a public key: {error}") from error
     if not isinstance(key, SSlibKey) or not isinstance(key.keyid, str) or key.keytype != KIND_OF_KEY:
-        raise ValueError(f"a key of kind {key.keytype}")
+        raise ValueError(f"a key of type {key.keytype}")
     return key
 
 
 def key_content(key: SSlibKey) -> dict[str, Any]:
-    """A public key as its JSON object."""
+    """Return a public key as a JSON object."""
     return {"keyid": key.keyid, **key.to_dict()}
 
 
 def key_bytes(key: SSlibKey) -> bytes:
-    """A public key as its file holds it."""
+    """Return the bytes of a public key's file."""
     return canonical_json(key_content(key)).encode() + b"\n"
 
 
 def signed(content: Any, payload_type: str, *signers: CryptoSigner) -> dict[str, Any]:
-    """A DSSE envelope around a JSON value, signed by each signer, as JSON."""
+    """Sign a JSON value with each signer; return the DSSE envelope as JSON."""
     from securesystemslib.dsse import Envelope
 
     envelope = Envelope(canonical_json(content).encode(), payload_type, {})
@@ -116,21 +118,21 @@ def signed(content: Any, payload_type: str, *signers: CryptoSigner) -> dict[str,
 
 
 def open_envelope(raw: bytes) -> Envelope:
-    """An envelope, not verified yet; ValueError where it is none."""
+    """Parse an envelope without verifying it; ValueError where it is not one."""
     from securesystemslib.dsse import Envelope
     from securesystemslib.exceptions import FormatError
 
     try:
         return Envelope.from_dict(json.loads(raw))
     except (KeyError, TypeError, AttributeError, FormatError, RecursionError) as error:
-        raise ValueError(f"no DSSE envelope: {error}") from error
+        raise ValueError(f"not a DSSE envelope: {error}") from error
 
 
 def is_signed(envelope: Envelope, key: SSlibKey) -> bool:
-    """Whether that key has signed it.
+    """Whether the key signed the envelope.
 
     Raises:
-        InstallError: signatures cannot be verified here, which is no fault of any of them.
+        InstallError: this installation cannot verify signatures, whether valid or not.
 
     """
     from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
@@ -141,7 +143,7 @@ def is_signed(envelope: Envelope, key: SSlibKey) -> bool:
     try:
         key.verify_signature(own, envelope.pae())
     except VerificationError as error:
-        # The library calls whatever fails in it so; only what it has against the signature or the key is an answer.
+        # The library raises this for every failure; only one about the signature or the key is an answer.
         if isinstance(error.__cause__, ValueError | TypeError):
             return False
         got = f"{type(error.__cause__).__name__}: {error.__cause__}"
@@ -153,7 +155,7 @@ def is_signed(envelope: Envelope, key: SSlibKey) -> bool:
 
 
 def write_durably(path: Path, raw: bytes, mode: int = 0o644) -> None:
-    """Write a file whole or not at all, and onto the disk; never readable by more users than `mode` allows."""
+    """Write a file atomically and flush it; it is never readable by more users than `mode` allows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
@@ -167,7 +169,7 @@ def write_durably(path: Path, raw: bytes, mode: int = 0o644) -> None:
 
 
 def move_durably(source: Path, target: Path) -> None:
-    """Rename a file within its folder, in place of what is there, and flush the folder."""
+    """Rename a file within its folder, replacing the target, and flush the folder."""
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         with durably(target):

@@ -1,4 +1,4 @@
-"""Verifying the chain of events: one walk, every source in step with it, in the same memory however long it is."""
+"""Verification of the chain of events: one walk reads every source in step, in constant memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from autosurgeon.errors import StoreError, UserError
 
 
 class Extent(Protocol):
-    """How far the tables went at one moment."""
+    """The ends of the tables at one moment."""
 
     @property
     def events(self) -> int:
@@ -37,21 +37,21 @@ class Extent(Protocol):
 
     @property
     def decisions(self) -> int:
-        """The last decision's row."""
+        """The last decision's row number."""
 
     @property
     def rows(self) -> Rows:
-        """The other tables' ends."""
+        """The ends of the other tables."""
 
 
 class Chain(Protocol):
-    """What the store tells of the chain."""
+    """The chain, as the store provides it."""
 
     def extent(self) -> Extent:
-        """How far it goes now."""
+        """The present ends of the tables."""
 
     def each_event(self, *, after: int | None = None, last: int | None = None) -> Iterator[Event]:
-        """The events, by their numbers."""
+        """The events in order of their numbers."""
 
     def each_record(self, *, last: int) -> Iterator[DecisionEntry]:
         """The decisions, oldest first."""
@@ -60,43 +60,43 @@ class Chain(Protocol):
         """Every act of that name, oldest first."""
 
     def replaced(self) -> Mapping[str, Sequence[Replaced]]:
-        """The stretches of entries whose rows a restoration replaced, by table."""
+        """By table, the stretches of entries whose rows a restoration replaced."""
 
     def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
-        """The rows of a table that only grows, oldest first."""
+        """The rows of an append-only table, oldest first."""
 
 
 class Verification(Value):
-    """What the walk came to."""
+    """The result of a verification."""
 
     whole: bool
     size: int
-    """Entries that were walked."""
+    """Number of entries read."""
     head: str
     """The last entry's hash."""
     checkpoints: int
-    """Signatures that were checked."""
+    """Number of signatures checked."""
     first: Finding | None
-    """The first bad entry, as near as any source can tell."""
+    """The first faulty entry, as exactly as any source locates it."""
     findings: tuple[Finding, ...]
     """The first fault of each source."""
     unvouched: tuple[Unvouched, ...] = ()
-    """Where a key took over that its predecessor did not sign, since that was lost; no fault, and to be known."""
+    """Key rotations that the lost previous key did not sign; not a fault."""
 
 
 def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> Verification:
-    """Walk the whole chain.
+    """Verify the whole chain.
 
     Args:
-        workspace: whose logs and checkpoints are held against the chain.
+        workspace: its logs and checkpoints are compared with the chain.
         store: its memory.
-        against: a checkpoint from elsewhere, such as a copy that was made at the time.
+        against: an external checkpoint, such as a copy made at the time.
 
     Raises:
-        UserError: `against` is no checkpoint.
+        UserError: `against` is not a checkpoint.
 
     """
-    # Files first, the database's extent after: what a loop at work adds meanwhile is in neither, or in the latter.
+    # The files are opened before the extent is read, so that entries of a running loop are at most in the extent.
     folder, files = read_folder(workspace.keys), checkpoint_files(workspace.checkpoints)
     keys = KeysCheck(folder, _first_rotation(store))
     checkpoints = CheckpointCheck("checkpoint", read_checkpoints(files), keys.fault_of)
@@ -114,10 +114,10 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
         for check in checks:
             if check.finding is None:
                 check.end(chain.head, signed)
-        # Where the chain or a copy of it is broken, nobody knows what the rows should be that change.
+        # Where the chain or a copy of it is broken, the right values of changing rows are unknown.
         if not any(check.finding for check in checks):
             rows.end_of_all(chain.head)
-    # A fault that is known to the entry says more than one that lies somewhere between two checkpoints.
+    # A fault located to the entry is more precise than one between two checkpoints.
     findings = sorted((c.finding for c in checks if c.finding), key=lambda found: (found.last, found.last - found.seq))
     return Verification(
         whole=not findings,
@@ -145,7 +145,7 @@ def _walk(events: Iterable[Event], chain: ChainCheck, checks: list[Check]) -> in
 
 
 def _first_rotation(store: Chain) -> Rotation | None:
-    """The first rotation, whose old key is the one that the chain began with; the walk finds what is wrong with it."""
+    """Read the first rotation, whose old key is the chain's first; the walk reports its faults."""
     try:
         entries = store.acts_named(ROTATE)
         return read_rotation(entries[0].act) if entries else None
@@ -154,10 +154,12 @@ def _first_rotation(store: Chain) -> Rotation | None:
 
 
 def _external(path: Path) -> Checkpoint:
-    """A checkpoint from elsewhere; UserError where the file is none."""
+    """Read an external checkpoint; UserError where the file is not one."""
     try:
         return read_checkpoint(path)
     except OSError as error:
         raise UserError("a checkpoint cannot be read", got=error.strerror, where=path) from error
     except ValueError as error:
-        raise UserError("this is no checkpoint", got=error, wanted="a file of logs/checkpoints", where=path) from error
+        raise UserError(
+            "this is not a checkpoint", got=error, wanted="a file of logs/checkpoints", where=path
+        ) from error

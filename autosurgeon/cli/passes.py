@@ -76,7 +76,7 @@ def show_pass(
         print_json(content)
         return
     say(f"pass {number}: {record.state.value}: {record.reason}")
-    say(f"begun under: {begun_under.line if begun_under else 'not recorded'}")
+    say(f"began under: {begun_under.line if begun_under else 'not recorded'}")
     say(f"recipe: {recipe_line(record.recipe)}")
     print_table(
         "stages",

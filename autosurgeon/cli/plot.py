@@ -16,11 +16,11 @@ COLOURS = {
     "accept": "tab:green",
     "hold": "tab:orange",
     "reject": "tab:red",
-    "untold": "tab:gray",
+    "unreplayable": "tab:gray",
     "stop": "tab:blue",
     "flips": "black",
 }
-NAMES = {"untold": "cannot be replayed", "flips": "flips against what was decided"}
+NAMES = {"unreplayable": "cannot be replayed", "flips": "flips against what was decided"}
 
 
 def draw_tallies(path: Path, title: str, tallies: Sequence[Threshold]) -> None:

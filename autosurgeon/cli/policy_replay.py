@@ -88,7 +88,8 @@ def _told(replayed: Replayed) -> str:
 
 
 def _sum(summary: Summary, policy: str) -> str:
-    line = f"{summary.decisions} decisions under {policy}, {summary.flips} flips, {summary.untold} cannot be replayed"
+    line = f"{summary.decisions} decisions under {policy}, {summary.flips} flips"
+    line += f", {summary.unreplayable} cannot be replayed"
     return f"{line}, {summary.unjudged} without a judgement" if summary.unjudged else line
 
 
@@ -148,4 +149,4 @@ COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "stop", "flips")
 
 
 def _row(tally: Tally) -> tuple[object, ...]:
-    return f"{tally.value:.6g}", tally.accept, tally.hold, tally.reject, tally.untold, tally.stop, tally.flips
+    return f"{tally.value:.6g}", tally.accept, tally.hold, tally.reject, tally.unreplayable, tally.stop, tally.flips

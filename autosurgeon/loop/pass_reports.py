@@ -1,4 +1,4 @@
-"""The data of reports, read from store and workspace; `audit.render` makes pages of it."""
+"""The data of reports, read from store and workspace; `audit.render_reports` makes pages of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 
-from autosurgeon.audit.campaign_report import CampaignReport, begun_together, tell_campaign
+from autosurgeon.audit.campaign_report import CampaignReport, build_campaign_report, group_begun
 from autosurgeon.audit.mask import Masking, masked_value, masking_of
 from autosurgeon.audit.pass_report import BenchRun, FlipStory, LiveWins, PassReport, StageCost, clipped, flips_of
 from autosurgeon.audit.render_reports import render_pass
@@ -139,10 +139,10 @@ def read_campaign_report(sources: Sources) -> CampaignReport:
     store = sources.store
     records = store.passes()
     trend = _trend(sources, store.live_history())
-    report = tell_campaign(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
+    report = build_campaign_report(records, store.decisions(), store.spent_by_pass(), trend, spent=store.spent())
     entries, stuck = store.acts(), describe_stuck(store, sources.loop)
     known: dict[str, Any] = {"people": tuple(entry.act for entry in entries), "unvouched": unvouched_in(entries)}
-    known |= {"in_force": read_in_force(store), "begun": begun_together(store.in_force_in_each(records))}
+    known |= {"in_force": read_in_force(store), "begun": group_begun(store.in_force_in_each(records))}
     report = report.model_copy(update=known | ({"stuck": stuck["line"]} if stuck is not None else {}))
     return masked_value(report, sources.masking)
 

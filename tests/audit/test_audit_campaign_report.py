@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pages import Page, all_accepted, decided, make_live, overruled, record_of, refused_at_smoke
 
-from autosurgeon.audit.campaign_report import CampaignReport, count_rules, tell_campaign
+from autosurgeon.audit.campaign_report import CampaignReport, build_campaign_report, count_rules
 from autosurgeon.audit.render_reports import Form, render_campaign
 from autosurgeon.core.decision import Alpha, Cost, Decision
 from autosurgeon.core.pass_states import PassState
@@ -40,7 +40,7 @@ RECORDS = [
 ]
 COSTS: dict[int | None, Cost] = {number: Cost(seconds=number, trained_tokens=10) for number in range(1, 6)}
 TREND = (make_live(1, 10, "baseline"), make_live(2, 14, during=1, pass_number=1))
-CAMPAIGN = tell_campaign(
+CAMPAIGN = build_campaign_report(
     RECORDS, DECISIONS, COSTS | {None: Cost(seconds=4)}, TREND, spent=Cost(seconds=19, trained_tokens=50)
 )
 
@@ -98,7 +98,7 @@ def test_the_tasks_that_flip_most_often_come_first() -> None:
 
 def test_an_overruled_pass_is_marked_and_its_refusal_decided_nothing() -> None:
     decisions = [*refused_at_smoke(), overruled("pass-0004-smoke"), *all_accepted()[3:]]
-    campaign = tell_campaign([record_of(PassState.CONFIRMED)], decisions, {}, (), spent=Cost())
+    campaign = build_campaign_report([record_of(PassState.CONFIRMED)], decisions, {}, (), spent=Cost())
     (line,) = campaign.passes
     assert (line.overridden, line.rule) == (True, "")
     assert "by ada: it is wrong" in render_campaign(campaign, "md")
@@ -130,7 +130,7 @@ def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) ->
 def test_a_campaign_without_a_pass_says_so(form: Form) -> None:
     page = render_campaign(CampaignReport(), form)
     for said in (
-        "No pass was run yet.",
+        "No pass has run yet.",
         "No rule refused a pass.",
         "No task flipped.",
         "No version has been live yet.",

@@ -28,7 +28,7 @@ def test_a_checkpoint_is_a_dsse_envelope_that_its_public_key_verifies(tmp_path: 
     found = read_checkpoint(path)
     assert (found.head, signature_fault(found, public_key(tmp_path / "keys" / PUBLIC))) == (HEAD, "")
     assert "not signed" in signature_fault(found, generate_signer().public_key)
-    assert "public key is gone" in signature_fault(found, None)
+    assert "public key is missing" in signature_fault(found, None)
 
 
 def test_an_older_checkpoint_of_the_same_length_is_never_replaced(tmp_path: Path) -> None:

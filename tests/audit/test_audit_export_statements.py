@@ -197,7 +197,7 @@ def test_a_file_that_this_key_did_not_sign_is_in_the_way(promoted: Instruments, 
     base = base_of(promoted)
     foreign = tmp_path / f"{base}.intoto.jsonl"
     foreign.write_text("mine\n")
-    with pytest.raises(UserError, match=r"in the way of the export; got .*not signed by this key"):
+    with pytest.raises(UserError, match=r"replace a foreign file; got .*not signed by this key"):
         exported(promoted, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name]
     foreign.unlink()

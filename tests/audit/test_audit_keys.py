@@ -73,7 +73,7 @@ def test_a_chain_with_one_unsigned_decision_may_get_its_first_key(tmp_path: Path
     store.decide(make_decision("d-1"))
     assert load_signer(workspace, store) is None
     store.decide(make_decision("d-2"))
-    with pytest.raises(UserError, match="signing key is gone"):
+    with pytest.raises(UserError, match="signing key is missing"):
         signer_for(workspace, store)
     assert not workspace.keys.exists()
     store.close()
@@ -141,16 +141,16 @@ def halves_with_the_public_one_in_force(workspace: Workspace) -> None:
 
 
 LOSSES: dict[str, tuple[Loss, str]] = {
-    "private gone": (remove(PRIVATE), "the signing key is gone"),
-    "both gone": (remove(PRIVATE, PUBLIC), "the signing key is gone"),
-    "keys gone": (checkpoints_alone_are_left, "the signing key is gone"),
-    "keys and checkpoints gone": (nothing_signed_is_left, "the signing key is gone"),
+    "private gone": (remove(PRIVATE), "the signing key is missing"),
+    "both gone": (remove(PRIVATE, PUBLIC), "the signing key is missing"),
+    "keys gone": (checkpoints_alone_are_left, "the signing key is missing"),
+    "keys and checkpoints gone": (nothing_signed_is_left, "the signing key is missing"),
     "private empty": (write(PRIVATE, b""), "the signing key is damaged"),
     "private cut short": (cut(PRIVATE), "the signing key is damaged"),
     "private is text": (write(PRIVATE, b"hello"), "the signing key is damaged"),
     "private is bytes": (write(PRIVATE, bytes(range(256))), "the signing key is damaged"),
     "private encrypted": (write(PRIVATE, as_pem("ed25519", password=b"x")), "the signing key is damaged"),
-    "private of a newer kind": (write(PRIVATE, as_pem("ec")), "a kind that this version does not know"),
+    "private of a newer kind": (write(PRIVATE, as_pem("ec")), "does not support the signing key's type"),
     "private is a folder": (a_folder, "the signing key cannot be read"),
     "private is a link to nothing": (a_link_to_nothing, "the signing key cannot be read"),
     "public empty": (write(PUBLIC, b""), "damaged or of a newer format"),
@@ -163,7 +163,7 @@ LOSSES: dict[str, tuple[Loss, str]] = {
     ),
     "private of another pair": (other_pair(PRIVATE), f"{PUBLIC} fits the newest checkpoint"),
     "public of another pair": (other_pair(PUBLIC), f"{PRIVATE} fits the newest checkpoint"),
-    "both of another pair": (other_pair(PRIVATE, PUBLIC), "not the one that the newest checkpoint is signed with"),
+    "both of another pair": (other_pair(PRIVATE, PUBLIC), "the newest checkpoint is not signed with this signing key"),
 }
 
 
@@ -179,7 +179,7 @@ def test_each_loss_of_a_key_is_one_line_that_states_what_to_do_and_nothing_is_ma
     assert sorted(workspace.root.rglob("*")) == before
     message = str(error.value)
     assert "\n" not in message
-    assert "rotate-key" in message or "made again" in message or "cannot be read" in message
+    assert "rotate-key" in message or "derived again" in message or "cannot be read" in message
     assert str(workspace.keys) in message
 
 
@@ -205,7 +205,7 @@ def test_a_missing_public_half_is_derived_where_the_private_one_signed_the_check
 def test_a_missing_public_half_is_not_derived_from_another_private_one(workspace: Workspace, store: SqlStore) -> None:
     other_pair(PRIVATE)(workspace)
     (workspace.keys / PUBLIC).unlink()
-    with pytest.raises(UserError, match="not the one that the newest checkpoint is signed with"):
+    with pytest.raises(UserError, match="the newest checkpoint is not signed with this signing key"):
         signer_for(workspace, store)
     assert not (workspace.keys / PUBLIC).exists()
 

@@ -146,7 +146,7 @@ def test_the_secret_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     ("harm", "message"),
     [
         (lambda path: path.unlink(), "is lost"),
-        (lambda path: path.write_bytes(bytes(32)), "is another one"),
+        (lambda path: path.write_bytes(bytes(32)), "was replaced"),
         (lambda path: path.write_bytes(b""), "damaged; got 0 bytes"),
     ],
 )

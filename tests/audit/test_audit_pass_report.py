@@ -80,7 +80,7 @@ def test_an_accepted_pass_says_which_version_it_made_and_what_its_look_cost(form
 def test_a_held_pass_says_that_it_proved_nothing(form: Form) -> None:
     held = (decided("proposal"), decided("training", {"training.loss": None}, action="stop"))
     told = words(make_report(PassState.HELD, decisions=held), form)
-    assert "It proved nothing either way" in told
+    assert "The evidence was inconclusive" in told
     assert "rule loss-is-a-number: training.loss is missing, wanted at_least 0" in told
 
 
@@ -90,7 +90,10 @@ def test_a_failed_pass_says_what_the_world_did_and_blames_no_rule(form: Form) ->
     stage = StageCost(name="train", attempts=2, seconds=3.0, error="capsule memory: 9.0 GiB resident")
     report = make_report(record=record, decisions=(decided("proposal"),), training=None, flips=(), stages=(stage,))
     told = words(report, form)
-    assert "The world failed, which says nothing of the recipe. capsule memory: 9.0 GiB resident" in told
+    assert (
+        "It failed for an external reason, which is no evidence about the recipe. capsule memory: 9.0 GiB resident"
+        in told
+    )
     assert "train (failed: capsule memory: 9.0 GiB resident)" in told
 
 
@@ -99,7 +102,7 @@ def test_a_reverted_pass_names_both_versions_and_the_rule_of_the_watch(form: For
     fell = decided("watch", {"watch.canary_net": -1}, action="revert", live_version=3)
     report = make_report(PassState.REVERTED, decisions=(*all_accepted()[:-1], fell))
     told = words(report, form)
-    assert "went live as version 2 and was taken back: version 3 is an older pack." in told
+    assert "went live as version 2 and was reverted: version 3 is an older pack." in told
     assert "Phase watch, rule canary: watch.canary_net is -1" in told
 
 
@@ -124,11 +127,11 @@ def test_a_pass_that_is_still_open_says_so(form: Form) -> None:
 def test_a_pass_of_which_nothing_was_measured_claims_nothing(form: Form) -> None:
     told = words(PassReport(record=record_of(PassState.PROPOSED), proposer="It was the first pass."), form)
     for said in (
-        "No gate has judged it yet.",
+        "No gate has judged the pass yet.",
         "Lost: 0",
         "Nothing was trained.",
         "No version has been live yet.",
-        "No look at the benches was paid for.",
+        "No alpha was spent on a look at the benches.",
         "Tokens trained on: 0; generated: 0.",
     ):
         assert said in told
@@ -162,7 +165,7 @@ def test_flips_beyond_those_shown_in_full_are_named(form: Form) -> None:
 def test_a_program_that_was_not_kept_leaves_the_one_that_was(form: Form) -> None:
     told = words(make_report(flips=(make_flip(after=None),)), form)
     assert "return x + 1" in told
-    assert "nly the program of the live pack was kept" in told
+    assert "nly the program of the live pack is stored" in told
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -120,7 +120,7 @@ def test_a_time_that_is_none_is_one_line(log: Path) -> None:
 
 @pytest.mark.parametrize(
     ("old", "new", "why"),
-    [('"loss"', '"loss","rule_id":"other"', "'rule_id' stands twice"), ("0.05", "NaN", "NaN")],
+    [('"loss"', '"loss","rule_id":"other"', "'rule_id' occurs twice"), ("0.05", "NaN", "NaN")],
 )
 def test_a_line_with_a_key_twice_or_no_number_is_no_decision(log: Path, old: str, new: str, why: str) -> None:
     first, second, *rest = log.read_text().splitlines()

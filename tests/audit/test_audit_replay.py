@@ -152,4 +152,4 @@ def test_an_override_and_a_revert_by_hand_are_told_and_not_judged() -> None:
         assert (told.outcome, told.after, told.flipped) == ("not judged", None, False)
         assert "because" in told.note
         summary = summary.after(told)
-    assert summary == Summary(decisions=2, flips=0, untold=0, unjudged=2)
+    assert summary == Summary(decisions=2, flips=0, unreplayable=0, unjudged=2)

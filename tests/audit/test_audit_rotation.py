@@ -117,7 +117,7 @@ def test_a_lost_key_is_replaced_in_the_open(
     else:
         # What the old key signed cannot be verified any more, until its public half is put back.
         assert found.first is not None
-        assert "public key is gone" in found.first.got
+        assert "public key is missing" in found.first.got
         (workspace.keys / kept_name(old.keyid)).write_bytes(json.dumps({"keyid": old.keyid, **old.to_dict()}).encode())
         assert audited.check(workspace).whole
     if PRIVATE in left:
@@ -148,10 +148,10 @@ def test_a_backup_of_the_old_pair_is_refused_after_a_rotation(workspace: Workspa
     rotate(workspace, store)
     for name, raw in old.items():
         (workspace.keys / name).write_bytes(raw)
-    with pytest.raises(UserError, match="not the one that the newest checkpoint is signed with"):
+    with pytest.raises(UserError, match="the newest checkpoint is not signed with this signing key"):
         signer_for(workspace, store)
     (found,) = [found for found in audited.check(workspace).findings if found.source == "keys"]
-    assert "another key than the last rotation" in found.what
+    assert "not the key that the chain's last rotation" in found.what
 
 
 def test_a_checkpoint_by_a_key_outside_its_span_is_a_finding(workspace: Workspace, store: SqlStore) -> None:

@@ -35,9 +35,9 @@ PAST = [
 def test_each_value_counts_what_it_would_have_decided_and_flipped() -> None:
     tallies = simulate([(value, with_bound(POLICY, "epochs", value)) for value in (0, 2, 4)], PAST)
     assert tallies == [
-        Tally(0, accept=1, hold=1, reject=5, untold=1, flips=2),
-        Tally(2, accept=3, hold=1, reject=3, untold=1, flips=0),
-        Tally(4, accept=5, hold=1, reject=1, untold=1, flips=2),
+        Tally(0, accept=1, hold=1, reject=5, unreplayable=1, flips=2),
+        Tally(2, accept=3, hold=1, reject=3, unreplayable=1, flips=0),
+        Tally(4, accept=5, hold=1, reject=1, unreplayable=1, flips=2),
     ]
 
 
@@ -66,12 +66,12 @@ def test_a_range_is_read_as_people_mean_it(text: str, values: list[float]) -> No
     "text", ["", "1", "2:1", "1:1", "a:b", "0:1:1", "0:1:2:3", "0:1:9999", "nan:1", "0:inf", "0:1:x"]
 )
 def test_a_range_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="this is no range"):
+    with pytest.raises(UserError, match="this is not a range"):
         parse_range(text)
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"), [("epoch", "did you mean 'epochs'"), ("sum", "no bound"), ("whole", "no bound")]
+    ("rule", "said"), [("epoch", "did you mean 'epochs'"), ("sum", "no numeric bound"), ("whole", "no numeric bound")]
 )
 def test_only_a_rule_with_a_number_for_a_bound_moves(rule: str, said: str) -> None:
     with pytest.raises(UserError, match=said):

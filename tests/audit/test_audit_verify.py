@@ -94,7 +94,7 @@ def test_a_rewrite_with_a_new_key_is_seen_by_a_copy_and_its_key(workspace: Works
     assert check(workspace).whole
     found = check(workspace, checkpoint_files(copy)[0])
     assert found.first is not None
-    assert "another key" in found.first.got
+    assert "the key was replaced" in found.first.got
 
 
 def test_a_tail_that_was_cut_everywhere_is_seen_by_the_rows_and_named_by_a_checkpoint(
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_checkpoint_is_a_finding_inside_and_a_mistake_outside(
     assert not check(workspace).whole
     outside = tmp_path / "c.json"
     outside.write_bytes(raw)
-    with pytest.raises(UserError, match="no checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint"):
         check(workspace, outside)
     with pytest.raises(UserError, match="cannot be read"):
         check(workspace, tmp_path / "none.json")
@@ -175,4 +175,4 @@ def test_a_column_that_says_another_thing_than_its_decision_is_named(workspace: 
     found = check(workspace)
     assert found.first is not None
     assert (found.first.source, found.first.seq) == ("decisions", row.seq)
-    assert found.first.got == f"another {column} in its columns"
+    assert found.first.got == f"a different {column} in its columns"

@@ -67,7 +67,7 @@ def test_without_its_private_key_each_command_that_signs_is_refused_before_it_do
     done = autosurgeon(*words, "-w", workspace.root)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "the signing key is gone" in done.stderr
+    assert "the signing key is missing" in done.stderr
     assert str(workspace.keys / PRIVATE) in done.stderr
     assert "autosurgeon audit rotate-key --lost" in done.stderr
     assert (workspace.keys / PUBLIC).read_bytes() == public
@@ -104,7 +104,7 @@ def test_a_rotation_and_a_lost_key_are_shown_by_the_commands(workspace: Workspac
     assert done.returncode == 0, done.stderr
     size = events(workspace)
     assert f"from entry {size} on" in done.stdout
-    assert "its predecessor did not sign" in verified()
+    assert "which the previous key did not sign" in verified()
     found = json.loads(autosurgeon("audit", "verify", "--json", "-w", workspace.root).stdout)
     assert [one["seq"] for one in found["unvouched"]] == [size]
 

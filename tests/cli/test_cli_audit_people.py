@@ -97,7 +97,7 @@ def test_the_reports_list_the_acts_that_concern_them(acted: Workspace, tmp_path:
         return out.read_text() if form else done.stdout
 
     first, second, campaign = page("1"), page("2"), page("campaign")
-    assert "What people did" in first
+    assert "Acts of people" in first
     assert "it is odd" in first and "a demo" in first  # by the pack that it made
     assert "a try" not in first
     assert "a try" in second and ME in second
@@ -125,7 +125,7 @@ def test_a_key_that_its_predecessor_did_not_sign_is_stated_in_the_list_and_in_th
     (workspace.keys / "private.pem").unlink()
     done = autosurgeon("audit", "rotate-key", "--lost", "--reason", "the disk died", "-w", workspace.root)
     assert done.returncode == 0, done.stderr
-    line = "which its predecessor did not sign"
+    line = "which the previous key did not sign"
     assert line in people(workspace)
     assert line in json.loads(people(workspace, "--json"))[-1]["unvouched"]
     for what in ("1", "campaign"):

@@ -60,8 +60,8 @@ def test_a_plain_run_goes_on_with_the_policy_parameters_and_seed_that_an_earlier
     }
     assert f"in force: {line}" in program.autosurgeon("status", "-w", workspace).stdout
     for number in (1, 2):
-        assert f"begun under: {line}" in program.autosurgeon("pass", "show", number, "-w", workspace).stdout
-        assert f"begun under: {line}" in (workspace / "reports" / f"pass-{number:04}.md").read_text()
+        assert f"began under: {line}" in program.autosurgeon("pass", "show", number, "-w", workspace).stdout
+        assert f"began under: {line}" in (workspace / "reports" / f"pass-{number:04}.md").read_text()
         assert line in (workspace / "reports" / f"pass-{number:04}.html").read_text()
         for command in (("pass", "show", number), ("report", number)):
             in_force = shown(workspace, *command)["in_force"]

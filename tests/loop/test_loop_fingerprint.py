@@ -87,7 +87,7 @@ def test_an_open_pass_of_other_code_is_refused_until_a_person_gives_it_up(
         assert states(ins) == [PassState.SUPERSEDED, PassState.CONFIRMED]
         login = current_person().words
         assert ins.store.get_pass(1).reason == f"given up by {login}: begun under another contract: code; upgraded"
-        assert "given up unjudged" in (ins.workspace.reports / "pass-0001.md").read_text()
+        assert "abandoned without a verdict" in (ins.workspace.reports / "pass-0001.md").read_text()
         assert ins.store.get_pass(2).recipe != ins.store.get_pass(1).recipe
         (given_up,) = [entry.act for entry in ins.store.acts() if entry.act.act == "supersede"]
         assert (given_up.who, given_up.reason, given_up.pass_number) == (current_person(), "upgraded", 1)

@@ -101,7 +101,7 @@ def test_a_pass_refused_at_the_smoke_shows_the_adapters_program_and_claims_no_be
 def test_a_held_and_a_reverted_pass_are_told_with_their_rules(tmp_path: Path) -> None:
     with small_theatre(tmp_path / "held", lambda generation, task_id: first_half(task_id)) as ins:
         run(ins)
-        assert "It proved nothing either way" in read_pass_report(sources_of(ins), 1).headline
+        assert "The evidence was inconclusive" in read_pass_report(sources_of(ins), 1).headline
     with small_theatre(tmp_path / "reverted", fools_the_gate) as ins:
         run(ins)
         report = read_pass_report(sources_of(ins), 1)

@@ -239,6 +239,6 @@ def test_an_export_of_an_empty_memory_leaves_no_key_that_would_look_like_a_past(
     SqlStore(place.database, create=True).close()
     done = program.autosurgeon("audit", "export", "--out", tmp_path / "out", "-w", place.root)
     assert done.returncode == 2
-    assert "nothing was recorded here yet" in done.stderr
+    assert "nothing is recorded in this workspace yet" in done.stderr
     assert not place.keys.exists()
     assert accepted(place)
