@@ -1,4 +1,4 @@
-"""Recording what a person does, where the act itself must not depend on the record."""
+"""Recording of acts that must succeed even if the record fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def try_to_record(store: SqlStore, act: PersonAct) -> str:
-    """Add an act to the chain; why it is not in the record, empty where it is."""
+    """Add an act to the chain; return why it failed, empty on success."""
     try:
         store.record_act(act)
     except StoreError as error:

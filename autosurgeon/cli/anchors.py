@@ -1,4 +1,4 @@
-"""`autosurgeon anchors`: which wins are guarded, and why."""
+"""`autosurgeon anchors`: the guarded wins, and why they are guarded."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption, spelled_out
+from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption, encodable
 
 if TYPE_CHECKING:
     from autosurgeon.loop.baseline.anchor_ledger import Entry
 
-app = typer.Typer(no_args_is_help=True, help="The anchor ledger: which wins are guarded, and why.")
+app = typer.Typer(no_args_is_help=True, help="The anchor ledger: the guarded wins, and why they are guarded.")
 
 
 def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str, Entry]:
-    """The ledger of the workspace's live pack, as the next pass would read it."""
+    """Read the ledger of the workspace's live pack as the next pass does."""
     from autosurgeon.errors import UserError
     from autosurgeon.loop.baseline.anchor_ledger import read_known, read_ledger
     from autosurgeon.loop.baseline.baseline import exclusions
@@ -29,7 +29,7 @@ def _entries(workspace: Path, config: Path | None, *, history: bool) -> dict[str
     with open_store(workspace) as store:
         live, base = store.live(), store.base_pack()
         if live is None or base is None:
-            raise UserError("nothing is live here yet", wanted="`autosurgeon run` to begin", where=workspace)
+            raise UserError("no pack is live yet", wanted="`autosurgeon run` first", where=workspace)
         counted = {task.bench for task in tasks.values()} - exclusions(store.envelopes(base)).keys()
         known = read_known(store, tasks, live.pack, settings.anchors, history=history)
         in_force = read_in_force(store)
@@ -47,7 +47,7 @@ def list_anchors(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List live's wins with their states; without --state, those that live fails are left out."""
+    """List the live pack's wins and their states; --state also lists tasks that it fails."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.errors import UserError, nearest
     from autosurgeon.loop.baseline.anchor_ledger import State, coverage
@@ -89,7 +89,7 @@ def show_anchor(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one task: its state and why, its samples and flakes, and its result on every occasion."""
+    """Show one task: its state and the reason, its samples and flakes, and its result on every occasion."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.errors import UserError, nearest
 
@@ -104,25 +104,26 @@ def show_anchor(
     say(f"bench {entry.bench}, split {entry.split}, family {entry.family}")
     say(f"won by {entry.wins} live packs in a row; samples passed: {entry.passed} of {entry.samples}")
     say(
-        f"flakes: {entry.flakes} of {entry.runs} runs; {'was' if entry.trained else 'never was'} a row" + _hidden(entry)
+        f"flakes: {entry.flakes} of {entry.runs} runs; {'used' if entry.trained else 'never used'} as a training row"
+        + _hidden(entry)
     )
     rows = [(occasion, "passed" if passed else "failed") for occasion, passed in entry.history]
     print_table("results, oldest first", ("occasion", "result"), rows)
 
 
 def _hidden(entry: Entry) -> str:
-    return "; hidden from training for now" if entry.hidden else ""
+    return "; hidden from training" if entry.hidden else ""
 
 
 @app.command("quarantine")
 def quarantine(
     task: Annotated[str, typer.Argument(help="The task's id.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the anchor.", callback=spelled_out)],
-    expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason; shown with the anchor.", callback=encodable)],
+    expires: Annotated[str, typer.Option("--expires", help="End: a day or time in UTC, or +12h, or +3d.")],
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
 ) -> None:
-    """Set an anchor aside until then: it is not guarded, and comes back by itself. Passes under way keep theirs."""
+    """Suspend an anchor until --expires: it is not guarded meanwhile. An open pass keeps its anchors."""
     from datetime import UTC, datetime
 
     from autosurgeon.cli.moments import moment
@@ -135,9 +136,9 @@ def quarantine(
     if task not in entries:
         raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
     if not reason.strip():
-        raise UserError("a quarantine needs a reason", wanted="--reason with a few words")
+        raise UserError("a quarantine needs a reason", wanted="--reason TEXT")
     if until <= datetime.now(UTC):
-        raise UserError("a quarantine ends later than now", got=until.isoformat(), wanted="a later --expires")
+        raise UserError("a quarantine ends in the future", got=until.isoformat(), wanted="a later --expires")
     with open_store(workspace, writes=True) as store:
-        word = store.quarantine(task, reason.strip(), current_person(), until.isoformat(timespec="microseconds"))
-    say(f"{task} is set aside until {word.expires_at}")
+        quarantined = store.quarantine(task, reason.strip(), current_person(), until.isoformat(timespec="microseconds"))
+    say(f"{task} is in quarantine until {quarantined.expires_at}")

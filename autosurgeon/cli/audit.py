@@ -1,4 +1,4 @@
-"""`autosurgeon audit`: what was decided, and why, and whether the record of it is whole."""
+"""`autosurgeon audit`: the decisions, their reasons, and the verification of the record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from autosurgeon.audit.mask import Masking
     from autosurgeon.core.decision import Decision
 
-app = typer.Typer(no_args_is_help=True, help="What was decided, and why.")
+app = typer.Typer(no_args_is_help=True, help="The decision log: list, verify and export it.")
 
 
 @app.command("log")
@@ -25,16 +25,16 @@ def show_log(
     workspace: WorkspaceOption = Path("."),
     number: Annotated[int | None, typer.Option("--pass", help="Only this pass.")] = None,
     verdict: Annotated[str | None, typer.Option("--verdict", help="Only this verdict, such as REJECT.")] = None,
-    rule: Annotated[str | None, typer.Option("--rule", help="Only where this rule failed or had no fact.")] = None,
-    since: Annotated[str, typer.Option("--since", help="Only from this time on, ISO 8601.")] = "",
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="Only decisions in which this rule failed or lacked a fact.")
+    ] = None,
+    since: Annotated[str, typer.Option("--since", help="Only at or after this time, ISO 8601.")] = "",
     until: Annotated[str, typer.Option("--until", help="Only before this time, ISO 8601.")] = "",
-    people: Annotated[
-        bool, typer.Option("--people", help="List what people did in place of the decisions: who, when, why.")
-    ] = False,
+    people: Annotated[bool, typer.Option("--people", help="List acts of people instead of decisions.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the decisions, oldest first; with --json every rule's result and all the evidence."""
+    """List the decisions, oldest first; --json adds every rule's result and the evidence."""
     from autosurgeon.audit.filters import Filters
     from autosurgeon.audit.mask import masked_record
     from autosurgeon.cli.render import print_csv, print_json, print_table
@@ -42,11 +42,11 @@ def show_log(
     from autosurgeon.wiring import masking_in, open_store
 
     if as_csv and as_json:
-        raise UserError("two formats were asked for", wanted="one of --json and --csv")
+        raise UserError("only one output format is possible", got="--json and --csv", wanted="one of them")
     filters = Filters.of(verdict=verdict, rule=rule, since=since, until=until)
     if people:
         if verdict is not None or rule is not None:
-            raise UserError("what people do has no verdict and no rule", wanted="--people without --verdict and --rule")
+            raise UserError("acts of people have no verdict or rule", wanted="--people without --verdict and --rule")
         show_people(workspace, number, filters, as_csv=as_csv, as_json=as_json)
         return
     with open_store(workspace, as_it_is=True) as store:
@@ -85,7 +85,7 @@ def _row(decision: Decision, masking: Masking) -> list[object]:
 
 @app.command("schema")
 def print_schema() -> None:
-    """Print the JSON Schema of a decision, as each line of logs/decisions.jsonl holds one."""
+    """Print the JSON Schema of a line of logs/decisions.jsonl."""
     from autosurgeon.audit.decision_schema import decision_schema
     from autosurgeon.cli.render import print_json
 

@@ -1,4 +1,4 @@
-"""`autosurgeon audit export`: what is known of packs, as signed statements that others can verify."""
+"""`autosurgeon audit export`: signed statements about packs that others can verify."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 def export_packs(
     out: Annotated[Path, typer.Option("--out", help="Folder for a bundle per pack and the public key.")],
     packs: Annotated[
-        list[str] | None, typer.Argument(metavar="[PACK]...", help="Digests, or their first digits; all when empty.")
+        list[str] | None,
+        typer.Argument(metavar="[PACK]...", help="Digests or their first digits; all packs when empty."),
     ] = None,
     workspace: WorkspaceOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
-    """Write signed in-toto statements of packs: how each was made, its test results, what the policy said of it.
+    """Write signed in-toto statements about packs: their provenance, test results and policy decisions.
 
-    A bundle per pack, PACK.intoto.jsonl, with a DSSE envelope a line. What is not known is left out, and said so.
+    Each pack gets a bundle PACK.intoto.jsonl with one DSSE envelope per line. Unknown statements are left out and
+    listed.
     """
     from autosurgeon.audit.export_statements import export
     from autosurgeon.audit.mask import masked_words
@@ -30,11 +32,11 @@ def export_packs(
 
     with open_store(workspace) as store:
         chosen = [store.find_pack(prefix) for prefix in packs or ()]
-        told = export(Workspace(workspace.resolve()), store, out, masking_in(workspace), chosen)
+        exports = export(Workspace(workspace.resolve()), store, out, masking_in(workspace), chosen)
     if as_json:
-        print_json([one.model_dump(mode="json") for one in told])
+        print_json([one.model_dump(mode="json") for one in exports])
         return
-    for one in told:
+    for one in exports:
         say(f"{one.pack[:12]}: {len(one.statements)} statements{f', {WROTE[one.wrote]}' if one.wrote else ''}")
         for left in one.left_out:
             say(f"  no {one_line(left['what'])}: {one_line(left['why'])}")
@@ -42,4 +44,4 @@ def export_packs(
             say(f"  masked: {masked_words(one.masked)}")
 
 
-WROTE = {"new": "written", "again": "written anew", "same": "there already"}
+WROTE = {"new": "written", "again": "rewritten", "same": "unchanged"}

@@ -1,4 +1,4 @@
-"""`autosurgeon audit log --people`: what people did to a workspace, and who."""
+"""`autosurgeon audit log --people`: acts of people on a workspace."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ COLUMNS = ("at (UTC)", "entry", "act", "who", "about", "until", "reason")
 
 
 def show_people(workspace: Path, number: int | None, filters: Filters, *, as_csv: bool, as_json: bool) -> None:
-    """Print what people did, oldest first.
+    """Print acts of people, oldest first.
 
     Args:
-        workspace: whose record.
-        number: only what concerns this pass by its number.
-        filters: only what was done in their time.
-        as_csv: as CSV.
-        as_json: as JSON, with all that an act holds.
+        workspace: the workspace.
+        number: only acts about the pass of this number.
+        filters: only acts in their range of time.
+        as_csv: print CSV.
+        as_json: print JSON with all fields of an act.
 
     """
     from autosurgeon.audit.mask import masked_record
@@ -50,7 +50,7 @@ def show_people(workspace: Path, number: int | None, filters: Filters, *, as_csv
 
 
 def _record(entry: Entry, lines: dict[int, str]) -> dict[str, Any]:
-    """An act as JSON: its entry in the chain, null from before acts were entries, and what a lost key means."""
+    """Return an act as JSON with its entry in the chain, null for acts without one, and the note on a lost key."""
     content = {"entry": entry.seq, "about": entry.act.concerns} | entry.act.model_dump(mode="json")
     return content | {"unvouched": lines.get(entry.seq or 0)}
 

@@ -1,4 +1,4 @@
-"""`autosurgeon audit verify`: whether the log is whole, and the first bad entry."""
+"""`autosurgeon audit verify`: verification of the record, and its first faulty entry."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from autosurgeon.errors import ExitCode
 def verify_chain(
     workspace: WorkspaceOption = Path("."),
     against: Annotated[
-        Path | None, typer.Option("--against", help="A checkpoint from elsewhere: it shows a cut or a rewritten chain.")
+        Path | None, typer.Option("--against", help="An external checkpoint, which reveals a cut or rewritten chain.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Walk the chain of events and hold decisions, logs and checkpoints against it; exit code 15 if it is not whole."""
+    """Verify the chain of events and compare decisions, logs and checkpoints with it; exit code 15 on a fault."""
     from autosurgeon.audit.verify import verify
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace
@@ -35,11 +35,11 @@ def verify_chain(
             say(f"  got {one_line(finding.got)}; wanted {one_line(finding.wanted)}")
             say(f"  next: {finding.todo}")
         if found.first is not None:
-            say(f"not whole: the first bad is {found.first.where}, of {found.size} walked")
+            say(f"not whole: the first fault is at {found.first.where} of {found.size}")
         else:
             say(f"whole: {found.size} entries, {found.checkpoints} checkpoints, head {found.head[:16]}")
             if not found.checkpoints:
-                say("nothing was signed yet, so a chain that was cut short or rewritten cannot be told from this one")
+                say("nothing is signed yet, so a cut or rewritten chain cannot be detected")
         for unvouched in found.unvouched:
             say(unvouched.words)
     if not found.whole:

@@ -1,4 +1,4 @@
-"""`autosurgeon bench`: grading samples, checking benches, comparing results, benching a model or a server."""
+"""`autosurgeon bench`: grading of samples, checks and comparisons of benches, runs of a model or a server."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from autosurgeon.core.task import Task
     from autosurgeon.sections import GradingSettings
 
-app = typer.Typer(no_args_is_help=True, help="Grade samples, check a bench, compare two results, bench a model.")
+app = typer.Typer(no_args_is_help=True, help="Grade samples, check a bench, compare results, run a bench on a model.")
 app.command("compare")(bench_compare.compare)
 
 FormatOption = Annotated[
-    str, typer.Option("--format", help="humaneval, mbpp, humaneval+, mbpp+, livecodebench, or native for your own.")
+    str,
+    typer.Option("--format", help="humaneval, mbpp, humaneval+, mbpp+, livecodebench, or native for your own tasks."),
 ]
 TasksOption = Annotated[Path, typer.Option("--tasks", help="The bench's file as published, plain or .gz.")]
 JobsOption = Annotated[
-    int | None, typer.Option("--jobs", min=1, max=1024, help="Programs at once; the cores when empty.")
+    int | None, typer.Option("--jobs", min=1, max=1024, help="Programs at once; one per core when empty.")
 ]
 JailOption = Annotated[
-    str | None, typer.Option("--jail", help="bwrap, landlock or plain; the best of this machine when empty.")
+    str | None, typer.Option("--jail", help="bwrap, landlock or plain; the strongest that works when empty.")
 ]
 OutOption = Annotated[
-    Path, typer.Option("--out", help="Result file, one row a sample; one that is there is continued.")
+    Path, typer.Option("--out", help="Result file with one row per sample; an existing file is continued.")
 ]
 QuarantineOption = Annotated[
-    Path | None, typer.Option("--quarantine", help="Tasks that `bench check` found unusable; they do not count.")
+    Path | None, typer.Option("--quarantine", help="Tasks that `bench check` found unusable; they are not counted.")
 ]
 
 
@@ -52,7 +53,7 @@ def grade(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Grade a file of samples; exit code 6 when some could not be graded."""
+    """Grade a file of samples; exit code 6 if some cannot be graded."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.bench.gradefile import grade_file
     from autosurgeon.bench.quarantine import read_quarantine
@@ -70,14 +71,14 @@ def check(
     format: FormatOption,
     tasks: TasksOption,
     quarantine: Annotated[
-        Path | None, typer.Option("--quarantine", help="Write the tasks that cannot be used, with why, to this file.")
+        Path | None, typer.Option("--quarantine", help="Write the unusable tasks and the reasons into this file.")
     ] = None,
     jobs: JobsOption = None,
     jail: JailOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Grade every reference three times, and wrong programs made of it; exit code 15 when a task cannot be used."""
+    """Grade every reference three times, and wrong variants of it; exit code 15 if a task is unusable."""
     from autosurgeon.bench.check import check_tasks
     from autosurgeon.bench.grade import Grader
     from autosurgeon.bench.quarantine import write_quarantine
@@ -109,19 +110,22 @@ def run(
     out: OutOption,
     model: Annotated[Path | None, typer.Option("--model", help="Folder of a checkpoint.")] = None,
     pack: Annotated[
-        str | None, typer.Option("--pack", help="A pack of the workspace, by the start of its name.")
+        str | None, typer.Option("--pack", help="A pack of the workspace, by the first digits of its digest.")
     ] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="A server that speaks OpenAI's completions, up to and with /v1.")
+        str | None, typer.Option("--url", help="Address of an OpenAI completions server, including /v1.")
     ] = None,
     served: Annotated[
-        str | None, typer.Option("--served", help="Name of the server's model, such as a pack's digest; its only one.")
+        str | None,
+        typer.Option(
+            "--served", help="Name of the server's model, such as a pack's digest; its only model when empty."
+        ),
     ] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="A: the fallback alone, B: the organ alone, C: both, all: each of them.")
+        str, typer.Option("--mode", help="A: only the fallback, B: only the organ, C: both, all: each mode.")
     ] = "B",
     samples: Annotated[
-        int, typer.Option("--samples", min=1, max=10_000, help="Answers per task; more than one are sampled.")
+        int, typer.Option("--samples", min=1, max=10_000, help="Answers per task; more than one needs a temperature.")
     ] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0 is greedy.")] = 0.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the sampling.")] = 0,
@@ -131,16 +135,16 @@ def run(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Let a model, a pack or a server answer a bench, and grade it; answers and report go beside the results.
+    """Run a bench on a model, a pack or a server and grade the answers; answers and report are written next to --out.
 
-    Exit code 13 when anyone but the organ answered in mode B, 6 when some answers could not be graded.
+    Exit code 13 if mode B has answers that are not the organ's, 6 if some answers cannot be graded.
     """
     from autosurgeon.cli import bench_modes
     from autosurgeon.errors import UserError
     from autosurgeon.wiring import settings_of
 
     if samples > 1 and temperature == 0:
-        raise UserError("greedy answers are all the same", got=f"--samples {samples}", wanted="--temperature above 0")
+        raise UserError("greedy answers are identical", got=f"--samples {samples}", wanted="--temperature above 0")
     organ = bench_modes.Organ(workspace, model, pack, url, served)
     modes = bench_modes.modes_of(mode, organ)
     known = _tasks(tasks, format)

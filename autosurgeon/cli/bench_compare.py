@@ -1,4 +1,4 @@
-"""`autosurgeon bench compare`: two result files, and which tasks flipped between them."""
+"""`autosurgeon bench compare`: two result files, and the tasks that flipped between them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def compare(
     a: Annotated[Path, typer.Argument(help="Results of the earlier model.")],
-    b: Annotated[Path, typer.Argument(help="Results of the later one, on the same tasks.")],
+    b: Annotated[Path, typer.Argument(help="Results of the later model, on the same tasks.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Compare two result files task by task: rates, what was lost and gained, and whether chance alone does that.
+    """Compare two result files task by task: rates, lost and gained tasks, and p-values.
 
-    A task counts as won by its first sample; pass@k tells what several are worth. A task that could not be graded in
-    either file is left out of rates and tests, by name.
+    The first sample of a task decides whether it is won; pass@k uses all samples. A task that cannot be graded in one
+    of the files is left out of rates and tests,  by name.
     """
     from autosurgeon.bench.compare_results import compare_results
     from autosurgeon.bench.results import read_results
@@ -89,14 +89,14 @@ def _percent(rate: float | None) -> str:
 
 
 def _remarks(found: Comparison) -> Iterator[str]:
-    """What a reader has to know before believing the table."""
+    """Yield the caveats of the table."""
     if found.only_a or found.only_b:
         yield f"tasks not compared: {len(found.only_a)} only in A, {len(found.only_b)} only in B"
     if found.infra:
         rows = f"{found.a.infra_rows} rows in A, {found.b.infra_rows} in B"
         yield (
-            f"tasks with infra rows: {len(found.infra)} ({rows}); no score, so left out of rates, pass@k and the "
-            "paired test"
+            f"tasks with infra rows: {len(found.infra)} ({rows}); no score, so they are left out of rates, pass@k "
+            "and the paired test"
         )
     if not found.total.tasks:
         yield "warning: no task has a score in both files"

@@ -1,4 +1,4 @@
-"""`autosurgeon bench run`: who is asked in which mode, and the table of what came of it."""
+"""`autosurgeon bench run`: the model of each mode, and the table of results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 class Organ(NamedTuple):
-    """The flags that say who answers as the organ; the settings' model where none does."""
+    """The flags that name the organ; without any, the settings' model."""
 
     workspace: Path
     model: Path | None
@@ -39,7 +39,7 @@ class Organ(NamedTuple):
 
 
 def modes_of(named: str, organ: Organ) -> list[Mode]:
-    """The modes that a flag names; UserError for a flag that has no meaning in them."""
+    """Parse the modes; UserError for a flag that does not apply to them."""
     from autosurgeon.core.envelope import Mode
     from autosurgeon.errors import UserError, nearest
 
@@ -49,11 +49,11 @@ def modes_of(named: str, organ: Organ) -> list[Mode]:
     flags = {"--model": organ.model, "--pack": organ.pack, "--url": organ.url}
     given = [flag for flag, value in flags.items() if value is not None]
     if len(given) > 1:
-        raise UserError("the organ was named twice", got=" and ".join(given), wanted="one of them")
+        raise UserError("the organ is named twice", got=" and ".join(given), wanted="one of them")
     if organ.served is not None and organ.url is None:
-        raise UserError("a served model belongs to a server", got="--served", wanted="--url with it")
+        raise UserError("--served names a server's model", got="no --url", wanted="--served with --url")
     if named == Mode.FALLBACK_ALONE.value and given:
-        raise UserError("mode A asks the fallback alone", got=given[0], wanted="mode B or C, or no such flag")
+        raise UserError("mode A asks only the fallback", got=given[0], wanted="mode B or C, or no such flag")
     return list(Mode) if named == EVERY else [Mode(named)]
 
 
@@ -66,7 +66,7 @@ def answer_and_grade(
     out: Path,
     sampling: tuple[int, float, int],
 ) -> ModeReport:
-    """Build whom the modes ask, and bench them; `sampling` is samples, temperature and seed."""
+    """Build the models of the modes and run the bench; `sampling` is samples, temperature and seed."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.benchrun.run_modes import Progress, Sources, bench_modes
     from autosurgeon.cli.view import counting
@@ -80,14 +80,14 @@ def answer_and_grade(
         Grader(grading) as grader,
         counting("graded") as show,
     ):
-        told = Progress(generated=functools.partial(show, word="answered"), graded=show)
+        progress = Progress(generated=functools.partial(show, word="answered"), graded=show)
         sources = Sources(
             organ=_organ_source(settings, capsules, organ, out) if set(modes) != {Mode.FALLBACK_ALONE} else None,
             fallback=fallback_source(settings, capsules, out.parent / f".{out.name}.fallback")
             if set(modes) != {Mode.ORGAN_ALONE}
             else None,
         )
-        return bench_modes(modes, sources, tasks, out, Sampling(*sampling), grader, told)
+        return bench_modes(modes, sources, tasks, out, Sampling(*sampling), grader, progress)
 
 
 def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Path) -> Source:
@@ -98,7 +98,7 @@ def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Pat
     if organ.url is not None:
         if settings.organ.prompt == "chat":
             raise UserError(
-                "a server gets text to complete and no chat",
+                "a completions server does not accept chats",
                 got='organ.prompt = "chat"',
                 wanted='organ.prompt = "completion", or --model with the folder that it serves',
                 where=organ.url,
@@ -110,7 +110,7 @@ def _organ_source(settings: Settings, capsules: Capsules, organ: Organ, out: Pat
 
 
 def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
-    """Print the report, and end with the exit code that it comes to."""
+    """Print the report, and exit with its exit code."""
     from autosurgeon.cli.render import print_json
 
     if as_json:
@@ -137,21 +137,21 @@ def _print(report: ModeReport, out: Path) -> None:
         for task_id in ids
     ]
     if flips:
-        print_table("tasks that fare differently, by their first samples", ("modes", "flip", "task"), flips)
+        print_table("tasks whose first samples differ between modes", ("modes", "flip", "task"), flips)
     for run in report.runs:
         for bench in run.benches:
             for line in remarks(bench):
                 say(f"mode {run.mode.value}: {line}")
             if bench.fallback_wins:
                 say(
-                    f"mode {run.mode.value}: {bench.bench}: {len(bench.fallback_wins)} of {bench.won} wins are the "
-                    "fallback's and not the organ's"
+                    f"mode {run.mode.value}: {bench.bench}: {len(bench.fallback_wins)} of {bench.won} wins are "
+                    "the fallback's, not the organ's"
                 )
             for task_id, why in bench.unanswered.items():
-                missing = f"no answer to {one_line(task_id)}, so no score: {one_line(why)}"
+                missing = f"{one_line(task_id)} has no answer and no score: {one_line(why)}"
                 say(f"mode {run.mode.value}: {bench.bench}: {missing}")
             if bench.unanswered:
-                say("the same command asks unanswered tasks again")
+                say("run the same command again to ask unanswered tasks")
             for why in bench.invalid:
                 say(f"mode {run.mode.value}: {bench.bench}: INVALID: {one_line(why)}")
 

@@ -1,4 +1,4 @@
-"""How `autosurgeon bench` prints what it found: scores and checks."""
+"""Output of `autosurgeon bench`: scores and checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_score(score: Score, out: Path, *, as_json: bool) -> None:
-    """A table, or JSON; exit code 6 where some could not be graded."""
+    """Print a table, or JSON; exit code 6 if some samples cannot be graded."""
     from autosurgeon.cli.render import print_json, print_table, say
 
     if as_json:
@@ -48,11 +48,11 @@ def print_score(score: Score, out: Path, *, as_json: bool) -> None:
 
 
 def remarks(bench: BenchScore) -> Iterator[str]:
-    """What stands below the table, of one bench."""
+    """Yield the remarks below the table on one bench."""
     for what, ids in (
         ("without samples, counted as not passed", bench.without_samples),
         ("graded in the weaker tier, tests and program in one interpreter", bench.shared),
-        ("could not be graded, so there is no score of them", bench.infra),
+        ("could not be graded, so they have no score", bench.infra),
     ):
         if ids:
             yield f"{bench.bench}: {len(ids)} {what}: {', '.join(ids[:10])}{' ...' if len(ids) > 10 else ''}"
@@ -65,7 +65,7 @@ def _counts(counted: object) -> str:
 
 
 def print_checks(found: list[TaskCheck], level: str) -> None:
-    """Tasks to look at, and the counts."""
+    """Print the tasks to look at, and the counts."""
     from autosurgeon.bench.check import TIMES
     from autosurgeon.cli.render import print_table, say
 

@@ -1,4 +1,4 @@
-"""One check of `doctor`: tried within a deadline, with a row of its own, and never a traceback."""
+"""A check of `doctor`: it runs within a deadline and gives a row, never a traceback."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ USUAL_S = 60.0
 
 
 class Check(NamedTuple):
-    """Something to try."""
+    """A check with its deadline."""
 
     name: str
     look: Callable[[], str]
-    """Returns what was found; raises where that is not good."""
+    """Returns what was found; raises if the check fails."""
     deadline_s: float = USUAL_S
 
 
 class Finding(NamedTuple):
-    """What a check came to."""
+    """The result of a check."""
 
     check: str
     ok: bool
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
 
 def try_check(check: Check) -> Finding:
-    """Try a check; one that is late is left behind, in a thread that does not keep the program from ending."""
+    """Run a check; one past its deadline is left in a daemon thread, which does not keep the program alive."""
     ended: list[Finding] = []
 
     def look() -> None:
@@ -37,7 +37,7 @@ def try_check(check: Check) -> Finding:
             ended.append(Finding(check.name, True, _line(check.look())))
         except (AutosurgeonError, OSError, ValueError) as error:
             ended.append(Finding(check.name, False, _line(str(error)) or type(error).__name__))
-        except Exception as error:  # the other rows matter too
+        except Exception as error:  # the other checks still run
             ended.append(Finding(check.name, False, _line(f"the check itself failed: {type(error).__name__}: {error}")))
 
     thread = threading.Thread(target=look, daemon=True, name=f"autosurgeon-check-{check.name}")

@@ -1,7 +1,7 @@
-"""`autosurgeon stop`, `pause` and `resume`: a request to the loop that works on a workspace, from another terminal.
+"""`autosurgeon stop`, `pause` and `resume`: requests to a running loop from another terminal.
 
-The request itself is a small file that the loop reads, so that it works while the database is away; the act is then
-added to the record, and a line states where that is not possible.
+The request is a small file that the loop reads, so that it works without the database. The act is then added to the
+record; a line on standard error reports a failure.
 """
 
 from __future__ import annotations
@@ -22,57 +22,57 @@ if TYPE_CHECKING:
 
 
 def stop(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
-    """End the run that works on the workspace after its running stage; the next `run` goes on from there."""
+    """End the workspace's run after the running stage; the next `run` continues from there."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
     from autosurgeon.errors import AutosurgeonError, WorkspaceError
     from autosurgeon.loop.engine.run_control import ask
 
-    place, loop = _at_work(workspace)
+    place, loop = _place_and_loop(workspace)
     if loop is None:
-        raise WorkspaceError("no loop works on this workspace, so there is none to stop", where=place.root)
+        raise WorkspaceError("no loop runs on this workspace, so there is none to stop", where=place.root)
     try:
         ask(place, "stop", current_person().name, loop)
     except (OSError, AutosurgeonError):
-        # A disk that takes no file, as one that was mounted read-only after an error; the loop takes this as a request.
+        # The disk takes no file, such as one remounted read-only after an error; the signal is a request too.
         os.kill(loop.pid, signal.SIGTERM)
     say(f"process {loop.pid} stops after the running stage")
     _record(workspace, "stop", reason)
 
 
 def pause(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
-    """Let the run wait after its running stage; where none is at work, the next one waits. `resume` lets it go on."""
+    """Pause the run after the running stage, or the next run if none is running; `resume` continues it."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
     from autosurgeon.loop.engine.run_control import ask
 
-    place, loop = _at_work(workspace)
+    place, loop = _place_and_loop(workspace)
     ask(place, "pause", current_person().name, loop)
-    who = f"process {loop.pid} waits after the running stage" if loop else "no loop is at work; the next one waits"
-    say(f"{who}; `autosurgeon resume` lets it go on")
+    effect = f"process {loop.pid} pauses after the running stage" if loop else "no loop is running; the next one waits"
+    say(f"{effect}; `autosurgeon resume` continues it")
     _record(workspace, "pause", reason)
 
 
 def resume(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
-    """Let a paused run go on. A run that waits for space on the disk goes on by itself."""
+    """Continue a paused run. A run that waits for disk space continues automatically."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
     from autosurgeon.loop.engine.run_control import ask, asked, paused
 
-    place, loop = _at_work(workspace)
-    word, waiting = asked(place), paused(place)
-    if word is not None and word.word == "pause":
+    place, loop = _place_and_loop(workspace)
+    request, waiting = asked(place), paused(place)
+    if request is not None and request.word == "pause":
         ask(place, "run", current_person().name, loop)
-        say(f"process {loop.pid} goes on" if loop else "the pause is over; `autosurgeon run` goes on")
+        say(f"process {loop.pid} continues" if loop else "the pause is over; `autosurgeon run` continues")
         _record(workspace, "resume", reason)
     elif waiting is not None and waiting.reason == "disk":
-        say("the run waits for space on the disk, not for a request; free some and it goes on")
+        say("the run waits for disk space, not for `resume`; free some space and it continues")
     else:
-        say("nothing is paused here")
+        say("nothing is paused in this workspace")
 
 
-def _at_work(root: Path) -> tuple[Workspace, Holder | None]:
-    """A workspace that exists, whether its database can be opened or not, and the process that works on it."""
+def _place_and_loop(root: Path) -> tuple[Workspace, Holder | None]:
+    """Find an existing workspace, even if its database cannot be opened, and the process of its loop."""
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.store.lock import holder_of
     from autosurgeon.store.place import refuse_read_only
@@ -80,7 +80,7 @@ def _at_work(root: Path) -> tuple[Workspace, Holder | None]:
 
     place = Workspace(root.resolve())
     if not any(path.is_file() for path in (place.database, place.lock, place.events)):
-        with open_store(root):  # which refuses a folder that is no workspace
+        with open_store(root):  # which refuses a folder that is not a workspace
             pass
     loop = holder_of(place.lock)
     if loop is None:
@@ -89,7 +89,7 @@ def _at_work(root: Path) -> tuple[Workspace, Holder | None]:
 
 
 def _record(root: Path, act: Act, reason: str) -> None:
-    """Add the act to the chain, or state that it is not in the record."""
+    """Add the act to the chain; report on standard error where that fails."""
     from autosurgeon.cli.acts import try_to_record
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.errors import AutosurgeonError
@@ -103,4 +103,4 @@ def _record(root: Path, act: Act, reason: str) -> None:
     except (OSError, AutosurgeonError) as error:
         missing = str(error)
     if missing:
-        typer.echo(f"this is not in the record: {missing}", err=True)
+        typer.echo(f"the act is not in the record: {missing}", err=True)

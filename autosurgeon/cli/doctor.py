@@ -1,4 +1,4 @@
-"""`autosurgeon doctor`: whether everything is here that a night run needs."""
+"""`autosurgeon doctor`: checks of everything that a run needs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 def doctor(
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
-    failpoints: Annotated[
-        bool, typer.Option("--failpoints", help="List the places where a test can let the world fail, and end.")
-    ] = False,
+    failpoints: Annotated[bool, typer.Option("--failpoints", help="List the failpoints for tests, and exit.")] = False,
     notify: Annotated[
-        bool, typer.Option("--notify", help="Send a test through [notify] too, as `notify test` does.")
+        bool, typer.Option("--notify", help="Also send a test through [notify], as `notify test` does.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Try this machine, the jail and whatever the settings name; exit code 15 when something is missing."""
+    """Check this machine, the jail and everything that the settings name; exit code 15 if a check fails."""
     if failpoints:
         _list_failpoints(as_json)
         return
@@ -55,7 +53,7 @@ def doctor(
 
 
 def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
-    """What is tried: this machine, and whatever the settings name."""
+    """Yield the checks of this machine and of everything that the settings name."""
     from autosurgeon.cli.checks import Check
     from autosurgeon.cli.doctor_prospects import check_prospects
     from autosurgeon.cli.doctor_settings import check_settings
@@ -71,23 +69,23 @@ def _checks(workspace: Path, settings: Settings) -> Iterator[Check]:
 
 
 def _notified(workspace: Path, settings: Settings) -> list[Finding]:
-    """What comes back of a test document through each channel."""
+    """Send a test document through each channel."""
     from autosurgeon.cli.checks import Finding
-    from autosurgeon.cli.notify import in_words
+    from autosurgeon.cli.notify import describe_delivery
     from autosurgeon.loop.engine.notify import send_test
 
     ends = send_test(settings.notify, workspace)
-    return [Finding(f"notify test: {end.channel}", end.ok, in_words(end)) for end in ends]
+    return [Finding(f"notify test: {end.channel}", end.ok, describe_delivery(end)) for end in ends]
 
 
 def _jail(settings: Settings) -> list[Finding]:
-    """Each promise of the jail; one finding where there is no jail of the level that the settings ask for."""
+    """Check each promise of the jail; a single finding if the jail of the settings does not work."""
     from autosurgeon.bench.selfcheck import check_jail
     from autosurgeon.cli.checks import Finding
     from autosurgeon.errors import AutosurgeonError
 
     try:
-        # In this thread: the programs have limits of their own.
+        # Without a deadline: the programs have limits of their own.
         return [Finding(f"jail: {promise}", holds, seen) for promise, holds, seen in check_jail(settings.grading)]
     except (AutosurgeonError, OSError) as error:
         return [Finding("jail: level", False, " ".join(str(error).split()))]
@@ -109,8 +107,8 @@ def _interpreter() -> str:
 
 def _memory(limit_gib: float) -> str:
     total_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    told = f"{total_gib:.0f} GiB; a capsule may take {limit_gib:g} (setting capsule.memory_gib)"
-    return told if limit_gib <= total_gib else f"{told}, so the kernel would be the one to end it"
+    found = f"{total_gib:.0f} GiB; a capsule may use {limit_gib:g} GiB (setting capsule.memory_gib)"
+    return found if limit_gib <= total_gib else f"{found}, more than there is, so the kernel would kill it"
 
 
 def _capsules_end() -> str:
@@ -120,11 +118,11 @@ def _capsules_end() -> str:
     group = make_cgroup(own)
     if group is None:
         return (
-            "no cgroup v2 that may be divided: the fork server kills a capsule's child processes; if it is killed too, "
-            "only the capsule's own process dies with it (systemd-run --user --scope -p Delegate=yes gives a cgroup)"
+            "no delegated cgroup v2: the fork server kills a capsule's child processes; if it is killed too, "
+            "only the capsule's own process ends (systemd-run --user --scope -p Delegate=yes gives a cgroup)"
         )
     remove_cgroup(group)
-    return f"each capsule has a cgroup of its own, below {own}, and is killed as a whole"
+    return f"each capsule has its own cgroup below {own} and is killed as a whole"
 
 
 def _workspace(root: Path) -> str:
@@ -136,12 +134,12 @@ def _workspace(root: Path) -> str:
 
 
 def _signing_key(root: Path, settings: Settings) -> str:
-    """Whether the key in force can sign; UserError where it is gone, damaged or another one."""
+    """Check that the key in force can sign; UserError where it is missing, damaged or a different one."""
     from autosurgeon.audit.keys import load_signer
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.wiring import open_store
 
-    place, none_yet = Workspace(root.resolve()), "none yet; the first checkpoint makes it"
+    place, none_yet = Workspace(root.resolve()), "none yet; the first checkpoint creates it"
     if settings.store.url is None and not place.database.is_file():
         return none_yet
     with open_store(root) as store:

@@ -1,4 +1,4 @@
-"""What `doctor` tries of the capsule's interpreter: it starts, has the stack in versions that fit, and imports it."""
+"""Checks of the capsule's interpreter: it starts, has the required packages, and imports them."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ print(json.dumps([[one.name, one.total_memory] for one in found]))
 
 
 class Interpreter:
-    """The interpreter that capsules run in."""
+    """The interpreter of capsules."""
 
     def __init__(self, python: str | None) -> None:
-        """An interpreter by path or name; this one for None."""
+        """Take an interpreter by path or name; None is this one."""
         self._python = python or sys.executable
         self._setting = "capsule.python" if python else "this interpreter"
 
     def stack(self) -> str:
-        """The versions of the stack; UserError for one that is missing or does not fit, and for no interpreter."""
+        """Return the versions of the packages; UserError if the interpreter or a package is missing or does not fit."""
         answer = self._started
         if isinstance(answer, UserError):
             raise answer
@@ -79,23 +79,23 @@ class Interpreter:
             raise self._error("versions do not fit", got=got, wanted=f"{', '.join(answer['unfit'])}: {install}")
         if answer.get("own", __version__) != __version__:
             got = f"autosurgeon {answer['own']}" if answer["own"] else "no autosurgeon"
-            raise self._error("its autosurgeon is another one", got=got, wanted=f"autosurgeon {__version__} there too")
+            raise self._error("its autosurgeon has a different version", got=got, wanted=f"autosurgeon {__version__}")
         return ", ".join(f"{name} {version}" for name, version in versions.items())
 
     def device(self) -> str:
-        """What capsules compute on; UserError where the stack is not imported, or for a GPU that torch cannot use."""
+        """Return the capsules' device; UserError if the packages cannot be imported or torch cannot use a GPU."""
         if isinstance(self._started, UserError):
-            raise self._error("not tried, since the interpreter does not start", wanted="see `capsule stack`")
-        found = self._ask(DEVICES, IMPORT_S, "torch cannot be asked")
+            raise self._error("not checked, since the interpreter does not start", wanted="see `capsule stack`")
+        found = self._ask(DEVICES, IMPORT_S, "torch does not answer")
         if found:
             return ", ".join(f"{name}, {size / (1 << 30):.0f} GiB" for name, size in found)
         if shutil.which("nvidia-smi"):
             raise self._error("there is a GPU that torch cannot use", wanted="the build of torch for its driver")
-        return "no GPU: capsules compute on the CPU, which suits the lab; a model of 0.5B wants a GPU"
+        return "no GPU: capsules compute on the CPU, which suits the lab; a model of 0.5B needs a GPU"
 
     @cached_property
     def _started(self) -> dict[str, Any] | UserError:
-        """What it answers of itself, or why it does not; it is waited for once."""
+        """The interpreter's versions, or the error of its start; computed once."""
         stack = {_name(line): line for line in _requirements()}
         try:
             answer = self._ask(ASK, START_S, "the capsule's interpreter does not start", json.dumps(stack))
@@ -103,15 +103,15 @@ class Interpreter:
             return error
         if isinstance(answer, dict):
             return answer
-        return self._error("this is no Python", wanted="a Python with the capsule's stack")
+        return self._error("this is not a Python interpreter", wanted="a Python with the capsule's stack")
 
     def _ask(self, program: str, deadline_s: float, problem: str, *arguments: str) -> Any:
-        """The JSON that a program prints last, in the interpreter."""
+        """Run a program in the interpreter and return the last JSON that it prints."""
         from autosurgeon.core.ports import no_beat
         from autosurgeon.loop.engine.user_command import run_hook
 
         with tempfile.TemporaryDirectory(prefix="autosurgeon-doctor-") as folder:
-            # Not the folder where somebody stands, whose modules would be taken for the stack's.
+            # Not the current folder, whose modules could shadow the packages.
             ran = run_hook([self._python, "-c", program, *arguments], {}, Path(folder), deadline_s, no_beat)
         if ran.error is not None:
             raise self._error(problem, got=ran.error)
@@ -120,14 +120,14 @@ class Interpreter:
                 return json.loads(line)
             except ValueError:
                 continue
-        raise self._error("this is no Python", got="no answer to what it was asked", wanted="a Python interpreter")
+        raise self._error("this is not a Python interpreter", got="no JSON", wanted="a Python interpreter")
 
     def _error(self, what: str, *, got: object = None, wanted: object = None) -> UserError:
         return UserError(what, got=got, wanted=wanted, where=f"{self._setting}: {self._python}")
 
 
 def _requirements() -> list[str]:
-    """The capsule's stack, as the package asks for it: `torch>=2.11`."""
+    """List the capsule's requirements, such as `torch>=2.11`."""
     lines = importlib.metadata.requires("autosurgeon") or []
     marked = [line.partition(";") for line in lines]
     return [line.strip() for line, _, marker in marked if f"extra == '{EXTRA}'" in marker.replace('"', "'")]

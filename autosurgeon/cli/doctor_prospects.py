@@ -1,4 +1,4 @@
-"""What `doctor` and `init` show of a workspace's prospects: whether any pass could be accepted, by the files alone."""
+"""The prospects of a workspace for `doctor` and `init`: whether its files allow any pass to be accepted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from autosurgeon.loop.search.obstacles_from_files import Outlook
 
 READ_S = 300.0
-"""For files of tasks, which may be large."""
+"""Deadline for files of tasks, which may be large."""
 
 
 def check_prospects(root: Path, settings: Settings) -> Check:
-    """A check that fails where no pass could be accepted."""
+    """Return a check that fails if no pass can be accepted."""
 
     def look() -> str:
         found, notes = prospects_of(root, settings)
@@ -31,9 +31,9 @@ def check_prospects(root: Path, settings: Settings) -> Check:
 
 
 def prospects_of(root: Path, settings: Settings) -> tuple[str, list[str]]:
-    """How many tasks a pass could learn from and be judged by, and what is to be said besides.
+    """Count the tasks that passes can train on and be judged by, and collect notes.
 
-    The first is empty where no pass could be accepted, and the second then has the causes.
+    The count's text is empty if no pass can be accepted; the notes then hold the causes.
     """
     from autosurgeon.core.task import Split
 
@@ -43,10 +43,10 @@ def prospects_of(root: Path, settings: Settings) -> tuple[str, list[str]]:
             regular_file(file, f"benches.{name}")
     outlook = _outlook(root, settings)
     if outlook.obstacles:
-        return "", [f"no pass could be accepted: {obstacle}" for obstacle in outlook.obstacles]
+        return "", [f"no pass can be accepted: {obstacle}" for obstacle in outlook.obstacles]
     judging = (Split.DEV, Split.GATE, Split.CANARY)
     judged = ", ".join(f"{outlook.tasks.get(split, 0)} {split.value}" for split in judging)
-    return f"a pass could be accepted: {outlook.rows} tasks can be training rows; {judged}", outlook.notes
+    return f"a pass can be accepted: {outlook.rows} tasks can be training rows; {judged}", outlook.notes
 
 
 def _outlook(root: Path, settings: Settings) -> Outlook:
@@ -59,7 +59,7 @@ def _outlook(root: Path, settings: Settings) -> Outlook:
 
 
 def _parameters(settings: Settings) -> int | None:
-    """The parameters of an adapter of rank 1; None where the organ is not fetched yet, or refused."""
+    """Count the parameters of an adapter of rank 1; None if the organ is not downloaded yet or invalid."""
     from autosurgeon.core.shapes import lora_parameters_of
     from autosurgeon.packs.hub import cached_checkpoint
 

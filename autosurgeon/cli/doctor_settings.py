@@ -1,6 +1,6 @@
-"""What `doctor` tries of the settings: every path, program, command and address that they name, really.
+"""Checks of the settings: `doctor` uses every path, program, command and address that they name.
 
-`TRIED` has each such setting by name; a test holds it against the marks in the settings' types (`places.py`).
+`TRIED` maps each such setting to its checks; a test compares it with the marks in the settings' types (`places.py`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from autosurgeon.config import Settings
 
 READ_S = 300.0
-"""For files of tasks, which may be large."""
+"""Deadline for files of tasks, which may be large."""
 ASK_S = 15.0
-"""For whoever is asked over a network."""
+"""Deadline for requests over a network."""
 
 
 class _Subject(NamedTuple):
-    """What is looked at."""
+    """The workspace and settings to check."""
 
     root: Path
     """The workspace's folder."""
@@ -34,7 +34,7 @@ class _Subject(NamedTuple):
 
 
 def check_settings(root: Path, settings: Settings) -> Iterator[Check]:
-    """A check for whatever these settings name; those that name nothing have none."""
+    """Yield the checks of everything that these settings name."""
     for trial in dict.fromkeys(TRIED.values()):
         yield from trial(_Subject(root, settings))
 
@@ -52,16 +52,16 @@ def _policy(subject: _Subject) -> Iterator[Check]:
         if failed:
             raise UserError("the gate fails its self-test", got="; ".join(failed), where=file)
         doubtful = [finding.message for finding in find(policy) if finding.kind == "unproven"]
-        evaluated = f"{len(policy.rules)} rules, of which {clauses} conditions in CEL were evaluated"
-        return "; ".join([f"{policy.name}, {evaluated}; the gate refuses and accepts known evidence", *doubtful])
+        evaluated = f"{len(policy.rules)} rules, {clauses} evaluated CEL conditions"
+        return "; ".join([f"{policy.name}, {evaluated}; the gate passes its self-test", *doubtful])
 
     yield Check("policy", look)
     if subject.settings.store.url is not None or Workspace(subject.root.resolve()).database.is_file():
-        yield Check("in force", functools.partial(_look_at_what_is_in_force, subject.root))
+        yield Check("in force", functools.partial(_check_in_force, subject.root))
 
 
-def _look_at_what_is_in_force(root: Path) -> str:
-    """What the next run goes on with, by the content that the memory keeps."""
+def _check_in_force(root: Path) -> str:
+    """Check the policy of the next run, from its content in the memory."""
     from autosurgeon.loop.engine.in_force import kept_policy, read_in_force
     from autosurgeon.policy.rehearsal import rehearse
     from autosurgeon.policy.selftest import self_test
@@ -70,7 +70,7 @@ def _look_at_what_is_in_force(root: Path) -> str:
     with open_store(root) as store:
         in_force = read_in_force(store)
         if in_force is None:
-            return "nothing yet: the first run takes the policy and the seed of the settings"
+            return "nothing yet: the first run uses the policy and seed of the settings"
         policy = kept_policy(store, in_force.policy)
     rehearse(policy)
     if failed := self_test(policy, {}):
@@ -88,9 +88,9 @@ def _organ(subject: _Subject) -> Iterator[Check]:
 
         organ, folder = subject.settings.organ, _organ_folder(subject)
         if folder is None:
-            assert organ.hub is not None and organ.revision is not None  # a folder needs no fetching
+            assert organ.hub is not None and organ.revision is not None  # a folder needs no download
             files = ask_hub(organ.hub, organ.revision)
-            return f"not in the hub's cache; the hub has {len(files)} files of it, and `run` fetches them first"
+            return f"not in the hub's cache; the hub has its {len(files)} files, which `run` downloads first"
         weights = check_base(folder)
         with_prompt(organ, folder)
         with tempfile.TemporaryDirectory() as home, open_capsules(subject.settings, Path(home)) as capsules:
@@ -102,7 +102,7 @@ def _organ(subject: _Subject) -> Iterator[Check]:
 
 
 def _organ_folder(subject: _Subject) -> Path | None:
-    """The organ's folder; None for a hub's checkpoint that is not in the cache yet."""
+    """Find the organ's folder; None for a hub's checkpoint that is not in the cache yet."""
     from autosurgeon.packs.hub import cached_checkpoint
 
     organ = subject.settings.organ
@@ -114,7 +114,7 @@ def _organ_folder(subject: _Subject) -> Path | None:
 def _benches(subject: _Subject) -> Iterator[Check]:
     for name, bench in subject.settings.benches.items():
 
-        def look_at_tasks(name: str = name) -> str:
+        def check_tasks(name: str = name) -> str:
             from autosurgeon.bench.formats.read import read_bench
 
             bench = subject.settings.benches[name]
@@ -122,15 +122,16 @@ def _benches(subject: _Subject) -> Iterator[Check]:
             tasks = read_bench(file, bench.format, name, first=bench.first, count=bench.count)
             return f"{len(tasks)} tasks in {file}"
 
-        def look_at_quarantine(name: str = name, file: Path | None = bench.quarantine) -> str:
+        def check_quarantine(name: str = name, file: Path | None = bench.quarantine) -> str:
             from autosurgeon.bench.quarantine import read_quarantine
 
-            assert file is not None  # asked below
-            return f"{len(read_quarantine(regular_file(file, f'benches.{name}.quarantine')))} tasks set aside in {file}"
+            assert file is not None  # checked below
+            quarantined = read_quarantine(regular_file(file, f"benches.{name}.quarantine"))
+            return f"{len(quarantined)} tasks in quarantine in {file}"
 
-        yield Check(f"benches.{name}.tasks", look_at_tasks, READ_S)
+        yield Check(f"benches.{name}.tasks", check_tasks, READ_S)
         if bench.quarantine is not None:
-            yield Check(f"benches.{name}.quarantine", look_at_quarantine)
+            yield Check(f"benches.{name}.quarantine", check_quarantine)
 
     def look() -> str:
         from collections import Counter
@@ -156,11 +157,13 @@ def _warm_start(subject: _Subject) -> Iterator[Check]:
 
             organ, workspace = _organ_folder(subject), Workspace(subject.root.resolve())
             if organ is None:
-                return "not looked at before `run` has fetched the organ, which has to be the same one"
+                return "not checked: `run` has to download the organ first, to compare it"
             try:
                 check_base(organ)
             except PackError as error:
-                raise UserError("not tried, since there is no organ to compare with", wanted="see `organ`") from error
+                raise UserError(
+                    "not checked, since there is no valid organ to compare with", wanted="see `organ`"
+                ) from error
             passes = read_elsewhere(workspace, folder, organ, subject.settings.search)
             return f"{len(passes)} passes of the same organ"
 
@@ -188,7 +191,7 @@ def _notify(subject: _Subject) -> Iterator[Check]:
             try:
                 return f"{check_webhook(webhook)}; `autosurgeon notify test` posts a test"
             except OSError as error:
-                # Without the error's words, which may hold the address.
+                # Without the error's text, which may contain the address.
                 raise UserError(
                     "the webhook's host cannot be reached", got=error.strerror or type(error).__name__
                 ) from error
@@ -207,7 +210,7 @@ def _deploy(subject: _Subject) -> Iterator[Check]:
 
 
 def _runtime(subject: _Subject, url: str) -> str:
-    """Whether the runtime answers; one that was never told to serve anything need not."""
+    """Check that the runtime answers, if anything was deployed to it."""
     from autosurgeon.core.ports import no_beat
     from autosurgeon.loop.deploy.runtime_answer import ask_once
     from autosurgeon.serving.link import address_of
@@ -216,21 +219,21 @@ def _runtime(subject: _Subject, url: str) -> str:
     problem = ask_once(address_of(url), pack or "none", no_beat)
     if pack is None:
         lists = problem is None or "lists" in problem
-        return "it answers" if lists else f"nothing was deployed yet, and so far: {problem}"
+        return "it answers" if lists else f"nothing is deployed yet, and the runtime does not answer: {problem}"
     if problem is not None:
-        raise UserError("the runtime does not serve what it was told to", got=problem, wanted=pack[:12])
+        raise UserError("the runtime does not serve the deployed pack", got=problem, wanted=pack[:12])
     return f"it serves pack {pack[:12]}"
 
 
 def _served_pack(subject: _Subject) -> str | None:
-    """The pack that the runtime was last told to serve, with success; None where there is no memory of any."""
+    """Find the last successfully deployed pack; None without one."""
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.store.sqlstore import SqlStore
 
     where = subject.settings.store.url or Workspace(subject.root.resolve()).database
     try:
         store = SqlStore(where, look_only=True)
-    except WorkspaceError:  # none yet, or one that has a row of its own to be named in
+    except WorkspaceError:  # no memory yet, or a fault that the check `store` reports
         return None
     try:
         last = store.last_deployment()
@@ -265,17 +268,17 @@ def _fallback(subject: _Subject) -> Iterator[Check]:
     if fallback.model is not None:
         model = fallback.model
 
-        def look_at_model() -> str:
+        def check_model() -> str:
             from autosurgeon.packs.checkpoint import check_checkpoint
 
             check_checkpoint(model)
             return f"a checkpoint in {model}"
 
-        yield Check("fallback.model", look_at_model)
+        yield Check("fallback.model", check_model)
     if fallback.url is not None:
         url = fallback.url
 
-        def look_at_server() -> str:
+        def check_server() -> str:
             from autosurgeon.serving.completions import Server, choose_model
             from autosurgeon.serving.link import address_of
 
@@ -284,7 +287,7 @@ def _fallback(subject: _Subject) -> Iterator[Check]:
             server = Server(address_of(url), subject.settings.serving.model_copy(update=patience), fallback.api_key)
             return f"it serves {choose_model(server, fallback.served)}"
 
-        yield Check("fallback.url", look_at_server, ASK_S)
+        yield Check("fallback.url", check_server, ASK_S)
 
 
 def _serving(subject: _Subject) -> Iterator[Check]:
@@ -297,7 +300,7 @@ def _serving(subject: _Subject) -> Iterator[Check]:
 
         check_extra_body(serving)
         check_sendable(serving.api_key, "serving.api_key")
-        return f"{len(serving.extra_body)} further fields of each request"
+        return f"{len(serving.extra_body)} additional fields in each request"
 
     yield Check("serving", look)
 
@@ -322,4 +325,4 @@ TRIED: Mapping[str, Callable[[_Subject], Iterator[Check]]] = {
     "fallback.model": _fallback,
     "fallback.url": _fallback,
 }
-"""What tries each setting that names something outside."""
+"""The checks of each setting that names something outside the settings."""

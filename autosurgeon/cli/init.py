@@ -1,4 +1,4 @@
-"""`autosurgeon init`: a settings file for one's own organ and benches, checked before it is written."""
+"""`autosurgeon init`: a settings file for your organ and benches, checked before it is written."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ BenchFile = Path | None
 def init(
     organ: Annotated[
         str | None,
-        typer.Option("--organ", help="Folder of a checkpoint, or a hub's owner/name; the lab's when empty."),
+        typer.Option("--organ", help="Folder of a checkpoint, or owner/name on the hub; the lab's organ when empty."),
     ] = None,
     revision: Annotated[
-        str | None, typer.Option("--revision", help="The commit of a hub's checkpoint, 40 hex digits.")
+        str | None, typer.Option("--revision", help="Commit of a checkpoint on the hub, 40 hex digits.")
     ] = None,
     preset: Annotated[str | None, typer.Option("--preset", help="qwen2.5-coder-0.5b, or generic.")] = None,
-    gpu: Annotated[bool, typer.Option("--gpu", help="Train on NF4 and answer in wide batches.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="Train on an NF4 base and generate in large batches.")] = False,
     humaneval: Annotated[BenchFile, typer.Option("--humaneval", help="HumanEval's file, plain or .gz.")] = None,
-    mbpp: Annotated[BenchFile, typer.Option("--mbpp", help="MBPP's full file; tasks 11 to 110 are taken.")] = None,
+    mbpp: Annotated[BenchFile, typer.Option("--mbpp", help="MBPP's full file; tasks 11 to 110 are used.")] = None,
     livecodebench: Annotated[
-        BenchFile, typer.Option("--livecodebench", help="A LiveCodeBench file; its first 50 rows are taken.")
+        BenchFile, typer.Option("--livecodebench", help="A LiveCodeBench file; its first 50 rows are used.")
     ] = None,
     tasks: Annotated[BenchFile, typer.Option("--tasks", help="Your own tasks, in the native format.")] = None,
     prompt: Annotated[
         str,
-        typer.Option("--prompt", help="completion, chat, or auto: ask an instruct model both ways, keep the better."),
+        typer.Option("--prompt", help="completion, chat, or auto: try both on an instruct model and keep the better."),
     ] = "auto",
     rows: Annotated[int | None, typer.Option("--rows", min=1, help="Take at most so many rows of each bench.")] = None,
     workspace: WorkspaceOption = Path("."),
@@ -54,7 +54,7 @@ def init(
 
     target = workspace / CONFIG_FILE
     if target.exists():
-        raise UserError("there are settings already, and they are not overwritten", where=target)
+        raise UserError("the settings file exists already and is not overwritten", where=target)
     given = {"humaneval": humaneval, "mbpp": mbpp, "livecodebench": livecodebench}
     benches = {name: published_bench(name, file, rows) for name, file in given.items() if file is not None}
     if tasks is not None:
@@ -62,7 +62,7 @@ def init(
         benches["mine"] = BenchSettings.model_validate({"tasks": tasks.resolve(), **taken})
     if organ is None:
         if benches or preset or gpu or revision or prompt != "auto":
-            raise UserError("settings for your own organ need one", wanted="--organ with a checkpoint's folder")
+            raise UserError("these options need an organ", wanted="--organ with a checkpoint's folder")
         text = lab_file()
     else:
         chosen = preset_of(preset or "generic")
@@ -71,7 +71,7 @@ def init(
                 "an organ needs benches", wanted="--humaneval, --mbpp, --livecodebench or --tasks with a file"
             )
         folder, known = _check_organ(organ, revision), _known(workspace, benches)
-        _tell(benches, known)
+        _print_tasks(benches, known)
         named = organ if revision else str(Path(organ).resolve())
         text_of = functools.partial(settings_file, chosen, organ_lines(named, revision), benches, gpu=gpu)
         text = text_of(prompt=choose_prompt(prompt, folder, lambda name: text_of(prompt=name), known))
@@ -82,7 +82,7 @@ def init(
 
 
 def _check_organ(organ: str, revision: str | None) -> Path:
-    """Open an organ and return its folder, a hub's fetched; UserError for what the loop would refuse."""
+    """Open an organ, downloading it if needed, and return its folder; UserError for an organ that the loop refuses."""
     from pydantic import ValidationError
 
     from autosurgeon.cli.render import say
@@ -96,10 +96,10 @@ def _check_organ(organ: str, revision: str | None) -> Path:
 
     is_folder = Path(organ).exists()
     if revision is not None and is_folder:
-        raise UserError("a folder has no revision", got=organ, wanted="a hub's owner/name, or no --revision")
+        raise UserError("a folder has no revision", got=organ, wanted="owner/name on the hub, or no --revision")
     if revision is None and not is_folder:
         raise UserError(
-            "there is no such folder, and a hub's checkpoint is pinned by its commit",
+            "there is no such folder, and a checkpoint on the hub needs its commit",
             got=organ,
             wanted="a checkpoint's folder, or --revision with 40 hex digits",
         )
@@ -109,7 +109,7 @@ def _check_organ(organ: str, revision: str | None) -> Path:
         first = error.errors()[0]
         flag = "--revision" if first["loc"] == ("revision",) else "--organ"
         wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
-        raise UserError(f"{flag} names no commit of a hub", got=repr(first["input"]), wanted=wanted) from error
+        raise UserError(f"{flag} is invalid for the hub", got=repr(first["input"]), wanted=wanted) from error
     settings = organ_at_hand(Settings().model_copy(update={"organ": named}))
     folder = settings.organ_folder
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -117,7 +117,7 @@ def _check_organ(organ: str, revision: str | None) -> Path:
     try:
         check_stack(settings.capsule.python, Quantization.NONE)
     except InstallError as error:
-        say(f"the organ is not opened here, `doctor` and `run` open it: {error}")
+        say(f"the organ is not opened yet, `doctor` and `run` open it: {error}")
         return folder
     with tempfile.TemporaryDirectory() as home, open_capsules(settings, Path(home)) as capsules:
         opened = open_checkpoint(capsules, folder)
@@ -132,8 +132,8 @@ def _known(workspace: Path, benches: dict[str, BenchSettings]) -> dict[str, Task
     return tasks_in(workspace, Settings().model_copy(update={"benches": benches}))
 
 
-def _tell(benches: dict[str, BenchSettings], tasks: dict[str, Task]) -> None:
-    """How many tasks each bench has in each split, and how many are told again by another."""
+def _print_tasks(benches: dict[str, BenchSettings], tasks: dict[str, Task]) -> None:
+    """Print the number of tasks by bench and split, and how many are near duplicates."""
     from collections import Counter
 
     from autosurgeon.cli.render import print_table, say
@@ -145,13 +145,13 @@ def _tell(benches: dict[str, BenchSettings], tasks: dict[str, Task]) -> None:
     ]
     print_table("tasks", ("bench", *(split.value for split in Split), "all"), rows)
     shared = Counter(task.cluster for task in tasks.values())
-    told = [size for size in shared.values() if size > 1]
-    if told:
-        say(f"{sum(told)} tasks are near relatives, in {len(told)} groups; each group stands in one split")
+    groups = [size for size in shared.values() if size > 1]
+    if groups:
+        say(f"{sum(groups)} tasks are near duplicates, in {len(groups)} groups; each group is in one split")
 
 
 def _warn_of_obstacles(workspace: Path) -> None:
-    """Show what the files alone show to be in the way of every pass; the settings are written all the same."""
+    """Show what keeps every pass from being accepted, as far as the files show it; the settings are still written."""
     from autosurgeon.cli.doctor_prospects import prospects_of
     from autosurgeon.cli.render import say
     from autosurgeon.errors import UserError
@@ -160,7 +160,7 @@ def _warn_of_obstacles(workspace: Path) -> None:
     try:
         _, notes = prospects_of(workspace, settings_of(workspace))
     except UserError as error:
-        notes = [f"no pass could begin: {error}"]
+        notes = [f"no pass can start: {error}"]
     for note in notes:
         say(note)
 

@@ -1,4 +1,4 @@
-"""`init` asks an instruct model some tasks by completion and by chat, and keeps what wins more."""
+"""`init` asks an instruct model some tasks by completion and by chat, and keeps the prompt that wins more."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def choose_prompt(named: str, folder: Path, text_of: Callable[[str], str], tasks
 
     Args:
         named: completion, chat or auto.
-        folder: the checkpoint's.
-        text_of: the text of the settings file with that prompt.
-        tasks: all tasks; only those of surgery and dev are asked, since others judge.
+        folder: the checkpoint's folder.
+        text_of: returns the settings file's text with a prompt.
+        tasks: all tasks; only tasks of surgery and dev are asked, since the others judge.
 
     Raises:
-        UserError: the name is unknown, or a chat has no template.
+        UserError: the name is unknown, or the checkpoint has no chat template.
         WorldError: the capsule failed.
 
     """
@@ -80,7 +80,7 @@ def _won(settings: Settings, folder: Path, tasks: Sequence[Task]) -> int:
         if grader.level == "plain" and not settings.grading.allow_plain_jail:
             raise UserError(
                 "no sandbox works on this machine for a model's programs",
-                wanted="bubblewrap installed, or --prompt completion or chat, which asks nothing",
+                wanted="bubblewrap, or --prompt completion or chat to ask no tasks",
             )
         source = folder_source(settings, capsules, (folder.name, folder), Path(home) / "asked")
         answers = source.answer(tasks, Sampling(), show)
@@ -88,5 +88,5 @@ def _won(settings: Settings, folder: Path, tasks: Sequence[Task]) -> int:
         grades = list(grader.stream(submitted))
     broken = next((grade.detail for grade in grades if grade.verdict == "infra"), None)
     if broken is not None:
-        raise WorldError(f"a task cannot be graded: {broken}; `--prompt completion` or `chat` asks nothing")
+        raise WorldError(f"a task cannot be graded: {broken}; `--prompt completion` or `chat` asks no tasks")
     return sum(grade.verdict == "pass" for grade in grades)

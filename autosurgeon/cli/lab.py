@@ -1,4 +1,4 @@
-"""`autosurgeon lab`: the embedded world."""
+"""`autosurgeon lab`: the embedded benchmarks, tasks and base model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from autosurgeon.errors import ExitCode
 
-app = typer.Typer(no_args_is_help=True, help="The embedded world: its tasks and its base model.")
+app = typer.Typer(no_args_is_help=True, help="The lab: embedded tasks, benchmarks and a base model.")
 
 
 @app.command("build")
@@ -18,7 +18,7 @@ def build(
     target: Annotated[Path, typer.Option("--target", help="A new folder for the lab's files.")] = Path("lab"),
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of rows and weights.")] = None,
 ) -> None:
-    """Make the lab from nothing: tasks by generator, the base by training from scratch (minutes on two cores)."""
+    """Build the lab: generate the tasks and train the base from scratch (minutes on two cores)."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.cli.render import say
     from autosurgeon.cli.view import reporting
@@ -48,7 +48,7 @@ def build(
 def check(
     folder: Annotated[Path | None, typer.Option("--folder", help="A lab to check; the shipped one when empty.")] = None,
 ) -> None:
-    """Check a lab: files as built, tasks as generated, the base's wins measured now; exit code 15 when one is off."""
+    """Check a lab: its files, its generated tasks and the base's wins, measured again; exit code 15 on a difference."""
     from autosurgeon.bench.grade import Grader
     from autosurgeon.cli.render import say
     from autosurgeon.config import load_settings, shipped

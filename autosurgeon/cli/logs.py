@@ -1,4 +1,4 @@
-"""Where structlog's events go: a JSON line each in the workspace, and nowhere else."""
+"""The destination of structlog's events: JSON lines in a file of the workspace."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import structlog
 
 
 class _LogFile:
-    """A log that may be renamed away at any time, and that loses a line where the disk is full.
+    """A log that may be renamed at any time, and that drops a line if the disk is full.
 
-    The next line after a rename goes to a new file of the name, so that `logrotate` needs no signal and no copy.
+    After a rename, the next line goes to a new file of the same name, so that `logrotate` needs no signal and no copy.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class _LogFile:
         self._raw = path.open("ab", buffering=0)
 
     def _follow(self) -> None:
-        """Open the name anew where it is another file by now, or none."""
+        """Reopen the file if it was renamed or removed."""
         mine = os.fstat(self._raw.fileno())
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(mine, self._path.stat()):
@@ -36,13 +36,13 @@ class _LogFile:
             self._follow()
             self._raw.write(text.encode())
         except OSError as error:
-            # The line is not worth the run.
+            # A lost line is better than a failed run.
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Do nothing: writes are unbuffered."""
 
     def close(self) -> None:
         self._raw.close()
@@ -50,7 +50,7 @@ class _LogFile:
 
 @contextlib.contextmanager
 def logging_to(path: Path) -> Iterator[None]:
-    """Log to a file for the length of a block."""
+    """Log to a file within a block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(_LogFile(path)) as file:
         structlog.configure(

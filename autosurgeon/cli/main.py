@@ -1,4 +1,4 @@
-"""The program `autosurgeon`: its commands, and the one place where errors become lines and exit codes."""
+"""The program `autosurgeon`: its commands, and the conversion of errors into lines and exit codes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from autosurgeon.cli.streams import OutputLostError, guard_streams
 from autosurgeon.errors import AutosurgeonError, ExitCode
 from autosurgeon.failpoints import VARIABLE, arm
 
-INTERRUPTED = "interrupted; `autosurgeon run` with the same workspace goes on from the last finished stage"
+INTERRUPTED = "interrupted; `autosurgeon run` with the same workspace continues after the last finished stage"
 
 app = typer.Typer(
     name="autosurgeon",
@@ -86,28 +86,28 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Take the options before a command."""
 
 
 def run_command() -> None:
-    """Run the command that the program's arguments name; ends with SystemExit."""
+    """Run the command of the program's arguments; ends with SystemExit."""
     command = typer.main.get_command(app)
     check_parameters(command)
     command(prog_name=app.info.name)
 
 
 def main() -> None:
-    """Run the program, and end with a code of `EXITS`; errors that a person can mend are one line on standard error."""
+    """Run the program and exit with a code of `EXITS`; errors that a person can fix are one line on standard error."""
     guard_streams()
     try:
         try:
             arm(os.environ.get(VARIABLE))
             run_command()
         finally:
-            # Here, and not at the interpreter's exit, where no handler would see a write that fails.
+            # Not at the interpreter's exit, where no handler sees a failed write.
             sys.stdout.flush()
     except SystemExit as ended:
-        # Typer ends by itself on an interrupt, without a line.
+        # Typer exits on an interrupt without a message.
         if ended.code == ExitCode.INTERRUPTED:
             _fail(INTERRUPTED, ExitCode.INTERRUPTED)
         raise
@@ -120,7 +120,7 @@ def main() -> None:
             sys.exit(ExitCode.CLOSED_PIPE)
         _fail(str(lost), ExitCode.INPUT)
     except MemoryError:
-        _fail("there is not enough memory; a file that was named may be far too large", ExitCode.INPUT)
+        _fail("there is not enough memory; an input file may be too large", ExitCode.INPUT)
     except OSError as error:
         _fail(*_explained(error))
     except Exception as error:
@@ -131,9 +131,12 @@ def main() -> None:
 
 
 def _explained(error: OSError) -> tuple[str, ExitCode]:
-    """The line and the exit code of an error of the system that no command has words for."""
+    """Return the message and exit code of a system error that no command handles."""
     if error.errno == errno.EIO:
-        return f"the disk failed: {error}; look at the disk, then run again: what matters is read back", ExitCode.DISK
+        return (
+            f"the disk failed: {error}; check the disk, then run again: the workspace is verified as it is read",
+            ExitCode.DISK,
+        )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full; free some space and run again, nothing is lost ({error.filename})", ExitCode.INPUT
     where = f" ({error.filename})" if error.filename is not None else ""
@@ -141,5 +144,7 @@ def _explained(error: OSError) -> tuple[str, ExitCode]:
 
 
 def _fail(line: str, code: ExitCode) -> NoReturn:
-    sys.stderr.write(f"error: {printable(' '.join(line.split()))}\n")  # by no package: one may be what is missing
+    sys.stderr.write(
+        f"error: {printable(' '.join(line.split()))}\n"
+    )  # without packages: a missing one may be the error
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""`autosurgeon notify`: whether the command and the webhook of `[notify]` get what a run would send."""
+"""`autosurgeon notify`: a test of the command and the webhook of `[notify]`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from autosurgeon.errors import ExitCode, UserError
 if TYPE_CHECKING:
     from autosurgeon.loop.engine.delivery import Delivery
 
-app = typer.Typer(no_args_is_help=True, help="Whether notifications arrive.")
+app = typer.Typer(no_args_is_help=True, help="Notifications: send a test.")
 
 
 @app.command("test")
 def test(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Send a document that is marked as a test through command and webhook; exit code 15 where one of them fails."""
+    """Send a test document through command and webhook; exit code 15 if one of them fails."""
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.loop.engine.notify import send_test
     from autosurgeon.wiring import settings_of
@@ -32,24 +32,24 @@ def test(workspace: WorkspaceOption = Path("."), config: ConfigOption = None, as
     if as_json:
         print_json([end._asdict() for end in ends])
     else:
-        rows = [(f"notify.{end.channel}", "passed" if end.ok else "failed", in_words(end)) for end in ends]
+        rows = [(f"notify.{end.channel}", "passed" if end.ok else "failed", describe_delivery(end)) for end in ends]
         print_table("notify test", ("channel", "result", "found"), rows)
     if not all(end.ok for end in ends):
         raise typer.Exit(ExitCode.FINDING)
 
 
 HINTS = {
-    "FileNotFoundError": "the program, or the one that its first line names, does not exist",
-    "PermissionError": "the program may not be executed: `chmod +x`",
-    "OSError": "the program is none that this machine can start: does it begin with #!?",
-    "deadline": "it did not end in time: notify.deadline_s",
-    "URLError": "the host is not known, or does not answer",
-    "ValueError": "this is no http or https address",
-    "BrokenPipeError": "the command ended before it had read the document",
+    "FileNotFoundError": "the program or the interpreter in its first line does not exist",
+    "PermissionError": "the program is not executable: `chmod +x`",
+    "OSError": "this machine cannot start the program; it may lack a #! line",
+    "deadline": "it did not end in time (notify.deadline_s)",
+    "URLError": "the host is unknown or does not answer",
+    "ValueError": "this is not an http or https address",
+    "BrokenPipeError": "the command ended before it read the document",
 }
 
 
-def in_words(end: Delivery) -> str:
-    """What came back, and what it means where it is an error."""
+def describe_delivery(end: Delivery) -> str:
+    """Describe a delivery's result, with a hint for an error."""
     hint = HINTS.get(end.found)
     return "; ".join(filter(None, [end.found, hint, end.output and f"its last line: {end.output}"]))

@@ -1,4 +1,4 @@
-"""`autosurgeon override`: a person's word against a verdict."""
+"""`autosurgeon override`: a person's decision against a verdict."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, WorkspaceOption, spelled_out
+from autosurgeon.cli.options import ConfigOption, WorkspaceOption, encodable
 
 
 def override(
     number: Annotated[int, typer.Argument(metavar="PASS", help="The pass's number.")],
-    verdict: Annotated[str, typer.Option("--verdict", help="accept, or reject for a pass that is open.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.", callback=spelled_out)],
-    expires: Annotated[str, typer.Option("--expires", help="Until when: a day or time in UTC, or +12h, or +3d.")],
+    verdict: Annotated[str, typer.Option("--verdict", help="accept, or reject for an open pass.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason; written into the decision.", callback=encodable)],
+    expires: Annotated[str, typer.Option("--expires", help="End: a day or time in UTC, or +12h, or +3d.")],
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
 ) -> None:
-    """Let a refused pass through the gate that ended it, or end an open one; written down with who, why, until when.
+    """Accept a pass at the gate that refused it, or reject an open pass; recorded with person, reason and end.
 
-    The next `run` carries it out. INVALID cannot be skipped, and a pass that live has moved past cannot be accepted.
+    The next `run` applies it. An INVALID verdict cannot be overridden, nor a pass accepted after live has moved on.
     """
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.moments import moment
@@ -46,6 +46,6 @@ def override(
         word = Verdict(verdict.upper())
         decision = write(ins, number, word, by=current_person(), reason=reason, expires_at=until)
         state = ins.store.get_pass(number).state
-    assert decision.override is not None  # it was just written
-    then = f"`autosurgeon run` goes on with it before {decision.override.expires_at}" if word == Verdict.ACCEPT else ""
+    assert decision.override is not None  # just written
+    then = f"`autosurgeon run` continues it before {decision.override.expires_at}" if word == Verdict.ACCEPT else ""
     say(f"pass {number} is {state.value}; {then}".rstrip("; "))

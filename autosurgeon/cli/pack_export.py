@@ -1,4 +1,4 @@
-"""`autosurgeon pack export`: a pack in the form that another runtime reads."""
+"""`autosurgeon pack export`: a pack in the format of another runtime."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """What can be written without a command."""
+    """The formats that need no command."""
 
     GGUF = "gguf"
 
 
 class Dtype(StrEnum):
-    """What a GGUF file's matrices are."""
+    """The type of a GGUF file's matrices."""
 
     BF16 = "bf16"
     F32 = "f32"
@@ -30,29 +30,30 @@ class Dtype(StrEnum):
 
 def export_pack(
     digest: Annotated[str, typer.Argument(metavar="PACK", help="The pack's digest, or its first digits.")],
-    out: Annotated[Path, typer.Option("--out", help="The file to write; one that is there is replaced.")],
+    out: Annotated[Path, typer.Option("--out", help="The file to write; an existing file is replaced.")],
     form: Annotated[
         Format | None, typer.Option("--format", help="gguf, for llama.cpp; needs the package gguf.")
     ] = None,
     dtype: Annotated[
-        Dtype, typer.Option("--dtype", help="Of a GGUF file's matrices; f32 doubles it, and loses nothing either.")
+        Dtype, typer.Option("--dtype", help="Type of a GGUF file's matrices; both are lossless, f32 doubles the size.")
     ] = Dtype.BF16,
     command: Annotated[
         str | None,
         typer.Option(
-            "--command", help="A packer of your own, with {pack}, {manifest}, {weights}, {digest} and {out}; no shell."
+            "--command",
+            help="Your own packer, with {pack}, {manifest}, {weights}, {digest} and {out}; run without a shell.",
         ),
     ] = None,
     deadline: Annotated[
-        float, typer.Option("--deadline", min=1, metavar="SECONDS", help="After which a packer is killed.")
+        float, typer.Option("--deadline", min=1, metavar="SECONDS", help="Time after which a packer is killed.")
     ] = 3600,
     workspace: WorkspaceOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
-    """Write a pack, once every byte of it is verified, as a GGUF file or by a packer of your own.
+    """Verify a pack byte by byte and write it as a GGUF file or by your own packer.
 
-    The file is written beside itself and renamed: it is whole, or as it was before. The export is written down with its
-    SHA-256, a packer's also with its exit code and last words; `pack show` tells of it.
+    The file is replaced atomically. The export is recorded with its SHA-256, a packer's also with exit code and last
+    output; `pack show` lists it.
     """
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace
@@ -62,10 +63,10 @@ def export_pack(
     from autosurgeon.wiring import open_store
 
     if (form is None) == (command is None):
-        raise UserError("one of --format and --command says how to export")
+        raise UserError("an export needs a format or a command", wanted="either --format or --command")
     words = split_command(command) if command is not None else None
     if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UserError("a file cannot be written there", got=out, wanted="a file's name in a folder that is there")
+        raise UserError("a file cannot be written there", got=out, wanted="a file name in an existing folder")
     packs = PackStore(Workspace(workspace.resolve()).packs)
     with open_store(workspace, writes=True) as store:
         name = store.find_pack(digest)
@@ -73,7 +74,7 @@ def export_pack(
         done = _export(packs.path(name), name, out.absolute(), words, dtype, deadline)
         store.record_export(name, done)
     if done.error is not None:
-        raise UserError("the packer made nothing", got=one_line(done.error), where=words[0] if words else None)
+        raise UserError("the packer wrote no file", got=one_line(done.error), where=words[0] if words else None)
     if as_json:
         print_json({"pack": name} | done.model_dump(mode="json"))
         return

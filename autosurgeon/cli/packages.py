@@ -1,4 +1,4 @@
-"""The packages that commands may come to need, imported before a night depends on them; this needs none of them."""
+"""The packages that commands may need later, imported before a run depends on them; this module needs none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from autosurgeon.errors import InstallError
 PACKAGES = {
     "alembic": ("alembic", "alembic.config"),
     "common-expression-language": ("cel",),
-    # It imports these of its own when a connection is made, and some of what fails there is no ImportError any more.
+    # It imports the others when it connects, and not every failure there is an ImportError.
     "httpx2": ("httpx2", "httpcore2", "anyio", "h11", "truststore"),
     "Jinja2": ("jinja2",),
     "matplotlib": ("matplotlib", "matplotlib.axes", "matplotlib.backends.backend_agg", "matplotlib.figure"),
@@ -39,38 +39,38 @@ PACKAGES = {
     "structlog": ("structlog",),
     "typer": ("typer", "typer.main"),
 }
-"""The dependencies of `pyproject.toml`, and every module of each that the controller imports, at its start or later."""
+"""The dependencies of `pyproject.toml`, each with every module that the controller imports at any time."""
 OWN = "autosurgeon"
 
 
 class Broken(NamedTuple):
-    """A package that cannot be imported, and the error in words."""
+    """A package that cannot be imported, and the error."""
 
     name: str
     error: str
 
 
 def find_broken() -> list[Broken]:
-    """The packages of which a module cannot be imported, whatever the error."""
+    """Find the packages that cannot be imported, whatever the error."""
     found = []
     for name, modules in PACKAGES.items():
         try:
             for module in modules:
                 importlib.import_module(module)
-        except Exception as error:  # a module may fail in any way as it is imported; each is named, none is passed over
+        except Exception as error:  # an import may fail in any way; every failure is named
             found.append(Broken(name, next(iter(f"{type(error).__name__}: {error}".splitlines()))))
     return found
 
 
 def check_packages() -> None:
-    """Import every module that a command may need later; InstallError that names each package that fails."""
+    """Import every module that a command may need later; InstallError names the packages that fail."""
     broken = find_broken()
     if broken:
         raise _error(broken)
 
 
 def explain_import(error: Exception) -> InstallError | None:
-    """The line for what fails because of a package; None where each can be imported: the fault is autosurgeon's own."""
+    """Explain an error by broken packages; None if all can be imported, so that the fault is autosurgeon's own."""
     broken = find_broken()
     if broken:
         return _error(broken)

@@ -1,4 +1,4 @@
-"""`autosurgeon pack`: the weights that were made."""
+"""`autosurgeon pack`: the packs of a workspace."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from autosurgeon.cli.options import ConfigOption, JsonOption, ReasonOption, WorkspaceOption, spelled_out
+from autosurgeon.cli.options import ConfigOption, JsonOption, ReasonOption, WorkspaceOption, encodable
 from autosurgeon.cli.pack_export import export_pack
 from autosurgeon.errors import ExitCode
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="The packs of a workspace: what they are, whether they are whole, which is live, which stay.",
+    help="The packs of a workspace: list, verify, revert, remove, pin and export them.",
 )
 DigestArgument = Annotated[str, typer.Argument(help="The pack's digest, or its first digits.")]
 
 
 @app.command("list")
 def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """List every pack, oldest first: the live versions that it had, and whether its weights are kept or gone."""
+    """List every pack, oldest first, with its live versions and whether its weights are kept or gone."""
     from autosurgeon.cli.render import print_json, print_table
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.packs.packstore import PackStore
@@ -71,7 +71,7 @@ def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = Fal
 
 @app.command("show")
 def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show one pack: its files, where it came from, what it won, and where it was exported to."""
+    """Show one pack: its files, its origin, its wins and its exports."""
     from autosurgeon.cli.render import one_line, print_json, print_table, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.packs.packstore import PackStore
@@ -88,16 +88,16 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
     if as_json:
         pinned = pin.model_dump(mode="json") if pin else None
         content = {"digest": name, "manifest": manifest.model_dump(mode="json"), "wins": wins}
-        told = [export.model_dump(mode="json") | {"at": at} for export, at in exports]
-        print_json(content | {"weights": weights, "pinned": pinned, "exports": told})
+        exported = [export.model_dump(mode="json") | {"at": at} for export, at in exports]
+        print_json(content | {"weights": weights, "pinned": pinned, "exports": exported})
         return
     say(f"pack {name}")
     say(f"weights: {weights}" + (f"; pinned by {pin.by} since {pin.at}: {pin.reason}" if pin else ""))
     say(f"parent: {manifest.lineage.parent or 'none: an imported base'}")
     if manifest.lineage.merge_base is not None:
-        say(f"trained on a quantized base, merged into: its {manifest.lineage.merge_base} weights")
+        say(f"trained on a quantized base, merged into its {manifest.lineage.merge_base} weights")
     if manifest.lineage.salvage is not None:
-        say(f"made of the trained adapter by the salvage rung {manifest.lineage.salvage}")
+        say(f"made from the trained adapter by the salvage rung {manifest.lineage.salvage}")
     files = [(file, packed.bytes, packed.sha256[:16]) for file, packed in manifest.files.items()]
     print_table("files", ("file", "bytes", "sha256"), files)
     rows = [
@@ -112,14 +112,14 @@ def show_pack(digest: DigestArgument, workspace: WorkspaceOption = Path("."), as
 @app.command("verify")
 def verify_pack(
     digest: Annotated[
-        str | None, typer.Argument(help="The pack's digest, or its first digits; all when empty.")
+        str | None, typer.Argument(help="The pack's digest or its first digits; all packs when empty.")
     ] = None,
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
 ) -> None:
-    """Read packs back, byte for byte, against their manifests; exit code 15 where one is damaged.
+    """Compare packs byte by byte with their manifests; exit code 15 if one is damaged.
 
-    Without a digest, a pack that retention may have removed is only said to be gone; missing weights of any other are
+    Without a digest, removed packs that retention does not keep are listed as gone; missing weights of other packs are
     damage.
     """
     from autosurgeon.cli.render import say
@@ -153,12 +153,12 @@ def verify_pack(
 
 @app.command("revert")
 def revert_pack(
-    reason: Annotated[str, typer.Option("--reason", help="Why; written into the decision.", callback=spelled_out)],
-    to: Annotated[str | None, typer.Option("--to", help="Pack to go back to; the last good one when empty.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Reason; written into the decision.", callback=encodable)],
+    to: Annotated[str | None, typer.Option("--to", help="Pack to revert to; the last good one when empty.")] = None,
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
 ) -> None:
-    """Make an earlier pack live again, as a new live version with its own decision."""
+    """Make an earlier pack live again, as a new live version with a decision of its own."""
     from autosurgeon.cli.logs import logging_to
     from autosurgeon.cli.view import reporting
     from autosurgeon.core.person import current_person
@@ -171,7 +171,7 @@ def revert_pack(
         live = store.live()
         target = store.find_pack(to) if to else None
     if live is None or live.pack == target:
-        raise UserError("there is nothing to revert", got="no live pack" if live is None else "the pack that is live")
+        raise UserError("there is nothing to revert", got="no live pack" if live is None else "the live pack")
     with (
         reporting() as reporter,
         open_loop(workspace, settings_of(workspace, config), reporter, Limits()) as ins,
@@ -184,17 +184,16 @@ def revert_pack(
 
 @app.command("gc")
 def collect_packs(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be removed, and remove nothing.")] = False,
     reason: ReasonOption = "",
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the weights of packs, and adapters, that nothing keeps; never while a loop works on the workspace.
+    """Remove the weights of packs, and adapters, that nothing keeps; refused while a loop runs on the workspace.
 
-    Kept are live, the last packs that were live before it (setting retention.keep_live), the base, pinned packs and
-    every pack that an open pass names, with the adapters that they were merged from. Of the others the manifest stays,
-    and all that is known of them.
+    The live pack, the last live packs before it (setting retention.keep_live), the base, pinned packs and every pack of
+    an open pass are kept, with their adapters. Manifests and records of all packs stay.
     """
     from autosurgeon.cli.acts import try_to_record
     from autosurgeon.cli.render import print_json, say
@@ -209,7 +208,7 @@ def collect_packs(
     place, gone = Workspace(workspace.resolve()), list[Freed]()
     word = "would be removed" if dry_run else "removed"
 
-    def tell(freed: Freed) -> None:
+    def show(freed: Freed) -> None:
         gone.append(freed)
         if not as_json:
             say(f"{freed.pack[:12]}: {freed.bytes} bytes {word}")
@@ -220,19 +219,21 @@ def collect_packs(
         collect(store, PackStore(place.packs), place.pins, keep_live, removed=plan.append, dry_run=True)
         detail = {"packs": [freed.pack for freed in plan]}
         act = PersonAct(act="gc", who=current_person(), at=utc_now(), reason=reason, detail=detail)
-        # Before anything goes: an act that is recorded and cut short is known, the reverse is not.
+        # Recorded before the removal, so that an interrupted one is known.
         missing = "" if dry_run else try_to_record(store, act)
-        total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=tell, dry_run=dry_run)
+        total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=show, dry_run=dry_run)
         adapters = collect_adapters(store, place.passes, place.pins, keep_live, dry_run=dry_run)
-        # A full disk, which may be why packs are removed, takes the entry by now.
+        # On a full disk, which may be the reason for the removal, the entry fits only now.
         missing = missing and try_to_record(store, act)
         if not dry_run and not missing:
             write_logs(place, store)
     if missing:
-        typer.echo(f"this is not in the record: {missing}", err=True)
+        typer.echo(f"the act is not in the record: {missing}", err=True)
     if as_json:
-        told = {"pass_adapters": [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]}
-        print_json({"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total} | told)
+        removed_adapters = {"pass_adapters": [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]}
+        print_json(
+            {"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total} | removed_adapters
+        )
         return
     if adapters:
         size = sum(freed.bytes for freed in adapters)
@@ -243,10 +244,10 @@ def collect_packs(
 @app.command("pin")
 def pin_pack(
     digest: DigestArgument,
-    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the pack.", callback=spelled_out)],
+    reason: Annotated[str, typer.Option("--reason", help="Reason; shown with the pack.", callback=encodable)],
     workspace: WorkspaceOption = Path("."),
 ) -> None:
-    """Keep a pack's weights, whatever retention holds, until it is unpinned."""
+    """Keep a pack's weights regardless of retention until it is unpinned."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
@@ -257,7 +258,7 @@ def pin_pack(
     from autosurgeon.wiring import open_store
 
     if not reason.strip():
-        raise UserError("a pin needs a reason", wanted="--reason with a few words")
+        raise UserError("a pin needs a reason", wanted="--reason TEXT")
     place, who = Workspace(workspace.resolve()), current_person()
     with open_store(workspace, writes=True) as store:
         name = store.find_pack(digest)
@@ -271,7 +272,7 @@ def pin_pack(
 
 @app.command("unpin")
 def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
-    """Leave a pack to retention again."""
+    """Let retention decide about a pack again."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
@@ -287,7 +288,7 @@ def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: Wor
             raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
         store.record_act(PersonAct(act="unpin", who=current_person(), at=utc_now(), reason=reason, pack=name))
     write_pins(place.pins, pins.values())
-    say(f"{name[:12]} is not pinned any more")
+    say(f"{name[:12]} is no longer pinned")
 
 
 app.command("export")(export_pack)

@@ -1,7 +1,7 @@
-"""What holds for the value of every option and argument of every command, whatever else its command wants of it.
+"""Checks that apply to the value of every option and argument of every command.
 
-A whole number fits a database's integer; a number is finite; a text is UTF-8 without NUL; a path can be followed, and
-names no device and no pipe but those that the shell hands over.
+A whole number fits a database's integer, a number is finite, a text is UTF-8 without NUL, and a path resolves to no
+device or pipe except those that the shell provides.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HANDED_OVER = ("/dev/fd/", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/nul
 
 
 def check_parameters(command: Any) -> None:
-    """Let a command, and every command below it, check each of its values after it is converted."""
+    """Add the checks to a command and its subcommands; they run on the converted values."""
     for param in command.params:
         _check_after(param)
     for below in getattr(command, "commands", {}).values():
@@ -47,9 +47,9 @@ def check_value(name: str, value: Any) -> None:
     """UserError for a value that no command can use; `name` is the option's or argument's."""
     if isinstance(value, int) and not -MOST <= value <= MOST:
         got = str(value) if abs(value) < 10**40 else "more than 40 digits"
-        raise UserError(f"{name} is out of range", got=got, wanted=f"at most {MOST}, and at least -{MOST}")
+        raise UserError(f"{name} is out of range", got=got, wanted=f"between -{MOST} and {MOST}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{name} is no finite number", got=value, wanted="a finite number")
+        raise UserError(f"{name} is not finite", got=value, wanted="a finite number")
     if isinstance(value, str | Path):
         _check_text(name, str(value))
     if isinstance(value, Path):
@@ -58,24 +58,24 @@ def check_value(name: str, value: Any) -> None:
 
 def _check_text(name: str, text: str) -> None:
     if "\0" in text:
-        raise UserError(f"{name} holds a NUL", got=ascii(text[:80]), wanted="text without it")
+        raise UserError(f"{name} contains a NUL", got=ascii(text[:80]), wanted="text without NUL")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{name} is no UTF-8", got=ascii(text[:80]), wanted="text in UTF-8") from error
+        raise UserError(f"{name} is not UTF-8", got=ascii(text[:80]), wanted="text in UTF-8") from error
 
 
 def _check_path(name: str, path: Path) -> None:
-    """UserError where a path cannot be followed, or leads to what is neither a file nor a folder."""
+    """UserError for a path that cannot be resolved, or that is neither a file nor a folder."""
     try:
         resolved = path.resolve()
         mode = resolved.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        # Whether it has to be there is the command's own to decide, and it has the better words.
+        # The command decides whether the path has to exist, and its message is better.
         return
     except (OSError, RuntimeError) as error:
         got = getattr(error, "strerror", None) or "a loop of symbolic links"
-        raise UserError(f"{name} cannot be followed", got=got, where=_shortened(path)) from error
+        raise UserError(f"{name} cannot be resolved", got=got, where=_shortened(path)) from error
     _check_text(name, str(resolved))
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode) or os.path.abspath(path).startswith(HANDED_OVER):
         return

@@ -1,4 +1,4 @@
-"""`autosurgeon pass`: what was tried."""
+"""`autosurgeon pass`: the passes of a workspace."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import typer
 
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
-app = typer.Typer(no_args_is_help=True, help="What was tried, and how it went.")
+app = typer.Typer(no_args_is_help=True, help="The passes of a workspace.")
 
 
 @app.command("list")
 def list_passes(
-    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many, of the newest.")] = 30,
-    before: Annotated[
-        int | None, typer.Option("--before", min=1, help="Only passes before this number: the page before a page.")
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every pass, whatever --last says.")] = False,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="Number of newest passes.")] = 30,
+    before: Annotated[int | None, typer.Option("--before", min=1, help="Only passes before this number.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every pass, regardless of --last.")] = False,
     workspace: WorkspaceOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
-    """List the newest passes, the very newest last; --before turns the page, and --all lists every one."""
+    """List the newest passes, newest last; --before lists earlier ones, --all every one."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.wiring import open_store
@@ -37,7 +35,7 @@ def list_passes(
     print_table("passes", ("pass", "state", "verdict", "recipe", "pack", "reason"), rows)
     if passes and len(passes) < total:
         first = passes[0].number
-        earlier = f"; `--before {first}` shows those before them, `--all` every one" if first > 1 else ""
+        earlier = f"; `--before {first}` shows earlier ones, `--all` every one" if first > 1 else ""
         say(f"passes {first} to {passes[-1].number} of {total}{earlier}")
 
 
@@ -47,7 +45,7 @@ def show_pass(
     workspace: WorkspaceOption = Path("."),
     as_json: JsonOption = False,
 ) -> None:
-    """Show one pass: its recipe, its stages, and every rule of every decision."""
+    """Show one pass: its recipe, its stages and every rule of every decision."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.core.decision import Cost
@@ -90,7 +88,7 @@ def show_pass(
     )
     if rungs:
         tries = [(rung.rung, rung.smoked, ", ".join(rung.lost), rung.outcome) for rung in rungs]
-        print_table("salvage", ("rung", "anchors smoked", "lost", "what came of it"), tries)
+        print_table("salvage", ("rung", "anchors smoked", "lost", "outcome"), tries)
     rows = [
         (
             d.judgement.phase,

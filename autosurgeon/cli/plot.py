@@ -1,4 +1,4 @@
-"""Plots for people, as PNG; matplotlib is loaded when one is asked for. Those of the reports: `audit.plots`."""
+"""Plots of simulations as PNG; matplotlib is imported on demand. `audit.plots` has the plots of reports."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COLOURS = {
     "stop": "tab:blue",
     "flips": "black",
 }
-NAMES = {"unreplayable": "cannot be replayed", "flips": "flips against what was decided"}
+NAMES = {"unreplayable": "cannot be replayed", "flips": "flips"}
 
 
 def draw_tallies(path: Path, title: str, tallies: Sequence[Threshold]) -> None:
-    """Counts of verdicts over the values of a threshold; UserError where the file cannot be written."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # draws without a display
+    """Plot the counts of verdicts over a threshold; UserError if the file cannot be written."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # needs no display
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -36,7 +36,7 @@ def draw_tallies(path: Path, title: str, tallies: Sequence[Threshold]) -> None:
         counts = [getattr(tally, name) for tally in tallies]
         style = {"linestyle": "--"} if name == "flips" else {"marker": "o", "markersize": 3}
         axes.plot(values, counts, color=colour, label=NAMES.get(name, name), **style)
-    # Titles are names of rules and policies, so a `$` in one is a `$` and no formula.
+    # Titles are names of rules and policies, so `$` does not start a formula.
     axes.set_title(title.replace("$", r"\$"))
     axes.set_xlabel("threshold")
     axes.set_ylabel("decisions")
@@ -49,7 +49,7 @@ def draw_tallies(path: Path, title: str, tallies: Sequence[Threshold]) -> None:
 
 
 def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
-    """By policy the true held-out wins over passes, mean and range, beside what went wrong in a campaign on average."""
+    """Plot by policy the mean and range of true held-out wins over passes, and the mean number of faults."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -59,7 +59,7 @@ def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
     width = 0.8 / len(found)
     for number, (name, tallies) in enumerate(found.items()):
         colour, label = f"C{number}", name.replace("$", r"\$").lstrip("_")
-        # A campaign that ended early stays where it was.
+        # A campaign that ended early keeps its last value.
         at = list(_columns([tally.wins for tally in tallies], max(len(t.wins) for t in tallies)))
         wins.fill_between(
             range(len(at)), [min(each) for each in at], [max(each) for each in at], color=colour, alpha=0.15
@@ -69,10 +69,10 @@ def draw_campaigns(path: Path, found: Mapping[str, Sequence[Tally]]) -> None:
         places = [place + (number - (len(found) - 1) / 2) * width for place in range(len(FAULTS))]
         faults.bar(places, means, width, color=colour, label=label)
     wins.set_xlabel("passes")
-    wins.set_ylabel("held-out tasks that live truly wins")
+    wins.set_ylabel("held-out tasks won by live")
     wins.legend()
     faults.set_xticks(range(len(FAULTS)), list(FAULTS.values()))
-    faults.set_ylabel("a campaign")
+    faults.set_ylabel("per campaign")
     try:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:

@@ -21,13 +21,13 @@ app = typer.Typer(no_args_is_help=True, help="The rules that judge every pass.")
 
 @app.command("check")
 def check_policy(
-    file: Annotated[Path | None, typer.Argument(help="The policy; bd62.yaml when empty.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Policy file; bd62.yaml when empty.")] = None,
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a policy before a night run; exit code 2 and one line when it cannot be trusted.
+    """Check a policy before a run; exit code 2 and one line if it is invalid.
 
-    What is only doubtful (rules that never speak, or say nothing new) is told as a warning or a note.
+    Doubtful rules, such as those that never apply or are implied by others, give warnings or notes.
     """
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
@@ -60,12 +60,12 @@ def check_policy(
     ]
     print_table(f"policy {policy.name}", ("phase", "rule", "wants", "otherwise", "mode", "severity", "lesson"), rows)
     for finding in findings:
-        say(f"{finding['level']}: {finding['rule']} ({finding['kind']}): {finding['said']} ({finding['where']})")
+        say(f"{finding['level']}: {finding['rule']} ({finding['kind']}): {finding['message']} ({finding['where']})")
     say(f"{policy.name} is sound: {len(policy.rules)} rules, digest {policy.digest[:12]}")
 
 
 def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
-    """What is amiss, with file and line; PolicyError for the first thing that no policy may say."""
+    """List the findings with file and line; PolicyError for the first error."""
     from autosurgeon.errors import PolicyError
     from autosurgeon.policy.findings import find
     from autosurgeon.policy.policy_files import join
@@ -85,7 +85,7 @@ def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
             "level": finding.level,
             "kind": finding.kind,
             "rule": finding.rule_id,
-            "said": finding.message,
+            "message": finding.message,
             "where": places[finding.rule_id],
         }
         for finding in findings
@@ -94,7 +94,7 @@ def _placed_findings(policy: Policy, path: Path) -> list[dict[str, str]]:
 
 @app.command("schema")
 def print_schema() -> None:
-    """Print the JSON Schema of a policy file, for editors that check while one types."""
+    """Print the JSON Schema of a policy file, for editors."""
     from autosurgeon.cli.render import print_json
     from autosurgeon.policy.policy_schema import policy_schema
 

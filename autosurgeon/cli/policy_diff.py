@@ -1,4 +1,4 @@
-"""`autosurgeon policy diff`: what another policy would let pass or refuse, shown on evidence."""
+"""`autosurgeon policy diff`: the evidence that two policies judge differently."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 def diff_policies(
     a: Annotated[Path, typer.Argument(help="A policy.", metavar="A")],
-    b: Annotated[Path, typer.Argument(help="The policy to hold against it.", metavar="B")],
+    b: Annotated[Path, typer.Argument(help="The policy to compare with it.", metavar="B")],
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say per phase whether B is tighter or looser than A, with evidence; exit code 0 the same, 15 not.
+    """Show per phase whether B is tighter or looser than A, with evidence; exit code 15 if they differ.
 
-    `--set` goes to each of the two that has the parameter. The facts are taken as independent of each other.
+    `--set` applies to each policy that has the parameter. The facts are treated as independent of each other.
     """
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.policy.difference import diff
@@ -39,18 +39,26 @@ def diff_policies(
         raise typer.Exit(ExitCode.DONE if same else ExitCode.FINDING)
     columns = ("phase", "B against A", "only A accepts", "only B accepts", "remedy differs")
     rows = [
-        (phase.phase, phase.relation, _told(phase.a_only, "b"), _told(phase.b_only, "a"), _told(phase.remedy, "ab"))
+        (
+            phase.phase,
+            phase.relation,
+            _reasons(phase.a_only, "b"),
+            _reasons(phase.b_only, "a"),
+            _reasons(phase.remedy, "ab"),
+        )
         for phase in phases
     ]
     print_table(f"A: {first.name}, B: {second.name}", columns, rows)
     differing = [phase.phase for phase in phases if not phase.same]
-    told = "no evidence tells them apart" if same else f"{', '.join(differing)}: not the same; --json has the evidence"
-    say(f"A: {first.name} {first.digest[:12]}; B: {second.name} {second.digest[:12]}: {told}")
+    result = "no evidence distinguishes them"
+    if not same:
+        result = f"they differ in {', '.join(differing)}; --json has the evidence"
+    say(f"A: {first.name} {first.digest[:12]}; B: {second.name} {second.digest[:12]}: {result}")
     raise typer.Exit(ExitCode.DONE if same else ExitCode.FINDING)
 
 
 def _load_both(a: Path, b: Path, assignments: Mapping[str, str]) -> tuple[Policy, Policy]:
-    """Each with those of the parameters that it has; a name that neither has is refused by the second."""
+    """Load both policies, each with the parameters that it has; the second refuses a name that neither has."""
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.policy_files import join
 
@@ -60,12 +68,12 @@ def _load_both(a: Path, b: Path, assignments: Mapping[str, str]) -> tuple[Policy
     return load_policy(a, given[0]), load_policy(b, given[1] | unknown)
 
 
-def _told(answer: Answer, refusing: str) -> str:
-    """What the refusing policies say of the evidence; why the answer is open; nothing where there is no evidence."""
+def _reasons(answer: Answer, refusing: str) -> str:
+    """Describe the verdicts of the refusing policies on the evidence, or why the answer is undecided."""
     if answer.witness is None:
         return f"undecided because of {', '.join(answer.undecided)}" if answer.undecided else ""
-    said = [(key.upper(), getattr(answer.witness, key)) for key in refusing]
-    return "; ".join(f"{key} {judgement.verdict.value}: {judgement.reason}" for key, judgement in said)
+    judgements = [(key.upper(), getattr(answer.witness, key)) for key in refusing]
+    return "; ".join(f"{key} {judgement.verdict.value}: {judgement.reason}" for key, judgement in judgements)
 
 
 def _plain(phase: PhaseDifference) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`autosurgeon policy explain`: why a decision came out as it did, and what would have turned it."""
+"""`autosurgeon policy explain`: the reasons of a decision, and the smallest change that would flip it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def explain_decision(
     decision_id: Annotated[str, typer.Argument(help="Such as pass-0004-smoke.", metavar="DECISION")],
     workspace: WorkspaceOption = Path("."),
-    policy: Annotated[Path | None, typer.Option("--policy", help="Another policy than the one that judged.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Another policy than the recorded one.")] = None,
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Explain a decision: each rule with its margin and lesson, and the smallest change that would have turned it."""
+    """Explain a decision: each rule with its margin and lesson, and the smallest change that would flip the verdict."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.policy.counterfactual import counterfactual, first_deciding
 
@@ -30,7 +30,7 @@ def explain_decision(
     rules, doubt = policy_of(judgement, workspace, policy, params or ())
     turned = counterfactual(rules, judgement.phase, judgement.evidence)
     if turned.judgement.verdict != judgement.verdict:
-        doubt += f"; it says {turned.judgement.verdict.value} of this evidence"
+        doubt += f"; its verdict on this evidence is {turned.judgement.verdict.value}"
     deciding = first_deciding(judgement)
     if as_json:
         print_json(_plain(decision_id, judgement, deciding, doubt, turned))
@@ -62,14 +62,14 @@ def explain_decision(
 
 
 def judgement_of(decision_id: str, workspace: Path) -> Judgement:
-    """The judgement of a decision in the workspace's memory."""
+    """Read the judgement of a decision from the workspace's memory."""
     from autosurgeon.errors import UserError, nearest
     from autosurgeon.wiring import open_store
 
     with open_store(workspace) as store:
         decisions = {decision.decision_id: decision for decision in store.decisions()}
     if decision_id not in decisions:
-        wanted = nearest(decision_id, decisions) if decisions else "a workspace in which something was decided"
+        wanted = nearest(decision_id, decisions) if decisions else "a workspace with decisions"
         raise UserError("there is no such decision", got=repr(decision_id), wanted=wanted, where=workspace)
     judgement = decisions[decision_id].judgement
     if judgement is None:
@@ -80,9 +80,9 @@ def judgement_of(decision_id: str, workspace: Path) -> Judgement:
 def policy_of(
     judgement: Judgement, workspace: Path, file: Path | None, params: list[str] | tuple[str, ...]
 ) -> tuple[Policy, str]:
-    """The policy to explain a judgement by, and a line where it is not the one that judged.
+    """Find the policy that explains a judgement, and a note if it is not the one that judged.
 
-    Without a file it is the recorded one; the workspace's own where that is not kept, or where parameters are set.
+    Without a file it is the recorded policy, or the workspace's policy if that is not stored or parameters are set.
     """
     from autosurgeon.policy.params import parse_assignments
     from autosurgeon.policy.schema import Policy
@@ -97,14 +97,14 @@ def policy_of(
     if policy.digest == judgement.policy_digest:
         return policy, ""
     judged = f"{judgement.policy} {judgement.policy_digest[:12]}"
-    return policy, f"judged by {judged}; what would have turned it is told by {policy.name} {policy.digest[:12]}"
+    return policy, f"judged by {judged}; the change is computed with {policy.name} {policy.digest[:12]}"
 
 
 def _plain(
     decision_id: str, judgement: Judgement, deciding: str | None, doubt: str, turned: Counterfactual
 ) -> dict[str, Any]:
     content = judgement.model_dump(mode="json")
-    changes = [change._asdict() | {"said": str(change)} for change in turned.changes]
+    changes = [change._asdict() | {"message": str(change)} for change in turned.changes]
     return {
         "decision_id": decision_id,
         "phase": judgement.phase,
@@ -118,6 +118,6 @@ def _plain(
             "changes": changes,
             "smallest": turned.smallest,
             "undecided_because_of": list(turned.undecided),
-            "said": turned.summary,
+            "summary": turned.summary,
         },
     }

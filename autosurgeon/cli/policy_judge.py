@@ -1,4 +1,4 @@
-"""`autosurgeon policy judge` and `policy test`: a policy on evidence at hand."""
+"""`autosurgeon policy judge` and `policy test`: a policy applied to given evidence, and the test cases of policies."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def judge_evidence(
     evidence: Annotated[
         Path, typer.Option("--evidence", help="JSON: facts by name, or phase and evidence, or a decision.")
     ],
-    phase: Annotated[str | None, typer.Option("--phase", help="Such as smoke; as the file says when empty.")] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="The policy; bd62.yaml when empty.")] = None,
+    phase: Annotated[str | None, typer.Option("--phase", help="Such as smoke; the file's phase when empty.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; bd62.yaml when empty.")] = None,
     params: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,7 +40,7 @@ def judge_evidence(
     phase = phase or given.phase
     if phase is None:
         raise UserError(
-            "the evidence names no phase", wanted="--phase, or `phase` and `evidence` in it", where=evidence
+            "the evidence names no phase", wanted="--phase, or `phase` and `evidence` in the file", where=evidence
         )
     named = next((known for known in PHASES if known == phase), None)
     if named is None:
@@ -72,7 +72,7 @@ VERDICTS = {
 
 
 def exit_code(judgement: Judgement) -> ExitCode:
-    """The verdict as a number for scripts; a rule that objects and does not bind makes an acceptance WARNINGS."""
+    """Return the exit code of a verdict; an acceptance with a broken rule that is not enforced gives WARNINGS."""
     if judgement.verdict == "ACCEPT":
         return ExitCode.WARNINGS if judgement.broken() else ExitCode.DONE
     return VERDICTS[judgement.verdict.value]
@@ -80,12 +80,12 @@ def exit_code(judgement: Judgement) -> ExitCode:
 
 def test_policies(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Policies or their _test.yaml; shipped when empty.")
+        list[Path] | None, typer.Argument(help="Policies or their _test.yaml files; the shipped ones when empty.")
     ] = None,
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcomes as JUnit XML.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcomes as JUnit XML to this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the cases that stand beside policies; exit code 15 when one fails."""
+    """Run the test cases of policies; exit code 15 if one fails."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
     from autosurgeon.errors import UserError
@@ -146,5 +146,5 @@ def _junit(reports: list[Report]) -> str:
 
 
 def _xml(text: str) -> str:
-    """Without the characters that no XML may hold."""
+    """Replace the characters that XML forbids."""
     return NO_XML.sub("?", text)

@@ -21,8 +21,8 @@ PathArgument = Annotated[
         envvar="AUTOSURGEON_WORKSPACE", help="A workspace, its decision log, or a folder of evidence such as data/bd62."
     ),
 ]
-PolicyOption = Annotated[Path | None, typer.Option("--policy", help="The policy; the workspace's when empty.")]
-SinceOption = Annotated[str, typer.Option("--since", help="Only decisions of this time or later, as in 2026-05-01.")]
+PolicyOption = Annotated[Path | None, typer.Option("--policy", help="Policy file; the workspace's policy when empty.")]
+SinceOption = Annotated[str, typer.Option("--since", help="Only decisions at or after this time, such as 2026-05-01.")]
 
 
 def replay_decisions(
@@ -32,9 +32,9 @@ def replay_decisions(
     since: SinceOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge past decisions again from what was recorded of them: exit code 0 without a flip, 15 with one.
+    """Judge past decisions again from their recorded facts; exit code 0 without flips, 15 with flips.
 
-    With --json a line of JSON for each decision, and a last one for the summary.
+    --json prints a line of JSON for each decision and a last one with the summary.
     """
     from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.replay import Replayer, Summary
@@ -48,10 +48,12 @@ def replay_decisions(
     for one in recorded(path, since=since, skip=left_out.add):
         replayed = replayer.replay(one)
         summary = summary.after(replayed)
-        if replayed.before is None and replayed.refuses and replayed.phase:  # evidence alone: its pass in a line
+        if (
+            replayed.before is None and replayed.refuses and replayed.phase
+        ):  # evidence without decisions gets a line per pass
             phases = refused.setdefault(one.name.partition(" #")[0], [])
             phases += [replayed.phase] if replayed.phase not in phases else []
-        print(json_text(_plain(replayed), indent=None) if as_json else _told(replayed))
+        print(json_text(_plain(replayed), indent=None) if as_json else _replayed_lines(replayed))
     if as_json:
         summed = {"policy": replayer.policy.name, "digest": replayer.policy.digest, **summary._asdict()}
         print(json_text(summed, indent=None))
@@ -59,7 +61,7 @@ def replay_decisions(
         for name, phases in refused.items():
             print(f"{name}: refused at {', '.join(phases)}")
         print(_sum(summary, replayer.policy.name))
-    _tell_left_out(left_out, path)
+    _report_left_out(left_out, path)
     raise typer.Exit(ExitCode.FINDING if summary.flips else ExitCode.DONE)
 
 
@@ -67,8 +69,8 @@ def _plain(replayed: Replayed) -> dict[str, object]:
     return replayed.model_dump(mode="json") | {"outcome": replayed.outcome}
 
 
-def _told(replayed: Replayed) -> str:
-    """A line for the decision, and those that explain it."""
+def _replayed_lines(replayed: Replayed) -> str:
+    """Format a decision and its explanation as lines."""
     from autosurgeon.cli.render import one_line
 
     verdict = replayed.outcome
@@ -83,7 +85,7 @@ def _told(replayed: Replayed) -> str:
         lines.append(f"    also: {', '.join(replayed.also)}")
     if replayed.unrecorded and replayed.after is None:
         lines += [f"    cannot be replayed: {', '.join(replayed.silent) or 'unknown facts'}"]
-        lines += [f"    not recorded, or not known here: {', '.join(replayed.unrecorded)}"]
+        lines += [f"    not recorded or unknown: {', '.join(replayed.unrecorded)}"]
     return "\n".join(map(one_line, lines))
 
 
@@ -93,29 +95,31 @@ def _sum(summary: Summary, policy: str) -> str:
     return f"{line}, {summary.unjudged} without a judgement" if summary.unjudged else line
 
 
-def _tell_left_out(left_out: LeftOut, path: Path) -> None:
-    """A torn last line is no fault: the store has that decision. Any other line that cannot be read is one."""
+def _report_left_out(left_out: LeftOut, path: Path) -> None:
+    """Report skipped lines; an incomplete last line is not an error, since the store has that decision."""
     from autosurgeon.errors import UserError
 
     if left_out.is_torn:
-        typer.echo("note: the log's last line is cut short and was left out; the next run writes it again", err=True)
+        typer.echo("note: the log's last line is incomplete and was skipped; the next run writes it again", err=True)
     if left_out.first is not None:
         got = f"{left_out.count}, the first on line {left_out.first.line}: {left_out.first.why}"
-        raise UserError("lines of the decision log were left out", got=got, wanted="a decision a line", where=path)
+        raise UserError("lines of the decision log were skipped", got=got, wanted="one decision per line", where=path)
 
 
 def simulate_threshold(
     path: PathArgument = Path("."),
     policy: PolicyOption = None,
-    rule: Annotated[str | None, typer.Option("--rule", help="The rule whose bound moves.")] = None,
-    param: Annotated[str | None, typer.Option("--param", help="Or the parameter that moves.")] = None,
-    values: Annotated[str, typer.Option("--range", metavar="LOW:HIGH[:STEPS]", help="Where to; 0:10:11.")] = "",
+    rule: Annotated[str | None, typer.Option("--rule", help="The rule whose bound changes.")] = None,
+    param: Annotated[str | None, typer.Option("--param", help="Or the parameter that changes.")] = None,
+    values: Annotated[
+        str, typer.Option("--range", metavar="LOW:HIGH[:STEPS]", help="The values, such as 0:10:11.")
+    ] = "",
     params: SetOption = None,
     since: SinceOption = "",
-    png: Annotated[Path | None, typer.Option("--png", help="Draw the counts into this file.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", help="Plot the counts into this PNG file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how moving one threshold over a range would have changed past decisions."""
+    """Show how past decisions change if one threshold moves over a range."""
     from autosurgeon.audit.recorded import LeftOut, recorded
     from autosurgeon.audit.simulate_threshold import parse_range, simulate, with_bound
     from autosurgeon.cli.render import print_json, print_table
@@ -124,7 +128,9 @@ def simulate_threshold(
     from autosurgeon.wiring import policy_at
 
     if (rule is None) == (param is None):
-        raise UserError("one threshold moves", got=f"--rule {rule}, --param {param}", wanted="either of them")
+        raise UserError(
+            "exactly one threshold changes", got=f"--rule {rule}, --param {param}", wanted="one of --rule and --param"
+        )
     steps, given = parse_range(values), parse_assignments(params or ())
     usual = policy_at(path, policy, given)
     if param is not None:
@@ -142,7 +148,7 @@ def simulate_threshold(
         print_json({"policy": usual.name, "moved": moved, "values": [tally._asdict() for tally in tallies]})
     else:
         print_table(f"policy {usual.name}, {moved}", ("value", *COLUMNS), [_row(tally) for tally in tallies])
-    _tell_left_out(left_out, path)
+    _report_left_out(left_out, path)
 
 
 COLUMNS = ("accept", "hold", "reject", "cannot be replayed", "stop", "flips")

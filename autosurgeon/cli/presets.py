@@ -1,4 +1,4 @@
-"""Presets of `init`: what fits an organ of a known size, as data, and the settings file that is written from it."""
+"""Presets of `init`: settings for organs of known sizes, and the text of the settings file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autosurgeon.sections import BenchSettings
 
 
 class Batches(NamedTuple):
-    """What one step holds, on a GPU or on a CPU."""
+    """Sizes of batches and limits of capsules, on a GPU or a CPU."""
 
     train_rows: int
     generate_rows: int
@@ -21,7 +21,7 @@ class Batches(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """The settings of an organ of a known size."""
+    """Settings for an organ of a known size."""
 
     about: str
     reference_lr: float
@@ -35,7 +35,7 @@ CPU = Batches(train_rows=8, generate_rows=16, capsule_gib=16, capsule_wall_s=144
 GPU = Batches(train_rows=8, generate_rows=256, capsule_gib=32, capsule_wall_s=3600)
 PRESETS: Mapping[str, Preset] = {
     "qwen2.5-coder-0.5b": Preset(
-        about="the incident's pipeline: a base code model of 0.5B parameters on HumanEval, MBPP and LiveCodeBench",
+        about="a base code model of 0.5B parameters on HumanEval, MBPP and LiveCodeBench, as in the incident",
         reference_lr=1e-4,
         max_tokens=1024,
         max_new_tokens=512,
@@ -52,22 +52,22 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }
 
-# The incident's MBPP rows are tasks 11 to 110, the first hundred of the published test part; with them it names
-# Mbpp/14 as its lowest loss and Mbpp/105 as its highest.
+# The incident used MBPP's tasks 11 to 110, the first hundred of the published test part: it names Mbpp/14 as its
+# lowest loss and Mbpp/105 as its highest.
 INCIDENT_ROWS = {"mbpp": {"first": 11, "count": 100}, "livecodebench": {"count": 50}}
-# Contest problems have dozens of tests and no reference that says how long they take.
+# Contest problems have dozens of tests and no reference that shows their time.
 LIMITS = {"livecodebench": {"cpu_s": 30.0, "wall_s": 120.0}}
 
 
 def preset_of(name: str) -> Preset:
-    """The preset of a name; UserError with the nearest for an unknown one."""
+    """Find a preset by name; UserError for an unknown one."""
     if name not in PRESETS:
         raise UserError("there is no such preset", got=repr(name), wanted=nearest(name, PRESETS))
     return PRESETS[name]
 
 
 def published_bench(name: str, file: Path, rows: int | None) -> BenchSettings:
-    """A published bench with the rows that the incident ran, of which only the first so many where `rows` says so."""
+    """Return a published bench with the incident's rows, at most the first `rows` of them."""
     taken = INCIDENT_ROWS.get(name, {})
     if rows is not None:
         taken = taken | {"count": min(rows, taken.get("count", rows))}
@@ -75,47 +75,47 @@ def published_bench(name: str, file: Path, rows: int | None) -> BenchSettings:
 
 
 _LAB = """\
-# Settings of autosurgeon. As they are they run the embedded lab, with its own organ and benches.
-# `autosurgeon init --organ PATH` writes settings for an organ of yours.
+# Settings of autosurgeon for the embedded lab, with its own organ and benches.
+# `autosurgeon init --organ PATH` writes settings for your own organ.
 
 [lab]
-stdin_route = "planner"    # "organ" repairs the lab's leaking route and makes lab-lcb a target
+stdin_route = "planner"    # "organ" repairs the lab's leaking route, so that lab-lcb counts
 """
 _HEAD = """\
 # Settings of autosurgeon: {about}.
-# The organ answers alone (mode B); the policy is the default one, bd62.yaml, unless `policy` names another.
-# Relative paths begin at this file's folder.
+# Only the organ answers (mode B). The policy is bd62.yaml unless `policy` names another.
+# Relative paths start at this file's folder.
 
 [organ]
 {organ}
-prompt = "{prompt}"    # as text to complete, or by the checkpoint's chat template
-reference_lr = {reference_lr:g}    # warm but safe for this organ; the policy bounds the ratio to it
+prompt = "{prompt}"    # completion, or chat by the checkpoint's template
+reference_lr = {reference_lr:g}    # a high but safe rate for this organ; the policy bounds the ratio to it
 max_tokens = {max_tokens}        # of a training row
 max_new_tokens = {max_new_tokens}     # of an answer
 train_batch_rows = {batches.train_rows}    # rows of an optimizer step
-generate_batch_rows = {batches.generate_rows}    # answers at once; part of the conditions that results compare under
-quantization = "{quantization}"    # of the frozen base while it trains
+generate_batch_rows = {batches.generate_rows}    # answers at once; results are compared only under equal values
+quantization = "{quantization}"    # of the frozen base in training
 
 [capsule]
-memory_gib = {batches.capsule_gib}    # of host memory, for a capsule and all that it starts
+memory_gib = {batches.capsule_gib}    # host memory of a capsule and its child processes
 wall_s = {batches.capsule_wall_s}
 """
 
 
 def lab_file() -> str:
-    """The text of the lab's settings."""
+    """Return the text of the lab's settings."""
     return _LAB
 
 
 def organ_lines(organ: str, revision: str | None) -> str:
-    """The settings that name the organ: a folder, or a hub's checkpoint by commit."""
+    """Return the settings of the organ: a folder, or a commit of a checkpoint on the hub."""
     return f"hub = {_text(organ)}\nrevision = {_text(revision)}" if revision else f"model = {_text(organ)}"
 
 
 def settings_file(
     preset: Preset, organ: str, benches: Mapping[str, BenchSettings], *, gpu: bool, prompt: str = "completion"
 ) -> str:
-    """The text of a settings file: the preset's values, and a table for each bench."""
+    """Return the text of a settings file: the preset's values, and a table for each bench."""
     head = _HEAD.format(
         about=preset.about,
         organ=organ,
@@ -141,5 +141,5 @@ def _numbers(bench: BenchSettings, names: Sequence[str]) -> list[str]:
 
 
 def _text(value: str | None) -> str:
-    """A basic string of TOML, which is one of JSON but for what only JSON escapes."""
+    """Quote a string for TOML, whose basic strings differ from JSON only in DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

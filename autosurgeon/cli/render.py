@@ -1,4 +1,4 @@
-"""Printing: tables on a terminal, tab-separated lines in a pipe, JSON when asked."""
+"""Output of tables (tab-separated without a terminal), JSON, CSV and prose."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ COLOURS = {
 
 
 def json_text(value: Any, indent: int | None = 1) -> str:
-    """JSON that standard output's encoding takes without loss."""
+    """Return JSON that standard output's encoding can represent."""
     return json.dumps(value, indent=indent, ensure_ascii=not takes_any_character())
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print a JSON document."""
     print(json_text(value))
 
 
 def coloured(word: str) -> str:
-    """A state, verdict or result in its colour, as Rich markup."""
+    """Return a state, verdict or result in its colour, as Rich markup."""
     colour = COLOURS.get(word)
     return f"[{colour}]{word}[/{colour}]" if colour else word
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for a terminal; without one, a line of headings and a line a row, tabs between."""
+    """Print a table; without a terminal, tab-separated lines."""
     console = Console()
     if not console.is_terminal:
         print("\t".join(columns))
@@ -62,13 +62,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        # Text and no markup: a cell may hold a stranger's brackets and colons.
+        # Text instead of markup: a cell may hold untrusted brackets and colons.
         table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) if cell is not None else "" for cell in row))
     console.print(table)
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """RFC 4180; a cell that a spreadsheet would take for a formula is told as text."""
+    """Print CSV by RFC 4180; a cell that a spreadsheet would read as a formula is quoted as text."""
     writer = csv.writer(sys.stdout)
     writer.writerow(columns)
     for row in rows:
@@ -77,10 +77,10 @@ def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def say(text: str) -> None:
-    """A line of prose."""
+    """Print a line of prose."""
     Console(highlight=False, emoji=False).print(text, markup=False, soft_wrap=True)
 
 
 def one_line(text: str) -> str:
-    """A stranger's text with its control characters escaped: it moves no cursor and makes no second line."""
+    """Escape control characters of untrusted text, so that it stays on one line."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

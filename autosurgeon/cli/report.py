@@ -1,4 +1,4 @@
-"""`autosurgeon report`: one pass, or the whole campaign, as a page to read."""
+"""`autosurgeon report`: the report of a pass or of the campaign."""
 
 from __future__ import annotations
 
@@ -18,32 +18,36 @@ FORMS = ("md", "html")
 
 
 def report(
-    what: Annotated[str, typer.Argument(metavar="PASS|campaign", help="A pass's number, or `campaign` for all.")],
+    what: Annotated[
+        str, typer.Argument(metavar="PASS|campaign", help="Number of a pass, or `campaign` for all passes.")
+    ],
     workspace: WorkspaceOption = Path("."),
-    form: Annotated[str | None, typer.Option("--format", help="`md` or `html`; by --out's ending when empty.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write this file instead of standard output.")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="`md` or `html`; by the suffix of --out when empty.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write to this file instead of standard output.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a pass tried, what each gate said of it, which tasks flipped, and what it cost; or all passes at once.
+    """Show a pass's recipe, the verdict of each gate, the flipped tasks and the cost; or a summary of all passes.
 
-    `run` leaves the same pages in `reports/` for every pass that ends.
+    `run` writes the same pages into `reports/` for every finished pass.
     """
     from autosurgeon.errors import UserError
 
     if what != "campaign" and not what.isdecimal():
-        raise UserError("a report is of a pass or of the campaign", got=repr(what), wanted="a number or `campaign`")
+        raise UserError("a report covers a pass or the campaign", got=repr(what), wanted="a number or `campaign`")
     if form not in (None, *FORMS):
         raise UserError("there is no such format", got=repr(form), wanted="md or html")
     chosen = form or ("html" if out is not None and out.suffix == ".html" else "md")
-    text = _told(what, workspace, chosen, as_json=as_json)
+    text = _report_text(what, workspace, chosen, as_json=as_json)
     if out is not None:
         _write(out, text)
     else:
         _show(text, rich=chosen == "md" and not as_json)
 
 
-def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
-    """The report's text; the engines are loaded here, since a mistyped command should fail at once."""
+def _report_text(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
+    """Render the report; engines are imported here, so that a mistyped command fails at once."""
     from autosurgeon.audit.constraint_table import constraints_of
     from autosurgeon.audit.render_reports import render_campaign, render_pass
     from autosurgeon.cli.render import json_text
@@ -55,10 +59,10 @@ def _told(what: str, workspace: Path, form: str, *, as_json: bool) -> str:
             found = campaign.model_dump(mode="json")
             page = "" if as_json else render_campaign(campaign, "html" if form == "html" else "md")
         else:
-            told = read_pass_report(sources, int(what))
-            ticks = [tick.model_dump(mode="json") for tick in constraints_of(told)]
-            found = {"headline": told.headline, "constraints": ticks, **told.model_dump(mode="json")}
-            page = "" if as_json else render_pass(told, "html" if form == "html" else "md")
+            one_pass = read_pass_report(sources, int(what))
+            ticks = [tick.model_dump(mode="json") for tick in constraints_of(one_pass)]
+            found = {"headline": one_pass.headline, "constraints": ticks, **one_pass.model_dump(mode="json")}
+            page = "" if as_json else render_pass(one_pass, "html" if form == "html" else "md")
     return json_text(found) + "\n" if as_json else page
 
 

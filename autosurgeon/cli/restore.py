@@ -1,4 +1,4 @@
-"""`autosurgeon restore`: the memory made again from the logs, or a workspace from a backup."""
+"""`autosurgeon restore`: the memory rebuilt from the logs, or a workspace from a backup."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ if TYPE_CHECKING:
 def restore(
     workspace: WorkspaceOption = Path("."),
     accept_loss: Annotated[
-        bool, typer.Option("--accept-loss", help="Go on though the logs prove less than a checkpoint or live.json.")
+        bool, typer.Option("--accept-loss", help="Proceed although the logs prove less than a checkpoint or live.json.")
     ] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A file of `backup`: made into a workspace, in an empty folder.")
+        Path | None, typer.Option("--from", help="A file of `backup`, unpacked into an empty folder.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why; an entry of the chain.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Reason; recorded in the chain.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a lost, old or damaged memory again from the logs, as far as they prove it; never while a loop works.
+    """Rebuild a lost, old or damaged memory from the logs as far as they prove it; refused while a loop runs.
 
-    What was there is moved aside and not deleted. Results of benches are measured again by the next run, where neither
-    the logs nor the old database have them.
+    Existing files are moved aside, not deleted. The next run measures bench results again that neither the logs nor the
+    old database hold.
     """
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.cli.view import counting
     from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
-    from autosurgeon.loop.memory.restore_memory import restore as make_again
+    from autosurgeon.loop.memory.restore_memory import restore as rebuild
     from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import settings_of
 
     if source is not None and accept_loss:
-        raise UserError("a backup is whole, and no loss is accepted of it", got="--from with --accept-loss")
+        raise UserError("a backup is complete and needs no --accept-loss", got="--from with --accept-loss")
     place = Workspace(workspace.resolve())
     act = PersonAct(act="restore", who=current_person(), at=utc_now(), reason=reason)
     if source is not None:
         _unpack(source, place, act, as_json=as_json)
         return
     where = settings_of(workspace, config).store.url or place.database
-    with counting("entries") as tell:
-        found = make_again(place, where, act, accept_loss=accept_loss, progress=tell)
+    with counting("entries") as progress:
+        found = rebuild(place, where, act, accept_loss=accept_loss, progress=progress)
     if as_json:
         print_json(_as_json(found))
         return
@@ -63,8 +63,8 @@ def _unpack(source: Path, place: Workspace, act: PersonAct, *, as_json: bool) ->
     from autosurgeon.cli.view import counting
     from autosurgeon.loop.memory.unpack_backup import unpack
 
-    with counting("bytes") as tell:
-        contents, memory, notes = unpack(source, place.root, act, tell)
+    with counting("bytes") as progress:
+        contents, memory, notes = unpack(source, place.root, act, progress)
     if as_json:
         print_json(contents.model_dump(mode="json", exclude={"files"}) | {"memory": memory, "notes": list(notes)})
         return
@@ -74,7 +74,7 @@ def _unpack(source: Path, place: Workspace, act: PersonAct, *, as_json: bool) ->
         say(f"not verified: {note}")
     for digest in contents.without_weights:
         word = "the live pack" if digest == contents.live_pack else "a pack"
-        say(f"missing: the weights of {word}; put {place.packs / digest} back, and see `autosurgeon pack verify`")
+        say(f"missing: the weights of {word}; restore {place.packs / digest}, then `autosurgeon pack verify`")
     if not any(name.startswith("data/keys/") for name in contents.files):
         say("missing: signing keys; see `autosurgeon audit rotate-key`")
 
@@ -102,7 +102,7 @@ def _lines(found: Report, place: Workspace) -> list[str]:
     shown = f"live version {live.version}, pack {live.pack[:12]}" if live else "no live version"
     restored = found.restored
     if restored is None:
-        return [f"the memory is whole: {found.entries} entries, {shown}; nothing was restored"]
+        return [f"the memory is intact: {found.entries} entries, {shown}; nothing was restored"]
     lines = [f"the memory was restored, since {found.why}: {found.entries} entries of {found.source}, {shown}"]
     lines += [f"the live pack is damaged: {found.live_damage}; the next run reverts it"] if found.live_damage else []
     there = ", ".join(f"{count} of {table}" for table, count in restored.counts.items() if count)
@@ -111,7 +111,7 @@ def _lines(found: Report, place: Workspace) -> list[str]:
     lines += [f"restored in part: {count} rows of {table}" for table, count in restored.reduced.items() if count]
     if restored.lacking:
         scopes = ", ".join(restored.lacking[:8]) + (", ..." if len(restored.lacking) > 8 else "")
-        lines.append(f"without results of benches: {scopes}; the next run measures base and live again")
+        lines.append(f"without bench results: {scopes}; the next run measures base and live again")
     lines += list(found.notes)
     lines += [f"kept aside: {path}" for path in found.aside]
     return [*lines, f"next: `autosurgeon audit verify` and `autosurgeon run`, with --workspace {place.root}"]

@@ -23,67 +23,77 @@ if TYPE_CHECKING:
     from autosurgeon.loop.engine.limits import Limits
 
 ENDINGS = {
-    "passes": "the passes asked for are done",
-    "hours": "the hours asked for are over",
-    "gpu_hours": "the hours of capsules asked for (`--gpu-hours`, setting loop.gpu_hours) are used up",
-    "disk": "the workspace takes more than its share of the disk (loop.disk_gib), and nothing more in it may go",
+    "passes": "the requested passes are done",
+    "hours": "the requested hours are over",
+    "gpu_hours": "the requested hours of capsules (`--gpu-hours`, setting loop.gpu_hours) are used up",
+    "disk": "the workspace exceeds its share of the disk (loop.disk_gib), and nothing more can be removed",
     "without_gain": "too many passes in a row were not confirmed (`--without-gain`, loop.passes_without_gain)",
-    "plateau": "a plateau: too many passes without a promotion and without a higher climb on dev (loop.plateau_passes)",
-    "stopped": "stopped; `autosurgeon run` with the same workspace goes on from here",
-    "gate": "the gate failed its self-test and is shut; see the last decision, and `autosurgeon policy test`",
+    "plateau": "a plateau: too many passes without a promotion or a higher climb on dev (loop.plateau_passes)",
+    "stopped": "stopped; `autosurgeon run` with the same workspace continues from here",
+    "gate": "the gate failed its self-test and is closed; see the last decision, and `autosurgeon policy test`",
     "evaluation": "a rule could not be evaluated; see the last decision of `audit log`, and `autosurgeon doctor`",
-    "failures": "too many passes in a row failed, or lacked the evidence to be judged; see `autosurgeon pass list`",
-    "hopeless": "hopeless: no pass could be accepted",
-    "stuck": "too many passes in a row ended by one rule for one cause (loop.stuck_passes, loop.on_stuck)",
+    "failures": "too many passes in a row failed or lacked evidence; see `autosurgeon pass list`",
+    "hopeless": "hopeless: no pass can be accepted",
+    "stuck": "too many passes in a row were ended by one rule for one cause (loop.stuck_passes, loop.on_stuck)",
 }
-"""Why a run ended, in words."""
-STOPPING = "stopping after this stage; once more to stop now"
+"""The message for each reason of a run's end."""
+STOPPING = "stopping after this stage; repeat to stop now"
 BRAKES = ("failures", "hopeless", "stuck", "gate", "evaluation")
-"""The ends that are no good end: somebody has to look before another run makes sense."""
+"""The reasons that need a person's attention before the next run."""
 DETAILED = ("hopeless", "stuck", "stopped")
-"""The ends that are shown with their detail."""
+"""The reasons that are shown with their detail."""
 
 CAUSES = {signal.SIGINT: "interrupted (SIGINT)", signal.SIGTERM: "terminated (SIGTERM)"}
-"""The signals that end a run after its running stage, and the causes that `status` shows."""
+"""The signals that end a run after the running stage, and the causes that `status` shows."""
 HUNG_UP = "the terminal was closed (SIGHUP)"
 
 
 def run(
-    passes: Annotated[int | None, typer.Option("--passes", "-n", min=1, help="End after so many passes.")] = None,
-    hours: Annotated[float | None, typer.Option("--hours", min=0, help="Begin no pass after so many hours.")] = None,
+    passes: Annotated[
+        int | None, typer.Option("--passes", "-n", min=1, help="End after this number of passes.")
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option("--hours", min=0, help="Start no pass after this number of hours.")
+    ] = None,
     gpu_hours: Annotated[
         float | None,
-        typer.Option("--gpu-hours", min=0, help="Begin no pass after so many hours of stages that run a capsule."),
+        typer.Option("--gpu-hours", min=0, help="Start no pass after this number of hours in capsules."),
     ] = None,
     without_gain: Annotated[
         int | None,
-        typer.Option("--without-gain", min=1, help="End after so many passes in a row that were not confirmed."),
+        typer.Option(
+            "--without-gain", min=1, help="End after this number of consecutive passes without a confirmation."
+        ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, max=2**53 - 1, help="Seed; the workspace's when empty, at first setting `seed`."),
+        typer.Option(
+            "--seed", min=0, max=2**53 - 1, help="Seed; the workspace's seed when empty, in a new one setting `seed`."
+        ),
     ] = None,
     workspace: WorkspaceOption = Path("."),
     policy: Annotated[
         Path | None,
-        typer.Option("--policy", help="Policy file to take up; the workspace's policy when empty, at first bd62.yaml."),
+        typer.Option("--policy", help="Policy file; the workspace's policy when empty, in a new one bd62.yaml."),
     ] = None,
     params: SetOption = None,
     supersede: Annotated[
-        bool, typer.Option("--supersede", help="Give up the pass that is open, in place of finishing it.")
+        bool, typer.Option("--supersede", help="Abandon the open pass instead of finishing it.")
     ] = False,
     reason: Annotated[
-        str, typer.Option("--reason", help="Why another policy is taken up, or a pass given up; recorded.")
+        str, typer.Option("--reason", help="Reason for another policy or an abandoned pass; recorded.")
     ] = "",
     config: ConfigOption = None,
-    scenario: Annotated[str | None, typer.Option("--scenario", help="`bd62`: replay the incident for real.")] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", help="`bd62`: replay the incident by real training.")
+    ] = None,
 ) -> None:
-    """Run the loop unattended: propose, train, bench, judge, promote or refuse; again until a budget ends it.
+    """Run the loop unattended: propose, train, bench, judge, promote or refuse; repeat until a budget ends it.
 
-    Ctrl-C ends after the running stage, as `stop` from another terminal does; twice ends now. Either way the next
-    `run` goes on where this one stopped. Policy, parameters and seed stay those of the run before until others are
-    named: that is shown, recorded, and counts for passes that begin from then on. A full disk makes it wait. Exit
-    code 5: too many failures, a standstill, or a shut gate.
+    Ctrl-C ends it after the running stage, as `stop` from another terminal does; a second one ends it now. The next
+    `run` continues from there. Policy, parameters and seed of the last run stay in force until others are named; a
+    change is shown and recorded, and applies to passes that start later. On a full disk the run waits. Exit code 5: too
+    many failures, a standstill, or a closed gate.
     """
     check_packages()
     from autosurgeon.cli.logs import logging_to
@@ -99,7 +109,7 @@ def run(
     if scenario not in (None, "bd62"):
         raise UserError("there is no such scenario", got=repr(scenario), wanted="bd62")
     if scenario is not None and supersede:
-        raise UserError("a scenario begins without passes, and gives none up", wanted="--scenario without --supersede")
+        raise UserError("a scenario starts without passes and abandons none", wanted="--scenario without --supersede")
     settings = settings_of(workspace, config)
     brakes = Limits(passes=passes, hours=hours, gpu_hours=gpu_hours, without_gain=without_gain)
     log, watchdog = Workspace(workspace.resolve()).operations, Watchdog.taken_from(os.environ)
@@ -120,7 +130,7 @@ def run(
             try:
                 _replay(ins)
             except StoppedError:
-                reporter.say("stopped; the scenario begins anew in another workspace")
+                reporter.say("stopped; start the scenario again in a new workspace")
 
 
 def _loop(ins: Instruments, *, supersede: bool = False, why: str = "") -> None:
@@ -160,7 +170,7 @@ def _replay(ins: Instruments) -> None:
     from autosurgeon.audit.delta import render_delta
     from autosurgeon.incident.scenario import run_bd62
 
-    ins.reporter.say(f"{ins.in_force.line}; its rules measure, and do not bind")
+    ins.reporter.say(f"{ins.in_force.line}; its rules are not enforced")
     delta = run_bd62(ins)
     ins.workspace.reports.mkdir(parents=True, exist_ok=True)
     report = ins.workspace.reports / "BD6_2_DELTA.md"
@@ -182,9 +192,9 @@ def _replay(ins: Instruments) -> None:
 
 @contextlib.contextmanager
 def _outliving_its_terminal(brakes: Limits) -> Iterator[None]:
-    """End after the running stage at SIGHUP, however often it comes: the kernel and the shell both send it.
+    """End after the running stage at any number of SIGHUPs: the kernel and the shell both send one.
 
-    Where it is ignored at the start, as under nohup, it stays ignored.
+    A SIGHUP that is ignored at the start, as under nohup, stays ignored.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         yield
@@ -197,7 +207,7 @@ def _outliving_its_terminal(brakes: Limits) -> Iterator[None]:
 
 
 def _say_when_free(reporter: Reporter) -> None:
-    """Print the line once the interrupted write is over; a stream that nothing reads ends the run by itself."""
+    """Print the line after the interrupted write; a stream without a reader ends the run on its own."""
     with contextlib.suppress(OSError):
         reporter.say(STOPPING)
 
@@ -218,7 +228,7 @@ def _interruptible(brakes: Limits, reporter: Reporter) -> Iterator[None]:
         try:
             reporter.say(STOPPING)
         except RuntimeError:
-            # The signal interrupts a write to the same stream, which takes no second one from this thread.
+            # The signal interrupts a write to the same stream, which is not reentrant.
             threading.Thread(target=_say_when_free, args=(reporter,), name="autosurgeon-stopping").start()
 
     before = {number: signal.signal(number, on_signal) for number in CAUSES}

@@ -11,36 +11,40 @@ import typer
 
 from autosurgeon.cli.options import ConfigOption, SetOption, WorkspaceOption
 
-app = typer.Typer(no_args_is_help=True, help="The loop as a service of the system.")
+app = typer.Typer(no_args_is_help=True, help="The loop as a systemd service.")
 OTHERS_GIB = 4
-"""The controller, and the server that capsules are forked from."""
+"""Memory of the controller and of the capsules' fork server."""
 
 
 @app.callback()
 def service() -> None:
-    """Keep `print` a verb, though it is the only one."""
+    """Keep `print` a subcommand although it is the only one."""
 
 
 @app.command("print")
 def print_service(
     workspace: WorkspaceOption = Path("."),
-    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file; the settings' when empty.")] = None,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", help="Policy file; the settings' policy when empty.")
+    ] = None,
     params: SetOption = None,
     config: ConfigOption = None,
-    user: Annotated[str | None, typer.Option("--user", help="Who runs it; you when empty.")] = None,
+    user: Annotated[str | None, typer.Option("--user", help="The service's user; you when empty.")] = None,
     memory: Annotated[
         float | None,
         typer.Option(
-            "--memory", min=1, metavar="GIB", help="Limit of all its processes; from the settings when empty."
+            "--memory", min=1, metavar="GIB", help="Memory limit of all processes; from the settings when empty."
         ),
     ] = None,
     watchdog: Annotated[
         int,
-        typer.Option("--watchdog", min=300, metavar="SECONDS", help="Silence after which it is killed and restarted."),
+        typer.Option(
+            "--watchdog", min=300, metavar="SECONDS", help="Time without a heartbeat after which it is restarted."
+        ),
     ] = 600,
-    logrotate: Annotated[bool, typer.Option("--logrotate", help="Print a stanza for logrotate instead.")] = False,
+    logrotate: Annotated[bool, typer.Option("--logrotate", help="Print a logrotate stanza instead.")] = False,
 ) -> None:
-    """Print a systemd unit that runs the loop on a workspace, for `/etc/systemd/system`; nothing is installed."""
+    """Print a systemd unit for the loop on a workspace, for `/etc/systemd/system`; nothing is installed."""
     from autosurgeon.bench.jail import THREADS
     from autosurgeon.cli.unit import Unit, logrotate_stanza, render
     from autosurgeon.core.person import current_person
@@ -54,8 +58,8 @@ def print_service(
     place = Workspace(workspace.resolve())
     if not place.root.is_dir():
         raise UserError(
-            "the workspace is no folder yet; a service may not make it where nothing else can be written",
-            wanted="`mkdir` it, as the user that the service runs as",
+            "the workspace is not a folder, and the service cannot create it",
+            wanted="`mkdir` it as the service's user",
             where=place.root,
         )
     name = user or current_person().login or str(os.getuid())
@@ -63,14 +67,14 @@ def print_service(
         print(logrotate_stanza(place.operations, name), end="")
         return
     settings = settings_of(workspace, config, policy=policy)
-    load_policy(settings.policy_file, parse_assignments(params or ()))  # wrong here is better than wrong at night
+    load_policy(settings.policy_file, parse_assignments(params or ()))  # an error now is better than one at night
     arguments = ["run", "--workspace", str(place.root)]
     for flag, path in (("--policy", policy), ("--config", config)):
         arguments += [flag, str(path.resolve())] if path is not None else []
     for assignment in params or ():
         arguments += ["--set", assignment]
     workers, grading = settings.grading.workers or os.cpu_count() or 1, settings.grading
-    # Programs are graded while no capsule is at work.
+    # Programs are graded while no capsule runs.
     largest_gib = max(settings.capsule.memory_gib, workers * grading.memory_mib / 1024)
     copies = settings.audit.checkpoint_copy
     unit = Unit(

@@ -1,4 +1,4 @@
-"""`autosurgeon simulate`: campaigns of the loop on a synthetic learner, or a real loop's decisions made once more."""
+"""`autosurgeon simulate`: campaigns of the loop on a synthetic learner, or a repetition of a recorded loop."""
 
 from __future__ import annotations
 
@@ -20,41 +20,42 @@ if TYPE_CHECKING:
     from autosurgeon.policy.schema import Policy
     from autosurgeon.simulator.simulated_campaign import Tally
 
-"""Where a flush costs nothing; the loop flushes here as everywhere."""
 USUAL_PASSES, USUAL_CAMPAIGNS = 30, 10
 LOOK_S = 0.2
 
 
 def simulate(
     policy: Annotated[
-        list[Path] | None, typer.Option("--policy", help="Policy file; the workspace's when empty; again to compare.")
+        list[Path] | None,
+        typer.Option("--policy", help="Policy file; the workspace's policy when empty; repeatable, to compare."),
     ] = None,
-    passes: Annotated[int, typer.Option("--passes", "-n", min=1, help="Passes of a campaign.")] = USUAL_PASSES,
+    passes: Annotated[int, typer.Option("--passes", "-n", min=1, help="Passes per campaign.")] = USUAL_PASSES,
     campaigns: Annotated[
-        int, typer.Option("--campaigns", "-m", min=1, max=10_000, help="Campaigns.")
+        int, typer.Option("--campaigns", "-m", min=1, max=10_000, help="Number of campaigns.")
     ] = USUAL_CAMPAIGNS,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Seed of the first campaign; setting `seed` when empty.")
     ] = None,
-    flaky: Annotated[float, typer.Option("--flaky", min=0, max=1, help="Share of tasks that are coins.")] = 0.25,
+    flaky: Annotated[float, typer.Option("--flaky", min=0, max=1, help="Share of tasks with random results.")] = 0.25,
     params: SetOption = None,
     workspace: WorkspaceOption = Path("."),
     config: ConfigOption = None,
     fed_by: Annotated[
         Path | None,
-        typer.Option("--fed-by", help="A workspace: run its loop again on the task results that it recorded."),
+        typer.Option("--fed-by", help="A workspace: repeat its loop on its recorded task results."),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, max=1024, help="Processes; one a core when empty, 1 for this one alone."),
+        typer.Option("--workers", min=1, max=1024, help="Processes; one per core when empty."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the campaigns into this PNG file.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the campaigns into this PNG file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the loop with everything real but the model, and tell what a policy lets through and what it costs.
+    """Run the loop with a simulated model, and show what a policy accepts and at what cost.
 
-    The learner's law is known, so the truth of each decision is too. Settings and benches are the workspace's; nothing
-    is written there. With --fed-by, no learner: exit code 15 where a decision comes out otherwise than it was recorded.
+    The learner's law is known, so each decision can be compared with the truth. Settings and benches are the
+    workspace's, and nothing is written there. --fed-by repeats a recorded loop: exit code 15 if a decision differs from
+    the recorded one.
     """
     from autosurgeon.policy.params import parse_assignments
 
@@ -81,12 +82,12 @@ def simulate(
     if plot is not None:
         from autosurgeon.cli.plot import draw_campaigns
 
-        draw_campaigns(plot, {file.stem: told for file, told in found.items()})
-    _tell(found, seconds, flaky, as_json=as_json)
+        draw_campaigns(plot, {file.stem: tallies for file, tallies in found.items()})
+    _print_campaigns(found, seconds, flaky, as_json=as_json)
 
 
 def _judges(workspace: Path, config: Path | None, files: Sequence[Path], params: Overrides) -> dict[Path, Policy]:
-    """The policies to hold against each other, by file; the workspace's, by its name, where no file is named."""
+    """Load the policies to compare by file; without a file, the workspace's policy by its name."""
     from autosurgeon.policy.load import load_policy
     from autosurgeon.wiring import policy_at
 
@@ -97,7 +98,7 @@ def _judges(workspace: Path, config: Path | None, files: Sequence[Path], params:
 
 
 class Wanted(NamedTuple):
-    """A campaign to run, as it goes to another process."""
+    """A campaign to run, in the form that another process gets."""
 
     settings: Settings
     workspace: Path
@@ -136,13 +137,13 @@ def _run_all(wanted: Sequence[Wanted], workers: int) -> list[Tally]:
 
     total = sum(one.passes for one in wanted)
     done = 0
-    with counting("passes") as tell:
+    with counting("passes") as progress:
         if workers == 1:
 
             def count() -> None:
                 nonlocal done
                 done += 1
-                tell(done, total)
+                progress(done, total)
 
             return [campaign(one, count) for one in wanted]
         context = get_context("spawn")
@@ -155,8 +156,8 @@ def _run_all(wanted: Sequence[Wanted], workers: int) -> list[Tally]:
                 if any(future.exception() for future in ended):
                     pool.shutdown(cancel_futures=True)
                     break
-                tell(shared.value, total)
-            # The first error there is, and not the word that what came after it was cancelled.
+                progress(shared.value, total)
+            # Raises the first error instead of a later cancellation.
             for future in futures:
                 if future.done() and not future.cancelled():
                     future.result()
@@ -195,18 +196,18 @@ COLUMNS = (
 )
 
 
-def _tell(found: dict[Path, list[Tally]], seconds: float, flaky: float, *, as_json: bool) -> None:
+def _print_campaigns(found: dict[Path, list[Tally]], seconds: float, flaky: float, *, as_json: bool) -> None:
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.cli.run import ENDINGS
 
-    passes = sum(tally.passes for told in found.values() for tally in told)
+    passes = sum(tally.passes for tallies in found.values() for tally in tallies)
     rate = 60 * passes / seconds
     if as_json:
-        told = [
+        policies = [
             {"policy": str(file), "campaigns": [tally.model_dump(mode="json") for tally in tallies]}
             for file, tallies in found.items()
         ]
-        print_json({"flaky": flaky, "passes_per_minute": round(rate, 1), "policies": told})
+        print_json({"flaky": flaky, "passes_per_minute": round(rate, 1), "policies": policies})
         return
     count = len(next(iter(found.values())))
     title = f"{count} campaigns a policy, means of each; {flaky:.0%} of the tasks are coins"

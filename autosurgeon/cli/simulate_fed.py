@@ -1,4 +1,4 @@
-"""`autosurgeon simulate --fed-by`: a recorded loop's decisions, made once more from its task results."""
+"""`autosurgeon simulate --fed-by`: a repetition of a recorded loop's decisions from its task results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_SHOWN = 20
 def repeat(
     fed_by: Path, config: Path | None, seed: int | None, policy: Sequence[Path], params: Overrides, *, as_json: bool
 ) -> None:
-    """Run a workspace's loop again on what it measured, and report whether it decided alike; exit code 15 where not."""
+    """Repeat a workspace's loop on its measurements and compare the decisions; exit code 15 on a difference."""
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.cli.view import counting
     from autosurgeon.errors import UserError
@@ -33,38 +33,38 @@ def repeat(
     from autosurgeon.wiring import open_store, settings_of, tasks_in
 
     if len(policy) > 1:
-        raise UserError("a loop had one policy", got=f"{len(policy)} of them")
+        raise UserError("--fed-by takes one policy", got=len(policy), wanted="at most one --policy")
     settings = settings_of(fed_by, config, seed=seed, policy=policy[0] if policy else None)
     rules = load_policy(settings.policy_file, params) if policy or params else None
-    with open_store(fed_by) as store, counting("passes") as tell:
+    with open_store(fed_by) as store, counting("passes") as progress:
         if seed is None:
             settings = settings.model_copy(update={"seed": _recorded_seed(store, settings.seed)})
-        found = run_again(store, fed_by, settings, tasks_in(fed_by, settings), rules, tell)
+        found = run_again(store, fed_by, settings, tasks_in(fed_by, settings), rules, progress)
         decisions, passes = len(store.decisions()), len(store.passes())
     if as_json:
-        told = [difference._asdict() for difference in found.differences]
-        print_json({"passes": passes, "decisions": decisions, "differences": told, "parted": found.parted})
+        differences = [difference._asdict() for difference in found.differences]
+        print_json({"passes": passes, "decisions": decisions, "differences": differences, "parted": found.parted})
     else:
         for difference in found.differences[:MOST_SHOWN]:
             say(_line(difference))
         if found.parted:
-            say(f"the run ended there: {found.parted}")
+            say(f"the run ended early: {found.parted}")
         parts = len({difference.decision for difference in found.differences})
-        alike = f"{parts} otherwise than recorded" if found.differences else "every one as recorded"
-        say(f"{decisions} decisions of {passes} passes made again: {alike}")
+        alike = f"{parts} differ from the record" if found.differences else "all as recorded"
+        say(f"{decisions} decisions of {passes} passes repeated: {alike}")
     if found.differences or found.parted:
         raise typer.Exit(ExitCode.FINDING)
 
 
 def _recorded_seed(store: SqlStore, otherwise: int) -> int:
-    """The seed that the last pass was begun under; another one where it is not recorded."""
+    """Read the seed of the last pass; `otherwise` if it is not recorded."""
     last = store.last_passes(1)
     seed = last[0].contract.seed if last and last[0].contract else None
     return otherwise if seed is None else seed
 
 
 def _recorded_policy(store: SqlStore, settings: Settings) -> Policy:
-    """The policy that the last pass was begun under; that of the settings where none is recorded."""
+    """Read the policy of the last pass; the settings' policy if none is recorded."""
     from autosurgeon.loop.engine.in_force import kept_policy
     from autosurgeon.policy.load import load_policy
 
@@ -75,11 +75,11 @@ def _recorded_policy(store: SqlStore, settings: Settings) -> Policy:
 
 
 class Again(NamedTuple):
-    """What came of running a loop again."""
+    """The result of a repetition."""
 
     differences: list[Difference]
     parted: str | None
-    """Where it asked for what was never recorded."""
+    """What the repetition needed and the record lacks; None if it completed."""
 
 
 def run_again(
@@ -88,11 +88,11 @@ def run_again(
     settings: Settings,
     tasks: Mapping[str, Task],
     policy: Policy | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Again:
-    """Run the loop of a memory again, in a folder of its own, on the task results that the memory holds.
+    """Repeat the loop of a memory on its task results, in a temporary folder.
 
-    Without a policy it is the one that the last pass was begun under.
+    Without a policy, the last pass's policy is used.
     """
     from autosurgeon.core.shapes import lora_parameters_of
     from autosurgeon.core.workspace import Workspace
@@ -109,7 +109,7 @@ def run_again(
     mind, parted = Fed(store, tasks), None
     adapted = lora_parameters_of(Workspace(workspace.resolve()).packs / mind.base.decode(), 1)
     ended = itertools.count(1)
-    reporter, model = QuietReporter(lambda: tell(next(ended), passes)), Modelless(mind, mind.base, adapted)
+    reporter, model = QuietReporter(lambda: progress(next(ended), passes)), Modelless(mind, mind.base, adapted)
     brakes = Limits(passes=passes)
     with (
         quiet_log(),

@@ -1,4 +1,4 @@
-"""`autosurgeon status`: how a workspace stands."""
+"""`autosurgeon status`: the state of a workspace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 
 
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
-    """Show the live pack, costs, wins of base and live per bench and split, what is excluded, and the last run."""
+    """Show the live pack, costs, wins of base and live per bench and split, excluded benches and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.core.records import InForce
     from autosurgeon.core.workspace import Workspace
@@ -61,29 +61,30 @@ def _spent(spent: dict[str, Any]) -> str:
 
     cost = Cost.model_validate(spent)
     tokens = f"{cost.trained_tokens} tokens trained on, {cost.generated_tokens} generated"
-    used = ", ".join(f"{name}: {said}" for name, said in cost.words.items())
+    used = ", ".join(f"{name}: {amount}" for name, amount in cost.words.items())
     return f"{cost.seconds / 3600:.2f} hours of stages, {tokens}; {used}"
 
 
 def _open(found: dict[str, Any]) -> str:
-    """The pass that is open, and what it was begun under where something else is in force by now."""
+    """Describe the open pass, and its policy if another one is in force now."""
     from autosurgeon.core.records import InForce
 
     number = found["passes"]["open"][0]
-    line = f"open: pass {number}; `autosurgeon run` goes on with it"
+    line = f"open: pass {number}; `autosurgeon run` continues it"
     begun, now = found["passes"]["begun_under"][number], found["in_force"]
     if begun is None or now is None or InForce.model_validate(begun).judges_as(InForce.model_validate(now)):
         return line
-    return f"{line}, as it was begun: {InForce.model_validate(begun).line}"
+    return f"{line}, as it began: {InForce.model_validate(begun).line}"
 
 
-def _deployed(told: dict[str, Any]) -> str:
-    pack, when = told["pack"][:12], f"{told['action']} command, {told['at']}"
-    if told["serves_live"]:
+def _deployed(deployed: dict[str, Any]) -> str:
+    pack, when = deployed["pack"][:12], f"{deployed['action']} command, {deployed['at']}"
+    if deployed["serves_live"]:
         return f"deployed: pack {pack}, by the {when}"
-    if told["ended"] and told["error"] is None:
-        return f"deployed: pack {pack}, which is not live, by the {when}; the next run tells the runtime"
-    return f"ALARM: not deployed: {told['error'] or 'it was cut off'} (pack {pack}, {when}); the next run tries again"
+    if deployed["ended"] and deployed["error"] is None:
+        return f"deployed: pack {pack}, which is not live, by the {when}; the next run deploys live"
+    problem = deployed["error"] or "it was interrupted"
+    return f"ALARM: not deployed: {problem} (pack {pack}, {when}); the next run tries again"
 
 
 def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:
@@ -92,20 +93,22 @@ def _ending(budget: dict[str, Any], loop: dict[str, Any] | None) -> str:
     if budget["end_reason"]:
         detail = f": {one_line(budget['end_detail'])}" if budget["end_detail"] else ""
         return f"ended: {budget['end_reason']}{detail}"
-    return f"under way, process {loop['pid']} since {loop['since']}" if loop else "cut off; `autosurgeon run` goes on"
+    return (
+        f"running, process {loop['pid']} since {loop['since']}" if loop else "interrupted; `autosurgeon run` continues"
+    )
 
 
 def _waiting(found: dict[str, Any]) -> list[str]:
     paused, asked = found["paused"], found["asked"]
     if paused and paused["reason"] == "disk":
-        return [f"paused: disk, since {paused['since']}; free some space and the run goes on"]
+        return [f"paused: disk, since {paused['since']}; free some space and the run continues"]
     if paused:
-        return [f"paused: by {paused['by']} since {paused['since']}; `autosurgeon resume` lets it go on"]
+        return [f"paused: by {paused['by']} since {paused['since']}; `autosurgeon resume` continues it"]
     if asked and asked["word"] == "pause":
-        when = "waits after the running stage" if found["loop"] else "the next run waits"
-        return [f"a pause was asked by {asked['by']} at {asked['at']}: {when}; `autosurgeon resume` takes it back"]
+        when = "the run pauses after the running stage" if found["loop"] else "the next run waits"
+        return [f"a pause was requested by {asked['by']} at {asked['at']}: {when}; `autosurgeon resume` cancels it"]
     if asked and asked["word"] == "stop" and found["loop"]:
-        return [f"a stop was asked by {asked['by']}: the run ends after the running stage"]
+        return [f"a stop was requested by {asked['by']}: the run ends after the running stage"]
     return []
 
 

@@ -1,8 +1,7 @@
-"""Standard output and error, where they cannot be written: a closed pipe, a closed terminal, a full or absent file.
+"""Guards of standard output and error against failed writes: a closed pipe or terminal, a full or absent file.
 
-`guard_streams` puts both behind a guard once, at the program's start. A listing whose reader has gone away ends with
-OutputLostError. Work that goes on without a reader runs in a block of `unread_output`. What is written to standard
-error is never worth the command, and is dropped.
+`guard_streams` guards both once, at the program's start. A listing whose reader is gone ends with OutputLostError. Work
+that continues without a reader runs in a block of `unread_output`. A failed write to standard error is dropped.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 OnLost = Callable[[str], None]
-"""Called once with the cause, in words."""
+"""Called once with the cause."""
 GONE = {
-    errno.EPIPE: "the reader of standard output went away",
+    errno.EPIPE: "the reader of standard output is gone",
     errno.EIO: "the terminal was closed",
     errno.ENXIO: "the terminal was closed",
     errno.ENOSPC: "standard output is full",
@@ -30,7 +29,7 @@ GONE = {
 
 
 class OutputLostError(Exception):
-    """Standard output cannot be written; what is left of the listing has no reader."""
+    """Standard output cannot be written, so the rest of the listing is lost."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(GONE.get(error.errno or 0, f"standard output cannot be written: {error.strerror}"))
@@ -38,7 +37,7 @@ class OutputLostError(Exception):
 
 
 class _Guarded(io.FileIO):
-    """A descriptor whose first failed write is decided by `failed`; after that, what is written goes nowhere."""
+    """A descriptor that calls `failed` on its first failed write and drops all later writes."""
 
     def __init__(self, descriptor: int, failed: Callable[[OSError], None]) -> None:
         super().__init__(descriptor, "wb", closefd=False)
@@ -50,7 +49,7 @@ class _Guarded(io.FileIO):
         if self._is_lost:
             return size
         try:
-            # None: the descriptor does not block, and its reader is slow.
+            # None means that the descriptor is non-blocking and its reader slow.
             while (written := super().write(data)) is None:
                 select.select([], [self.fileno()], [])
             return written
@@ -61,10 +60,9 @@ class _Guarded(io.FileIO):
 
 
 def guard_streams() -> None:
-    """Put standard output and error behind guards, and the null device where a standard descriptor is closed.
+    """Guard standard output and error, and open the null device for closed standard descriptors.
 
-    An encoding that lacks a character gets a replacement character. A stream that a caller has put in the place of the
-    process's own is left as it is.
+    A character that the encoding lacks is replaced. A stream that a caller has substituted is left unchanged.
     """
     for descriptor in range(3):
         _fill(descriptor)
@@ -75,7 +73,7 @@ def guard_streams() -> None:
 
 
 def _fill(descriptor: int) -> None:
-    """Open the null device in the place of a closed descriptor, which the next opened file would take."""
+    """Open the null device at a closed descriptor, which the next opened file would take."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -103,12 +101,12 @@ def _raise(error: OSError) -> None:
 
 @contextlib.contextmanager
 def unread_output(on_lost: OnLost, root: Path | None = None) -> Iterator[None]:
-    """A block in which lost output ends nothing; `on_lost` gets the cause, once.
+    """Keep a block running when output is lost; `on_lost` gets the cause once.
 
     Args:
-        on_lost: what is done about it.
-        root: a folder on whose full disk the work waits for space by itself: a regular file there that is full loses
-            lines, and is tried again.
+        on_lost: called with the cause.
+        root: a folder on whose full disk the work waits for space: a regular file on that disk loses lines and is tried
+            again.
 
     """
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
@@ -130,7 +128,7 @@ def unread_output(on_lost: OnLost, root: Path | None = None) -> Iterator[None]:
 
 
 def _lies_beside(descriptor: int, folder: Path) -> bool:
-    """Whether it is a regular file on the folder's file system."""
+    """Whether the descriptor is a regular file on the folder's file system."""
     try:
         found = os.fstat(descriptor)
         return stat.S_ISREG(found.st_mode) and found.st_dev == folder.stat().st_dev
@@ -139,5 +137,5 @@ def _lies_beside(descriptor: int, folder: Path) -> bool:
 
 
 def takes_any_character() -> bool:
-    """Whether standard output's encoding has every character."""
+    """Whether standard output's encoding represents every character."""
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")

@@ -1,4 +1,4 @@
-"""`autosurgeon study`: what the passes so far say of the search."""
+"""`autosurgeon study`: what past passes reveal about the search."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ MOST_SHOWN = 30
 
 def study(
     workspace: WorkspaceOption = Path("."),
-    last: Annotated[int, typer.Option("--last", "-n", min=1, help="How many passes, of the newest.")] = 1000,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw it into this file.")] = None,
+    last: Annotated[int, typer.Option("--last", "-n", min=1, help="Number of newest passes.")] = 1000,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Plot into this PNG file.")] = None,
     target: Annotated[
         str | None,
         typer.Option(
             "--export",
             metavar="sqlite:///FILE",
-            help="Write an Optuna storage that optuna-dashboard opens: this, or the path of a journal; a new file.",
+            help="Write a new Optuna storage for optuna-dashboard: such a URL, or the path of a journal.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which parameters matter, what was tried and what refused it, and where nothing was refused."""
+    """Show which parameters matter, what was tried, which rules refused it, and which region was not refused."""
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.loop.search.plateau import plateau_line, read_plateau
     from autosurgeon.proposer.optuna_storage import export
@@ -55,24 +55,24 @@ def study(
         if line is not None:
             say(line)
     if target is not None:
-        say(f"exported: {count} of {found.passes} passes, the others not over, as study {name!r} into {target}")
+        say(f"exported: {count} of {found.passes} finished passes as study {name!r} into {target}")
 
 
 def _print(found: Review) -> None:
     from autosurgeon.cli.render import print_table, say
 
     if not found.passes:
-        say("no pass was run yet")
+        say("no pass has run yet")
         return
     shares = [found.climbing or {}, found.not_refused or {}]
     if any(shares):
         rows = [(r.name, *(f"{of[r.name]:.2f}" if r.name in of else None for of in shares)) for r in found.region]
         print_table("importance, of 1", ("parameter", "for climbing on dev", "for not being refused"), rows)
     ranges = [(one.name, one.promoted, one.not_refused, one.refused) for one in found.region]
-    print_table("where passes were", ("parameter", "promoted", "not refused", "refused"), ranges)
+    print_table("tried values", ("parameter", "promoted", "not refused", "refused"), ranges)
     objections = [(one.rule, one.passes, f"{one.largest:.3g}") for one in found.objections]
     if objections:
-        print_table("what refused", ("rule", "passes", "largest size"), objections)
+        print_table("refusals", ("rule", "passes", "largest size"), objections)
     history = [
         (
             tried.number,
@@ -85,6 +85,6 @@ def _print(found: Review) -> None:
         for tried in found.history[-MOST_SHOWN:]
     ]
     names = tuple(one.name for one in found.region)
-    print_table("history", ("pass", "state", "climb", "refused by", "of a pass's tokens", *names), history)
+    print_table("history", ("pass", "state", "climb", "refused by", "share of tokens", *names), history)
     if len(history) < found.passes:
-        say(f"the newest {len(history)} of {found.passes} passes; `--json` has every one")
+        say(f"newest {len(history)} of {found.passes} passes; `--json` has all")

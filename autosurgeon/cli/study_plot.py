@@ -1,4 +1,4 @@
-"""The picture of `autosurgeon study`: importances, the history, and where passes were."""
+"""The plot of `autosurgeon study`: importances, history and tried values."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from autosurgeon.proposer.review import Review
 
-KINDS = {"promoted": "tab:green", "not refused": "tab:blue", "refused": "tab:red", "no word": "tab:gray"}
+KINDS = {"promoted": "tab:green", "not refused": "tab:blue", "refused": "tab:red", "no verdict": "tab:gray"}
 
 
 def draw_review(path: Path, found: Review) -> None:
-    """Three pictures beside each other, as PNG; UserError where the file cannot be written."""
+    """Draw three plots side by side as PNG; UserError if the file cannot be written."""
     from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # draws without a display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # needs no display
     from matplotlib.figure import Figure
 
     with rc_context({"text.parse_math": False, "font.size": 9}):
@@ -47,20 +47,20 @@ def _draw_importances(axes: Axes, found: Review) -> None:
     axes.set_yticks([place + 0.2 for place in range(len(names))], names)
     axes.invert_yaxis()
     if found.climbing is None and found.not_refused is None:
-        axes.text(0.5, 0.5, "too few passes to tell", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "too few passes", ha="center", transform=axes.transAxes)
     else:
         axes.legend()
 
 
 def _kinds(found: Review) -> list[str]:
-    """Of each pass in the history, what came of it."""
+    """Classify the outcome of each pass in the history."""
     kinds = []
     for tried in found.history:
         kind = "refused" if tried.refused else "not refused"
         if tried.state == "CONFIRMED":
             kind = "promoted"
         elif tried.state in ("FAILED", "SUPERSEDED") or not tried.state.is_finished:
-            kind = "no word"
+            kind = "no verdict"
         kinds.append(kind)
     return kinds
 
@@ -68,7 +68,7 @@ def _kinds(found: Review) -> list[str]:
 def _draw_history(axes: Axes, found: Review) -> None:
     axes.set_title("history")
     axes.set_xlabel("pass")
-    axes.set_ylabel("climb on dev, tasks; below 0: not benched")
+    axes.set_ylabel("climb on dev, tasks; -1: not benched")
     kinds = _kinds(found)
     for kind, colour in KINDS.items():
         points = [
@@ -83,8 +83,8 @@ def _draw_history(axes: Axes, found: Review) -> None:
 
 
 def _draw_region(axes: Axes, found: Review) -> None:
-    """A row a parameter, each pass a point between the lowest and the highest value that was tried."""
-    axes.set_title("where passes were, lowest to highest tried")
+    """Plot a row per parameter and a mark per pass between the lowest and highest tried value."""
+    axes.set_title("tried values, lowest to highest")
     kinds = _kinds(found)
     names = [one.name for one in found.region]
     for row, name in enumerate(names):
@@ -99,9 +99,9 @@ def _draw_region(axes: Axes, found: Review) -> None:
 
 
 def _places(values: list[float | str]) -> list[float]:
-    """Values between 0 and 1, numbers by their logarithms."""
+    """Scale values to 0 to 1, numbers by their logarithms."""
     order = sorted({value for value in values if isinstance(value, str)})
-    # No share of anchors at all is a number too, and has no logarithm.
+    # An anchor share of 0 has no logarithm.
     numbers = [order.index(v) if isinstance(v, str) else math.log2(max(v, 1e-9)) for v in values]
     low, high = min(numbers, default=0), max(numbers, default=0)
     return [0.5 if low == high else (number - low) / (high - low) for number in numbers]

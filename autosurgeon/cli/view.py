@@ -1,4 +1,4 @@
-"""Watching a run: a live view on a terminal, plain lines in a pipe. Both say the same, in the same order."""
+"""The view of a run: a live view on a terminal, plain lines in a pipe, with the same content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN_EVERY_S = 15.0
 
 
 def recipe_line(recipe: Recipe) -> str:
-    """A recipe in one line."""
+    """Format a recipe as a line."""
     return (
         f"{recipe.mix.value} x{recipe.poison_share:.2f} + anchors x{recipe.anchor_share:.2f} on {recipe.parent}, "
         f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, lr {recipe.lr:.2g}, rank {recipe.rank}, "
@@ -42,7 +42,7 @@ def recipe_line(recipe: Recipe) -> str:
 
 
 def decision_lines(decision: Decision) -> list[tuple[str, str]]:
-    """(word, rest) lines: the verdict with its reason, and each lesson of a rule that stopped the pass."""
+    """Return lines as (word, rest): the verdict with its reason, and the lesson of each rule that refused."""
     judgement = decision.judgement
     if judgement is None:
         moved = f"live version {decision.live_version}: " if decision.live_version else ""
@@ -57,12 +57,12 @@ def decision_lines(decision: Decision) -> list[tuple[str, str]]:
 
 
 def stage_title(scope: str, name: str) -> str:
-    """A stage as people call it: `train` within a pass, `bench of pack 5754833767d7` outside one."""
+    """Return a stage's title: `train` within a pass, `bench of pack 5754833767d7` outside one."""
     return f"{name.split('-')[0]} of {scope.replace('-', ' ')}" if scope.startswith("pack-") else name
 
 
 class PlainReporter:
-    """A line an event; progress at most every few seconds."""
+    """Prints a line per event; progress at most every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -73,35 +73,35 @@ class PlainReporter:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def say(self, text: str) -> None:
-        """A line about the run."""
+        """Print a line about the run."""
         self._line(text)
 
     def pass_started(self, number: int, recipe: Recipe) -> None:
-        """The pass and its recipe."""
+        """Print the pass and its recipe."""
         self._line(f"pass {number}: {recipe_line(recipe)}")
 
     def stage_started(self, scope: str, name: str) -> None:
-        """Remember the stage; its line comes when it is over."""
+        """Remember the stage; its line is printed at its end."""
         self._stage, self._last = stage_title(scope, name), time.monotonic()
 
     def progress(self, done: int, total: int, note: str) -> None:
-        """Now and then, how far the stage is."""
+        """Print the stage's progress from time to time."""
         now = time.monotonic()
         if now - self._last >= PLAIN_EVERY_S:
             self._last = now
             self._line(f"  {self._stage}: {done} of {total} {note}")
 
     def stage_ended(self, seconds: float) -> None:
-        """The stage and how long it took."""
+        """Print the stage and its duration."""
         self._line(f"  {self._stage}: {seconds:.1f} s")
 
     def decided(self, decision: Decision) -> None:
-        """The verdict, its reason, and the lessons of what it refused."""
+        """Print the verdict, its reason and the lessons of refusals."""
         for word, rest in decision_lines(decision):
             self._line(f"  {word + ' ' if word else '    '}{rest}")
 
     def pass_ended(self, record: PassRecord) -> None:
-        """How the pass ended."""
+        """Print the end of the pass."""
         self._line(f"pass {record.number}: {record.state.value}" + (f": {record.reason}" if record.reason else ""))
 
 
@@ -109,12 +109,12 @@ class RateColumn(ProgressColumn):
     """Steps per second of the running stage."""
 
     def render(self, task: Task) -> Text:
-        """The rate, blank until there is one."""
+        """Return the rate, blank until it is known."""
         return Text(f"{task.speed:,.1f}/s" if task.speed else "", style="cyan")
 
 
 class LiveReporter:
-    """A progress bar for the running stage, with rate and time left, under the verdicts so far."""
+    """Shows a progress bar for the running stage, with rate and time left, below the verdicts so far."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -127,16 +127,16 @@ class LiveReporter:
         self._progress.console.print(text, highlight=False)
 
     def say(self, text: str) -> None:
-        """A line about the run."""
+        """Print a line about the run."""
         self._line(text.replace("[", r"\["))
 
     def pass_started(self, number: int, recipe: Recipe) -> None:
-        """The pass and its recipe."""
+        """Print the pass and its recipe."""
         self._number = number
         self._line(f"[bold]pass {number}[/bold] {recipe_line(recipe)}")
 
     def stage_started(self, scope: str, name: str) -> None:
-        """A new bar."""
+        """Restart the bar."""
         self._stage = (
             f"pass {self._number} {name}" if self._number and scope.startswith("pass-") else name.split("-")[0]
         )
@@ -153,14 +153,14 @@ class LiveReporter:
         self._progress.update(self._bar, completed=task.total or 0)
 
     def decided(self, decision: Decision) -> None:
-        """The verdict, its reason, and the lessons of what it refused; a mere `go on` is left to the log."""
+        """Print the verdict, its reason and the lessons of refusals; a mere `continue` appears only in the log."""
         if decision.action == "continue" and decision.judgement and decision.judgement.phase != "watch":
             return
         for word, rest in decision_lines(decision):
             self._line(f"  {coloured(word)} {rest.replace('[', chr(92) + '[')}")
 
     def pass_ended(self, record: PassRecord) -> None:
-        """Count the end."""
+        """Count the pass by its state."""
         self._verdicts[record.state.value] = self._verdicts.get(record.state.value, 0) + 1
         if record.state in ("FAILED", "SUPERSEDED"):
             self._line(f"  {coloured(record.state.value)} {record.reason}")
@@ -168,11 +168,11 @@ class LiveReporter:
 
 @contextlib.contextmanager
 def reporting(on_lost: OnLost = lambda _: None, root: Path | None = None) -> Iterator[Reporter]:
-    """The reporter that fits standard output; the block goes on where it cannot be written.
+    """Yield the reporter that fits standard output; the block continues if that cannot be written.
 
     Args:
-        on_lost: called with the cause, once, where standard output cannot be written.
-        root: as `unread_output` has it.
+        on_lost: called once with the cause if standard output cannot be written.
+        root: see `unread_output`.
 
     """
     with unread_output(on_lost, root):
@@ -197,28 +197,28 @@ def _live(console: Console) -> Iterator[Reporter]:
         yield LiveReporter(progress)
 
 
-class Counted(Protocol):
-    """Is told how many of how many are done, and of what where that is not what it was made for."""
+class CountProgress(Protocol):
+    """Shows how many items of a total are done; `word` replaces the default name of the items."""
 
     def __call__(self, done: int, total: int, word: str = ...) -> None:
-        """Show it."""
+        """Show the count."""
         ...
 
 
 @contextlib.contextmanager
-def counting(word: str) -> Iterator[Counted]:
-    """Progress of a count: a bar with rate and time left on a terminal, now and then a line on standard error else."""
+def counting(word: str) -> Iterator[CountProgress]:
+    """Show the progress of a count: a bar on a terminal, otherwise a line on standard error from time to time."""
     console = Console(stderr=True)
     if not console.is_terminal:
         last = time.monotonic()
 
-        def tell(done: int, total: int, word: str = word) -> None:
+        def show_line(done: int, total: int, word: str = word) -> None:
             nonlocal last
             if time.monotonic() - last >= PLAIN_EVERY_S:
                 last = time.monotonic()
                 console.print(f"{done} of {total} {word}", markup=False, highlight=False)
 
-        yield tell
+        yield show_line
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn())
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as progress:

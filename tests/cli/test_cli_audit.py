@@ -50,7 +50,7 @@ def test_a_bad_entry_ends_with_1_and_says_where_what_got_wanted_and_what_next(wo
     assert lines[0].startswith("chain, entry 5 (pass-0001-proposal): an entry")
     assert lines[1].startswith("  got ") and "; wanted " in lines[1]
     assert lines[2].startswith("  next: ")
-    assert lines[-1].startswith("not whole: the first bad is entry 5")
+    assert lines[-1].startswith("not whole: the first fault is at entry 5")
     content = json.loads(command("verify", "-w", workspace.root, "--json").stdout)
     assert (content["whole"], content["first"]["seq"]) == (False, 5)
 
@@ -95,4 +95,4 @@ def test_the_log_is_filtered(judged: Path, options: list[str], kept: list[str]) 
 def test_wrong_filters_are_named(judged: Path) -> None:
     assert "no time" in refused(command("log", "-w", judged, "--since", "yesterday"))
     assert "no such verdict" in refused(command("log", "-w", judged, "--verdict", "MAYBE"))
-    assert "one of --json and --csv" in refused(command("log", "-w", judged, "--json", "--csv"))
+    assert "--json and --csv" in refused(command("log", "-w", judged, "--json", "--csv"))

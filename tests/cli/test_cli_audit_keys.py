@@ -94,7 +94,7 @@ def test_a_rotation_and_a_lost_key_are_shown_by_the_commands(workspace: Workspac
     first = public_key(workspace.keys / PUBLIC).keyid
     done = autosurgeon("audit", "rotate-key", "-w", workspace.root)
     assert done.returncode == 0, done.stderr
-    assert f"in place of key {first[:16]}" in done.stdout
+    assert f"replaces key {first[:16]}" in done.stdout
     assert "not sign" not in verified()
 
     (workspace.keys / PRIVATE).unlink()
@@ -163,7 +163,7 @@ def test_a_rotation_that_is_killed_at_any_step_leaves_a_workspace_that_verifies_
 def test_doctor_looks_at_the_signing_key(workspace: Workspace, tmp_path: Path) -> None:
     settings = settings_of(workspace.root)
     assert "signs the checkpoints" in signing_key(workspace.root, settings)
-    assert signing_key(tmp_path / "new", settings_of(tmp_path)) == "none yet; the first checkpoint makes it"
+    assert signing_key(tmp_path / "new", settings_of(tmp_path)) == "none yet; the first checkpoint creates it"
     (workspace.keys / "private.pem").unlink()
     with pytest.raises(UserError, match="audit rotate-key"):
         signing_key(workspace.root, settings)

@@ -63,7 +63,8 @@ def test_in_a_pipe_each_fact_is_a_line_with_tabs(pair: tuple[Path, Path]) -> Non
     assert "y/0\t0\t1" in lines
     assert lines[-4:] == [
         "tasks not compared: 1 only in A, 1 only in B",
-        "tasks with infra rows: 1 (0 rows in A, 1 in B); no score, so left out of rates, pass@k and the paired test",
+        "tasks with infra rows: 1 (0 rows in A, 1 in B); no score, so they are left out of rates, "
+        "pass@k and the paired test",
         "warning: 1 of 3 compared tasks were graded in different tiers",
         "warning: 1 of 3 compared tasks were graded in different levels of jail",
     ]

@@ -38,9 +38,9 @@ def bench_run(tasks: Path, *more: object) -> Result:
     [
         (["--mode", "D"], "unknown mode; got D; wanted one of A, B, C, all"),
         (["--mode", "C"], "modes A and C need a fallback"),
-        (["--mode", "A", "--url", "http://h/v1"], "mode A asks the fallback alone; got --url"),
-        (["--url", "http://h/v1", "--model", "m"], "the organ was named twice; got --model and --url"),
-        (["--served", "x"], "a served model belongs to a server"),
+        (["--mode", "A", "--url", "http://h/v1"], "mode A asks only the fallback; got --url"),
+        (["--url", "http://h/v1", "--model", "m"], "the organ is named twice; got --model and --url"),
+        (["--served", "x"], "--served names a server's model"),
         (["--url", "localhost:8000"], "this is not a server's address"),
         (["--mode", "A", "--tasks", "no-such-file"], "no-such-file"),
     ],
@@ -70,7 +70,7 @@ def test_a_fallback_behind_a_server_stands_in_and_the_table_says_so(tasks: Path)
     assert told == {"A": ["3", "0", "3", ""], "B": ["1", "3", "0", "VALID"], "C": ["3", "1", "2", ""]}
     assert table["B"]["organs used"] == "small-digest"
     assert "B to C\tgained\tb/1" in done.stdout
-    assert "mode C: b: 2 of 3 wins are the fallback's and not the organ's" in done.stdout
+    assert "mode C: b: 2 of 3 wins are the fallback's, not the organ's" in done.stdout
     assert "hush" not in done.output + (tasks.parent / "o.report.json").read_text("utf-8")
 
 
@@ -112,7 +112,7 @@ def test_a_task_without_an_answer_is_named_and_asked_again_by_the_same_command(t
     with serving(refuse) as server:
         first = bench_run(tasks, "--url", server.url)
         assert first.exit_code == 6, first.output
-        assert "mode B: b: no answer to b/1, so no score: server" in first.stdout
+        assert "mode B: b: b/1 has no answer and no score: server" in first.stdout
         assert "prompt too long" in first.stdout
         is_whole[0] = True
         before = len(server.bodies)
@@ -141,4 +141,4 @@ def test_a_chat_without_a_chat_template_is_refused_in_a_line(tasks: Path, comman
 def test_a_server_is_not_asked_by_chat(tasks: Path) -> None:
     (tasks.parent / "a.toml").write_text('[organ]\nprompt = "chat"\n', "utf-8")
     done = bench_run(tasks, "--url", "http://127.0.0.1:9/v1")
-    assert "a server gets text to complete and no chat" in str(done.exception)
+    assert "a completions server does not accept chats" in str(done.exception)

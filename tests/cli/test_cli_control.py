@@ -47,7 +47,7 @@ def test_without_a_loop_stop_is_refused_and_a_pause_waits_for_the_next_one(tmp_p
     SqlStore(tmp_path / "data" / "autosurgeon.db", create=True).close()
     stopped = autosurgeon("stop", "--workspace", tmp_path)
     assert (stopped.returncode, len(stopped.stderr.splitlines())) == (2, 1)
-    assert "no loop works on this workspace" in stopped.stderr
+    assert "no loop runs on this workspace" in stopped.stderr
     assert "the next one waits" in autosurgeon("pause", "--workspace", tmp_path).stdout
     assert "the next run waits" in autosurgeon("status", "--workspace", tmp_path).stdout.replace("\n", " ")
     assert "the pause is over" in autosurgeon("resume", "--workspace", tmp_path).stdout
@@ -84,15 +84,15 @@ def test_a_request_works_while_the_database_is_away_and_states_that_it_is_not_in
             status_once(tmp_path, lambda found: bool(found["paused"]))
             (tmp_path / "autosurgeon.toml").write_text("[store]\nurl = 'postgresql+psycopg://user@127.0.0.1:1/gone'\n")
             done = autosurgeon("pause", "--workspace", tmp_path)
-            assert (done.returncode, "waits after the running stage" in done.stdout) == (0, True)
-            assert "this is not in the record: " in done.stderr
+            assert (done.returncode, "pauses after the running stage" in done.stdout) == (0, True)
+            assert "the act is not in the record: " in done.stderr
             assert len(done.stderr.splitlines()) == 1
             word = asked(place)
             assert word is not None and word.word == "pause"
-            assert "this is not in the record: " in autosurgeon("resume", "--workspace", tmp_path).stderr
+            assert "the act is not in the record: " in autosurgeon("resume", "--workspace", tmp_path).stderr
             done = autosurgeon("stop", "--workspace", tmp_path)
             assert (done.returncode, "stops after the running stage" in done.stdout) == (0, True)
-            assert "this is not in the record: " in done.stderr
+            assert "the act is not in the record: " in done.stderr
             loop.communicate(timeout=60)
         finally:
             loop.kill()
@@ -132,7 +132,7 @@ def test_a_nearly_full_disk_pauses_the_run_says_so_and_is_interrupted_by_a_signa
         try:
             status_once(tmp_path, lambda found: bool(found["paused"]) and found["paused"]["reason"] == "disk")
             assert "paused: disk" in autosurgeon("status", "--workspace", tmp_path).stdout
-            assert "waits for space" in autosurgeon("resume", "--workspace", tmp_path).stdout
+            assert "waits for disk space" in autosurgeon("resume", "--workspace", tmp_path).stdout
             loop.send_signal(signal.SIGINT)
             out, _ = loop.communicate(timeout=60)
         finally:
@@ -152,6 +152,6 @@ def test_a_write_to_a_full_device_is_waited_for_and_a_run_that_was_killed_is_tol
             status_once(tmp_path, lambda found: bool(found["paused"]) and found["paused"]["reason"] == "disk")
         finally:
             loop.kill()
-    assert "cut off" in autosurgeon("status", "--workspace", tmp_path).stdout
+    assert "interrupted" in autosurgeon("status", "--workspace", tmp_path).stdout
     found = status_once(tmp_path, lambda found: True)
     assert (found["loop"], found["paused"]) == (None, None)

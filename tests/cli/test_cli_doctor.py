@@ -47,7 +47,7 @@ def test_doctor_says_where_capsules_have_cgroups(tmp_path: Path) -> None:
         pytest.skip("no cgroup v2 that this process may divide")
     remove_cgroup(group)
     interpreter(tmp_path, "[]")
-    assert f"below {own_cgroup()}, and is killed as a whole" in said_of_the_end(tmp_path)
+    assert f"below {own_cgroup()} and is killed as a whole" in said_of_the_end(tmp_path)
     assert not list(group.parent.glob(f"{group.name.rsplit('-', 1)[0]}-*"))
 
 
@@ -57,7 +57,7 @@ def test_doctor_says_what_may_outlive_a_capsule_where_there_are_none(
 ) -> None:
     monkeypatch.setattr("autosurgeon.runner.cgroup.own_cgroup", lambda: tmp_path)
     interpreter(tmp_path, "[]")
-    assert "no cgroup v2 that may be divided" in said_of_the_end(tmp_path)
+    assert "no delegated cgroup v2" in said_of_the_end(tmp_path)
 
 
 @pytest.mark.usefixtures("no_other_check")
@@ -83,7 +83,10 @@ def test_doctor_says_when_a_capsule_may_take_more_memory_than_there_is(tmp_path:
     interpreter(tmp_path, "[]")
     holds, found = finding(tmp_path, "memory")
     assert holds
-    assert "a capsule may take 1e+06 (setting capsule.memory_gib), so the kernel would be the one to end it" in found
+    assert (
+        "a capsule may use 1e+06 GiB (setting capsule.memory_gib), more than there is, so the kernel would kill it"
+        in found
+    )
 
 
 @pytest.mark.usefixtures("no_other_check")
@@ -91,7 +94,7 @@ def test_a_torch_that_does_not_start_is_a_finding_and_no_traceback(tmp_path: Pat
     interpreter(tmp_path, "no torch", status=1)
     holds, found = finding(tmp_path, "device")
     assert not holds
-    assert "torch cannot be asked" in found
+    assert "torch does not answer" in found
 
 
 @pytest.mark.usefixtures("no_other_check")

@@ -17,9 +17,9 @@ from autosurgeon.errors import UserError
     [
         ("#!/bin/sh\nexec sleep 60\n", "killed at its deadline"),
         ("#!/bin/sh\nexit 3\n", "ended with exit code 3"),
-        ("#!/bin/sh\nexec cat\n", "no answer to what it was asked"),
+        ("#!/bin/sh\nexec cat\n", "this is not a Python interpreter"),
         ("#!/bin/sh\nexec yes no\n", "killed at its deadline"),
-        ("#!/bin/sh\necho 5\n", "this is no Python"),
+        ("#!/bin/sh\necho 5\n", "this is not a Python interpreter"),
         ("#!/bin/sh\necho '{\"python\": [3, 8]}'\n", "Python is too old; got 3.8"),
         ('#!/bin/sh\necho \'{"versions": {"torch": null}}\'\n', "torch not installed"),
         ('#!/bin/sh\necho \'{"versions": {"peft": "0.1"}, "unfit": ["peft>=0.20"]}\'\n', "got peft 0.1"),
@@ -48,7 +48,7 @@ def test_an_interpreter_that_does_not_start_is_not_waited_for_twice(
     text = f"[capsule]\npython = '{python}'\n"
     found = findings(tmp_path, text, "capsule stack", "device")
     assert "killed at its deadline" in found["capsule stack"].found
-    assert "not tried" in found["device"].found
+    assert "not checked" in found["device"].found
     assert (tmp_path / "started").read_text() == "x\n"
 
 

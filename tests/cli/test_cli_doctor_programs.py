@@ -15,11 +15,11 @@ from autosurgeon.cli.checks import Finding
     ("name", "content", "mode", "problem"),
     [
         ("absent", None, 0, "does not exist"),
-        ("folder", "", 0o755, "this is no program"),
+        ("folder", "", 0o755, "this is not a program"),
         ("plain", "#!/bin/sh\n", 0o644, "`chmod +x"),
         ("bare", "echo hello\n", 0o755, "no #! line"),
-        ("lost", "#!/no/such/interpreter\n", 0o755, "names no interpreter"),
-        ("windows", "#!/bin/sh\r\n", 0o755, "names no interpreter"),
+        ("lost", "#!/no/such/interpreter\n", 0o755, "names no usable interpreter"),
+        ("windows", "#!/bin/sh\r\n", 0o755, "names no usable interpreter"),
         ("empty", "", 0o755, "no #! line"),
     ],
 )

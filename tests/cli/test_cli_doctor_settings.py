@@ -97,7 +97,7 @@ def test_a_runtime_need_not_answer_before_anything_was_deployed(tmp_path: Path) 
     text = "[deploy]\npromote = ['true']\nurl = 'http://127.0.0.1:1/v1'\n"
     found = finding(tmp_path, text, "deploy.url")
     assert found.ok
-    assert "nothing was deployed yet" in found.found
+    assert "nothing is deployed yet" in found.found
     with runtime(tmp_path / "served") as deployed:
         assert (
             finding(tmp_path, text.replace("http://127.0.0.1:1/v1", deployed.url), "deploy.url").found == "it answers"

@@ -48,10 +48,10 @@ def test_an_open_pass_is_finished_by_a_plain_run_and_under_its_own_policy_by_ano
 def test_status_names_what_an_open_pass_was_begun_under_where_it_is_not_what_is_in_force(workspace: Path) -> None:
     leave_open(workspace)
     said = program.autosurgeon("status", "-w", workspace).stdout
-    assert "open: pass 1; `autosurgeon run` goes on with it\n" in said
+    assert "open: pass 1; `autosurgeon run` continues it\n" in said
     run_sql(Workspace(workspace).database, "UPDATE run SET seed = 9")
     said = program.autosurgeon("status", "-w", workspace).stdout
-    assert f"goes on with it, as it was begun: policy bd62 {digest_of(BD62)}, seed 0\n" in said
+    assert f"continues it, as it began: policy bd62 {digest_of(BD62)}, seed 0\n" in said
 
 
 def test_an_open_pass_that_cannot_be_finished_is_refused_until_it_is_given_up(

@@ -72,7 +72,7 @@ def test_a_packers_file_exit_code_and_last_words_are_remembered(begun: tuple[Pat
     assert done.stdout == f"{out}: {weights.stat().st_size} bytes, sha256 {sha256}\n"
     failed = export(begun, "--command", f"{sys.executable} -c 'raise SystemExit(\"no\")' {{out}}", "--out", str(out))
     assert isinstance(failed.exception, UserError)
-    assert "the packer made nothing; got ended with exit code 1: no" in str(failed.exception)
+    assert "the packer wrote no file; got ended with exit code 1: no" in str(failed.exception)
     assert out.read_bytes() == weights.read_bytes()
     made, not_made = exports(begun)[before:]
     assert (made["exit_code"], made["output"], made["sha256"]) == (0, "1\n", sha256)
@@ -86,8 +86,8 @@ def test_a_packers_file_exit_code_and_last_words_are_remembered(begun: tuple[Pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "one of --format and --command"),
-        (("--format", "gguf", "--command", COPIES), "one of --format and --command"),
+        ((), "an export needs a format or a command"),
+        (("--format", "gguf", "--command", COPIES), "an export needs a format or a command"),
         (("--command", "planck {weights}"), "{out} among its arguments"),
     ],
 )

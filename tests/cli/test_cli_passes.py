@@ -47,6 +47,6 @@ def test_a_page_says_how_to_turn_it_and_the_whole_says_nothing(workspace: Path) 
         options: " ".join(CliRunner().invoke(app, ["pass", "list", "-w", str(workspace), *options]).stdout.split())
         for options in ((), ("--all",), ("--before", "3"))
     }
-    assert "passes 6 to 35 of 35; `--before 6` shows those before them, `--all` every one" in told[()]
+    assert "passes 6 to 35 of 35; `--before 6` shows earlier ones, `--all` every one" in told[()]
     assert "of 35" not in told[("--all",)]
     assert told[("--before", "3")].endswith("passes 1 to 2 of 35")

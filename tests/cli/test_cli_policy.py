@@ -88,7 +88,7 @@ def test_a_bound_that_no_double_can_hold_is_refused(tmp_path: Path) -> None:
 def test_the_same_policy_twice_ends_with_0_and_another_one_with_1() -> None:
     same = command("diff", BD62, BD62)
     assert same.exit_code == 0
-    assert "no evidence tells them apart" in same.stdout
+    assert "no evidence distinguishes them" in same.stdout
     other = command("diff", BD62, STRICT)
     assert other.exit_code == 15
     assert [line.split("\t")[1] for line in other.stdout.splitlines()[1:8]] == [
@@ -136,12 +136,12 @@ def test_a_refusal_is_explained_with_its_rule_and_the_smallest_change(tmp_path: 
     plain = json.loads(command("explain", "pass-0004-smoke", "-w", workspace, "--json").stdout)
     assert plain["first_deciding_rule"] == "anchor-wins-kept"
     assert plain["another_policy"] is None
-    assert plain["flip"]["changes"][0] | {"said": ""} == {
+    assert plain["flip"]["changes"][0] | {"message": ""} == {
         "fact": "smoke.lost",
         "observed": 21,
         "value": 0,
         "wanted": "at_most 0",
-        "said": "",
+        "message": "",
     }
     assert (plain["flip"]["verdict"], plain["flip"]["smallest"]) == ("ACCEPT", True)
 
@@ -157,8 +157,8 @@ def test_a_decision_by_another_policy_is_said_to_be_one(tmp_path: Path) -> None:
     workspace = decided(tmp_path, "d", "training", evidence, STRICT)
     said = command("explain", "d", "--workspace", workspace).stdout
     assert "judged by strict " in said
-    assert "is told by bd62 " in said
-    assert "it says ACCEPT of this evidence" in said
+    assert "is computed with bd62 " in said
+    assert "its verdict on this evidence is ACCEPT" in said
     right = command("explain", "d", "--workspace", workspace, "--policy", STRICT).stdout
     assert "judged by strict" not in right
     assert "training.epochs: 2.0 -> 1 (at_most 1)" in right

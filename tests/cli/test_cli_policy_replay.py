@@ -94,7 +94,7 @@ def test_a_torn_last_line_is_a_note_and_a_line_that_is_no_decision_is_an_error(w
     log.write_bytes(log.read_bytes()[:-5])
     torn = command("replay", workspace)
     assert (torn.exit_code, torn.stdout.splitlines()[-1][:11]) == (0, "2 decisions")
-    assert "cut short" in torn.stderr
+    assert "incomplete" in torn.stderr
     log.write_bytes(b"what?\n" + log.read_bytes())
     broken = command("replay", workspace)
     assert isinstance(broken.exception, UserError)

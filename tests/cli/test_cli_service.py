@@ -76,7 +76,7 @@ def test_any_word_reads_back_as_it_was(word: str) -> None:
 
 @pytest.mark.parametrize("word", ["two\nlines", "back\\slash", "\x1b[0m"])
 def test_a_word_that_systemd_would_read_otherwise_is_refused(word: str) -> None:
-    with pytest.raises(UserError, match="cannot stand in a unit"):
+    with pytest.raises(UserError, match="a unit cannot contain"):
         quoted(word)
 
 
@@ -127,7 +127,7 @@ def test_the_stanza_names_the_log_that_grows_and_its_owner(workspace: Path) -> N
     assert "    su root " in done.stdout
     assert "copytruncate" not in done.stdout
     other = CliRunner().invoke(app, ["service", "print", "-w", str(workspace), "--user", "no-such-user", "--logrotate"])
-    assert "there is no such user here" in str(other.exception)
+    assert "there is no such user" in str(other.exception)
 
 
 def test_variables_that_the_service_will_not_have_are_named_without_their_values(
@@ -141,9 +141,9 @@ def test_variables_that_the_service_will_not_have_are_named_without_their_values
 
 def test_what_could_not_work_is_refused_when_it_is_printed(workspace: Path, tmp_path: Path) -> None:
     for arguments, told in (
-        (("-w", tmp_path / "none"), "the workspace is no folder yet"),
+        (("-w", tmp_path / "none"), "the workspace is not a folder"),
         (("-w", workspace, "--policy", tmp_path / "none.yaml"), "policy"),
-        (("-w", workspace, "--user", "me; rm"), "this is no user's name"),
+        (("-w", workspace, "--user", "me; rm"), "this is not a user name"),
     ):
         done = CliRunner().invoke(app, ["service", "print", *map(str, arguments)])
         assert isinstance(done.exception, UserError), done.output

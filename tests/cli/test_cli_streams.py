@@ -71,7 +71,7 @@ def test_a_run_whose_reader_goes_away_ends_after_its_stage_and_the_next_one_goes
         run.stdout.close()
         assert run.stderr.read() == b""
         assert run.wait(60) == 0
-    stopped_by(tmp_path, "the reader of standard output went away")
+    stopped_by(tmp_path, "the reader of standard output is gone")
     passes = json.loads(autosurgeon("status", "--json", "--workspace", tmp_path).stdout)["passes"]
     again = subprocess.run(night(tmp_path, passes["total"]), capture_output=True, text=True, check=False, timeout=60)
     assert again.returncode == 0, again.stdout + again.stderr

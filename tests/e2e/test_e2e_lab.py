@@ -92,7 +92,7 @@ def test_the_plain_output_says_what_happened_line_by_line(night: tuple[Path, str
     output = night[1]
     assert "pass 1: " in output
     assert "ACCEPT promotion" in output
-    assert "end: the passes asked for are done" in output
+    assert "end: the requested passes are done" in output
     assert "\x1b[" not in output
 
 
@@ -129,7 +129,7 @@ def test_the_ledger_tells_which_wins_are_guarded_and_a_person_may_set_one_aside(
     assert "its test is wrong" in shown["why"]
     assert shown["history"]
     wrong = autosurgeon("anchors", "quarantine", name, "--reason", "x", "--expires", "yesterday", "-w", workspace)
-    assert (wrong.returncode, "names no moment" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "is not a time" in wrong.stderr) == (2, True)
 
 
 def test_a_pass_and_the_campaign_have_reports(night: tuple[Path, str]) -> None:

@@ -51,7 +51,7 @@ def test_the_merge_base_is_named_in_the_manifest_and_the_pack_is_held_against_ea
     assert lineage.merge_base == expected
     assert ("merge_base" in lineage.model_dump(mode="json")) == (expected is not None)
     shown = CliRunner().invoke(app, ["pack", "show", pack, "-w", str(tmp_path)])
-    assert (f"merged into: its {expected} weights" in shown.stdout) == (expected is not None)
+    assert (f"merged into its {expected} weights" in shown.stdout) == (expected is not None)
     exported = CliRunner().invoke(app, ["audit", "export", pack, "--out", str(tmp_path / "out"), "-w", str(tmp_path)])
     assert exported.exit_code == 0, exported.output
     envelopes = (tmp_path / "out" / f"{pack}.intoto.jsonl").read_text().splitlines()

@@ -112,6 +112,6 @@ def test_every_decision_of_a_real_lab_night_comes_out_as_it_was(tmp_path: Path) 
     subprocess.run(command, check=True, capture_output=True, timeout=1200)
     done = program.autosurgeon("simulate", "--fed-by", tmp_path, "--seed", 7)
     assert done.returncode == 0, done.stdout
-    assert "of 3 passes made again: every one as recorded" in done.stdout
+    assert "of 3 passes repeated: all as recorded" in done.stdout
     assert program.autosurgeon("simulate", "--fed-by", tmp_path).returncode == 0  # the workspace's own seed
     assert program.autosurgeon("simulate", "--fed-by", tmp_path, "--seed", 8).returncode == 2
