@@ -1,4 +1,4 @@
-"""`python -m autosurgeon` is `autosurgeon`: the program, or one line where a package that it needs is broken."""
+"""`python -m autosurgeon` runs `autosurgeon`, or prints one line if a package that it needs is broken."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the program; where its own import fails because of a package, end with the command that mends it."""
+    """Run the program; if a package cannot be imported, print the command that fixes it."""
     try:
         from autosurgeon.cli.main import main as run
     except Exception as error:

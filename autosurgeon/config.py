@@ -41,14 +41,14 @@ CONFIG_FILE = "autosurgeon.toml"
 
 
 def shipped(*parts: str) -> Path:
-    """A file shipped with the product: beside the package in a checkout, inside it in an installed wheel."""
+    """Return the path of a shipped file: next to the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).resolve().parent
     root = package.parent if (package.parent / "policies").is_dir() else package / "_shipped"
     return root.joinpath(*parts)
 
 
 class Settings(Section):
-    """Everything that can be set."""
+    """All settings."""
 
     policy: ConfigPath | None = None
     """Policy file; bd62.yaml when empty."""
@@ -75,12 +75,12 @@ class Settings(Section):
 
     @property
     def policy_file(self) -> Path:
-        """The policy in force."""
+        """The policy file, shipped or named."""
         return self.policy or shipped("policies", "bd62.yaml")
 
     @property
     def organ_folder(self) -> Path:
-        """The base checkpoint in force."""
+        """The folder of the base checkpoint, the lab's or the named one."""
         return self.organ.model or shipped("data", "lab", "base")
 
 
@@ -95,16 +95,16 @@ def load_settings(
     policy: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings in force: a TOML file, overridden by the environment, overridden by flags.
+    """Load the settings: a TOML file, overridden by the environment, overridden by flags.
 
     Args:
-        file: none for defaults; relative paths in it begin at its folder.
-        seed: of the flag, if it was given.
-        policy: of the flag, if it was given.
-        environment: variables, by default the process's own; relative paths in them begin at the current directory.
+        file: None for the defaults; relative paths in it start at its folder.
+        seed: value of the flag, if given.
+        policy: value of the flag, if given.
+        environment: variables, by default the process's own; relative paths in them start at the current directory.
 
     Raises:
-        UserError: a file that cannot be read, an unknown setting or variable, a value that does not fit.
+        UserError: an unreadable file, an unknown setting or variable, or an invalid value.
 
     """
     content: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError("a config file cannot be read", got=error.strerror, where=file) from error
-    except ValueError as error:  # of TOML, of UTF-8, or a number of thousands of digits
+    except ValueError as error:  # from TOML, UTF-8, or a number with thousands of digits
         raise UserError("a config file is not TOML", got=error, where=file) from error
     except RecursionError as error:
         raise UserError("a config file is nested too deeply", where=file) from error
@@ -169,6 +169,6 @@ def _explain(error: ValidationError, file: Path | None, variables: Mapping[tuple
             known = hasattr(model, "model_fields")
             model = model.model_fields[step].annotation if known else get_args(model)[1]
         return UserError(f"unknown setting {name!r}", wanted=nearest(location[-1], model.model_fields), where=where)
-    # A whole table would bury the line that matters.
+    # A whole table would make the line unreadable.
     is_shown = location[0] not in SECRETIVE and not isinstance(first["input"], Mapping)
     return UserError(f"setting {name!r}: {first['msg']}", got=repr(first["input"]) if is_shown else None, where=where)

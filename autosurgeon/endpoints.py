@@ -19,7 +19,7 @@ class NotifySettings(Section):
     webhook: SecretAddress | None = None
     """An http or https address that the document is posted to; none when empty. It is never printed."""
     deadline_s: float = Field(10, gt=0, le=600)
-    """Seconds after which the command is killed and the post given up."""
+    """Seconds after which the command is killed and the post aborted."""
 
 
 class ServingSettings(Section):
@@ -28,7 +28,7 @@ class ServingSettings(Section):
     concurrency: int = Field(16, ge=1, le=1024)
     """Requests at once."""
     request_s: float = Field(120, gt=0, le=86400, allow_inf_nan=False)
-    """Seconds after which a request is given up, however much of its answer has arrived."""
+    """Seconds after which a request is aborted, even if part of its answer has arrived."""
     retries: int = Field(5, ge=0, le=100)
     """Retries of a request after a failed connection, a time-out, 429 or 5xx."""
     retry_s: float = Field(1, ge=0, le=60, allow_inf_nan=False)
@@ -70,18 +70,18 @@ class DeploySettings(Section):
     """A program and its arguments, started without a shell in the workspace, that makes the runtime serve a pack before
     it goes live. None when empty; a pack then goes live without a command."""
     revert: ConfigCommand = ()
-    """The same for the pack that is live, after a revert and where the runtime serves another one; `promote` when
+    """The same for the live pack, after a revert and where the runtime serves another one; `promote` when
     empty."""
     deadline_s: float = Field(600, gt=0, le=86400)
-    """Seconds after which a command is killed with all that it started, which counts as a failure."""
+    """Seconds after which a command is killed with its child processes, which counts as a failure."""
     url: ConfigAddress | None = Field(None, pattern=r"^https?://\S+$")
     """The runtime's OpenAI-compatible address, up to and with `/v1`: it has to answer with the pack's digest as its
     model. No check when empty."""
     answer_s: float = Field(120, gt=0, le=86400)
-    """Seconds after the command within which it has to answer so."""
+    """Seconds after the command within which it has to answer with that pack."""
 
     @model_validator(mode="after")
-    def _tells_before_it_asks(self) -> Self:
+    def _needs_promote(self) -> Self:
         if not self.promote and (self.revert or self.url):
-            raise ValueError("revert and url mean nothing without promote")
+            raise ValueError("revert and url have no effect without promote")
         return self

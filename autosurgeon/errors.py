@@ -1,21 +1,21 @@
 """Every exception of autosurgeon.
 
 AutosurgeonError
-├── UserError            yours to fix: a bad file, flag or input. One line, no traceback
-│   ├── PolicyError      a policy that cannot be trusted to judge
+├── UserError            a bad file, flag or input that a person can fix: one line, no traceback
+│   ├── PolicyError      an invalid policy
 │   ├── InstallError     a package that cannot be imported or does not work
 │   │   └── EvaluatorError  expressions cannot be evaluated, whatever the evidence
-│   ├── PackError        a checkpoint or pack that is missing, damaged or of a refused kind
+│   ├── PackError        a missing, damaged or unsupported checkpoint or pack
 │   └── WorkspaceError   a workspace that cannot be opened: newer schema, held by another loop
-├── WorldError           the world failed, not the model: recorded, the pass ends as FAILED, the loop goes on
+├── WorldError           an external failure, not the model's: recorded, the pass ends as FAILED, the loop continues
 │   ├── CapsuleError     a capsule died, hung, ran out of memory or left no outcome; `cause` names which
-│   └── ServerError      a server that answers for a model is away, slow, or answers what is no answer
+│   └── ServerError      a model's server is unreachable, slow, or sends an invalid answer
 ├── StoreError           the memory failed: the loop stops, since nothing can be recorded
-└── DurabilityError      the disk did not take a flush: the loop stops and tries nothing again
+└── DurabilityError      a flush to the disk failed: the loop stops without a retry
 
-`ExitCode` is the one table of exit codes: each cause has a code of its own, whatever the command.
+`ExitCode` is the only table of exit codes: each cause has its own code in every command.
 
-A message says what, got, wanted and where, and what to do next:
+A message names what, got, wanted and where, and what to do next:
 
     try:
         policy = load_policy(path)
@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
-    """Every exit code of every command; `EXITS` holds what each one means."""
+    """Every exit code of every command; `EXITS` holds their meanings."""
 
     DONE = 0
     FAULT = 1
@@ -55,40 +55,40 @@ class ExitCode(IntEnum):
 
 
 class Exit(NamedTuple):
-    """What an exit code means, and whether a service that ends with it is started again; None: no run ends with it."""
+    """The meaning of an exit code, and whether a service restarts after it; None where no run ends with it."""
 
     meaning: str
     restarts: bool | None
 
 
 EXITS = {
-    ExitCode.DONE: Exit("done; of `run`: the budget is used up, or somebody asked it to stop", False),
-    ExitCode.FAULT: Exit("a fault of autosurgeon's own, with its traceback", True),
-    ExitCode.INPUT: Exit("yours to mend: a file, a flag, a setting, an install, a workspace that is in use", False),
-    ExitCode.STORE: Exit("the memory failed: the database is away, damaged, or locked too long", True),
-    ExitCode.DISK: Exit("the disk did not take a flush: look at it before anything runs again", False),
-    ExitCode.BRAKED: Exit("of `run`: a night that cannot succeed, such as too many failures or a shut gate", False),
-    ExitCode.WORLD: Exit("the world failed: a capsule, a server or a grader; nothing is known of the model", True),
-    ExitCode.WARNINGS: Exit("verdict ACCEPT, though a rule that does not bind objects", None),
+    ExitCode.DONE: Exit("done; of `run`: the budget is used up, or a person stopped it", False),
+    ExitCode.FAULT: Exit("a bug of autosurgeon, with its traceback", True),
+    ExitCode.INPUT: Exit("for you to fix: a file, a flag, a setting, an installation, a workspace in use", False),
+    ExitCode.STORE: Exit("the memory failed: the database is unreachable, damaged, or locked too long", True),
+    ExitCode.DISK: Exit("a flush to the disk failed: check the disk before the next run", False),
+    ExitCode.BRAKED: Exit("of `run`: it cannot succeed, such as after too many failures or with a closed gate", False),
+    ExitCode.WORLD: Exit("an external failure of a capsule, a server or a grader; no result about the model", True),
+    ExitCode.WARNINGS: Exit("verdict ACCEPT, with an objection of a rule that is not enforced", None),
     ExitCode.REJECT: Exit("verdict REJECT", None),
     ExitCode.HOLD: Exit("verdict INCONCLUSIVE: the evidence does not suffice", None),
-    ExitCode.INVALID: Exit("verdict INVALID: what was given is no evidence", None),
+    ExitCode.INVALID: Exit("verdict INVALID: the input is not valid evidence", None),
     ExitCode.ERROR: Exit("verdict ERROR: a rule could not be evaluated", None),
-    ExitCode.FINDING: Exit("a finding, where the command is there to find: a difference, a flip, damage", None),
+    ExitCode.FINDING: Exit("a finding of a checking command: a difference, a flip, damage", None),
     ExitCode.INTERRUPTED: Exit("interrupted twice", False),
     ExitCode.CLOSED_PIPE: Exit("the reader of the output closed its pipe", True),
 }
-"""The README's table holds the same rows, and the unit of `service print` restarts by it."""
+"""docs/commands.md holds the same rows, and the unit of `service print` restarts by them."""
 
 
 class AutosurgeonError(Exception):
-    """The root; never raised itself."""
+    """The base of all errors; never raised itself."""
 
     exit_code = ExitCode.FAULT
 
 
 class UserError(AutosurgeonError):
-    """Something a person can put right: what, got, wanted, where, in one line."""
+    """An error that a person can fix: what, got, wanted and where in one line."""
 
     exit_code = ExitCode.INPUT
 
@@ -105,11 +105,11 @@ class UserError(AutosurgeonError):
 
 
 class PolicyError(UserError):
-    """A policy that cannot be trusted to judge."""
+    """An invalid policy."""
 
 
 class InstallError(UserError):
-    """A package that cannot be imported or does not work; the line ends with the command that mends it."""
+    """A package that cannot be imported or does not work; the line ends with the command that fixes it."""
 
     def __init__(self, what: str, *, got: object, packages: Iterable[str], python: str = sys.executable) -> None:
         command = f"`{python} -m pip install --force-reinstall {' '.join(packages)}`"
@@ -117,7 +117,7 @@ class InstallError(UserError):
 
 
 class EvaluatorError(InstallError):
-    """The evaluator of expressions failed, and not for what it was given; `reason` is `Type: text` of its error."""
+    """The evaluator of expressions failed regardless of its input; `reason` is `Type: text` of its error."""
 
     def __init__(self, reason: str) -> None:
         what = "the expressions of a policy cannot be evaluated"
@@ -126,7 +126,7 @@ class EvaluatorError(InstallError):
 
 
 class PackError(UserError):
-    """A checkpoint or pack that is missing, damaged or of a refused kind."""
+    """A missing, damaged or unsupported checkpoint or pack."""
 
 
 class WorkspaceError(UserError):
@@ -134,18 +134,18 @@ class WorkspaceError(UserError):
 
 
 class WorldError(AutosurgeonError):
-    """The world failed, not the model."""
+    """An external failure, not the model's."""
 
     exit_code = ExitCode.WORLD
 
 
 class CapsuleError(WorldError):
-    """A capsule did not deliver; `cause` says why, in one of these words.
+    """A capsule gave no result; `cause` is one of these words.
 
-    `killed` by somebody else's signal; `crash`: it ended with an error; `timeout`: longer than `capsule.wall_s`;
-    `hung`: no progress for `capsule.heartbeat_s`; `memory`: the host's or a GPU's ran out, or `capsule.memory_gib` was
-    passed; `gpu_memory`: a GPU was not free before it began; `bad_outcome`: what it left is no result; `wedged`: it, or
-    what it started, does not die.
+    `killed`: by a foreign signal; `crash`: it ended with an error; `timeout`: it ran longer than `capsule.wall_s`;
+    `hung`: no progress for `capsule.heartbeat_s`; `memory`: the memory of the host or a GPU ran out, or exceeded
+    `capsule.memory_gib`; `gpu_memory`: a GPU was not free before the start; `bad_outcome`: its output is not a valid
+    result; `wedged`: it or a child process cannot be killed.
     """
 
     def __init__(self, cause: str, message: str) -> None:
@@ -154,7 +154,7 @@ class CapsuleError(WorldError):
 
 
 class ServerError(WorldError):
-    """A server that answers for a model did not deliver; the line names it."""
+    """A model's server gave no answer; the line names the server."""
 
     def __init__(self, server: str, what: str) -> None:
         super().__init__(" ".join(f"server {server}: {what}".split()))
@@ -168,22 +168,22 @@ class StoreError(AutosurgeonError):
 
 
 class DurabilityError(AutosurgeonError):
-    """The disk did not take what was flushed to it; what is there now is known only after it was read back."""
+    """A flush to the disk failed; its content is unknown until it is read again."""
 
     exit_code = ExitCode.DISK
 
     def __init__(self, where: Path, error: OSError) -> None:
         super().__init__(
-            f"the disk did not take a write: {error.strerror or error}; look at the disk, then run again: "
-            f"the next start reads back what matters ({where})"
+            f"a write to the disk failed: {error.strerror or error}; check the disk, then run again: "
+            f"the next start verifies the workspace ({where})"
         )
 
 
 @contextlib.contextmanager
 def durably(where: Path) -> Iterator[None]:
-    """Raise what goes wrong in a flush or rename as DurabilityError.
+    """Raise the failure of a flush or rename as DurabilityError.
 
-    It is never retried: the kernel may have dropped what it could not write, so that a later success proves nothing.
+    A failure is never retried: the kernel may have dropped the data, so that a later success proves nothing.
     """
     try:
         yield
@@ -192,7 +192,7 @@ def durably(where: Path) -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped name: `did you mean 'x'?`, or the known names when none is near."""
+    """Return a hint for a mistyped name: `did you mean 'x'?`, or the known names if none is similar."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(names)}"

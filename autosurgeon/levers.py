@@ -1,6 +1,6 @@
-"""The levers, `[levers]`: optional techniques by which a pass gains more or is saved in part.
+"""The levers, `[levers]`: optional techniques that raise a pass's gain or save part of it.
 
-`tests/benchmarks/ablations.py` measures each, alone and with the others; the defaults are those that gained there.
+`tests/benchmarks/ablations.py` measures each, alone and with the others; levers that gained there are on by default.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ Rung = Annotated[
 
 
 class LeverSettings(Section):
-    """Optional techniques by which a pass gains more or is saved in part."""
+    """Optional techniques that raise a pass's gain or save part of it."""
 
     salvage: tuple[Rung, ...] = ("scale:0.8", "checkpoints", "scale:0.65", "scale:0.5", "scale:0.35")
     """Variants of an adapter that lost anchors in the smoke, tried in this order until one holds: `checkpoints`, its
     earlier states, the newest first; `scale:0.5`, its weights times that factor; `lines:0.3`, times a factor that rises
-    from there in the first layer to 1 in the last; `average:2`, its mean with the last two of the same parent that went
-    live; `intruders`, without the singular directions that are new to the layer."""
+    from this value in the first layer to 1 in the last; `average:2`, its mean with the last two of the same parent that
+    went live; `intruders`, without the singular directions that are new to the layer."""
     checkpoints_per_epoch: int = Field(2, ge=0, le=16)
     """States per epoch that a training keeps as candidates: 2 keeps one every half epoch; 0 keeps only the end."""
     kl_weight: float = Field(0, ge=0, allow_inf_nan=False)
@@ -37,5 +37,5 @@ class LeverSettings(Section):
     family_weight: float = Field(0, ge=0, le=1)
     """How evenly the families of failures share the loss: 0 counts each row alike, 1 each family."""
     racing: bool = True
-    """Whether the smoke begins with the most fragile anchors, in batches that grow, and a bench ends once a rule is
+    """Whether the smoke starts with the most fragile anchors, in growing batches, and a bench ends once a rule is
     certain to fail."""

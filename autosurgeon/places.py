@@ -1,7 +1,7 @@
-"""What a setting names outside the settings: a path, a program, a command or an address, marked in its field's type.
+"""Marks on the types of settings that name a path, a program, a command or an address.
 
-Relative paths of all of these begin at one folder: of a config file, the file's own; of the environment, the current
-directory. The marks are the only list of such settings: what `doctor` tries and what is anchored both follow from them.
+Relative paths in a config file start at its folder, those in the environment at the current directory. The marks are
+the only list of such settings: the checks of `doctor` and the anchoring of paths both follow from them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
 class Place(Enum):
-    """What a setting names."""
+    """The kind of place that a setting names."""
 
     PATH = "path"
     PROGRAM = "program"
@@ -36,7 +36,7 @@ ConfigPath = Annotated[Path, Place.PATH]
 ConfigProgram = Annotated[str, Field(min_length=1), Place.PROGRAM]
 """A program: a path where it contains a slash, otherwise a name that is looked up in PATH."""
 ConfigCommand = Annotated[tuple[str, ...], Place.COMMAND]
-"""A program and its arguments; only the program is anchored, arguments are handed over as they stand."""
+"""A program and its arguments; only the program is anchored, arguments are passed unchanged."""
 ConfigAddress = Annotated[str, Field(min_length=1), Place.ADDRESS]
 """A URL."""
 SecretAddress = Annotated[SecretStr, Field(min_length=1), Place.ADDRESS]
@@ -51,12 +51,12 @@ class PlaceSetting(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The setting as it is written in messages, `benches.*.tasks`."""
+        """The setting's name in messages, such as `benches.*.tasks`."""
         return ".".join(self.steps)
 
 
 def place_settings(model: type[BaseModel]) -> Iterator[PlaceSetting]:
-    """Every setting of a model and of the models inside it that names a place."""
+    """Yield every setting of a model and its nested models that names a place."""
     for name, field in model.model_fields.items():
         place, inner = _place_of(field), section_in(field.annotation)
         if place is not None:
@@ -79,20 +79,20 @@ def _marks(annotation: Any) -> Iterator[Any]:
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation holds, alone, optional or as the values of a mapping."""
+    """Find the model in an annotation: alone, optional, or as the values of a mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for inner in get_args(annotation) if (found := section_in(inner))), None)
 
 
 def is_mapping(annotation: Any) -> bool:
-    """Whether an annotation is a mapping of keys that are not known beforehand."""
+    """Whether an annotation is a mapping with free keys."""
     origin = get_origin(annotation)
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def named_files(section: BaseModel) -> list[Path]:
-    """Every file, folder and program that settings name by a path, anchored."""
+    """List every file, folder and program that settings name by a path."""
     found = [value for setting in place_settings(type(section)) for value in _values(section, setting, setting.steps)]
     return [Path(value) for value in found if "/" in value]
 
@@ -110,15 +110,15 @@ def _values(value: Any, setting: PlaceSetting, steps: tuple[str, ...]) -> Iterat
 
 
 def anchor_places(model: type[BaseModel], content: Any, folder: Path) -> None:
-    """Let each relative path in raw settings begin at a folder, and expand `~`.
+    """Resolve each relative path in raw settings against a folder, and expand `~`.
 
     Args:
         model: the settings' model.
-        content: what a file or the environment holds, before validation; changed in place.
-        folder: absolute.
+        content: the settings of a file or the environment before validation; changed in place.
+        folder: an absolute path.
 
     Raises:
-        UserError: a path that is empty, that holds a NUL, or whose `~` names no user.
+        UserError: a path is empty, contains a NUL, or its `~` names no user.
 
     """
     for setting in place_settings(model):
@@ -127,7 +127,7 @@ def anchor_places(model: type[BaseModel], content: Any, folder: Path) -> None:
 
 def _anchor(content: Any, setting: PlaceSetting, steps: tuple[str, ...], folder: Path) -> None:
     if not isinstance(content, dict):
-        return  # validation names what is wrong with it
+        return  # validation reports the fault
     key, *rest = steps
     for name in list(content) if key == EACH else [key]:
         if rest:
@@ -147,17 +147,17 @@ def _anchored(value: Any, setting: PlaceSetting, folder: Path) -> Any:
 
 def _anchored_text(text: str, setting: PlaceSetting, folder: Path) -> str:
     if not text or "\0" in text:
-        problem = "is empty; leave it out for its default" if not text else "holds a NUL, which no path can"
+        problem = "is empty; leave it out for its default" if not text else "contains a NUL"
         raise UserError(f"setting {setting.name!r} {problem}")
     is_name = setting.place != Place.PATH and "/" not in text and not text.startswith("~")
-    # A placeholder of a command is filled later, by an absolute path.
+    # A placeholder of a command is replaced later by an absolute path.
     if is_name or (setting.place == Place.COMMAND and _PLACEHOLDER.match(text)):
         return text
     try:
         return str(folder / Path(text).expanduser())
     except RuntimeError as error:
         raise UserError(
-            f"setting {setting.name!r} begins with a home folder that is not known",
+            f"setting {setting.name!r} starts with an unknown home folder",
             got=Path(text).parts[0],
-            wanted="the path in full",
+            wanted="the full path",
         ) from error

@@ -36,12 +36,12 @@ class Span(Section):
 
 
 class OrganSettings(Section):
-    """The model under surgery. The defaults fit the lab's."""
+    """The model under surgery. The defaults fit the lab's organ."""
 
     model: ConfigPath | None = None
-    """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's when empty."""
+    """Folder of the base checkpoint (safetensors, config, tokenizer); the lab's organ when empty."""
     hub: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
-    """A hub's checkpoint instead of a folder, as `owner/name`; fetched once, into the hub's cache (HF_HOME)."""
+    """A checkpoint on the hub instead of a folder, as `owner/name`; downloaded once into the hub's cache (HF_HOME)."""
     revision: str | None = Field(None, pattern=r"^[0-9a-f]{40}$")
     """The commit of `hub`, 40 hex digits; a branch is refused, since its model changes."""
     reference_lr: float = Field(2e-3, gt=0, lt=1)
@@ -76,9 +76,9 @@ class OrganSettings(Section):
     @model_validator(mode="after")
     def _one_organ(self) -> Self:
         if self.hub is not None and self.model is not None:
-            raise ValueError("model and hub name two organs; leave one of them out")
+            raise ValueError("model and hub name two organs; remove one of them")
         if (self.hub is None) != (self.revision is None):
-            raise ValueError("hub and revision go together: a hub's checkpoint is pinned by the commit's 40 hex digits")
+            raise ValueError("hub and revision belong together: the revision is the commit's 40 hex digits")
         return self
 
 
@@ -90,9 +90,9 @@ class BenchSettings(Section):
     format: BenchFormat = "native"
     """Format of its rows; `autosurgeon/bench/formats/README.md` has each format."""
     first: int = Field(1, ge=1)
-    """The first row to take, counted from 1."""
+    """The first row to use, counted from 1."""
     count: int | None = Field(None, ge=1)
-    """Number of rows to take from there on; all when empty."""
+    """Number of rows to use from there; all when empty."""
     quarantine: ConfigPath | None = None
     """A file of `bench check --quarantine`; its tasks are left out."""
     cpu_s: float | None = Field(None, gt=0, le=3600, allow_inf_nan=False)
@@ -121,91 +121,90 @@ class SearchSettings(Section):
     random_passes: int = Field(4, ge=0)
     """Passes drawn at random before the sampler learns from history."""
     remembered_newest: int = Field(100, ge=1)
-    """Number of newest passes that the proposer learns from; a proposal takes longer the more there are."""
+    """Number of newest passes that the proposer learns from; the time of a proposal grows with it."""
     remembered_best: int = Field(25, ge=0)
-    """Number of passes with the highest climbs on dev that it learns from, however old; its sampler counts at most 25
-    as good."""
+    """Number of passes with the highest climbs on dev that it learns from, regardless of age; its sampler counts at
+    most 25 as good."""
     refused_distance: float = Field(0.25, ge=0, allow_inf_nan=False)
-    """Distance to a recipe that was refused on the same packs, below which a recipe is drawn again. 1 is a doubling of
-    rate, rank or alpha ratio, one epoch, or the whole of a share; 0 leaves it to the sampler."""
+    """Distance to a recipe refused on the same packs below which a recipe is drawn again. 1 is a doubling of
+    rate, rank or alpha ratio, one epoch, or the whole of a share; 0 turns this off."""
     warm_start: tuple[ConfigPath, ...] = ()
     """Other workspaces of the same organ whose passes the proposer also learns from."""
 
     @model_validator(mode="after")
-    def _learns_in_the_end(self) -> Self:
+    def _sampler_learns(self) -> Self:
         if self.random_passes > self.remembered_newest:
             raise ValueError(
-                "random_passes is above remembered_newest, so that the sampler would never learn; "
+                "random_passes is above remembered_newest, so the sampler never learns; "
                 f"got {self.random_passes} and {self.remembered_newest}"
             )
         return self
 
 
 class AnchorSettings(Section):
-    """When a win counts as confirmed."""
+    """Confirmation of wins as anchors."""
 
     samples: int = Field(4, ge=1)
-    """k of pass^k: the number of samples, all of which have to pass."""
+    """k of pass^k: the number of samples that all have to pass."""
     temperature: float = Field(0.4, gt=0, le=2)
     """Sampling temperature of the confirmation."""
     live_wins: int = Field(2, ge=2)
-    """Live packs in a row that have to win a task for it to count as confirmed without samples."""
+    """Consecutive live packs that have to win a task before it counts as confirmed without samples."""
     retries: int = Field(3, ge=0, le=20)
     """Retries of a lost anchor before it counts as lost; each retry is a batch of its own."""
     flake_limit: float = Field(0.2, gt=0, le=1)
-    """Share of its last runs with both failures and passes, from which on a task is no anchor."""
+    """Share of a task's last runs with both failures and passes from which it is no longer an anchor."""
     flake_runs: int = Field(20, ge=5)
-    """Number of last runs over which that share is taken; fewer than five are not enough."""
+    """Number of last runs for that share; fewer than five give none."""
     hidden_share: float = Field(0.25, ge=0, lt=1)
-    """Share of the surgery split's anchors that stays out of every training for now, taken from those that were never
-    rows."""
+    """Share of the surgery split's anchors that is hidden from training, taken from those that were never rows."""
     rotate_passes: int = Field(10, ge=1)
-    """Passes after which another part is hidden."""
+    """Passes after which a different part is hidden."""
 
 
 class StatisticsSettings(Section):
-    """Bounds on chance."""
+    """Statistical bounds of promotions."""
 
     alpha: float = Field(0.05, gt=0, lt=1)
-    """Probability of a false promotion over a whole campaign; each look at the benches uses part of it."""
+    """Bound on the probability of a false promotion in a campaign; each look at the benches uses part of it."""
     samples: int = Field(32, ge=1, le=1024)
     """Most samples of each pack for each gained task; sampling ends once the evidence is enough or cannot be."""
     ladder_step_tasks: float = Field(1, gt=0)
-    """Step of the Ladder: the proposer sees dev wins only where they beat the best by this many tasks."""
+    """Step of the Ladder: the proposer sees dev wins only if they exceed the best by this many tasks."""
 
 
 class CapsuleSettings(Section):
     """The disposable process that trains, merges and generates."""
 
     python: ConfigProgram | None = None
-    """Interpreter of the capsule's environment, a path or a name in PATH; this one when empty."""
+    """Interpreter of capsules, a path or a name in PATH; the current one when empty."""
     warm: bool = True
     """Fork capsules from a process that has imported the torch stack once."""
     resident_s: float = Field(120, ge=0)
     """Seconds that a warm capsule keeps its model in memory and waits for the next generation job; 0 for none."""
     memory_gib: float = Field(16, gt=0)
-    """Resident memory of a capsule and all that it started, above which they are killed; shared pages count once."""
+    """Resident memory of a capsule and its child processes above which they are killed; shared pages count once."""
     wall_s: float = Field(3600, gt=0)
     """Seconds after which a capsule is killed."""
     heartbeat_s: float = Field(600, gt=0)
     """Seconds without progress (a model loaded, a step, a token, a tensor) after which a capsule is killed as hung."""
     train_state_s: float = Field(60, ge=0)
-    """Seconds of training after which its state is saved, so that a killed training continues there; 0: each step."""
+    """Seconds of training between saves of its state, from which a killed training continues; 0 saves at each step."""
     gpu_tolerance_mib: int = Field(200, ge=0)
-    """MiB of a visible GPU's memory that may be in use before a stage beyond the use before the first capsule."""
+    """MiB of GPU memory that may be in use before a stage, in addition to the use before the first capsule."""
     gpu_wait_s: float = Field(60, ge=0)
-    """Seconds that a stage waits for that before it fails; no wait without a GPU or nvidia-smi."""
+    """Seconds that a stage waits for free GPU memory before it fails; no wait without a GPU or nvidia-smi."""
 
 
 class GradingSettings(Section):
-    """Running generated programs."""
+    """Execution of generated programs."""
 
     jail: Literal["auto", "bwrap", "landlock", "plain"] = "auto"
-    """How programs are isolated; `auto` takes the strongest jail that works on this machine."""
+    """How programs are isolated; `auto` uses the strongest jail that works on this machine."""
     allow_plain_jail: bool = False
-    """Whether the loop may run programs without a sandbox where the machine offers none."""
+    """Whether the loop may run programs without a sandbox if none works on the machine."""
     workers: int = Field(0, ge=0, le=1024)
-    """Programs that run at once; 0 takes the number of cores."""
+    """Programs that run at once; 0 means one per core."""
     cpu_s: float = Field(2, gt=0, le=3600, allow_inf_nan=False)
     """CPU seconds per program, or ten times what its task's reference uses where that is more."""
     wall_s: float = Field(30, gt=0, le=86400, allow_inf_nan=False)
@@ -218,29 +217,29 @@ class LoopSettings(Section):
     """Limits and budgets of the loop."""
 
     attempts: int = Field(3, ge=1)
-    """Tries of a stage before its pass ends as FAILED."""
+    """Attempts at a stage before its pass ends as FAILED."""
     recoveries: int = Field(5, ge=0)
     """Restarts of a stage in which the process died before its pass ends as FAILED."""
     failures_in_a_row: int = Field(3, ge=1)
-    """Passes in a row that FAILED, or whose evidence was missing, in error or invalid, after which the run ends."""
+    """Consecutive passes that FAILED or had missing, erroneous or invalid evidence after which the run ends."""
     passes_without_gain: int | None = Field(None, ge=1)
-    """Passes in a row that did not end as CONFIRMED after which the run ends; never when empty."""
+    """Consecutive passes without CONFIRMED after which the run ends; never when empty."""
     on_plateau: Literal["end", "widen", "none"] = "none"
     """Effect of a plateau: end the run, widen the search, or only show it in `status` and the run."""
     plateau_passes: int = Field(20, ge=1)
-    """Passes in a row without a promotion and without a higher climb on dev that are a plateau; FAILED passes do not
+    """Consecutive passes without a promotion or a higher climb on dev that make a plateau; FAILED passes do not
     count."""
     stuck_passes: int = Field(5, ge=0)
-    """Passes in a row that one rule ended for one cause, such as the same lost anchor, that are a standstill; 0 turns
+    """Consecutive passes ended by one rule for one cause, such as the same lost anchor, that make a standstill; 0 turns
     it off. FAILED passes do not count."""
     on_stuck: Literal["end", "pause", "none"] = "end"
     """Effect of a standstill: end the run, pause it until `autosurgeon resume`, or only show and notify it. A
-    standstill of passes that were judged in full and gained too little is only shown; `on_plateau` acts on it."""
+    standstill of fully judged passes with too little gain is only shown; `on_plateau` applies to it."""
     gpu_hours: float | None = Field(None, gt=0)
-    """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; the grading in them and failed
-    tries too) after which a run begins no pass; counted without a GPU as with one. No limit when empty."""
+    """Hours of stages that run a capsule (train, smoke, merge, benches, comparisons; including their grading and failed
+    attempts) after which a run starts no pass; also counted without a GPU. No limit when empty."""
     disk_gib: float | None = Field(None, gt=0, allow_inf_nan=False)
-    """GiB that the workspace may take on the disk; a run that is above them begins no pass. No limit when empty."""
+    """GiB that the workspace may use on the disk; above it a run starts no pass. No limit when empty."""
     min_free_mib: int = Field(512, ge=0)
     """Free disk space below which the loop pauses before the next stage, until this much and the ballast are free."""
     ballast_mib: int = Field(16, ge=0)
@@ -248,23 +247,23 @@ class LoopSettings(Section):
     full_disk_retry_s: float = Field(600, gt=0)
     """Seconds after which a stage that failed on a full disk is retried, even if no free space was observed."""
     verify_every_passes: int = Field(10, ge=1)
-    """Passes after which a long run reads the live packs back, byte for byte; each start always does."""
+    """Passes after which a long run verifies the live packs byte by byte; each start verifies them."""
 
 
 class RetentionSettings(Section):
-    """Weights that `pack gc` and a run short of disk keep, besides base, live, pinned packs and an open pass's."""
+    """Weights that `pack gc` and a run short of disk keep, besides base, live, pinned packs and open passes."""
 
     keep_live: int = Field(3, ge=0)
-    """Number of earlier live packs to keep, newest first; packs that live was reverted from do not count."""
+    """Number of earlier live packs to keep, newest first; reverted packs do not count."""
     when_full: bool = True
-    """Whether a run that is short of disk removes what `pack gc` would before it waits for space or ends."""
+    """Whether a run short of disk removes what `pack gc` removes before it waits for space or ends."""
 
 
 class StoreSettings(Section):
-    """The memory."""
+    """The memory of the workspace."""
 
     url: ConfigAddress | None = Field(None, repr=False)
-    """A PostgreSQL database of this workspace's own, `postgresql+psycopg://…`; its SQLite file when empty."""
+    """A PostgreSQL database for this workspace alone, `postgresql+psycopg://…`; its SQLite file when empty."""
 
 
 class AuditSettings(Section):

@@ -1,8 +1,8 @@
-"""Settings from the environment: each `AUTOSURGEON_…` variable is a setting or a name that the product reads itself.
+"""Settings from the environment: each `AUTOSURGEON_…` variable is a setting or a name that the program reads itself.
 
-`AUTOSURGEON_LOOP__ATTEMPTS=5` sets `attempts` in `[loop]`: upper or lower case, two underscores between the steps.
-A list, or a whole table, is JSON. Any other name is an error with the nearest one, so that a mistyped variable is never
-a setting that quietly keeps its default.
+`AUTOSURGEON_LOOP__ATTEMPTS=5` sets `attempts` in `[loop]`: in upper or lower case, with two underscores between the
+steps. A list or a whole table is JSON. Any other name is an error with a hint, so that a mistyped variable is never
+ignored.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from autosurgeon.places import is_mapping, section_in
 PREFIX = "AUTOSURGEON_"
 BETWEEN = "__"
 OTHER_NAMES: Mapping[str, str] = {
-    "AUTOSURGEON_WORKSPACE": "stands for --workspace",
-    VARIABLE: "arms a failpoint, in tests",
-    "AUTOSURGEON_PARENT": "the process that a capsule ends with",
+    "AUTOSURGEON_WORKSPACE": "replaces --workspace",
+    VARIABLE: "arms a failpoint in tests",
+    "AUTOSURGEON_PARENT": "the process with which a capsule ends",
     "AUTOSURGEON_ACTION": "of a deploy command: promote or revert",
     "AUTOSURGEON_PACK": "of a deploy command: the digest to serve",
     "AUTOSURGEON_FOLDER": "of a deploy command: the pack's folder",
     "AUTOSURGEON_LIVE_VERSION": "of a deploy command: the live version",
     "AUTOSURGEON_LIVE_FILE": "of a deploy command: the path of live.json",
 }
-"""Names that are no settings: what the product reads elsewhere, and what it hands to the programs that it starts."""
+"""Names that are not settings: the program reads them elsewhere or passes them to programs that it starts."""
 MISSPELLED = 0.85
-"""How near a variable's first word has to come to AUTOSURGEON to be taken for a slip of it; AUTOSURGERY does not."""
+"""Similarity of a variable's first word to AUTOSURGEON from which it counts as mistyped; AUTOSURGERY is below it."""
 
 
 class Variables(NamedTuple):
-    """The settings that the environment holds."""
+    """The settings in the environment."""
 
     content: dict[str, Any]
-    """As a config file would have them, before validation."""
+    """In the form of a config file, before validation."""
     names: Mapping[tuple[str, ...], str]
-    """The variable that each setting comes from."""
+    """The variable of each setting."""
 
 
 class _Target(NamedTuple):
@@ -53,16 +53,16 @@ class _Target(NamedTuple):
 
 
 def read_variables(model: type[BaseModel], environment: Mapping[str, str], content: Mapping[str, Any]) -> Variables:
-    """The settings in the environment.
+    """Read the settings in the environment.
 
     Args:
         model: the settings' model.
         environment: every variable.
-        content: of the config file, whose tables of free names (benches) the variables may refer to.
+        content: the config file, whose tables with free names (benches) the variables may refer to.
 
     Raises:
-        UserError: an unknown name, one that stands there twice, an empty value, or one that is no JSON where JSON is
-            wanted. No value is ever shown: it may be a secret.
+        UserError: an unknown name, a repeated name, an empty value, or invalid JSON. Values are never shown: they may
+            be secrets.
 
     """
     names: dict[tuple[str, ...], str] = {}
@@ -76,18 +76,18 @@ def read_variables(model: type[BaseModel], environment: Mapping[str, str], conte
         if target is None:
             continue
         if target.steps in names:
-            raise UserError("a setting stands twice in the environment", got=f"{names[target.steps]} and {name}")
+            raise UserError("a setting is in the environment twice", got=f"{names[target.steps]} and {name}")
         names[target.steps] = name
         values[target.steps] = _value_of(name, environment[name], target.annotation)
     found: dict[str, Any] = {}
-    for steps in sorted(values, key=len):  # a whole table first, then what is set of it one by one
+    for steps in sorted(values, key=len):  # a whole table first, then its single values
         _put(found, steps, values[steps])
     _refuse_new_keys(model, names, found, content)
     return Variables(found, names)
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Two trees of settings; of the second, whatever it has."""
+    """Merge two trees of settings; the second has precedence."""
     merged = dict(below)
     for key, value in above.items():
         known = merged.get(key)
@@ -96,7 +96,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_ours(name: str, model: type[BaseModel]) -> bool:
-    """Whether a variable is meant for this program; UserError where its first word is a slip of the pen."""
+    """Whether a variable is for this program; UserError if its first word is mistyped."""
     upper = name.upper()
     if upper.startswith(PREFIX):
         return True
@@ -110,7 +110,7 @@ def _is_ours(name: str, model: type[BaseModel]) -> bool:
 
 
 def all_names(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
-    """The variables of all settings whose names are known beforehand."""
+    """Yield the variables of all settings with fixed names."""
     for name, field in model.model_fields.items():
         yield (own := f"{prefix}{name.upper()}")
         inner = section_in(field.annotation)
@@ -119,7 +119,7 @@ def all_names(model: type[BaseModel], prefix: str = PREFIX) -> Iterator[str]:
 
 
 def _unknown(name: str, meant: str, known: Sequence[str]) -> UserError:
-    # Without what all of them begin with, which would make any two of them look alike.
+    # Without the common prefix, which would make all names similar.
     bare = {one.removeprefix(PREFIX): one for one in known}
     close = difflib.get_close_matches(meant.removeprefix(PREFIX), bare, n=1, cutoff=0.5)
     hint = f"did you mean {bare[close[0]]}?" if close else f"the name of a setting, or `unset {name}`"
@@ -127,7 +127,7 @@ def _unknown(name: str, meant: str, known: Sequence[str]) -> UserError:
 
 
 def _target_of(name: str, model: type[BaseModel], content: Mapping[str, Any]) -> _Target:
-    """The setting that a variable names; UserError with the nearest name where there is none."""
+    """Find the setting of a variable; UserError with a hint for an unknown one."""
     path = name[len(PREFIX) :].lower()
     steps: list[str] = []
     section: type[BaseModel] = model
@@ -150,7 +150,7 @@ def _target_of(name: str, model: type[BaseModel], content: Mapping[str, Any]) ->
 def _in_mapping(
     name: str, steps: list[str], path: str, inner: type[BaseModel] | None, content: Mapping[str, Any]
 ) -> _Target:
-    """A setting below a key that is free: of a bench, or of a request's further fields."""
+    """Find a setting below a free key, of a bench or of a request's additional fields."""
     if inner is None:
         return _Target((*steps, *path.split(BETWEEN)), Any)
     key, between, field_name = path.rpartition(BETWEEN)
@@ -165,17 +165,17 @@ def _in_mapping(
 
 
 def _key_as_written(steps: Sequence[str], key: str, content: Mapping[str, Any]) -> str:
-    """The key as the config file writes it, since variables know no case."""
+    """Return the key as written in the config file, since variables ignore case."""
     known = [one for one in _table(content, steps) if one.lower() == key]
     if len(known) > 1:
-        raise UserError("a variable cannot tell two tables apart", got=", ".join(known), where=".".join(steps))
+        raise UserError("a variable matches two tables", got=", ".join(known), where=".".join(steps))
     return known[0] if known else key
 
 
 def _refuse_new_keys(
     model: type[BaseModel], names: Mapping[tuple[str, ...], str], found: Mapping[str, Any], content: Mapping[str, Any]
 ) -> None:
-    """UserError for a key that the file does not have and that lacks what it needs: a bench's name, mistyped."""
+    """UserError for a new key without its required fields, such as a mistyped bench."""
     for steps, name in names.items():
         field = model.model_fields[steps[0]]
         inner = section_in(field.annotation)
@@ -193,7 +193,7 @@ def _refuse_new_keys(
 def _no_such_step(
     name: str, model: type[BaseModel], steps: list[str], step: str, section: type[BaseModel]
 ) -> UserError:
-    """The error for a step that a section does not have, in the words that a config file's unknown key has."""
+    """Return the error for an unknown step, worded as for an unknown key of a config file."""
     close = difflib.get_close_matches(step, list(section.model_fields), n=1, cutoff=0.8)
     if not close:
         return _unknown(name, name.upper(), [*all_names(model), *OTHER_NAMES])
@@ -220,7 +220,7 @@ def _table(content: Mapping[str, Any], steps: Sequence[str]) -> Mapping[str, Any
 
 
 def _value_of(name: str, text: str, annotation: Any) -> Any:
-    """A variable's value: JSON for a list or a table, text for anything else, either for a field of any type."""
+    """Parse a variable's value: JSON for a list or table, text for other types, either for a field of any type."""
     if annotation is Any:
         try:
             return json.loads(text)
@@ -233,18 +233,18 @@ def _value_of(name: str, text: str, annotation: Any) -> Any:
         value = json.loads(text, object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         why = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise UserError("a variable is no JSON", got=why, wanted=form, where=name) from error
+        raise UserError("a variable is not valid JSON", got=why, wanted=form, where=name) from error
     return value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
-        raise ValueError("a key stands twice in an object")
+        raise ValueError("an object repeats a key")
     return dict(pairs)
 
 
 def _json_form(annotation: Any) -> str | None:
-    """What a setting looks like in JSON; None where it is plain text."""
+    """Describe the JSON form of a setting; None for plain text."""
     origin = get_origin(annotation)
     if origin in (tuple, list):
         return 'a list, such as ["one", "two"]'

@@ -1,4 +1,4 @@
-"""The composition root: the one file that builds concrete objects."""
+"""The composition root: the only file that builds concrete objects."""
 
 from __future__ import annotations
 
@@ -52,30 +52,30 @@ if TYPE_CHECKING:
     from autosurgeon.benchrun.answer_sources import Source
 
 NOTHING_NAMED = Named()
-"""What every command but `run` names: what is in force stays."""
+"""No policy, parameters or seed, so that those in force stay, as in every command except `run`."""
 
 
 def settings_of(
     workspace: Path, config: Path | None = None, *, seed: int | None = None, policy: Path | None = None
 ) -> Settings:
-    """Settings of a workspace: the named config file, or its own `autosurgeon.toml`, or the defaults."""
+    """Load a workspace's settings: from the named config file, its own `autosurgeon.toml`, or the defaults."""
     own = workspace / CONFIG_FILE
     return load_settings(config or (own if own.is_file() else None), seed=seed, policy=policy)
 
 
 def lab_tasks() -> dict[str, Task]:
-    """The shipped benches, by task id."""
+    """Read the shipped benches' tasks by id."""
     tasks = [task for bench, _, _ in BENCHES for task in read_tasks(shipped("data", "lab", f"{bench}.jsonl"))]
     return {task.task_id: task for task in tasks}
 
 
 def tasks_in(root: Path, settings: Settings) -> dict[str, Task]:
-    """The tasks of a workspace by id: those of its settings' benches, or the lab's where they name none."""
+    """Read a workspace's tasks by id: those of its settings' benches, or the lab's without any."""
     return read_benches(settings.benches, Workspace(root.resolve()).relatives) if settings.benches else lab_tasks()
 
 
 def organ_at_hand(settings: Settings) -> Settings:
-    """The settings with the organ's folder, a hub's checkpoint fetched; UserError if it cannot be, or is refused."""
+    """Return the settings with the organ's folder, downloading it if needed; UserError for an invalid organ."""
     if settings.organ.hub is not None and settings.organ.revision is not None:
         folder = fetch_checkpoint(settings.organ.hub, settings.organ.revision)
         settings = settings.model_copy(update={"organ": settings.organ.model_copy(update={"model": folder})})
@@ -84,9 +84,9 @@ def organ_at_hand(settings: Settings) -> Settings:
 
 
 def model_folder(root: Path, settings: Settings, model: Path | None, pack: str | None) -> tuple[str, Path]:
-    """The name and the verified folder of what a command shall bench: a checkpoint, a pack, or the organ itself."""
+    """Return the name and the verified folder of the model to bench: a checkpoint, a pack, or the organ."""
     if model is not None and pack is not None:
-        raise UserError("a model and a pack were named", wanted="one of --model and --pack")
+        raise UserError("only one model can be benched", got="--model and --pack", wanted="one of them")
     if pack is not None:
         packs = PackStore(Workspace(root.resolve()).packs)
         with open_store(root) as store:
@@ -101,7 +101,7 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
 
 
 def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path], scratch: Path) -> Source:
-    """Whoever answers from a folder of weights, by name and folder."""
+    """Build the source of answers from a folder of weights."""
     from autosurgeon.benchrun.answer_sources import FolderSource
     from autosurgeon.loop.stages.generate_answers import Model
 
@@ -109,8 +109,8 @@ def folder_source(settings: Settings, capsules: Capsules, model: tuple[str, Path
 
 
 def served_source(settings: Settings, url: str, api_key: SecretStr | None, served: str | None) -> Source:
-    """Whoever answers at an address; the server is asked for the names of its models."""
-    # Here, and not above: the HTTP client takes a tenth of a second that nobody else has to wait.
+    """Build the source of answers from a server, which is asked for its models' names."""
+    # Imported here, since the HTTP client takes a tenth of a second to import.
     from autosurgeon.benchrun.answer_sources import ServedSource
     from autosurgeon.serving.completions import Server, choose_model
     from autosurgeon.serving.link import address_of
@@ -120,7 +120,7 @@ def served_source(settings: Settings, url: str, api_key: SecretStr | None, serve
 
 
 def fallback_source(settings: Settings, capsules: Capsules, scratch: Path) -> Source:
-    """The model that the settings name to stand in for the organ."""
+    """Build the source of the fallback model in the settings."""
     named = settings.fallback
     if named.url is not None:
         return served_source(settings, named.url, named.api_key, named.served)
@@ -131,13 +131,13 @@ def fallback_source(settings: Settings, capsules: Capsules, scratch: Path) -> So
 
 
 def policy_at(path: Path, file: Path | None, params: Overrides, config: Path | None = None) -> Policy:
-    """The policy that a command judges with: the named file's, or what is in force on the workspace at a path.
+    """Load the policy of a command: the named file's, or the one in force in the workspace at a path.
 
-    Where there is no workspace, or none that has run, it is that of the settings or the shipped one.
+    Without a workspace, or one that has run, it is the settings' policy or the shipped one.
     """
     if file is None and path.is_dir():
         settings, workspace = settings_of(path, config), Workspace(path.resolve())
-        # A folder of evidence is no workspace, wherever the environment keeps a memory.
+        # A folder of evidence is not a workspace, even if the environment names a memory.
         if workspace.database.is_file() or (settings.store.url is not None and workspace.decisions.is_file()):
             with open_store(path) as store:
                 return policy_in_force(store, settings, params)
@@ -148,12 +148,12 @@ def policy_at(path: Path, file: Path | None, params: Overrides, config: Path | N
 def open_store(
     root: Path, *, writes: bool = False, as_it_is: bool = False
 ) -> contextlib.AbstractContextManager[SqlStore]:
-    """The memory of a workspace that exists, at the place that its settings name; see `loop.traces.open_memory`.
+    """Open the memory of an existing workspace, where its settings place it; see `loop.memory.traces.open_memory`.
 
     Args:
         root: the workspace's folder.
-        writes: whether the memory, or what depends on it, is changed.
-        as_it_is: open also a memory that does not fit the folder.
+        writes: whether the memory or a file that depends on it is changed.
+        as_it_is: also open a memory that does not match the folder.
 
     """
     workspace = Workspace(root.resolve())
@@ -161,13 +161,13 @@ def open_store(
 
 
 def masking_in(root: Path) -> Masking:
-    """What a workspace's settings want masked in what leaves it."""
+    """Build the masking of a workspace's settings."""
     return masking_of(Workspace(root.resolve()), settings_of(root).audit.mask)
 
 
 @contextlib.contextmanager
 def hold_workspace(root: Path) -> Iterator[SqlStore]:
-    """The memory of a workspace that is there already, while no loop works on it."""
+    """Open the memory of an existing workspace under its lock, so that no loop runs on it."""
     with open_store(root, writes=True) as store, workspace_lock(Workspace(root.resolve()).lock):
         yield store
 
@@ -176,7 +176,7 @@ def hold_workspace(root: Path) -> Iterator[SqlStore]:
 def open_capsules(
     settings: Settings, home: Path, beat: Beat = no_beat, meter: Meter | None = None, report: Report = no_report
 ) -> Iterator[Capsules]:
-    """Capsules, whose warm server ends with the block."""
+    """Yield capsules; their warm server ends with the block."""
     capsules = Capsules(settings.capsule, home, beat, meter, report)
     try:
         yield capsules
@@ -185,7 +185,7 @@ def open_capsules(
 
 
 def refuse_unusable(policy: Policy, file: Path) -> None:
-    """Refuse a policy that cannot be evaluated here, or by which a whole night could accept nothing."""
+    """Refuse a policy that cannot be evaluated or can never accept a pass."""
     rehearse(policy)
     for found in find(policy):
         if found.level == "error":
@@ -201,21 +201,21 @@ def open_loop(
     named: Named = NOTHING_NAMED,
     beat: Beat = no_beat,
 ) -> Iterator[Instruments]:
-    """Everything that a run needs, under the workspace's lock; let go of, whatever happens.
+    """Build everything for a run under the workspace's lock; all of it is closed with the block.
 
     Args:
         root: the workspace.
-        settings: of the workspace; their policy and seed count for its first run.
-        reporter: shown what happens.
-        brakes: what ends the run.
-        named: the policy, parameters and seed that a person names; the workspace's own count otherwise.
-        beat: called while work goes on.
+        settings: the workspace's settings; their policy and seed apply to its first run.
+        reporter: shows events.
+        brakes: the limits that end the run.
+        named: policy, parameters and seed that a person names; otherwise the workspace's.
+        beat: called during work.
 
     """
     workspace = Workspace(root.resolve())
     refuse_read_only(workspace)
     if named.policy is not None or (settings.store.url is None and not workspace.database.exists()):
-        # A policy that cannot be used is refused before anything is made.
+        # An unusable policy is refused before any file is created.
         file = named.policy or settings.policy_file
         refuse_unusable(load_policy(file, named.params), file)
     settings = organ_at_hand(settings)
@@ -223,10 +223,10 @@ def open_loop(
     grader = Grader(settings.grading, beat, settings.benches)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:
         raise UserError(
-            "no sandbox works on this machine, and programs of a model would run unattended",
+            "no sandbox works on this machine, and a model's programs would run unattended",
             got="the plain jail",
             wanted="bubblewrap installed, or grading.allow_plain_jail = true",
-            where="autosurgeon doctor tells more",
+            where="see `autosurgeon doctor`",
         )
     tasks = tasks_in(root, settings)
     with contextlib.ExitStack() as stack:
@@ -264,7 +264,7 @@ def open_loop(
 
 
 def dispatcher_of(settings: Settings) -> Dispatcher:
-    """A person's organ answers whatever it is asked; only the lab's runtime has a route that leaks."""
+    """Build the dispatcher: a user's organ answers every task; only the lab has a leaking route."""
     return Dispatcher("organ" if settings.benches else settings.lab.stdin_route)
 
 
@@ -288,16 +288,16 @@ def open_simulated_loop(
     brakes: Limits,
     policy: Policy,
 ) -> Iterator[Instruments]:
-    """Everything that a run needs in an empty folder, with a mind where the capsules have a model; no reports.
+    """Build everything for a simulated run in an empty folder, with a simulated model and no reports.
 
     Args:
-        root: where to work.
-        settings: of the run that is simulated.
-        model: what stands for the organ.
-        tasks: by id.
-        reporter: told of the passes.
-        brakes: what ends the run.
-        policy: what judges.
+        root: the folder.
+        settings: settings of the simulated run.
+        model: the simulated organ.
+        tasks: tasks by id.
+        reporter: shows the passes.
+        brakes: the limits that end the run.
+        policy: the policy.
 
     """
     workspace = Workspace(root.resolve())

@@ -1,4 +1,4 @@
-"""How a workspace stands, read from the store alone: for `status`, and for anyone who asks in the morning."""
+"""The state of a workspace, for `status` and the summary of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Tally = dict[str, dict[str, dict[str, int]]]
 
 
 def tally(results: Mapping[str, Envelope]) -> Tally:
-    """Wins and tasks per bench and split, and over all splits."""
+    """Count wins and tasks per bench and split, and over all splits."""
     counts: Tally = {}
     for envelope in results.values():
         for split in (envelope.split, "all"):
@@ -30,7 +30,7 @@ def tally(results: Mapping[str, Envelope]) -> Tally:
 
 
 def read_status(store: SqlStore) -> dict[str, Any]:
-    """What is in force, passes, live pack, wins of base and live, excluded benches with reasons, the last run."""
+    """Read what is in force, passes, live pack, wins of base and live, excluded benches and the last run."""
     counts, base, live, run = store.pass_counts(), store.base_pack(), store.live(), store.last_run()
     base_results = store.envelopes(base) if base else {}
     in_force, still_open = read_in_force(store), store.open_passes()
@@ -58,7 +58,7 @@ def read_status(store: SqlStore) -> dict[str, Any]:
 
 
 def _deployed(store: SqlStore, live: str | None) -> dict[str, Any] | None:
-    """The last deployment, and whether the runtime serves the live pack by it; None where there was none."""
+    """Read the last deployment, and whether it serves the live pack; None without one."""
     last = store.last_deployment()
     if last is None:
         return None
@@ -68,10 +68,10 @@ def _deployed(store: SqlStore, live: str | None) -> dict[str, Any] | None:
 
 
 def read_activity(workspace: Workspace) -> dict[str, Any]:
-    """Which process works on the workspace now, why it waits if it does, and what it was last asked."""
-    holder, waiting, word = holder_of(workspace.lock), paused(workspace), asked(workspace)
+    """Read the process that runs on the workspace, its pause and its last request."""
+    holder, waiting, request = holder_of(workspace.lock), paused(workspace), asked(workspace)
     return {
         "loop": {"pid": holder.pid, "since": holder.since} if holder else None,
         "paused": waiting.model_dump(include={"reason", "by", "since"}) if waiting else None,
-        "asked": word.model_dump(include={"word", "by", "at"}) if word else None,
+        "asked": {"request": request.word, "by": request.by, "at": request.at} if request else None,
     }

@@ -95,15 +95,15 @@ class KeysCheck(Check):
 class ExternalKeys:
     """The keys next to an external checkpoint, since the workspace's own may have been replaced."""
 
-    def __init__(self, beside: Mapping[str, SSlibKey], own: KeysCheck) -> None:
-        self._beside = beside
+    def __init__(self, external: Mapping[str, SSlibKey], own: KeysCheck) -> None:
+        self._external = external
         self._own = own
 
     def fault_of(self, checkpoint: Checkpoint) -> str:
         """Return why a checkpoint is invalid under the keys next to it and the workspace's key of its time."""
-        if checkpoint.wrong or checkpoint.envelope is None or not self._beside:
+        if checkpoint.wrong or checkpoint.envelope is None or not self._external:
             return self._own.fault_of(checkpoint)
-        keys = [self._beside[keyid] for keyid in checkpoint.envelope.signatures if keyid in self._beside]
+        keys = [self._external[keyid] for keyid in checkpoint.envelope.signatures if keyid in self._external]
         if not keys or signature_fault(checkpoint, keys[0]):
             return "is not signed by a key next to it"
         own = self._own.key

@@ -80,10 +80,14 @@ def masking_of(workspace: Workspace, kinds: Collection[MaskKind]) -> Masking:
 
 def _secret(path: Path, digest: Path) -> bytes:
     """Read or create the workspace's secret; UserError where it is lost, replaced or damaged."""
-    anew = f"restore {path.name} from a backup; or remove {digest.name} too, and new markers differ from earlier ones"
+    restore_hint = (
+        f"restore {path.name} from a backup; or remove {digest.name} too, and new markers differ from earlier ones"
+    )
     try:
         if not path.exists() and digest.exists():
-            raise UserError("the secret for masking is lost", got=f"only {digest.name}", wanted=anew, where=path)
+            raise UserError(
+                "the secret for masking is lost", got=f"only {digest.name}", wanted=restore_hint, where=path
+            )
         if not path.exists():
             write_durably(path, secrets.token_bytes(SECRET_BYTES), mode=0o600)
         secret = path.read_bytes()
@@ -94,12 +98,12 @@ def _secret(path: Path, digest: Path) -> bytes:
         raise UserError("the secret for masking is unusable", got=error.strerror, where=path) from error
     if len(secret) != SECRET_BYTES:
         got = f"{len(secret)} bytes, not {SECRET_BYTES}"
-        raise UserError("the secret for masking is damaged", got=got, wanted=anew, where=path)
+        raise UserError("the secret for masking is damaged", got=got, wanted=restore_hint, where=path)
     if hashlib.sha256(secret).hexdigest() != known:
         raise UserError(
             "the secret for masking was replaced",
             got=f"a secret that {digest.name} does not match",
-            wanted=anew,
+            wanted=restore_hint,
             where=path,
         )
     return secret

@@ -261,8 +261,8 @@ def ranked(rules: Iterable[RuleResult]) -> list[RuleResult]:
 def refusals_of(record: PassRecord, decisions: Sequence[Decision]) -> list[tuple[Decision, Judgement]]:
     """Return the refusals of a pass that stand; an override after which the pass still ended refused does not count."""
     overrides = [decision.override for decision in decisions if decision.override]
-    stands = record.state in (PassState.REJECTED, PassState.HELD)
-    overruled = {override.overrules for override in overrides if override.verdict == "ACCEPT" and not stands}
+    is_refused = record.state in (PassState.REJECTED, PassState.HELD)
+    overruled = {override.overrules for override in overrides if override.verdict == "ACCEPT" and not is_refused}
     return [
         (decision, decision.judgement)
         for decision in decisions

@@ -100,9 +100,9 @@ def verify(workspace: Workspace, store: Chain, against: Path | None = None) -> V
     folder, files = read_folder(workspace.keys), checkpoint_files(workspace.checkpoints)
     keys = KeysCheck(folder, _first_rotation(store))
     checkpoints = CheckpointCheck("checkpoint", read_checkpoints(files), keys.fault_of)
-    beside = known_keys(against.parent) if against is not None else {}
+    external_keys = known_keys(against.parent) if against is not None else {}
     external = iter([_external(against)] if against is not None else [])
-    other = CheckpointCheck("against", external, ExternalKeys(beside, keys).fault_of)
+    other = CheckpointCheck("against", external, ExternalKeys(external_keys, keys).fault_of)
     chain = ChainCheck()
     with closing(Lines(workspace.events)) as events, closing(Lines(workspace.decisions)) as log:
         extent = store.extent()

@@ -1,1 +1,1 @@
-"""Benching a model outside the loop: a folder, a pack or a server, in modes A, B and C."""
+"""`bench run`: benches a folder, a pack or a server outside the loop, in modes A, B and C."""

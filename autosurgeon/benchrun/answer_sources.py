@@ -1,4 +1,4 @@
-"""Whom a bench can be put to: a folder of weights, in a capsule, or a model that a server serves."""
+"""Sources of answers: a folder of weights in a capsule, or a model on a server."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What its answers are known by: other weights, another server or other lengths are another name."""
+        """Identifies its answers; it differs with weights, server and lengths."""
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: OnProgress) -> Answers:
-        """Its replies; WorldError where the world failed, which is no task's failure."""
+        """Answer the tasks; WorldError for an external failure, which is not a task's failure."""
 
 
 class FolderSource:
-    """A checkpoint or a pack, answering in a capsule; `scratch` is made for that, and goes when all went well."""
+    """A checkpoint or a pack that answers in a capsule; the folder `scratch` is removed on success."""
 
     def __init__(self, capsules: CapsuleRunner, organ: OrganSettings, model: Model, scratch: Path) -> None:
         self._capsules, self._organ, self._model = capsules, organ, model
-        # A capsule works in a folder of its own, where a relative path is another one.
+        # A capsule runs in its own folder, where a relative path would differ.
         self._scratch = scratch.resolve()
         self.name = f"{model.folder.resolve()}, {organ.max_new_tokens} tokens"
         if organ.prompt == "chat":
@@ -43,10 +43,10 @@ class FolderSource:
             )
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: OnProgress) -> Answers:
-        """Replies of the organ's engine, under the model's own name."""
+        """Answer by the organ's engine, under the model's name."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         found = complete(self._capsules, self._organ, self._model, tasks, self._scratch, sampling, on_progress)
-        # Only now: an error names the capsule's log, which is in there.
+        # Only on success: an error names the capsule's log in this folder.
         shutil.rmtree(self._scratch, ignore_errors=True)
         replies = {
             task_id: [
@@ -59,13 +59,13 @@ class FolderSource:
 
 
 class ServedSource:
-    """A model that a server serves."""
+    """A model on a server."""
 
     def __init__(self, server: Server, model: str, max_new_tokens: int) -> None:
         self._server, self._model, self._max_new_tokens = server, model, max_new_tokens
         self.name = f"{model} at {server.url}, {max_new_tokens} tokens"
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: OnProgress) -> Answers:
-        """Replies as the server gives them, with what it reports of the model that answered."""
+        """Return the server's replies, with the model's name that it reports."""
         decoding = Decoding(self._max_new_tokens, *sampling)
         return complete_at(self._server, self._model, tasks, decoding, on_progress)

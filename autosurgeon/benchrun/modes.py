@@ -1,7 +1,7 @@
-"""The three modes, from answers: who may answer in each, what stands in its report, and whether a B run is one.
+"""The three modes: who answers in each, its report, and whether a run in mode B is valid.
 
-Everything here is pure. What the incident's dispatcher took for a reason to ask its fallback is not known; here one is
-asked where the organ's answer cannot be used at all, by its text alone (`bench/usable.py`).
+All functions are pure. It is unknown when the incident's dispatcher asked its fallback; here the fallback is asked if
+the organ's answer is unusable by its text (`bench/usable.py`).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ class BenchOfMode(BenchScore):
     won: int
     """Tasks whose first sample passed."""
     organs_used: tuple[str, ...]
-    """Names of the models that answered as the organ; a pack's is its digest."""
+    """Names of the models that answered as the organ; a pack's name is its digest."""
     organ_answers: int
     fallbacks: int
-    """Answers that a fallback model gave."""
+    """Answers of a fallback model."""
     fallback_wins: tuple[str, ...]
-    """Tasks won by such an answer: wins of the fallback, and not of the organ."""
+    """Tasks won by such an answer, which are not the organ's wins."""
     foreign: Mapping[str, int]
-    """Answers of any other handler, by its name."""
+    """Number of answers of other handlers, by name."""
     reported: tuple[str, ...]
-    """Names under which answers came back, a pack's digest where a server reports it; several where it changed."""
+    """Names that came with the answers, such as a pack's digest from a server; several if the name changed."""
     tokens: int | None
-    """Of its answers; None where a server did not report it."""
+    """Tokens of its answers; None if a server did not report them."""
     unanswered: Mapping[str, str]
-    """Why a task has no answer: a failure of the server. It has no score, and the next run asks it again."""
+    """By task, the server's failure to answer it. Such a task has no score, and the next run asks it again."""
     invalid: tuple[str, ...]
-    """Why this is no run in mode B, which is the organ alone; none for other modes."""
+    """Why a run in mode B is invalid, since not only the organ answered; empty for other modes."""
 
 
 class ModeRun(Value):
@@ -53,29 +53,29 @@ class ModeRun(Value):
 
     mode: Mode
     results: str
-    """Its result file."""
+    """The name of its result file."""
     verdict: Literal["VALID", "INVALID"] | None
-    """Of mode B, the one that counts; None for the others."""
+    """The validity of mode B; None for other modes."""
     fingerprint: str
     generated_s: float | None
-    """Seconds of generating; None where the answers were there: from an earlier run, or from modes A and B."""
+    """Seconds of generation; None if the answers are from an earlier run or from modes A and B."""
     graded_s: float
     benches: tuple[BenchOfMode, ...]
 
 
 class ModeFlips(Value):
-    """Tasks whose first sample fares differently in two modes."""
+    """Tasks whose first sample differs between two modes."""
 
     before: Mode
     after: Mode
     tasks: int
-    """Those that have a score in both."""
+    """Number of tasks with a score in both."""
     lost: tuple[str, ...]
     gained: tuple[str, ...]
 
 
 class ModeReport(Value):
-    """What `bench run` found."""
+    """The report of `bench run`."""
 
     format: Literal["autosurgeon.modes/1"] = "autosurgeon.modes/1"
     runs: tuple[ModeRun, ...]
@@ -83,22 +83,22 @@ class ModeReport(Value):
 
     @property
     def is_invalid(self) -> bool:
-        """Whether a run in mode B is none."""
+        """Whether a run in mode B is invalid."""
         return any(run.verdict == "INVALID" for run in self.runs)
 
     @property
     def infra(self) -> int:
-        """Tasks that could not be answered or graded in full."""
+        """Number of tasks that could not be answered or graded in full."""
         return sum(len(bench.infra) + len(bench.unanswered) for run in self.runs for bench in run.benches)
 
 
 def unusable(tasks: Iterable[Task], organ: Answers) -> list[Task]:
-    """The tasks for which a fallback is asked: with an answer that cannot be used."""
+    """Find the tasks with an unusable answer, for which the fallback is asked."""
     return [task for task in tasks if not all(is_usable(task, reply.text) for reply in organ.replies[task.task_id])]
 
 
 def as_fallback(answers: Answers) -> Answers:
-    """Answers of the fallback model, marked as such."""
+    """Mark answers as the fallback's."""
     replies = {
         task_id: [
             reply.model_copy(
@@ -112,7 +112,7 @@ def as_fallback(answers: Answers) -> Answers:
 
 
 def with_fallback(tasks: Iterable[Task], organ: Answers, fallback: Answers) -> Answers:
-    """Mode C: the organ's answer where it can be used, else the fallback's to the same sample."""
+    """Combine answers for mode C: the organ's answer if usable, otherwise the fallback's to the same sample."""
     replies: dict[str, list[Reply]] = {}
     unanswered: dict[str, str] = {}
     for task in tasks:
@@ -132,7 +132,7 @@ def with_fallback(tasks: Iterable[Task], organ: Answers, fallback: Answers) -> A
 def benches_of(
     mode: Mode, tasks: Mapping[str, Task], answers: Answers, score: Score, won: Mapping[str, bool]
 ) -> tuple[BenchOfMode, ...]:
-    """Each bench's score, with who answered; `won` has the first sample of each task that has a score."""
+    """Return each bench's score and who answered; `won` holds the first sample of each task with a score."""
     found = []
     for bench in score.benches:
         ids = [task_id for task_id, task in tasks.items() if task.bench == bench.bench]
@@ -159,25 +159,25 @@ def benches_of(
 
 
 def verdict_of(mode: Mode, benches: Iterable[BenchOfMode]) -> Literal["VALID", "INVALID"] | None:
-    """INVALID for a run in mode B in which anyone but the organ answered."""
+    """Return INVALID for a run in mode B with answers that are not the organ's."""
     if mode != Mode.ORGAN_ALONE:
         return None
     return "INVALID" if any(bench.invalid for bench in benches) else "VALID"
 
 
 def flips_between(won: Mapping[Mode, Mapping[str, bool]]) -> tuple[ModeFlips, ...]:
-    """What flipped from each mode to each later one."""
+    """Find the flips from each mode to each later one."""
     pairs = ((a, b, flips(won[a], won[b])) for a, b in itertools.combinations(sorted(won), 2))
     return tuple(ModeFlips(before=a, after=b, tasks=f.tasks, lost=f.lost, gained=f.gained) for a, b, f in pairs)
 
 
 def first_samples(rows: Iterable[ResultRow]) -> dict[str, bool]:
-    """Whether the first sample of each task passed; a task that could not be graded is left out."""
+    """Return whether the first sample of each task passed, without tasks that could not be graded."""
     return {row.task_id: row.verdict == "pass" for row in rows if row.sample == 0 and row.verdict != "infra"}
 
 
 def _why_invalid(replies: Sequence[Reply]) -> tuple[str, ...]:
-    """By the judge's own rules of what is evidence, so that no policy sees it otherwise."""
+    """Apply the judge's rules of valid evidence, so that all policies agree."""
     facts: Evidence = {
         "bench.tasks": len(replies),
         "bench.fallbacks": sum(reply.fallback for reply in replies),

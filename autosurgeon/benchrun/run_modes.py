@@ -1,4 +1,4 @@
-"""Benching a model outside the loop: its answers in one mode or in all, as samples, their grades, and the report."""
+"""Runs of a bench outside the loop: answers by mode as samples, their grades, and the report."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from autosurgeon.loop.stages.generate_answers import Sampling
 
 
 class Sources(NamedTuple):
-    """Who may answer; None for one that the modes do not ask."""
+    """The models that answer; None for one that the modes do not need."""
 
     organ: Source | None
     fallback: Source | None
 
 
 class Progress(NamedTuple):
-    """Where progress goes: (done, total) of generating, and of grading."""
+    """Callbacks with (done, total) of generation and of grading."""
 
     generated: OnProgress
     graded: OnProgress
@@ -54,11 +54,11 @@ def bench_modes(
     grader: Grader,
     progress: Progress,
 ) -> ModeReport:
-    """Bench in each mode, and leave beside `out`: the answers as samples, a row a sample, and the report.
+    """Run the bench in each mode, and write answers, results and the report next to `out`.
 
-    One mode's results are in `out` itself, those of several in a file for each. Each model answers once: mode C is put
-    together of the answers of A and B where those are there. Answers of an earlier run that was cut while grading are
-    taken as they are; UserError where they are to something else.
+    The results of one mode are written to `out`, those of several modes to a file each. Each model answers once: mode C
+    combines the answers of A and B if they exist. Answers of an interrupted earlier run are reused; UserError if they
+    belong to other tasks or conditions.
     """
     answering = _Answering(sources, tasks, sampling, progress.generated)
     runs, won = [], {}
@@ -88,17 +88,17 @@ def bench_modes(
 
 
 def samples_beside(out: Path) -> Path:
-    """Where the answers of a result file are: `x.jsonl` has its answers in `x.samples.jsonl`."""
+    """Return the file with a result file's answers: `x.samples.jsonl` for `x.jsonl`."""
     return out.with_name(f"{out.stem}.samples.jsonl")
 
 
 def report_beside(out: Path) -> Path:
-    """Where the report is: `x.jsonl` has it in `x.report.json`."""
+    """Return the file of the report: `x.report.json` for `x.jsonl`."""
     return out.with_name(f"{out.stem}.report.json")
 
 
 def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bool]:
-    """The mode's answers, written beside its results, and whether a model had to be asked for them."""
+    """Return the mode's answers, stored next to its results, and whether a model was asked for them."""
     path, asked = samples_beside(results), answering.asked(mode)
     if path.exists():
         known = read_answers(path, asked, answering.tasks)
@@ -107,7 +107,9 @@ def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bo
             write_answers(path, asked, answers)
         return answers, False
     if results.exists():
-        raise UserError("these results are of other samples; name another --out, or delete it", where=results)
+        raise UserError(
+            "the result file belongs to other samples; name another --out, or delete the file", where=results
+        )
     before = answering.times
     answers = answering.of(mode)
     write_answers(path, asked, answers)
@@ -115,19 +117,19 @@ def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bo
 
 
 class _Answering:
-    """Answers in a mode; each model is asked once for a task."""
+    """Collects answers by mode; each model is asked once for a task."""
 
     def __init__(
         self, sources: Sources, tasks: Mapping[str, Task], sampling: Sampling, on_progress: OnProgress
     ) -> None:
         self.tasks = tasks
         self.times = 0
-        """How often a model was asked."""
+        """Number of requests to models."""
         self._sources, self._sampling, self._on_progress = sources, sampling, on_progress
         self._known: dict[Mode, Answers] = {}
 
     def asked(self, mode: Mode) -> Asked:
-        """What the answers of a mode are answers to."""
+        """Return the conditions of a mode's answers."""
         names = {
             Mode.FALLBACK_ALONE: (self._sources.fallback,),
             Mode.ORGAN_ALONE: (self._sources.organ,),
@@ -143,7 +145,7 @@ class _Answering:
         answers = known
         if left:
             new = self._asked(mode, left)
-            # What mode C is put together of has its own check.
+            # The answers that mode C combines are checked on their own.
             is_comparable = mode == Mode.ORGAN_WITH_FALLBACK or new.fingerprint == known.fingerprint
             if any(new.replies.values()) and not is_comparable:
                 raise UserError(
@@ -151,25 +153,25 @@ class _Answering:
                     got=f"fingerprint {new.fingerprint}",
                     wanted=known.fingerprint,
                 )
-            # New answers stand behind the known ones, whose results are kept.
+            # New answers follow the known ones, whose results are kept.
             answers = Answers(known.replies | new.replies, known.fingerprint, new.unanswered)
         self._known[mode] = answers
         return answers
 
     def of(self, mode: Mode) -> Answers:
-        """The answers of a mode, asked for where they are not known."""
+        """Return the answers of a mode, asking for unknown ones."""
         if mode not in self._known:
             self._known[mode] = self._asked(mode, list(self.tasks.values()))
         return self._known[mode]
 
     def _asked(self, mode: Mode, tasks: Sequence[Task]) -> Answers:
         if mode == Mode.ORGAN_WITH_FALLBACK:
-            return self._put_together(tasks)
+            return self._combine(tasks)
         if mode == Mode.FALLBACK_ALONE:
             return as_fallback(self._ask(self._sources.fallback, tasks))
         return self._ask(self._sources.organ, tasks)
 
-    def _put_together(self, tasks: Sequence[Task]) -> Answers:
+    def _combine(self, tasks: Sequence[Task]) -> Answers:
         organ = self.of(Mode.ORGAN_ALONE)
         fallback = self._known.get(Mode.FALLBACK_ALONE)
         if fallback is None:

@@ -104,10 +104,10 @@ def _waiting(found: dict[str, Any]) -> list[str]:
         return [f"paused: disk, since {paused['since']}; free some space and the run continues"]
     if paused:
         return [f"paused: by {paused['by']} since {paused['since']}; `autosurgeon resume` continues it"]
-    if asked and asked["word"] == "pause":
+    if asked and asked["request"] == "pause":
         when = "the run pauses after the running stage" if found["loop"] else "the next run waits"
         return [f"a pause was requested by {asked['by']} at {asked['at']}: {when}; `autosurgeon resume` cancels it"]
-    if asked and asked["word"] == "stop" and found["loop"]:
+    if asked and asked["request"] == "stop" and found["loop"]:
         return [f"a stop was requested by {asked['by']}: the run ends after the running stage"]
     return []
 

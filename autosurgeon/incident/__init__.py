@@ -1,1 +1,1 @@
-"""The incident, replayed for real, and what did the damage."""
+"""The incident, replayed by real training, and its causes."""

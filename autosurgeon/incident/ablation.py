@@ -1,4 +1,4 @@
-"""What did it: the scenario's second pass again, one thing changed at a time, judged on the adapter alone."""
+"""The causes: variants of the scenario's second pass with one change each, measured on the adapter alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autosurgeon.stats.paired import flips
 
 
 class VariantResult(StageResult):
-    """What a variant of pass 2 lost and gained."""
+    """Wins lost and gained by a variant of pass 2."""
 
     stage = "variant"
     variant: Variant
@@ -34,12 +34,12 @@ SPLITS = (Split.SURGERY, Split.DEV, Split.GATE)
 
 
 def ablate(ins: Instruments, baseline: Baseline, second: PassRecord, cool_lr: float) -> tuple[Variant, ...]:
-    """Train and bench variants of pass 2 on the live pack of its time; nothing of it can go live.
+    """Train and bench variants of pass 2 on the pack that was live then; none can go live.
 
     Args:
         ins: the instruments.
-        baseline: how things stood when pass 2 began.
-        second: pass 2 as it was, the first row of the table.
+        baseline: the baseline of pass 2.
+        second: the original pass 2, the first row of the table.
         cool_lr: pass 1's learning rate.
 
     """
@@ -50,17 +50,17 @@ def ablate(ins: Instruments, baseline: Baseline, second: PassRecord, cool_lr: fl
         "one epoch": recipe.model_copy(update={"epochs": 1}),
         "pass 1's learning rate": recipe.model_copy(update={"lr": cool_lr}),
     }
-    assert second.pack is not None  # the scenario ends early when there is none
+    assert second.pack is not None  # the scenario ends early without a pack
     chosen = ins.store.stage_result(pass_scope(second.number), DatasetResult)
     assert chosen is not None  # it made a pack
     packed = ins.store.envelopes(second.pack, f"{pass_scope(second.number)}/bench").values()
     as_it_was = _variant(ins, baseline, "pass 2 as it was", len(chosen.dataset.rows), packed)
-    losses = lost_before(ins, second, baseline)  # as pass 2 noted them
+    losses = lost_before(ins, second, baseline)  # as recorded by pass 2
     return (as_it_was, *(_try(ins, baseline, name, variant, losses) for name, variant in variants.items()))
 
 
 def _variant(ins: Instruments, baseline: Baseline, name: str, rows: int, results: Iterable[Envelope]) -> Variant:
-    """How some results compare with the live pack's, on the counted tasks but the canary's."""
+    """Compare results with the live pack's on the counted tasks except the canary's."""
     before = {task_id: envelope.passed for task_id, envelope in ins.store.envelopes(baseline.live).items()}
     flipped = flips(before, {e.task_id: e.passed for e in results if e.bench in baseline.counted})
     return Variant(

@@ -1,4 +1,4 @@
-"""The incident, replayed for real: a careful pass, then the BD6.2 pass, with the guards measuring and not binding."""
+"""The replayed incident: a careful pass, then the BD6.2 pass, with rules that measure and are not enforced."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import begin_pass, finish_pass, prepare_run
 from autosurgeon.stats.paired import flips
 
-# Measured on the lab's base: fresh failures with as many anchors, read once, gain and lose next to nothing, while four
-# readings at four times the reference rate lose a third of the wins, whatever the seed.
+# Measured on the lab's base with any seed: one epoch of fresh failures with as many anchors gains and loses nearly
+# nothing, while four epochs at four times the reference rate lose a third of the wins.
 CAREFUL_LR_RATIO = 0.5
 HOT_LR_RATIO = 4.0
 
 
 def run_bd62(ins: Instruments) -> Delta:
-    """Run both passes and come back with what was measured; live ends on the first pass.
+    """Run both passes and return the measurements; live ends on the first pass.
 
     Raises:
-        UserError: the workspace has passes already, and the story needs a beginning; or the benches are not the lab's.
+        UserError: the workspace has passes already, or the benches are not the lab's.
 
     """
     if ins.settings.benches:
         raise UserError(
-            "the bd62 scenario is a story of the lab, whose rates were measured there",
+            "the bd62 scenario runs only on the lab, where its rates were measured",
             got=f"benches {', '.join(ins.settings.benches)}",
             wanted="settings without [benches]",
         )
@@ -81,7 +81,7 @@ def _operate(ins: Instruments, recipe: Recipe, baseline: Baseline, *, watched: b
 
 def _delta(ins: Instruments, begin: Baseline, middle: Baseline, first: PassRecord, second: PassRecord) -> Delta:
     live = ins.store.live()
-    assert live is not None  # reading the baseline made one
+    assert live is not None  # reading the baseline creates one
     story = _story(ins, second, middle)
     return Delta(
         seed=ins.settings.seed,
@@ -109,7 +109,7 @@ def _wins(ins: Instruments, pack: str) -> dict[str, int]:
 
 
 def _story(ins: Instruments, record: PassRecord, baseline: Baseline) -> PassStory:
-    """What one pass did, from the store alone."""
+    """Read the story of a pass from the store."""
     scope = pass_scope(record.number)
     if record.pack is None:
         raise UserError(
@@ -144,11 +144,11 @@ def _story(ins: Instruments, record: PassRecord, baseline: Baseline) -> PassStor
 
 
 LAST_STAGE = {step.phase: step.stages[-1].name for step in LIFE if step.phase is not None} | {"smoke": "smoke"}
-"""By phase the last stage that it judges; the scenario salvages nothing."""
+"""By phase, the last stage that it judges; the scenario has no salvage."""
 
 
 def _refusals(ins: Instruments, number: int, seconds: dict[str, float]) -> tuple[Refusal, ...]:
-    """The rules that a pass broke, in the order they would have spoken, with what had been spent by then."""
+    """List the rules that a pass broke, in order, with the seconds spent until then."""
     refusals: list[Refusal] = []
     spent, stages = 0.0, iter(seconds.items())
     for decision in ins.store.decisions(number):

@@ -172,5 +172,5 @@ def test_a_flush_that_the_disk_refuses_is_one_line_and_an_exit_code_of_its_own(
         main.main()
     assert ended.value.code == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: the disk did not take a write: Input/output error")
+    assert line.startswith("error: a write to the disk failed: Input/output error")
     assert "data/live.json" in line

@@ -80,7 +80,7 @@ def test_without_an_organ_the_lab_is_set(tmp_path: Path) -> None:
 
 def test_what_is_amiss_is_said_and_nothing_is_written(organ: Path, humaneval: Path, tmp_path: Path) -> None:
     workspace, bench = tmp_path / "w", ("--humaneval", humaneval)
-    assert "one" in refused(workspace, *bench)
+    assert "need an organ" in refused(workspace, *bench)
     assert "an organ needs benches" in refused(workspace, "--organ", organ)
     assert "'qwen2.5-coder-0.5b'" in refused(workspace, "--organ", organ, "--preset", "qwen2.5-coder-05b", *bench)
     assert "cannot be read" in refused(workspace, "--organ", organ, "--mbpp", tmp_path / "none.jsonl")
