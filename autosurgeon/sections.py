@@ -166,7 +166,7 @@ class StatisticsSettings(Section):
     """Statistical bounds of promotions."""
 
     alpha: float = Field(0.05, gt=0, lt=1)
-    """Bound on the probability of a false promotion in a campaign; each look at the benches uses part of it."""
+    """Bound on the probability of a false promotion of each live version; each look at the benches uses part of it."""
     samples: int = Field(32, ge=1, le=1024)
     """Most samples of each pack for each gained task; sampling ends once the evidence is enough or cannot be."""
     ladder_step_tasks: float = Field(1, gt=0)

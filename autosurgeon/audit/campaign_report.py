@@ -12,7 +12,6 @@ from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.person import PersonAct
 from autosurgeon.core.records import InForce, PassRecord
 from autosurgeon.core.value import Value
-from autosurgeon.stats.alpha import spent_by
 
 MOST_FLIPPING = 20
 
@@ -100,11 +99,6 @@ class CampaignReport(Value):
     def saved(self) -> Cost:
         """The cost that all refusals saved together."""
         return sum((rule.saved for rule in self.rules), Cost())
-
-    @property
-    def alpha_spent(self) -> float:
-        """The false-promotion budget spent by all looks, including those of earlier candidates of the same pass."""
-        return spent_by((look.look, look.spent) for look in self.looks)
 
 
 def build_campaign_report(

@@ -86,7 +86,7 @@ _PROPOSAL = _of(
     ),
     ("selftest.names", "list", "checks", "Which checks those were, and what came of them."),
     ("budget.alpha", "number", "probability", "Alpha of this pass's look at the benches; before it, of the next look."),
-    ("budget.alpha_left", "number", "probability", "Alpha that the campaign has left, this look's not counted."),
+    ("budget.alpha_left", "number", "probability", "Alpha that the live version has left, this look's not counted."),
     ("budget.passes", "number", "passes", "Passes of this workspace so far, this one too."),
     ("budget.hours", "number", "hours", "Hours that the stages of this workspace took so far."),
     ("budget.disk_gib", "number", "GiB", "Free disk space of the workspace."),

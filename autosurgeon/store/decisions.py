@@ -224,6 +224,12 @@ class Judged:
         with snapshot(self._engine) as session:
             return session.exec(select(func.max(LookRow.look))).one() or 0
 
+    def looks_before_live(self) -> int:
+        """The number of the look that the newest confirmed pass paid for; 0 before the first."""
+        query = select(func.max(LookRow.look)).join(PassRow, col(PassRow.number) == col(LookRow.pass_number))
+        with snapshot(self._engine) as session:
+            return session.exec(query.where(PassRow.state == PassState.CONFIRMED)).one() or 0
+
     def look_of(self, pass_number: int) -> Alpha | None:
         """The paid look of a pass."""
         with snapshot(self._engine) as session:

@@ -72,7 +72,7 @@ def test_an_accepted_pass_says_which_version_it_made_and_what_its_look_cost(form
     report = make_report(PassState.CONFIRMED, decisions=all_accepted(alpha=alpha, power=power))
     told = words(report, form)
     assert "Its pack went live as version 2 and held in the watch." in told
-    assert "Look 3 spent alpha 0.0034; 0.041 is left for the campaign. This bench can see a loss of 7" in told
+    assert "Look 3 spent alpha 0.0034; 0.041 is left for this live version. This bench can see a loss of 7" in told
     assert "REJECT" not in told
 
 

@@ -23,7 +23,6 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.value import Value
 from autosurgeon.loop.baseline.baseline import read_baseline
 from autosurgeon.loop.engine.instruments import Instruments
-from autosurgeon.loop.pass_reports import read_campaign_report, sources_of
 from autosurgeon.loop.run_passes import begin_pass, finish_pass, run
 from autosurgeon.loop.stages.salvage_rungs import rungs_of
 
@@ -97,8 +96,6 @@ def test_the_report_and_pass_show_say_which_rungs_were_tried_what_each_lost_and_
         run(climbing(ins))
         page = (ins.workspace.reports / "pass-0001.md").read_text()
         html = (ins.workspace.reports / "pass-0001.html").read_text()
-        campaign = read_campaign_report(sources_of(ins))
-    assert campaign.alpha_spent == pytest.approx(price(1) + price(2) + price(3))
     assert "As it was trained, the adapter lost 1 anchors" in page
     assert re.search(r"\| `scale:0\.8` \| \d+ \| b/gate-2 \| given up \|", page.replace("\\", ""))
     assert re.search(r"\| `scale:0\.5` \| \d+ \| none \| taken as the pass's adapter \|", page)
@@ -149,12 +146,12 @@ def test_each_rung_that_was_smoked_uses_up_a_look_and_the_pass_pays_the_least_of
         assert first.spent == pytest.approx(price(3))
         assert first.left == pytest.approx(0.05 - price(1) - price(2) - price(3))
         assert evidence_of(ins, "promotion")["budget.alpha"] == first.spent
-        # The next pass goes on counting from there.
+        # The next pass goes on counting from there, with a new budget, since the first one went live and held.
         assert second.look == 4
-        assert second.spent == pytest.approx(price(4))
+        assert second.spent == pytest.approx(price(1))
         before = next(d.alpha for d in ins.store.decisions(2) if d.alpha)
         assert (before.look, before.spent) == (3, 0.0)
-        assert before.left == pytest.approx(first.left)
+        assert before.left == pytest.approx(0.05)
 
 
 def test_every_rung_is_an_event_of_a_whole_chain_and_has_its_cost(tmp_path: Path) -> None:

@@ -17,12 +17,14 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.stage_results import AnchorsResult, SmokeResult
 from autosurgeon.core.value import Value
 from autosurgeon.loop.baseline.baseline import read_baseline
+from autosurgeon.loop.decide.alpha_budget import before_the_look, cost_of_look
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.run_passes import begin_pass, run
 from autosurgeon.loop.stages.bench_pack import bench_pack
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.promotion import promotion_facts
+from autosurgeon.stats.alpha import AlphaBudget
 
 
 def evidence_of(ins: Instruments, phase: str) -> dict[str, object]:
@@ -38,6 +40,27 @@ def test_a_look_is_paid_for_once_and_the_next_one_costs_less(tmp_path: Path) -> 
         assert looks[0].spent > looks[1].spent
         assert looks[0].left == pytest.approx(0.05 - looks[0].spent)
         assert ins.store.decisions(2)[-1].alpha == looks[1]
+
+
+def test_the_budget_begins_anew_with_a_pass_that_went_live_and_held_and_not_with_one_that_was_reverted(
+    tmp_path: Path,
+) -> None:
+    first, second = AlphaBudget(total=0.05).spend()[0], AlphaBudget(total=0.05, looks=1).spend()[0]
+    with small_theatre(tmp_path / "held", learns_everything) as ins:
+        run(ins)
+        assert ins.store.get_pass(1).state == PassState.CONFIRMED
+        following = cost_of_look(ins, 2)
+        assert following.look == 2
+        assert following.spent == pytest.approx(first)
+        assert before_the_look(ins).left == pytest.approx(0.05)
+
+    def worse_on_the_canary(generation: int, task_id: str) -> bool:
+        return (generation > 0 and "canary" not in task_id) or (not generation and first_half(task_id))
+
+    with small_theatre(tmp_path / "reverted", worse_on_the_canary) as ins:
+        run(ins)
+        assert ins.store.get_pass(1).state == PassState.REVERTED
+        assert cost_of_look(ins, 2).spent == pytest.approx(second)
 
 
 def test_a_pass_that_is_cut_after_it_paid_does_not_pay_again(tmp_path: Path) -> None:

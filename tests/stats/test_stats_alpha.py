@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from autosurgeon.stats.alpha import AlphaBudget, spent_by
+from autosurgeon.stats.alpha import AlphaBudget
 
 TOTALS = st.floats(1e-6, 0.999)
 BUDGETS = st.builds(AlphaBudget, total=TOTALS)
@@ -64,9 +64,3 @@ def test_the_first_looks_have_the_alphas_of_the_series() -> None:
 def test_a_total_outside_of_0_to_1_is_refused(total: float) -> None:
     with pytest.raises(ValidationError):
         AlphaBudget(total=total)
-
-
-def test_a_look_that_skips_numbers_spends_the_alphas_of_the_skipped_looks() -> None:
-    alphas, after = spent(AlphaBudget(total=0.05), 6)
-    assert spent_by([(2, alphas[1]), (3, alphas[2]), (6, alphas[5])]) == pytest.approx(0.05 - after.left)
-    assert spent_by([]) == 0

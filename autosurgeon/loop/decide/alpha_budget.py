@@ -1,4 +1,9 @@
-"""What the campaign has spent and has left: alpha, passes, hours, disk."""
+"""What is spent and left: alpha of the live version, passes, hours, disk.
+
+The alpha budget begins anew with each pass that went live and held, so that a month of improvements does not use it up:
+the chance of a false promotion is bounded for each live version. `tests/benchmarks/false_promotions.py` measures what
+that adds to campaigns without effect.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +26,21 @@ def cost_of_look(ins: Instruments, number: int) -> Alpha:
     paid = ins.store.look_of(number)
     if paid is not None:
         return paid
-    spent, after = _budget(ins, rungs_tried(ins.store, number)).spend()
-    return Alpha(look=after.looks, spent=spent, left=after.left)
+    begun = ins.store.looks_before_live()
+    spent, after = _budget(ins, begun, rungs_tried(ins.store, number)).spend()
+    return Alpha(look=begun + after.looks, spent=spent, left=after.left)
 
 
 def before_the_look(ins: Instruments) -> Alpha:
     """How the budget stands where a pass has not looked."""
-    budget = _budget(ins)
-    return Alpha(look=budget.looks, spent=0.0, left=budget.left)
+    begun = ins.store.looks_before_live()
+    budget = _budget(ins, begun)
+    return Alpha(look=begun + budget.looks, spent=0.0, left=budget.left)
 
 
-def _budget(ins: Instruments, more: int = 0) -> AlphaBudget:
-    """The campaign's; as if `more` looks had been paid for besides."""
-    return AlphaBudget(total=ins.settings.statistics.alpha, looks=ins.store.looks_paid() + more)
+def _budget(ins: Instruments, begun: int, more: int = 0) -> AlphaBudget:
+    """The live version's, whose looks are those after number `begun`; as if `more` looks had been paid for besides."""
+    return AlphaBudget(total=ins.settings.statistics.alpha, looks=ins.store.looks_paid() - begun + more)
 
 
 def pay_for_look(ins: Instruments, number: int) -> Alpha:
