@@ -182,7 +182,7 @@ def _verdict(known: Known) -> Predicate | LeftOut:
     if record is not None and not record.state.is_finished:
         return LeftOut("policy decision", f"pass {record.number} is still open, in state {record.state.value}")
     if record is not None and record.state == PassState.FAILED:
-        return LeftOut("policy decision", f"the world failed in pass {record.number} before there was a verdict")
+        return LeftOut("policy decision", f"pass {record.number} failed for an external reason before a verdict")
     if not judged:
         return LeftOut("policy decision", "no policy has judged it")
     refused = any(judgement.verdict != Verdict.ACCEPT for _, judgement in judged)

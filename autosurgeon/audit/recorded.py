@@ -111,7 +111,7 @@ def moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UserError("this is no time", got=repr(text), wanted="ISO 8601, such as 2026-05-01") from error
+        raise UserError("this is not a time", got=repr(text), wanted="ISO 8601, such as 2026-05-01") from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 

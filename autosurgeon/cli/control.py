@@ -11,8 +11,6 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from autosurgeon.cli.options import ReasonOption, WorkspaceOption
 
 if TYPE_CHECKING:
@@ -90,17 +88,13 @@ def _place_and_loop(root: Path) -> tuple[Workspace, Holder | None]:
 
 def _record(root: Path, act: Act, reason: str) -> None:
     """Add the act to the chain; report on standard error where that fails."""
-    from autosurgeon.cli.acts import try_to_record
-    from autosurgeon.core.person import PersonAct, current_person
+    from autosurgeon.cli.acts import own_act, try_to_record, warn_unrecorded
     from autosurgeon.errors import AutosurgeonError
-    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store
 
-    made = PersonAct(act=act, who=current_person(), at=utc_now(), reason=reason.strip())
     try:
         with open_store(root, writes=True) as store:
-            missing = try_to_record(store, made)
+            missing = try_to_record(store, own_act(act, reason))
     except (OSError, AutosurgeonError) as error:
         missing = str(error)
-    if missing:
-        typer.echo(f"the act is not in the record: {missing}", err=True)
+    warn_unrecorded(missing)

@@ -38,12 +38,14 @@ def init(
         str,
         typer.Option("--prompt", help="completion, chat, or auto: try both on an instruct model and keep the better."),
     ] = "auto",
-    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Take at most so many rows of each bench.")] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Use at most this number of rows per bench.")
+    ] = None,
     workspace: WorkspaceOption = Path("."),
 ) -> None:
-    """Write an `autosurgeon.toml` that `run` works by, once organ and bench files were looked at.
+    """Check organ and bench files and write an `autosurgeon.toml` for `run`.
 
-    Nothing is overwritten, and nothing is written where something is amiss.
+    Existing settings are not overwritten, and nothing is written if a check fails.
     """
     from autosurgeon.cli.init_prompt import choose_prompt
     from autosurgeon.cli.presets import lab_file, organ_lines, preset_of, published_bench, settings_file

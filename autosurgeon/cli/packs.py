@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,43 +30,40 @@ def list_packs(workspace: WorkspaceOption = Path("."), as_json: JsonOption = Fal
     with open_store(workspace) as store:
         packs, history = store.packs(), store.live_history()
     place = Workspace(workspace.resolve())
-    folders = PackStore(place.packs)
-    weights = {m.digest: "kept" if folders.has_weights(m.digest) else "gone" for m, _, _ in packs}
+    folders, pins = PackStore(place.packs), read_pins(place.pins)
     live = history[-1].pack if history else None
-    pinned = {digest: pin.reason for digest, pin in read_pins(place.pins).items()}
-    versions = {m.digest: [v.version for v in history if v.pack == m.digest] for m, _, _ in packs}
-    if as_json:
-        print_json(
-            [
-                {
-                    "digest": manifest.digest,
-                    "parent": manifest.lineage.parent,
-                    "pass": number,
-                    "made_at": at,
-                    "bytes": sum(file.bytes for file in manifest.files.values()),
-                    "live_versions": versions[manifest.digest],
-                    "live": manifest.digest == live,
-                    "weights": weights[manifest.digest],
-                    "pinned": pinned.get(manifest.digest),
-                }
-                for manifest, number, at in packs
-            ]
-        )
-        return
-    rows = [
-        (
-            manifest.digest[:12],
-            (manifest.lineage.parent or "")[:12],
-            "base" if number is None else number,
-            ", ".join(map(str, versions[manifest.digest])),
-            "live" if manifest.digest == live else "",
-            weights[manifest.digest],
-            pinned.get(manifest.digest, ""),
-            at,
-        )
+    records = [
+        {
+            "digest": (digest := manifest.digest),
+            "parent": manifest.lineage.parent,
+            "pass": number,
+            "made_at": at,
+            "bytes": sum(file.bytes for file in manifest.files.values()),
+            "live_versions": [version.version for version in history if version.pack == digest],
+            "live": digest == live,
+            "weights": "kept" if folders.has_weights(digest) else "gone",
+            "pinned": pins[digest].reason if digest in pins else None,
+        }
         for manifest, number, at in packs
     ]
-    print_table("packs", ("pack", "parent", "pass", "live versions", "", "weights", "pinned", "made"), rows)
+    if as_json:
+        print_json(records)
+    else:
+        columns = ("pack", "parent", "pass", "live versions", "", "weights", "pinned", "made")
+        print_table("packs", columns, [_row(record) for record in records])
+
+
+def _row(record: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        record["digest"][:12],
+        (record["parent"] or "")[:12],
+        "base" if record["pass"] is None else record["pass"],
+        ", ".join(map(str, record["live_versions"])),
+        "live" if record["live"] else "",
+        record["weights"],
+        record["pinned"],
+        record["made_at"],
+    )
 
 
 @app.command("show")
@@ -195,14 +192,12 @@ def collect_packs(
     The live pack, the last live packs before it (setting retention.keep_live), the base, pinned packs and every pack of
     an open pass are kept, with their adapters. Manifests and records of all packs stay.
     """
-    from autosurgeon.cli.acts import try_to_record
+    from autosurgeon.cli.acts import own_act, try_to_record, warn_unrecorded
     from autosurgeon.cli.render import print_json, say
-    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.decide.settle import write_logs
     from autosurgeon.loop.deploy.retention import Freed, collect, collect_adapters
     from autosurgeon.packs.packstore import PackStore
-    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import hold_workspace, settings_of
 
     place, gone = Workspace(workspace.resolve()), list[Freed]()
@@ -217,8 +212,7 @@ def collect_packs(
     with hold_workspace(workspace) as store:
         plan = list[Freed]()
         collect(store, PackStore(place.packs), place.pins, keep_live, removed=plan.append, dry_run=True)
-        detail = {"packs": [freed.pack for freed in plan]}
-        act = PersonAct(act="gc", who=current_person(), at=utc_now(), reason=reason, detail=detail)
+        act = own_act("gc", reason, detail={"packs": [freed.pack for freed in plan]})
         # Recorded before the removal, so that an interrupted one is known.
         missing = "" if dry_run else try_to_record(store, act)
         total = collect(store, PackStore(place.packs), place.pins, keep_live, removed=show, dry_run=dry_run)
@@ -227,13 +221,11 @@ def collect_packs(
         missing = missing and try_to_record(store, act)
         if not dry_run and not missing:
             write_logs(place, store)
-    if missing:
-        typer.echo(f"the act is not in the record: {missing}", err=True)
+    warn_unrecorded(missing)
     if as_json:
-        removed_adapters = {"pass_adapters": [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]}
-        print_json(
-            {"dry_run": dry_run, "packs": [freed._asdict() for freed in gone], "bytes": total} | removed_adapters
-        )
+        freed_adapters = [{"pass": freed.pack, "bytes": freed.bytes} for freed in adapters]
+        freed_packs = [freed._asdict() for freed in gone]
+        print_json({"dry_run": dry_run, "packs": freed_packs, "bytes": total, "pass_adapters": freed_adapters})
         return
     if adapters:
         size = sum(freed.bytes for freed in adapters)
@@ -248,24 +240,24 @@ def pin_pack(
     workspace: WorkspaceOption = Path("."),
 ) -> None:
     """Keep a pack's weights regardless of retention until it is unpinned."""
+    from autosurgeon.cli.acts import own_act
     from autosurgeon.cli.render import say
-    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.packs.packstore import PackStore
     from autosurgeon.packs.pins import Pin, read_pins, write_pins
-    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store
 
     if not reason.strip():
         raise UserError("a pin needs a reason", wanted="--reason TEXT")
-    place, who = Workspace(workspace.resolve()), current_person()
+    place = Workspace(workspace.resolve())
     with open_store(workspace, writes=True) as store:
         name = store.find_pack(digest)
         if not PackStore(place.packs).has_weights(name):
             raise UserError("a pack whose weights are gone cannot be pinned", got=name[:12])
-        pins, pin = read_pins(place.pins), Pin(pack=name, reason=reason.strip(), by=who.name, at=utc_now())
-        store.record_act(PersonAct(act="pin", who=who, at=pin.at, reason=pin.reason, pack=name))
+        pins, act = read_pins(place.pins), own_act("pin", reason, pack=name)
+        store.record_act(act)
+    pin = Pin(pack=name, reason=act.reason, by=act.who.name, at=act.at)
     write_pins(place.pins, (pins | {name: pin}).values())
     say(f"{name[:12]} is pinned")
 
@@ -273,12 +265,11 @@ def pin_pack(
 @app.command("unpin")
 def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> None:
     """Let retention decide about a pack again."""
+    from autosurgeon.cli.acts import own_act
     from autosurgeon.cli.render import say
-    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.packs.pins import read_pins, write_pins
-    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import open_store
 
     place = Workspace(workspace.resolve())
@@ -286,7 +277,7 @@ def unpin_pack(digest: DigestArgument, reason: ReasonOption = "", workspace: Wor
         name, pins = store.find_pack(digest), read_pins(place.pins)
         if pins.pop(name, None) is None:
             raise UserError("that pack is not pinned", got=name[:12], wanted="see `autosurgeon pack list`")
-        store.record_act(PersonAct(act="unpin", who=current_person(), at=utc_now(), reason=reason, pack=name))
+        store.record_act(own_act("unpin", reason, pack=name))
     write_pins(place.pins, pins.values())
     say(f"{name[:12]} is no longer pinned")
 

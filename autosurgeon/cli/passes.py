@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autosurgeon.cli.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from autosurgeon.core.records import StageRecord
 
 app = typer.Typer(no_args_is_help=True, help="The passes of a workspace.")
 
@@ -39,6 +42,11 @@ def list_passes(
         say(f"passes {first} to {passes[-1].number} of {total}{earlier}")
 
 
+def _stage_json(stage: StageRecord) -> dict[str, Any]:
+    usage = stage.usage.model_dump(mode="json") if stage.usage else None
+    return stage._asdict() | {"usage": usage, "cost": stage.cost.model_dump(mode="json")}
+
+
 @app.command("show")
 def show_pass(
     number: Annotated[int, typer.Argument(help="The pass's number.")],
@@ -46,7 +54,7 @@ def show_pass(
     as_json: JsonOption = False,
 ) -> None:
     """Show one pass: its recipe, its stages and every rule of every decision."""
-    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.render import RULE_COLUMNS, print_json, print_table, rule_cells, say
     from autosurgeon.cli.view import recipe_line
     from autosurgeon.core.decision import Cost
     from autosurgeon.loop.baseline.baseline import pass_scope
@@ -60,18 +68,14 @@ def show_pass(
         rungs, begun_under = rungs_of(store, number), store.in_force_in(record)
     costs = stage_costs(stages)
     if as_json:
-        content = record.model_dump(mode="json")
-        content["in_force"] = begun_under.model_dump(mode="json") if begun_under else None
-        content["stages"] = [
-            stage._asdict()
-            | {"usage": stage.usage.model_dump(mode="json") if stage.usage else None}
-            | {"cost": stage.cost.model_dump(mode="json")}
-            for stage in stages
-        ]
-        content["costs"] = {cost.name: cost.cost.model_dump(mode="json") for cost in costs}
-        content["salvage"] = [rung.model_dump(mode="json") for rung in rungs]
-        content["decisions"] = [decision.record() for decision in decisions]
-        print_json(content)
+        content = {
+            "in_force": begun_under.model_dump(mode="json") if begun_under else None,
+            "stages": [_stage_json(stage) for stage in stages],
+            "costs": {cost.name: cost.cost.model_dump(mode="json") for cost in costs},
+            "salvage": [rung.model_dump(mode="json") for rung in rungs],
+            "decisions": [decision.record() for decision in decisions],
+        }
+        print_json(record.model_dump(mode="json") | content)
         return
     say(f"pass {number}: {record.state.value}: {record.reason}")
     say(f"began under: {begun_under.line if begun_under else 'not recorded'}")
@@ -90,21 +94,9 @@ def show_pass(
         tries = [(rung.rung, rung.smoked, ", ".join(rung.lost), rung.outcome) for rung in rungs]
         print_table("salvage", ("rung", "anchors smoked", "lost", "outcome"), tries)
     rows = [
-        (
-            d.judgement.phase,
-            r.rule_id,
-            r.result,
-            r.fact,
-            r.seen,
-            r.bound,
-            "" if r.margin is None else f"{r.margin:.3g}",
-            r.mode,
-            r.severity,
-            r.lesson,
-        )
-        for d in decisions
-        if d.judgement
-        for r in d.judgement.rules
+        (decision.judgement.phase, *rule_cells(rule))
+        for decision in decisions
+        if decision.judgement
+        for rule in decision.judgement.rules
     ]
-    columns = ("phase", "rule", "result", "fact", "observed", "bound", "margin", "mode", "severity", "lesson")
-    print_table("rules", columns, rows)
+    print_table("rules", ("phase", *RULE_COLUMNS), rows)

@@ -23,7 +23,7 @@ def explain_decision(
     as_json: JsonOption = False,
 ) -> None:
     """Explain a decision: each rule with its margin and lesson, and the smallest change that would flip the verdict."""
-    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.render import RULE_COLUMNS, print_json, print_table, rule_cells, say
     from autosurgeon.policy.counterfactual import counterfactual, first_deciding
 
     judgement = judgement_of(decision_id, workspace)
@@ -35,23 +35,8 @@ def explain_decision(
     if as_json:
         print_json(_plain(decision_id, judgement, deciding, doubt, turned))
         return
-    rows = [
-        (
-            rule.rule_id,
-            rule.result,
-            rule.fact,
-            rule.seen,
-            rule.bound,
-            "" if rule.margin is None else f"{rule.margin:.3g}",
-            rule.otherwise,
-            rule.mode,
-            rule.severity,
-            rule.lesson,
-        )
-        for rule in judgement.rules
-    ]
-    columns = ("rule", "result", "fact", "observed", "bound", "margin", "otherwise", "mode", "severity", "lesson")
-    print_table(f"{decision_id}, policy {judgement.policy}", columns, rows)
+    rows = [rule_cells(rule) for rule in judgement.rules]
+    print_table(f"{decision_id}, policy {judgement.policy}", RULE_COLUMNS, rows)
     say(f"{judgement.verdict.value}: {judgement.reason}")
     if deciding is not None:
         lesson = next(rule.lesson for rule in judgement.rules if rule.rule_id == deciding)

@@ -28,7 +28,7 @@ def judge_evidence(
     as_json: JsonOption = False,
 ) -> None:
     """Judge evidence: exit code 0 accept, 10 with warnings, 11 reject or revert, 12 hold, 13 invalid, 14 error."""
-    from autosurgeon.cli.render import print_json, print_table, say
+    from autosurgeon.cli.render import RULE_COLUMNS, print_json, print_table, rule_cells, say
     from autosurgeon.config import shipped
     from autosurgeon.core.decision import PHASES
     from autosurgeon.errors import UserError, nearest
@@ -50,15 +50,8 @@ def judge_evidence(
     if as_json:
         print_json(judgement.model_dump(mode="json") | {"exit_code": exit_code(judgement)})
     else:
-        columns = ("rule", "result", "fact", "observed", "bound", "otherwise", "mode", "severity", "lesson")
-        print_table(
-            f"policy {rules.name}, phase {phase}",
-            columns,
-            [
-                (r.rule_id, r.result, r.fact, r.seen, r.bound, r.otherwise, r.mode, r.severity, r.lesson)
-                for r in judgement.rules
-            ],
-        )
+        rows = [rule_cells(rule) for rule in judgement.rules]
+        print_table(f"policy {rules.name}, phase {phase}", RULE_COLUMNS, rows)
         say(f"{judgement.verdict.value}: {judgement.reason}")
     raise typer.Exit(exit_code(judgement))
 

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -15,6 +15,10 @@ from rich.text import Text
 
 from autosurgeon.cli.streams import takes_any_character
 
+if TYPE_CHECKING:
+    from autosurgeon.core.decision import RuleResult
+
+RULE_COLUMNS = ("rule", "result", "fact", "observed", "bound", "margin", "otherwise", "mode", "severity", "lesson")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLOURS = {
     "ACCEPT": "green",
@@ -65,6 +69,13 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[obje
         # Text instead of markup: a cell may hold untrusted brackets and colons.
         table.add_row(*(Text(str(cell), COLOURS.get(str(cell), "")) if cell is not None else "" for cell in row))
     console.print(table)
+
+
+def rule_cells(rule: RuleResult) -> tuple[object, ...]:
+    """Return the cells of a rule's result under RULE_COLUMNS."""
+    margin = "" if rule.margin is None else f"{rule.margin:.3g}"
+    demand = (rule.fact, rule.seen, rule.bound, margin, rule.otherwise)
+    return (rule.rule_id, rule.result, *demand, rule.mode, rule.severity, rule.lesson)
 
 
 def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -32,19 +32,18 @@ def restore(
     Existing files are moved aside, not deleted. The next run measures bench results again that neither the logs nor the
     old database hold.
     """
+    from autosurgeon.cli.acts import own_act
     from autosurgeon.cli.render import print_json, say
     from autosurgeon.cli.view import counting
-    from autosurgeon.core.person import PersonAct, current_person
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.errors import UserError
     from autosurgeon.loop.memory.restore_memory import restore as rebuild
-    from autosurgeon.store.database import utc_now
     from autosurgeon.wiring import settings_of
 
     if source is not None and accept_loss:
         raise UserError("a backup is complete and needs no --accept-loss", got="--from with --accept-loss")
     place = Workspace(workspace.resolve())
-    act = PersonAct(act="restore", who=current_person(), at=utc_now(), reason=reason)
+    act = own_act("restore", reason)
     if source is not None:
         _unpack(source, place, act, as_json=as_json)
         return

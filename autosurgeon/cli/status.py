@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from autosurgeon.cli.options import JsonOption, WorkspaceOption
 def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) -> None:
     """Show the live pack, costs, wins of base and live per bench and split, excluded benches and the last run."""
     from autosurgeon.cli.render import print_json, print_table, say
-    from autosurgeon.core.records import InForce
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.loop.search.plateau import plateau_line, read_plateau
     from autosurgeon.loop.stuck import describe_stuck
@@ -25,27 +25,8 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
     if as_json:
         print_json(found)
         return
-    live, budget = found["live"], found["budget"]
-    say(
-        f"live: version {live['version']}, pack {live['pack'][:12]}, since {live['since']}"
-        if live
-        else "live: none yet"
-    )
-    if found["in_force"]:
-        say(f"in force: {InForce.model_validate(found['in_force']).line}")
-    if found["deployed"]:
-        say(_deployed(found["deployed"]))
-    states = ", ".join(f"{count} {state}" for state, count in found["passes"]["states"].items())
-    say(f"passes: {found['passes']['total']}" + (f" ({states})" if states else ""))
-    say(f"spent: {_spent(found['spent'])}")
-    if found["passes"]["open"]:
-        say(_open(found))
-    if budget:
-        limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
-        limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
-        say(f"last run: {', '.join(limits)}; {_ending(budget, found['loop'])}")
-    if found["stuck"]:
-        say(found["stuck"]["line"])
+    for line in _lines(found):
+        say(line)
     if flat := plateau_line(found["plateau"]):
         say(flat)
     for line in _waiting(found):
@@ -54,6 +35,33 @@ def status(workspace: WorkspaceOption = Path("."), as_json: JsonOption = False) 
         print_table("wins, base -> live", ("bench", "split", "base", "live", "tasks"), _rows(found))
     for bench, reason in found["excluded"].items():
         say(f"{bench} is excluded: {reason}")
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each part of the state that is present."""
+    from autosurgeon.core.records import InForce
+
+    live, budget, passes = found["live"], found["budget"], found["passes"]
+    yield (
+        f"live: version {live['version']}, pack {live['pack'][:12]}, since {live['since']}"
+        if live
+        else "live: none yet"
+    )
+    if found["in_force"]:
+        yield f"in force: {InForce.model_validate(found['in_force']).line}"
+    if found["deployed"]:
+        yield _deployed(found["deployed"])
+    states = ", ".join(f"{count} {state}" for state, count in passes["states"].items())
+    yield f"passes: {passes['total']}" + (f" ({states})" if states else "")
+    yield f"spent: {_spent(found['spent'])}"
+    if passes["open"]:
+        yield _open(found)
+    if budget:
+        limits = [f"{budget['passes_done']} of {budget['passes_limit'] or 'any number of'} passes"]
+        limits += [f"{budget['hours_limit']:g} hours at most"] if budget["hours_limit"] else []
+        yield f"last run: {', '.join(limits)}; {_ending(budget, found['loop'])}"
+    if found["stuck"]:
+        yield found["stuck"]["line"]
 
 
 def _spent(spent: dict[str, Any]) -> str:

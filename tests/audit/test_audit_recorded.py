@@ -114,7 +114,7 @@ def test_where_nothing_was_recorded_the_message_says_what_is_wanted(tmp_path: Pa
 
 
 def test_a_time_that_is_none_is_one_line(log: Path) -> None:
-    with pytest.raises(UserError, match="this is no time; got 'yesterday'"):
+    with pytest.raises(UserError, match="this is not a time; got 'yesterday'"):
         read(log, "yesterday")
 
 

@@ -93,6 +93,6 @@ def test_the_log_is_filtered(judged: Path, options: list[str], kept: list[str]) 
 
 
 def test_wrong_filters_are_named(judged: Path) -> None:
-    assert "no time" in refused(command("log", "-w", judged, "--since", "yesterday"))
+    assert "not a time" in refused(command("log", "-w", judged, "--since", "yesterday"))
     assert "no such verdict" in refused(command("log", "-w", judged, "--verdict", "MAYBE"))
     assert "--json and --csv" in refused(command("log", "-w", judged, "--json", "--csv"))
