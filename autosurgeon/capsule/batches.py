@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from autosurgeon.capsule.chat import chat_row
+from autosurgeon.capsule.tokenization import row_tokens
 from autosurgeon.core.chat import Chat
 
 IGNORED = -100  # the label that torch's cross-entropy ignores
@@ -31,13 +31,8 @@ def tokenize_rows(
     """Tokenize (prompt, completion) pairs, with the end token as part of the completion, truncated to `max_tokens`."""
     tokenized = []
     for prompt, completion in rows:
-        if chat is not None:
-            ids, asked = chat_row(tokenizer, chat, prompt, completion)
-            tokenized.append(TokenRow(ids[:max_tokens], asked))
-            continue
-        head = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        tail = tokenizer(completion, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-        tokenized.append(TokenRow((head + tail)[:max_tokens], len(head)))
+        ids, asked = row_tokens(tokenizer, chat, prompt, completion)
+        tokenized.append(TokenRow(ids[:max_tokens], asked))
     return tokenized
 
 

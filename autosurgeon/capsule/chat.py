@@ -1,4 +1,4 @@
-"""Prompts and training rows by a checkpoint's chat template."""
+"""Prompts and ends of turns by a checkpoint's chat template."""
 
 from __future__ import annotations
 
@@ -25,13 +25,6 @@ def render_prompt(tokenizer: Any, chat: Chat, prompt: str) -> str:
     return _render(tokenizer, _messages(chat, prompt), add_generation_prompt=True)
 
 
-def prompt_tokens(tokenizer: Any, chat: Chat | None, prompt: str) -> list[int]:
-    """Return the tokens of a prompt; the special tokens of a chat stand in its template."""
-    if chat is None:
-        return list(tokenizer(prompt)["input_ids"])
-    return list(tokenizer(render_prompt(tokenizer, chat, prompt), add_special_tokens=False)["input_ids"])
-
-
 def end_of_turn(tokenizer: Any, chat: Chat) -> str:
     """Return the text with which the template ends an assistant's turn; the end token where it adds none."""
     content = "a few words"
@@ -42,20 +35,11 @@ def end_of_turn(tokenizer: Any, chat: Chat) -> str:
 
 
 def end_token(tokenizer: Any, chat: Chat) -> int:
-    """Return the token that ends an assistant's turn."""
-    return int(tokenizer(end_of_turn(tokenizer, chat), add_special_tokens=False)["input_ids"][0])
-
-
-def chat_row(tokenizer: Any, chat: Chat, prompt: str, completion: str) -> tuple[list[int], int]:
-    """Return the tokens of a training row, and how many are the prompt's: those that are asked, then what answers."""
-    head = prompt_tokens(tokenizer, chat, prompt)
-    text = render_prompt(tokenizer, chat, prompt) + completion
-    whole = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-    # A joint token would not be what is asked; the answer is then tokenized on its own.
-    tail = whole[len(head) :] if whole[: len(head)] == head else None
-    if tail is None:
-        tail = list(tokenizer(completion, add_special_tokens=False)["input_ids"])
-    return [*head, *tail, end_token(tokenizer, chat)], len(head)
+    """Return the token that ends an assistant's turn: the template's where it is one token, else the end token."""
+    ids = tokenizer(end_of_turn(tokenizer, chat), add_special_tokens=False)["input_ids"]
+    # The first part of an ordinary text, such as a bracket, would end answers in their midst.
+    is_one = bool(ids) and ids[0] in tokenizer.added_tokens_decoder
+    return int(ids[0] if is_one else tokenizer.eos_token_id)
 
 
 def _messages(chat: Chat, prompt: str) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from autosurgeon.capsule.head import model_head, vocabulary_of
 from autosurgeon.capsule.lora import Layers, use_layers
 from autosurgeon.capsule.prefill import distinct, portions
 from autosurgeon.capsule.stop_tokens import DedentTokens
+from autosurgeon.capsule.tokenization import answer_text
 from autosurgeon.core.answers import cut
 from autosurgeon.core.chat import end_block
 
@@ -274,15 +275,12 @@ class Engine:
         """Check the text of the rows that may have left their function, and end those that have."""
         suspects = torch.nonzero(self._suspect[: len(places)]).flatten().tolist()
         for index in suspects:
-            if rows[places[index]].stops_at_dedent and not self._ended[index]:
-                text = self._text(index)
-                self._ended[index] = rows[places[index]].cut(text) != text
+            row = rows[places[index]]
+            if row.stops_at_dedent and not self._ended[index]:
+                written = self._written[index, : int(self._step) + 1].tolist()
+                text = answer_text(self._tokenizer, row.ids, written)
+                self._ended[index] = row.cut(text) != text
         self._suspect[:] = False
-
-    def _text(self, index: int) -> str:
-        written = self._written[index, : int(self._step) + 1]
-        text: str = self._tokenizer.decode(written, skip_special_tokens=True)
-        return text
 
     def _shrink(
         self, rows: Sequence[Row], places: list[int], ended: list[bool], answers: list[Answer | None]
@@ -310,10 +308,9 @@ class Engine:
         written = self._written[: len(places), : int(self._step) + 1].tolist()
         ends = set(self._ends.tolist())
         kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
-        texts = self._tokenizer.batch_decode(kept, skip_special_tokens=True)
         return [
-            Answer(rows[place].cut(text), min(len(ids) + 1, len(row)))
-            for place, text, ids, row in zip(places, texts, kept, written, strict=True)
+            Answer(row.cut(answer_text(self._tokenizer, row.ids, ids)), min(len(ids) + 1, len(tokens)))
+            for row, ids, tokens in zip((rows[place] for place in places), kept, written, strict=True)
         ]
 
 

@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
-from autosurgeon.capsule.chat import chat_digest, end_token, prompt_tokens
+from autosurgeon.capsule.chat import chat_digest, end_token
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.model_slot import ModelSlot, adapter_kind, model_kind
 from autosurgeon.capsule.prove_decode import Loop, prove_decode
+from autosurgeon.capsule.tokenization import prompt_tokens
 from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 
-ENGINE = 5
+ENGINE = 6
 """The version of the engine, part of the fingerprint: raised when the same weights may give other answers."""
 
 

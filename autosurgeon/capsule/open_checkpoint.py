@@ -13,9 +13,13 @@ from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from autosurgeon.capsule.load_checkpoint import open_tokenizer, refuse_misfit
+from autosurgeon.capsule.tokenization import decode, prompt_tokens
 from autosurgeon.core.jobs import OpenJob, OpenResult
 from autosurgeon.core.shapes import weight_files
 from autosurgeon.errors import PackError
+
+PROGRAM = "def solve(xs):\n    if xs:\n        return  [X , 1]\n\n"
+"""A text that a tokenizer has to keep, but for blanks at its beginning."""
 
 
 def open_checkpoint(job: OpenJob, workdir: Path) -> OpenResult:
@@ -86,6 +90,14 @@ def _check_tokens(folder: Path, tokenizer: Any, model: Any) -> None:
             "a tokenizer names no end token of the model, so no answer would end",
             got=f"eos_token {tokenizer.eos_token!r}",
             wanted="the model's own eos_token in tokenizer_config.json",
+            where=folder,
+        )
+    kept = decode(tokenizer, prompt_tokens(tokenizer, None, PROGRAM))
+    if kept.lstrip(" ") != PROGRAM:
+        raise PackError(
+            "a tokenizer does not keep the line breaks, blanks and letters of a program, so no answer could be right",
+            got=repr(kept),
+            wanted=repr(PROGRAM),
             where=folder,
         )
 

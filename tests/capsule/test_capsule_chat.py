@@ -11,9 +11,10 @@ import pytest
 from builders import make_task
 
 from autosurgeon.capsule.batches import tokenize_rows
-from autosurgeon.capsule.chat import chat_row, end_of_turn, prompt_tokens, render_prompt
+from autosurgeon.capsule.chat import end_of_turn, end_token, render_prompt
 from autosurgeon.capsule.generate import generate
 from autosurgeon.capsule.load_checkpoint import open_tokenizer
+from autosurgeon.capsule.tokenization import prompt_tokens, row_tokens
 from autosurgeon.capsule.train import train
 from autosurgeon.config import shipped
 from autosurgeon.core.chat import Chat, answer, block_name, code_of, question
@@ -79,7 +80,7 @@ def test_a_training_row_is_what_is_asked_then_the_answer_and_the_end_of_the_turn
 
 def test_a_joint_token_of_prompt_and_answer_is_not_learned_where_it_is_not_asked() -> None:
     tokenizer = tokenizer_with(TEMPLATE.replace("[assistant]\n", "    "))
-    ids, asked_tokens = chat_row(tokenizer, Chat(), "hello", "    return")
+    ids, asked_tokens = row_tokens(tokenizer, Chat(), "hello", "    return")
     assert ids[:asked_tokens] == prompt_tokens(tokenizer, Chat(), "hello")
     assert tokenizer.decode(ids[asked_tokens:]) == "    return<eos>"
 
@@ -87,6 +88,13 @@ def test_a_joint_token_of_prompt_and_answer_is_not_learned_where_it_is_not_asked
 def test_the_end_of_a_turn_is_the_templates_or_the_end_token() -> None:
     assert end_of_turn(tokenizer_with(TEMPLATE.replace("<eos>", "<|im_end|>")), Chat()) == "<|im_end|>"
     assert end_of_turn(tokenizer_with(TEMPLATE.replace("<eos>", "")), Chat()) == "<eos>"
+
+
+@pytest.mark.parametrize("end", ["<eos>", "[/assistant]", ""])
+def test_a_turn_that_ends_with_ordinary_text_ends_at_the_end_token(end: str) -> None:
+    """A bracket is the first token of `[/assistant]`, and part of many answers."""
+    tokenizer = tokenizer_with(TEMPLATE.replace("<eos>", end))
+    assert end_token(tokenizer, Chat()) == tokenizer.eos_token_id
 
 
 def test_a_template_with_the_present_day_gets_a_fixed_one() -> None:

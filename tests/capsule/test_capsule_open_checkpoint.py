@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from autosurgeon.capsule.load_checkpoint import open_model
 from autosurgeon.capsule.open_checkpoint import open_checkpoint
+from autosurgeon.config import shipped
 from autosurgeon.core.jobs import OpenJob
 from autosurgeon.errors import PackError
 from autosurgeon.packs.checkpoint import check_base
@@ -119,6 +120,22 @@ def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(organ: Path,
     tensors(lambda found: found | {"model.embed_tokens.weight": found["model.embed_tokens.weight"][:700]})(organ)
     fields("config.json", vocab_size=700)(organ)
     with pytest.raises(PackError, match=r"token \d+ .* of tokenizer.json, and an embedding of 700 rows"):
+        open_checkpoint(OpenJob(model=organ), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        {"type": "Lowercase"},
+        {"type": "Strip", "strip_left": False, "strip_right": True},
+        {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+        {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "},
+    ],
+)
+def test_a_tokenizer_that_loses_parts_of_programs_is_refused(tmp_path: Path, normalizer: dict[str, Any]) -> None:
+    organ = Path(shutil.copytree(shipped("data", "lab", "base"), tmp_path / "organ"))
+    fields("tokenizer.json", normalizer=normalizer)(organ)
+    with pytest.raises(PackError, match=r"does not keep the line breaks, blanks and letters.*got.*def solve"):
         open_checkpoint(OpenJob(model=organ), tmp_path)
 
 

@@ -1,0 +1,90 @@
+"""One text: the tokens that are asked and learned, and the text that a model's tokens add to it.
+
+Prompts are tokenized as a plain `tokenizer(prompt)` does it. Rows begin with these very tokens, and answers are read
+from the decoded whole, because tokenizers drop or add a blank where a text begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Any
+
+from autosurgeon.capsule.chat import end_token, render_prompt
+from autosurgeon.core.chat import Chat
+from autosurgeon.errors import UserError
+
+ANCHORS = ("", "\n", "x", ";", "x = ")
+"""Texts behind which an answer is tokenized where a token joins the end of the prompt and its beginning."""
+
+
+def prompt_tokens(tokenizer: Any, chat: Chat | None, prompt: str) -> list[int]:
+    """Return the tokens of a prompt, with the special tokens that the tokenizer puts before a text, and none behind.
+
+    The special tokens of a chat are in its template's text.
+    """
+    return _tokens(tokenizer, _asked_text(tokenizer, chat, prompt), special=chat is None)
+
+
+def row_tokens(tokenizer: Any, chat: Chat | None, prompt: str, completion: str) -> tuple[list[int], int]:
+    """Return the tokens of a training row, the end token included, and how many of them are the prompt's.
+
+    They are the tokens of the whole text where these begin with the prompt's. Where a token joins prompt and
+    completion, which is not asked, the completion is tokenized behind the prompt's tokens, to the same text.
+
+    Raises:
+        UserError: no tokens behind the prompt's decode to the completion.
+
+    """
+    text, special = _asked_text(tokenizer, chat, prompt), chat is None
+    asked = _tokens(tokenizer, text, special=special)
+    whole = _tokens(tokenizer, text + completion, special=special)
+    if whole[: len(asked)] != asked:
+        whole = asked + _completion_tokens(tokenizer, asked, completion, decode(tokenizer, whole))
+    return [*whole, tokenizer.eos_token_id if chat is None else end_token(tokenizer, chat)], len(asked)
+
+
+def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """Return the text of tokens without special ones, with the blanks before punctuation that are in it."""
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def answer_text(tokenizer: Any, asked: Sequence[int], written: Sequence[int]) -> str:
+    """Return the text that the written tokens add to a prompt's."""
+    before, whole = decode(tokenizer, asked), decode(tokenizer, [*asked, *written])
+    if whole.startswith(before):
+        return whole[len(before) :]
+    # An incomplete character may take bytes of the prompt's last one with it.
+    return whole[next(n for n, pair in enumerate(zip_longest(before, whole)) if pair[0] != pair[1]) :]
+
+
+def _asked_text(tokenizer: Any, chat: Chat | None, prompt: str) -> str:
+    return prompt if chat is None else render_prompt(tokenizer, chat, prompt)
+
+
+def _tokens(tokenizer: Any, text: str, *, special: bool) -> list[int]:
+    """Return a text's tokens; with `special`, those that the tokenizer puts before it too, but never those behind."""
+    ids = list(tokenizer(text, add_special_tokens=special)["input_ids"])
+    return ids[: len(ids) - _tokens_behind(tokenizer)] if special else ids
+
+
+def _tokens_behind(tokenizer: Any) -> int:
+    """Return how many tokens the tokenizer puts behind a text, such as an end token, after which a model stops."""
+    bare, whole = (tokenizer("x", add_special_tokens=special)["input_ids"] for special in (False, True))
+    ends = (n for n in range(len(bare), len(whole) + 1) if whole[n - len(bare) : n] == bare)
+    return len(whole) - next(ends, len(whole))
+
+
+def _completion_tokens(tokenizer: Any, asked: list[int], completion: str, wanted: str) -> list[int]:
+    """Return tokens of a completion that decode to the wanted text behind the prompt's tokens."""
+    for anchor in ANCHORS:
+        before = _tokens(tokenizer, anchor, special=False)
+        ids = _tokens(tokenizer, anchor + completion, special=False)
+        tokens = ids[len(before) :]
+        if ids[: len(before)] == before and decode(tokenizer, asked + tokens) == wanted:
+            return tokens
+    raise UserError(
+        "a row's completion has no tokens of its own behind its prompt",
+        got=f"a completion that begins with {completion[:20]!r}, after {decode(tokenizer, asked)[-20:]!r}",
+        wanted="a prompt that ends before a line or word, or a tokenizer that keeps the text",
+    )
