@@ -74,7 +74,7 @@ def tasks_in(root: Path, settings: Settings) -> dict[str, Task]:
     return read_benches(settings.benches, Workspace(root.resolve()).relatives) if settings.benches else lab_tasks()
 
 
-def organ_at_hand(settings: Settings) -> Settings:
+def with_organ_folder(settings: Settings) -> Settings:
     """Return the settings with the organ's folder, downloading it if needed; UserError for an invalid organ."""
     if settings.organ.hub is not None and settings.organ.revision is not None:
         folder = fetch_checkpoint(settings.organ.hub, settings.organ.revision)
@@ -94,7 +94,7 @@ def model_folder(root: Path, settings: Settings, model: Path | None, pack: str |
         packs.verify(digest)
         return digest, packs.path(digest)
     if model is None:
-        folder = organ_at_hand(settings).organ_folder
+        folder = with_organ_folder(settings).organ_folder
         return settings.organ.hub or folder.name, folder
     check_checkpoint(model)
     return model.name, model
@@ -146,18 +146,18 @@ def policy_at(path: Path, file: Path | None, params: Overrides, config: Path | N
 
 
 def open_store(
-    root: Path, *, writes: bool = False, as_it_is: bool = False
+    root: Path, *, writes: bool = False, unchecked: bool = False
 ) -> contextlib.AbstractContextManager[SqlStore]:
     """Open the memory of an existing workspace, where its settings place it; see `loop.memory.traces.open_memory`.
 
     Args:
         root: the workspace's folder.
         writes: whether the memory or a file that depends on it is changed.
-        as_it_is: also open a memory that does not match the folder.
+        unchecked: also open a memory that does not match the folder.
 
     """
     workspace = Workspace(root.resolve())
-    return open_memory(workspace, settings_of(root).store.url or workspace.database, writes=writes, as_it_is=as_it_is)
+    return open_memory(workspace, settings_of(root).store.url or workspace.database, writes=writes, unchecked=unchecked)
 
 
 def masking_in(root: Path) -> Masking:
@@ -218,7 +218,7 @@ def open_loop(
         # An unusable policy is refused before any file is created.
         file = named.policy or settings.policy_file
         refuse_unusable(load_policy(file, named.params), file)
-    settings = organ_at_hand(settings)
+    settings = with_organ_folder(settings)
     check_stack(settings.capsule.python, Quantization(settings.organ.quantization))
     grader = Grader(settings.grading, beat, settings.benches)
     if grader.level == "plain" and not settings.grading.allow_plain_jail:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from autosurgeon.audit.mask import Masked
-from autosurgeon.audit.pass_report import LiveWins, deciding_rule, flips_of, recipe_words, refusals_of
+from autosurgeon.audit.pass_report import LiveWins, deciding_rule, describe_recipe, flips_of, refusals_of
 from autosurgeon.audit.rotation import Unvouched
 from autosurgeon.core.decision import Alpha, Cost, Decision, Judgement, Verdict
 from autosurgeon.core.person import PersonAct
@@ -158,7 +158,7 @@ def _line(record: PassRecord, decisions: Sequence[Decision], cost: Cost) -> Pass
     return PassLine(
         number=record.number,
         state=record.state.value,
-        recipe=recipe_words(record.recipe),
+        recipe=describe_recipe(record.recipe),
         phase=refusals[-1][1].phase if refusals else "",
         rule=rule.rule_id if rule else "",
         margin=rule.margin if rule else None,

@@ -17,7 +17,7 @@ from autosurgeon.core.value import Value
 MAX_LINE_BYTES = 8 << 20
 REWRITTEN = "restore the entries since the last valid checkpoint from a copy; nothing after it can be trusted"
 CUT_SHORT = "the log was cut short"
-BEYOND_END = "the log has entries beyond the end of the database"
+BEYOND_END = "the log has lines beyond the end of the database"
 RESTORE = "restore the workspace from a copy, or find out who changed it; `audit log --json` shows its present content"
 
 
@@ -111,34 +111,42 @@ class Lines:
         return None if is_torn else raw
 
 
-class EventLogCheck(Check):
-    """Compares `logs/events.jsonl`, one event per line, with the database."""
-
-    source = "events.jsonl"
+class LogCheck(Check):
+    """Compares a log with the database; its lines may end before the database, but not before the newest checkpoint."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._ended_at = 0
 
-    def step(self, event: Event) -> None:
-        """Process the next event."""
-        wanted = line_of(event)
-        line = self._lines.take(len(wanted) + 1) if not self._ended_at else None
+    def _next_line(self, seq: int, limit: int = MAX_LINE_BYTES) -> bytes | None:
+        """Read the next line; at the end of the log, note the entry."""
+        line = self._lines.take(limit) if not self._ended_at else None
         if line is None:
-            self._ended_at = self._ended_at or event.seq
-        elif line != wanted:
-            what = "the log and the database differ in an entry"
-            self.find(event.seq, what, got=_shown(line), wanted=_shown(wanted), subject=event.subject)
+            self._ended_at = self._ended_at or seq
+        return line
 
     def end(self, head: Head, signed: int) -> None:
         """Process the end of the events."""
         if self._ended_at and self._ended_at <= signed:
-            wanted = f"at least {signed} lines, as in the newest checkpoint"
             todo = "the database still has them; move this log aside, and the next run writes the lines again"
-            got = f"{self._ended_at - 1} lines"
-            self.find(self._ended_at, CUT_SHORT, got=got, wanted=wanted, todo=todo)
+            wanted = f"all lines up to entry {signed}, as in the newest checkpoint"
+            self.find(self._ended_at, CUT_SHORT, got="no more lines", wanted=wanted, todo=todo)
         elif not self._ended_at and (line := self._lines.take()) is not None:
             self.find(head.size + 1, BEYOND_END, got=_shown(line), wanted="no more")
+
+
+class EventLogCheck(LogCheck):
+    """Compares `logs/events.jsonl`, one event per line, with the database."""
+
+    source = "events.jsonl"
+
+    def step(self, event: Event) -> None:
+        """Process the next event."""
+        wanted = line_of(event)
+        line = self._next_line(event.seq, len(wanted) + 1)
+        if line is not None and line != wanted:
+            what = "the log and the database differ in an entry"
+            self.find(event.seq, what, got=_shown(line), wanted=_shown(wanted), subject=event.subject)
 
 
 class DecisionsCheck(Check):
@@ -201,36 +209,23 @@ class DecisionsCheck(Check):
             yield entry
 
 
-class _DecisionLog(Check):
+class _DecisionLog(LogCheck):
     """Compares `logs/decisions.jsonl`, one decision per line, with each row that DecisionsCheck reads."""
 
     source = "decisions.jsonl"
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self.seq = 0
-        self._ended_at = 0
+    seq = 0
+    """The entry of the next row."""
 
     def step(self, event: Event) -> None:
         """Do nothing: the row of the event follows."""
 
     def row(self, decision_id: str, record: str) -> None:
         """Compare the next line with a row."""
-        line = self._lines.take() if not self._ended_at else None
-        if line is None:
-            self._ended_at = self._ended_at or self.seq
-        elif line != f"{canonical_json(json.loads(record))}\n".encode() and line != _as_now(record):
-            what = "the log and the database differ in a decision"
-            self.find(self.seq, what, got=_shown(line), wanted=f"the record of {decision_id}", subject=decision_id)
-
-    def end(self, head: Head, signed: int) -> None:
-        """Process the end of the events."""
-        if self._ended_at and self._ended_at <= signed:
-            todo = "the database still has them; move this log aside, and the next run writes the lines again"
-            wanted = f"every decision up to entry {signed}, as in the newest checkpoint"
-            self.find(self._ended_at, CUT_SHORT, got="no more lines", wanted=wanted, todo=todo)
-        elif not self._ended_at and (line := self._lines.take()) is not None:
-            self.find(head.size + 1, BEYOND_END, got=_shown(line), wanted="no more")
+        line = self._next_line(self.seq)
+        if line is None or line == f"{canonical_json(json.loads(record))}\n".encode() or line == _as_now(record):
+            return
+        what, wanted = "the log and the database differ in a decision", f"the record of {decision_id}"
+        self.find(self.seq, what, got=_shown(line), wanted=wanted, subject=decision_id)
 
 
 class CheckpointCheck(Check):

@@ -20,7 +20,7 @@ class Tick(Value):
     seen: str
 
     @property
-    def word(self) -> str:
+    def status(self) -> str:
         """Held, broken or unknown."""
         return "unknown" if self.holds is None else "held" if self.holds else "broken"
 

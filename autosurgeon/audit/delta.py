@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from autosurgeon.audit.mask import Masked, masked_words
+from autosurgeon.audit.mask import Masked, masked_summary
 from autosurgeon.core.decision import RuleResult
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.value import Value
@@ -76,7 +76,7 @@ class Delta(Value):
 def render_delta(delta: Delta) -> str:
     """Render the report as Markdown."""
     parts = [_head(delta), _pipeline(delta), _numbers(delta), _constraints(delta), _wrong(delta), _lessons(delta)]
-    masked = [f"## Masked\n\n{masked_words(delta.masked)}"] if delta.masked else []
+    masked = [f"## Masked\n\n{masked_summary(delta.masked)}"] if delta.masked else []
     return "\n\n".join([*parts, _production(delta), _files(delta), *masked]) + "\n"
 
 

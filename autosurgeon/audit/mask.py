@@ -161,7 +161,7 @@ class Mask:
         return f"[masked {kind} {digest}]"
 
 
-def masked_words(found: Iterable[Masked]) -> str:
+def masked_summary(found: Iterable[Masked]) -> str:
     """Summarize what was masked in a line: `2 path (1f..., 3a...); 1 user (9c...)`."""
     return "; ".join(f"{one.count} {one.kind} ({', '.join(one.markers)})" for one in found)
 

@@ -196,9 +196,9 @@ class PassReport(Value):
         return self.refusal[0].avoided if self.refusal else None
 
     @property
-    def recipe_words(self) -> str:
+    def describe_recipe(self) -> str:
         """The recipe as a sentence."""
-        return recipe_words(self.record.recipe)
+        return describe_recipe(self.record.recipe)
 
     @property
     def headline(self) -> str:
@@ -291,7 +291,7 @@ def flips_of(decisions: Sequence[Decision]) -> tuple[list[str], list[str]] | Non
     return (list(lost), [task for task in gained if task not in lost]) if ran else None
 
 
-def recipe_words(recipe: Recipe) -> str:
+def describe_recipe(recipe: Recipe) -> str:
     """Describe a recipe in a sentence for readers who do not know its fields."""
     parent = "the base" if recipe.parent == "base" else "the live pack"
     if recipe.mix == Mix.UNION:

@@ -68,7 +68,7 @@ def bench_modes(
         answers, is_fresh = _kept(answering, mode, results)
         generated_s = round(time.monotonic() - began, 3) if is_fresh else None
         began = time.monotonic()
-        score = grade_file(tasks, samples_beside(results), results, grader, progress.graded)
+        score = grade_file(tasks, samples_path(results), results, grader, progress.graded)
         won[mode] = first_samples(read_results(results))
         benches = benches_of(mode, tasks, answers, score, won[mode])
         runs.append(
@@ -83,23 +83,23 @@ def bench_modes(
             )
         )
     report = ModeReport(runs=tuple(runs), flips=flips_between(won))
-    _write(report_beside(out), report)
+    _write(report_path(out), report)
     return report
 
 
-def samples_beside(out: Path) -> Path:
+def samples_path(out: Path) -> Path:
     """Return the file with a result file's answers: `x.samples.jsonl` for `x.jsonl`."""
     return out.with_name(f"{out.stem}.samples.jsonl")
 
 
-def report_beside(out: Path) -> Path:
+def report_path(out: Path) -> Path:
     """Return the file of the report: `x.report.json` for `x.jsonl`."""
     return out.with_name(f"{out.stem}.report.json")
 
 
 def _kept(answering: _Answering, mode: Mode, results: Path) -> tuple[Answers, bool]:
     """Return the mode's answers, stored next to its results, and whether a model was asked for them."""
-    path, asked = samples_beside(results), answering.asked(mode)
+    path, asked = samples_path(results), answering.asked(mode)
     if path.exists():
         known = read_answers(path, asked, answering.tasks)
         answers = answering.completed(mode, known)

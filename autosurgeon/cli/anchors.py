@@ -82,6 +82,14 @@ def _rate(entry: Entry) -> str:
     return f"{entry.flakes}/{entry.runs}" if entry.runs else ""
 
 
+def _entry(task: str, entries: dict[str, Entry]) -> Entry:
+    from autosurgeon.errors import UserError, nearest
+
+    if task not in entries:
+        raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
+    return entries[task]
+
+
 @app.command("show")
 def show_anchor(
     task: Annotated[str, typer.Argument(help="The task's id.")],
@@ -91,12 +99,8 @@ def show_anchor(
 ) -> None:
     """Show one task: its state and the reason, its samples and flakes, and its result on every occasion."""
     from autosurgeon.cli.render import print_json, print_table, say
-    from autosurgeon.errors import UserError, nearest
 
-    entries = _entries(workspace, config, history=True)
-    if task not in entries:
-        raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
-    entry = entries[task]
+    entry = _entry(task, _entries(workspace, config, history=True))
     if as_json:
         print_json(entry.model_dump(mode="json"))
         return
@@ -129,12 +133,11 @@ def quarantine(
     from autosurgeon.cli.moments import moment
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
-    from autosurgeon.errors import UserError, nearest
+    from autosurgeon.errors import UserError
     from autosurgeon.wiring import open_store
 
-    entries, until = _entries(workspace, config, history=False), moment(expires, "--expires")
-    if task not in entries:
-        raise UserError("there is no such task on a counted bench", got=repr(task), wanted=nearest(task, entries))
+    until = moment(expires, "--expires")
+    _entry(task, _entries(workspace, config, history=False))
     if not reason.strip():
         raise UserError("a quarantine needs a reason", wanted="--reason TEXT")
     if until <= datetime.now(UTC):

@@ -49,7 +49,7 @@ def show_log(
             raise UserError("acts of people have no verdict or rule", wanted="--people without --verdict and --rule")
         show_people(workspace, number, filters, as_csv=as_csv, as_json=as_json)
         return
-    with open_store(workspace, as_it_is=True) as store:
+    with open_store(workspace, unchecked=True) as store:
         if number is not None:
             store.get_pass(number)
         everything = store.decisions()
@@ -69,7 +69,7 @@ def show_log(
 
 
 def _row(decision: Decision, masking: Masking) -> list[object]:
-    from autosurgeon.audit.mask import Mask, masked_words
+    from autosurgeon.audit.mask import Mask, masked_summary
 
     mask = Mask(masking)
     row: list[object] = [
@@ -80,7 +80,7 @@ def _row(decision: Decision, masking: Masking) -> list[object]:
         decision.live_version,
         mask.text(decision.reason),
     ]
-    return [*row, masked_words(mask.found)] if masking.kinds else row
+    return [*row, masked_summary(mask.found)] if masking.kinds else row
 
 
 @app.command("schema")

@@ -25,7 +25,7 @@ def export_packs(
     listed.
     """
     from autosurgeon.audit.export_statements import export
-    from autosurgeon.audit.mask import masked_words
+    from autosurgeon.audit.mask import masked_summary
     from autosurgeon.cli.render import one_line, print_json, say
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.wiring import masking_in, open_store
@@ -41,7 +41,7 @@ def export_packs(
         for left in one.left_out:
             say(f"  no {one_line(left['what'])}: {one_line(left['why'])}")
         if one.masked:
-            say(f"  masked: {masked_words(one.masked)}")
+            say(f"  masked: {masked_summary(one.masked)}")
 
 
 WROTE = {"new": "written", "again": "rewritten", "same": "unchanged"}

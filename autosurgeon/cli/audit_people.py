@@ -28,7 +28,7 @@ def show_people(workspace: Path, number: int | None, filters: Filters, *, as_csv
     from autosurgeon.cli.render import print_csv, print_json, print_table, say
     from autosurgeon.wiring import masking_in, open_store
 
-    with open_store(workspace, as_it_is=True) as store:
+    with open_store(workspace, unchecked=True) as store:
         if number is not None:
             store.get_pass(number)
         entries, decisions = store.acts(), store.decisions()

@@ -24,7 +24,7 @@ def verify_chain(
     from autosurgeon.core.workspace import Workspace
     from autosurgeon.wiring import open_store
 
-    with open_store(workspace, as_it_is=True) as store:
+    with open_store(workspace, unchecked=True) as store:
         found = verify(Workspace(workspace.resolve()), store, against)
     if as_json:
         print_json(found.model_dump(mode="json"))

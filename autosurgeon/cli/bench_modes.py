@@ -124,12 +124,12 @@ def show(report: ModeReport, out: Path, *, as_json: bool) -> None:
 
 
 def _print(report: ModeReport, out: Path) -> None:
-    from autosurgeon.benchrun.run_modes import report_beside
+    from autosurgeon.benchrun.run_modes import report_path
     from autosurgeon.cli.bench_scores import remarks
     from autosurgeon.cli.render import one_line, print_table, say
 
     rows = [_row(run, bench) for run in report.runs for bench in run.benches]
-    print_table(f"report in {report_beside(out)}", COLUMNS, rows)
+    print_table(f"report in {report_path(out)}", COLUMNS, rows)
     flips = [
         (f"{flips.before.value} to {flips.after.value}", word, task_id)
         for flips in report.flips

@@ -94,7 +94,7 @@ def _check_organ(organ: str, revision: str | None) -> Path:
     from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
     from autosurgeon.runner.stack import check_stack
     from autosurgeon.sections import OrganSettings
-    from autosurgeon.wiring import open_capsules, organ_at_hand
+    from autosurgeon.wiring import open_capsules, with_organ_folder
 
     is_folder = Path(organ).exists()
     if revision is not None and is_folder:
@@ -112,7 +112,7 @@ def _check_organ(organ: str, revision: str | None) -> Path:
         flag = "--revision" if first["loc"] == ("revision",) else "--organ"
         wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
         raise UserError(f"{flag} is invalid for the hub", got=repr(first["input"]), wanted=wanted) from error
-    settings = organ_at_hand(Settings().model_copy(update={"organ": named}))
+    settings = with_organ_folder(Settings().model_copy(update={"organ": named}))
     folder = settings.organ_folder
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     say(f"organ: {size / 1e6:.1f} MB of BF16 weights in {folder}")

@@ -82,10 +82,10 @@ def test_policies(
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
     from autosurgeon.errors import UserError
-    from autosurgeon.policy.cases import SUFFIX, cases_beside, run_cases
+    from autosurgeon.policy.cases import SUFFIX, cases_path, run_cases
 
     named = files or sorted(shipped("policies").glob(f"*{SUFFIX}"))
-    reports = [run_cases(cases_beside(file)) for file in named]
+    reports = [run_cases(cases_path(file)) for file in named]
     if junit is not None:
         try:
             junit.write_text(_junit(reports), encoding="utf-8")

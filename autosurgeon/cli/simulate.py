@@ -65,9 +65,9 @@ def simulate(
 
         repeat(fed_by, config, seed, policy or [], overrides, as_json=as_json)
         return
-    from autosurgeon.wiring import organ_at_hand, settings_of
+    from autosurgeon.wiring import settings_of, with_organ_folder
 
-    settings = organ_at_hand(settings_of(workspace, config, seed=seed))
+    settings = with_organ_folder(settings_of(workspace, config, seed=seed))
     judges = _judges(workspace, config, policy or [], overrides)
     seeds = [settings.seed + number for number in range(campaigns)]
     wanted = [

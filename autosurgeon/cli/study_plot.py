@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autosurgeon.errors import UserError
+from autosurgeon.cli.plot import saved_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,21 +18,11 @@ KINDS = {"promoted": "tab:green", "not refused": "tab:blue", "refused": "tab:red
 
 def draw_review(path: Path, found: Review) -> None:
     """Draw three plots side by side as PNG; UserError if the file cannot be written."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # needs no display
-    from matplotlib.figure import Figure
-
-    with rc_context({"text.parse_math": False, "font.size": 9}):
-        figure = Figure(figsize=(14, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
+    with saved_figure(path, 14, font_size=9) as figure:
         left, middle, right = figure.subplots(1, 3)
         _draw_importances(left, found)
         _draw_history(middle, found)
         _draw_region(right, found)
-        try:
-            figure.savefig(path, format="png", dpi=120)
-        except OSError as error:
-            raise UserError("the plot cannot be written", got=error.strerror, where=path) from error
 
 
 def _draw_importances(axes: Axes, found: Review) -> None:

@@ -216,6 +216,6 @@ def _difference(case: Case, judgement: Judgement, known: Mapping[str, int]) -> s
     return ""
 
 
-def cases_beside(path: Path) -> Path:
+def cases_path(path: Path) -> Path:
     """The case file of a policy; a case file itself is returned as it is."""
     return path if path.name.endswith(SUFFIX) else path.with_name(f"{path.stem}{SUFFIX}")

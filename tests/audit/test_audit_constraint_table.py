@@ -18,7 +18,7 @@ def ticks(*benches: BenchRun, **changes: Any) -> dict[str, Tick]:
 
 def test_a_whole_bench_by_the_organ_alone_holds_on_every_line_with_its_numbers() -> None:
     found = ticks(make_bench(), make_bench("leak", foreign=30, excluded="the route leaks"))
-    assert [tick.word for tick in found.values()] == ["held"] * 6
+    assert [tick.status for tick in found.values()] == ["held"] * 6
     assert found["only the organ answered"].seen == "b 30 of 30"
     assert found["envelopes written, with food, poison and condition"].seen == "b 30 of 30, leak 30 of 30"
     assert found["benchmarks whole"].seen == "30 of 30 counted tasks ran"
@@ -56,10 +56,10 @@ def test_a_missing_task_breaks_the_bench_and_one_ended_early_leaves_it_unknown()
 def test_before_any_bench_only_the_route_is_known_by_what_the_proposal_measured() -> None:
     found = ticks(make_bench(written=0, organ_alone=0), decisions=(decided("proposal"),))
     assert found.pop("no route through a wrong handler").seen == "0 of 2 target benches leak, and no bench ran"
-    assert {tick.word for tick in found.values()} == {"unknown"}
+    assert {tick.status for tick in found.values()} == {"unknown"}
     leaking = ticks(decisions=(decided("proposal", {"targets.leaking": 1}),))
     assert leaking["no route through a wrong handler"].holds is False
 
 
 def test_where_nothing_was_measured_nothing_is_claimed() -> None:
-    assert {tick.word for tick in ticks(decisions=()).values()} == {"unknown"}
+    assert {tick.status for tick in ticks(decisions=()).values()} == {"unknown"}

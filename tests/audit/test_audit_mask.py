@@ -19,8 +19,8 @@ from autosurgeon.audit.mask import (
     Mask,
     Masking,
     masked_record,
+    masked_summary,
     masked_value,
-    masked_words,
     masking_of,
 )
 from autosurgeon.audit.render_reports import render_pass
@@ -90,7 +90,7 @@ def test_equal_values_have_equal_markers_and_another_secret_gives_others() -> No
     mask = Mask(ALL)
     mask.text("/a/b /a/b /c")
     assert [(one.kind, one.count, len(one.markers)) for one in mask.found] == [("path", 3, 2)]
-    assert masked_words(mask.found).startswith("3 path (")
+    assert masked_summary(mask.found).startswith("3 path (")
 
 
 def test_nothing_is_masked_that_was_not_asked_for() -> None:

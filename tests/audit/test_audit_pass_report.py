@@ -17,7 +17,7 @@ from pages import (
     refused_at_smoke,
 )
 
-from autosurgeon.audit.pass_report import PassReport, StageCost, clipped, recipe_words
+from autosurgeon.audit.pass_report import PassReport, StageCost, clipped, describe_recipe
 from autosurgeon.audit.render_reports import Form, render_pass
 from autosurgeon.core.decision import Alpha, Cost
 from autosurgeon.core.pass_states import PassState
@@ -210,12 +210,12 @@ def test_a_self_test_that_failed_is_told_with_its_names() -> None:
 
 
 def test_a_recipe_is_told_in_words() -> None:
-    careful = recipe_words(Recipe(lr=0.0005, anchor_share=1.0, seed=3))
+    careful = describe_recipe(Recipe(lr=0.0005, anchor_share=1.0, seed=3))
     assert careful == (
         "Train the live pack on 100% of its fresh failures, with 1 anchors for each, read once: LoRA of rank 8 with "
         "alpha 16, learning rate 0.0005, seed 3."
     )
-    hot = recipe_words(
+    hot = describe_recipe(
         Recipe(parent="base", mix=Mix.UNION, lr=0.1, epochs=4, quantization=Quantization.NF4, anchor_share=0)
     )
     assert "Train the base on every task that ever failed, mastered or not, with no anchors, read 4 times" in hot

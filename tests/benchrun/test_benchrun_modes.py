@@ -11,7 +11,7 @@ from builders import make_task
 
 from autosurgeon.bench.grade import Grader
 from autosurgeon.benchrun.modes import BenchOfMode, ModeReport
-from autosurgeon.benchrun.run_modes import Progress, Sources, bench_modes, report_beside, samples_beside
+from autosurgeon.benchrun.run_modes import Progress, Sources, bench_modes, report_path, samples_path
 from autosurgeon.core.answers import Answers, Reply
 from autosurgeon.core.envelope import Mode
 from autosurgeon.core.task import Task
@@ -76,7 +76,7 @@ def test_each_mode_has_its_answers_and_the_report_says_whose_the_wins_are(tmp_pa
     }
     # Each model answered once.
     assert organ.asked == fallback.asked == list(TASKS)
-    assert ModeReport.model_validate_json(report_beside(tmp_path / "o.jsonl").read_bytes()) == report
+    assert ModeReport.model_validate_json(report_path(tmp_path / "o.jsonl").read_bytes()) == report
     assert found["C"].tokens == len(RIGHT) * 3 + len(WRONG) + len(NONE)
 
 
@@ -85,7 +85,7 @@ def test_in_mode_c_alone_the_fallback_is_asked_only_where_it_is_needed(tmp_path:
     found = by_mode(bench(tmp_path / "o.jsonl", [Mode.ORGAN_WITH_FALLBACK], organ, fallback))
     assert fallback.asked == ["b/2", "b/3"]
     assert (found["C"].won, found["C"].fallbacks) == (3, 2)
-    rows = [json.loads(line) for line in samples_beside(tmp_path / "o.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in samples_path(tmp_path / "o.jsonl").read_text("utf-8").splitlines()]
     assert [row["fallback"] for row in rows] == [False, False, True, True, False]
 
 

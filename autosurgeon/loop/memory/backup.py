@@ -89,7 +89,7 @@ def backup(workspace: Workspace, where: Path | str, target: Path, *, with_packs:
         staged.database.parent.mkdir(parents=True)
         copy_memory(where, staged.database, progress)
         with closing(SqlStore(staged.database, look_only=True)) as store:
-            refuse_misfit(workspace, traces, where, store, writes=False, as_it_is=False)
+            refuse_misfit(workspace, traces, where, store, writes=False, unchecked=False)
             sources = _stage(workspace, staged, store, with_packs=with_packs)
             try:
                 contents = _contents(store, sources)

@@ -100,7 +100,7 @@ def prove_life(workspace: Workspace, traces: Traces) -> bool:
 
 @contextlib.contextmanager
 def open_memory(
-    workspace: Workspace, where: Path | str, *, create: bool = False, writes: bool = False, as_it_is: bool = False
+    workspace: Workspace, where: Path | str, *, create: bool = False, writes: bool = False, unchecked: bool = False
 ) -> Iterator[SqlStore]:
     """Open the memory of a workspace; it is refused where it does not match the folder.
 
@@ -110,7 +110,7 @@ def open_memory(
         create: create a memory where there is neither one nor a trace of an earlier one.
         writes: refuse a read-only folder, and a memory none of whose packs are in the folder. Without
             it, a read-only folder is opened for reading.
-        as_it_is: refuse only a missing or empty memory: for commands that find faults.
+        unchecked: refuse only a missing or empty memory: for commands that find faults.
 
     Raises:
         WorkspaceError: the memory is refused, or cannot be opened.
@@ -123,7 +123,7 @@ def open_memory(
     refuse_missing(workspace, traces, where)
     store = SqlStore(where, create=create, look_only=why_read_only(workspace) is not None)
     try:
-        refuse_misfit(workspace, traces, where, store, writes=writes, as_it_is=as_it_is)
+        refuse_misfit(workspace, traces, where, store, writes=writes, unchecked=unchecked)
         yield store
     finally:
         store.close()
@@ -137,13 +137,13 @@ def refuse_missing(workspace: Workspace, traces: Traces, where: Path | str) -> N
 
 
 def refuse_misfit(
-    workspace: Workspace, traces: Traces, where: Path | str, store: SqlStore, *, writes: bool, as_it_is: bool
+    workspace: Workspace, traces: Traces, where: Path | str, store: SqlStore, *, writes: bool, unchecked: bool
 ) -> None:
     """WorkspaceError where a memory does not match the folder; see `open_memory`."""
     if store.head().size == 0:
         if prove_life(workspace, traces):
             raise refusal(workspace, traces, where, "is empty")
-    elif not as_it_is and (why := mismatch(workspace, traces, store) or (_no_packs(traces, store) if writes else "")):
+    elif not unchecked and (why := mismatch(workspace, traces, store) or (_no_packs(traces, store) if writes else "")):
         raise refusal(workspace, traces, where, f"{memory_summary(store)}: {why}")
 
 
