@@ -28,6 +28,10 @@ _SPLITTERS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 """The pre-tokenizers by llama.cpp's names, as tokenizer.json contains them."""
+_REBUILT = {"Qwen2Tokenizer": "qwen2", "GPT2Tokenizer": "gpt-2"}
+"""The classes with which transformers uses this pre_tokenizer, whatever tokenizer.json has."""
+_FROM_FILE = {None, "TokenizersBackend", "PreTrainedTokenizer", "LlamaTokenizer"}
+"""The classes that use that of tokenizer.json, LlamaTokenizer because the file is byte-level."""
 _PLAIN_BPE: dict[str, tuple[object, ...]] = {
     "type": ("BPE",),
     "dropout": (None,),
@@ -83,8 +87,10 @@ def _vocabulary(content: dict[str, Any], config: dict[str, Any], folder: Path, r
     first = _first_token(content.get("post_processor"), path)
     if config.get("add_bos_token") and first is None:
         raise PackError("a tokenizer's add_bos_token and its post_processor disagree", where=path)
+    splitter = _splitter(content.get("pre_tokenizer"), path)
+    _check_class(config, read_json(folder / "config.json"), splitter, path)
     return Vocabulary(
-        splitter=_splitter(content.get("pre_tokenizer"), path),
+        splitter=splitter,
         tokens=tokens,
         types=types,
         merges=[merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]],
@@ -138,12 +144,33 @@ def _splitter(pre_tokenizer: Any, path: Path) -> str:
     )
 
 
+def _check_class(config: dict[str, Any], model: dict[str, Any], splitter: str, path: Path) -> None:
+    """Refuse a tokenizer that transformers opens with another pre_tokenizer than its file has."""
+    named = config.get("tokenizer_class") or model.get("tokenizer_class")
+    opened = "Qwen2Tokenizer" if model.get("model_type") == "qwen2" else named and named.removesuffix("Fast")
+    if opened in _FROM_FILE:
+        return
+    if opened not in _REBUILT:
+        wanted = " or ".join([*_REBUILT, "TokenizersBackend"])
+        raise PackError("a tokenizer's class is not supported", got=opened, wanted=wanted, where=path)
+    got = f"{opened} with add_prefix_space" if config.get("add_prefix_space") else f"{opened}: {_REBUILT[opened]}"
+    if got != f"{opened}: {splitter}":
+        what = "transformers ignores the pre_tokenizer of a tokenizer's file, so that prompts have other tokens"
+        raise PackError(what, got=got, wanted=f"{splitter}, or that pre_tokenizer in the file", where=path)
+
+
 def _first_token(processor: Any, path: Path) -> str | None:
-    """Return the token that the post-processor puts before every text; None without one."""
+    """Return the token that the post-processor puts before every text; None without one.
+
+    Those that it puts behind a text are not asked; see docs/training.md.
+    """
     if processor is None or processor.get("type") == "ByteLevel":
         return None
     single = processor.get("single", ()) if processor.get("type") == "TemplateProcessing" else ()
-    match [next(iter(part.items())) for part in single]:
+    parts = [next(iter(part.items())) for part in single]
+    while len(parts) > 1 and parts[-1][0] == "SpecialToken":
+        parts.pop()
+    match parts:
         case [("Sequence", _)]:
             return None
         case [("SpecialToken", {"id": str(token)}), ("Sequence", _)]:

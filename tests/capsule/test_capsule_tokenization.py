@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from llamaserver import ask, complete, serving
 from tiny_tokenizers import LOSSLESS, corpus, tiny_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -19,15 +22,20 @@ from autosurgeon.capsule.train import train
 from autosurgeon.core.chat import Chat
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
 from autosurgeon.core.recipe import Quantization
-from autosurgeon.errors import UserError
+from autosurgeon.errors import PackError, UserError
+from autosurgeon.packs.ggufexport import export_gguf
+from autosurgeon.packs.ggufvocabulary import read_vocabulary
 
 ENDED = ["gpt2-end", "gpt2-prefix", "unigram-prefix"]
 """The kinds that put an end token behind a text."""
+EXPORTED = ["gpt2", "gpt2-begin", "gpt2-end", "qwen2"]
+"""The kinds that llama.cpp applies as transformers does."""
 TASKS = [
     ("def double(n):\n", "    return n + n\n"),
     ("def after(n):\n    ", "return n + 1\n"),
     ("def before(n):", "\n    return n - 1\n"),
 ]
+COMPLETIONS = [completion for _, completion in TASKS]
 
 
 def plain_tokens(kind: str, text: str) -> list[int]:
@@ -143,12 +151,48 @@ def plain_answer(model: Any, tokenizer: Any, prompt: str, *, ended: bool) -> str
     return str(text[len(tokenizer.decode(ids[0], skip_special_tokens=True)) :])
 
 
+@pytest.fixture(scope="module")
+def pack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the pack of a kind, made once."""
+
+    @functools.cache
+    def made(kind: str) -> Path:
+        root = tmp_path_factory.mktemp(kind)
+        epochs = 150 if kind.startswith("unigram") else 60  # its tokens are mostly single letters
+        return trained_pack(write_organ(kind, root / "base"), root / "work", epochs)
+
+    return made
+
+
 @pytest.mark.parametrize("kind", LOSSLESS)
-def test_a_pack_that_learned_a_task_wins_it_here_and_by_plain_transformers(kind: str, tmp_path: Path) -> None:
-    epochs = 150 if kind.startswith("unigram") else 60  # its tokens are mostly single letters
-    pack = trained_pack(write_organ(kind, tmp_path / "base"), tmp_path / "work", epochs)
-    wanted = [completion for _, completion in TASKS]
-    assert own_answers(pack, tmp_path / "work") == wanted
+def test_a_pack_that_learned_a_task_wins_it_here_and_by_plain_transformers(
+    kind: str, pack_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pack = pack_of(kind)
+    assert own_answers(pack, tmp_path) == COMPLETIONS
     model = AutoModelForCausalLM.from_pretrained(pack, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(pack)
-    assert [plain_answer(model, tokenizer, prompt, ended=kind in ENDED) for prompt, _ in TASKS] == wanted
+    assert [plain_answer(model, tokenizer, prompt, ended=kind in ENDED) for prompt, _ in TASKS] == COMPLETIONS
+
+
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_an_exported_pack_wins_by_llama_cpp_what_it_wins_here(
+    kind: str, pack_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    pytest.importorskip("gguf")
+    pytest.importorskip("xllamacpp", reason="llama.cpp's wheel is not installed")
+    digest, tokenizer = "ab" * 32, tiny_tokenizer(kind)
+    export_gguf(pack_of(kind), digest, tmp_path / "pack.gguf")
+    with serving(tmp_path / "pack.gguf", digest, slots=1, tokens=256) as url:
+        for text in (*corpus()[:5], *(prompt for prompt, _ in TASKS)):
+            request = {"content": text, "add_special": True, "parse_special": True}
+            assert ask(url, "/tokenize", request)["tokens"] == prompt_tokens(tokenizer, None, text)
+        answers = [complete(url, digest, prompt, 48).text for prompt, _ in TASKS]
+    assert answers == COMPLETIONS
+
+
+@pytest.mark.parametrize("kind", sorted(set(LOSSLESS) - set(EXPORTED)))
+def test_a_pack_that_llama_cpp_would_ask_by_other_tokens_is_not_exported(kind: str, tmp_path: Path) -> None:
+    organ = write_organ(kind, tmp_path / "organ")
+    with pytest.raises(PackError, match=r"a tokenizer's .* is not supported"):
+        read_vocabulary(organ, len(tiny_tokenizer(kind)))

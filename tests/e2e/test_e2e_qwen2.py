@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from ggufpacks import write_tokenizer
 from llamaserver import complete, serving
 from mapper import compiled
 from safetensors import safe_open
@@ -19,7 +19,6 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from autosurgeon.capsule.generate import generate
 from autosurgeon.capsule.merge import merge
 from autosurgeon.capsule.train import train
-from autosurgeon.config import shipped
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob, TrainResult
 from autosurgeon.core.pack import WEIGHTS_FILE, Lineage
 from autosurgeon.core.recipe import Quantization
@@ -48,7 +47,7 @@ def jsonl(path: Path, rows: list[dict[str, str]]) -> Path:
 
 
 def tiny_qwen2(folder: Path) -> Path:
-    """Random weights, biases that are not zero, more rows than tokens, and the tokenizer of the lab."""
+    """Random weights, biases that are not zero, more rows than tokens, and the lab's vocabulary."""
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=768,
@@ -69,8 +68,7 @@ def tiny_qwen2(folder: Path) -> Path:
         if name.endswith("bias"):
             torch.nn.init.normal_(weight, std=0.2)
     model.to(torch.bfloat16).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(shipped("data", "lab", "base") / name, folder)
+    write_tokenizer(folder, "qwen2")
     return folder
 
 

@@ -8,33 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ggufpacks import CONFIG, checkpoint
+from ggufpacks import CONFIG, QWEN2, checkpoint
+from transformers import AutoTokenizer
 
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufvocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, Vocabulary, read_vocabulary
+from autosurgeon.packs.ggufvocabulary import (
+    CONTROL,
+    NORMAL,
+    UNUSED,
+    USER_DEFINED,
+    Vocabulary,
+    _splitter,
+    read_vocabulary,
+)
 
 ROWS = CONFIG["vocab_size"]
-QWEN2: dict[str, Any] = {
-    "type": "Sequence",
-    "pretokenizers": [
-        {
-            "type": "Split",
-            "pattern": {
-                "Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
-                " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-            },
-            "behavior": "Isolated",
-            "invert": False,
-        },
-        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
-    ],
-}
+GPT2: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 BEGINS = [{"SpecialToken": {"id": "<eos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
 
 
-def vocabulary(folder: Path, change: Callable[[dict[str, Any]], object], **config: Any) -> Vocabulary:
+def vocabulary(
+    folder: Path, change: Callable[[dict[str, Any]], object], *, model_type: str = "llama", **config: Any
+) -> Vocabulary:
     """Read the lab's tokenizer after a change of its file and an update of its config."""
-    checkpoint(folder)
+    checkpoint(folder, model_type=model_type)
     for name, make in (("tokenizer.json", change), ("tokenizer_config.json", lambda content: content.update(config))):
         content = json.loads((folder / name).read_text())
         make(content)
@@ -74,6 +71,43 @@ def test_a_token_before_every_text_is_exported(tmp_path: Path) -> None:
     assert (found.begin, found.adds_begin) == (1, True)
 
 
+def test_a_token_behind_every_text_is_not_exported_as_it_is_not_asked(tmp_path: Path) -> None:
+    found = vocabulary(tmp_path, lambda content: content["post_processor"].update(single=[*BEGINS, BEGINS[0]]))
+    assert (found.begin, found.adds_begin) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "pre_tokenizer", "named", "message"),
+    [
+        ("qwen2", GPT2, {}, "Qwen2Tokenizer: qwen2"),
+        ("qwen2", GPT2, {"tokenizer_class": "GPT2TokenizerFast"}, "Qwen2Tokenizer: qwen2"),
+        ("llama", GPT2, {"tokenizer_class": "Qwen2TokenizerFast"}, "Qwen2Tokenizer: qwen2"),
+        ("llama", QWEN2, {"tokenizer_class": "GPT2Tokenizer"}, "GPT2Tokenizer: gpt-2"),
+        ("llama", GPT2, {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True}, "add_prefix_space"),
+        ("qwen2", QWEN2, {"add_prefix_space": True}, "add_prefix_space"),
+        ("llama", GPT2, {"tokenizer_class": "CohereTokenizerFast"}, "class is not supported; got CohereTokenizer"),
+        ("llama", GPT2, {"tokenizer_class": "GPT2TokenizerFast"}, None),
+        ("llama", QWEN2, {"tokenizer_class": "Qwen2Tokenizer"}, None),
+        ("llama", GPT2, {"tokenizer_class": "LlamaTokenizerFast"}, None),
+        ("qwen2", QWEN2, {"tokenizer_class": "PreTrainedTokenizerFast"}, None),
+    ],
+)
+def test_a_tokenizer_that_transformers_opens_otherwise_than_its_file_is_refused(
+    tmp_path: Path, model_type: str, pre_tokenizer: dict[str, Any], named: dict[str, Any], message: str | None
+) -> None:
+    def read() -> Vocabulary:
+        return vocabulary(
+            tmp_path, lambda content: content.update(pre_tokenizer=pre_tokenizer), model_type=model_type, **named
+        )
+
+    if message is not None:
+        with pytest.raises(PackError, match=message):
+            read()
+        return
+    found, opened = read(), json.loads(AutoTokenizer.from_pretrained(tmp_path).backend_tokenizer.to_str())
+    assert _splitter(opened["pre_tokenizer"], tmp_path) == found.splitter
+
+
 def test_all_end_tokens_are_exported_the_tokenizers_own_first(tmp_path: Path) -> None:
     vocabulary(tmp_path, unchanged)
     (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 1]}))
@@ -95,7 +129,7 @@ def test_all_end_tokens_are_exported_the_tokenizers_own_first(tmp_path: Path) ->
         (lambda content: content.update(pre_tokenizer=None), "pre_tokenizer is not supported"),
         (lambda content: content["added_tokens"][0].update(lstrip=True), "<pad>"),
         (lambda content: content["added_tokens"][0].update(id=ROWS), "more tokens"),
-        (lambda content: content["post_processor"].update(single=[*BEGINS, BEGINS[0]]), "post_processor"),
+        (lambda content: content["post_processor"].update(single=[*BEGINS, BEGINS[1]]), "post_processor"),
         (lambda content: content.pop("model"), "does not parse"),
         (lambda content: content["model"].update(vocab=[]), "does not parse"),
     ],

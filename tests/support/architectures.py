@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+from ggufpacks import write_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM
-
-from autosurgeon.config import shipped
 
 VOCABULARY = 734
 """That of the lab's tokenizer."""
@@ -172,6 +170,5 @@ def make_tiny(kind: str, folder: Path) -> Path:
             else:
                 weight.add_(torch.randn_like(weight) * 0.1)
     model.to(torch.bfloat16).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(shipped("data", "lab", "base") / name, folder / name)
+    write_tokenizer(folder, kind)
     return folder

@@ -31,6 +31,33 @@ CONFIG: dict[str, Any] = {
 }
 
 
+QWEN2: dict[str, Any] = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {
+            "type": "Split",
+            "pattern": {
+                "Regex": "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+                " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+            },
+            "behavior": "Isolated",
+            "invert": False,
+        },
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False},
+    ],
+}
+"""The pre_tokenizer of Qwen2, which transformers uses for each model of that type."""
+
+
+def write_tokenizer(folder: Path, model_type: str) -> None:
+    """Write the lab's tokenizer as transformers opens it beside a model of that type."""
+    shutil.copy(BASE / "tokenizer_config.json", folder)
+    content = json.loads((BASE / "tokenizer.json").read_text())
+    if model_type == "qwen2":
+        content |= {"pre_tokenizer": QWEN2, "normalizer": {"type": "NFC"}}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
 def shapes_of(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """The tensors of a checkpoint of that config, as transformers names and shapes them."""
     wide, deep = config["hidden_size"], config["intermediate_size"]
@@ -67,8 +94,7 @@ def checkpoint(
     config = CONFIG | changes
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(BASE / name, folder)
+    write_tokenizer(folder, config["model_type"])
     named = shapes_of(config) if shapes is None else shapes
     random = numpy.random.default_rng(0)
     bits = {name: random.integers(0, 1 << 16, shape, dtype="<u2") for name, shape in named.items()}
