@@ -149,8 +149,7 @@ def run(
     modes = bench_modes.modes_of(mode, organ)
     known = _tasks(tasks, format)
     report = bench_modes.answer_and_grade(
-        settings_of(workspace, config),
-        _grading(config, jobs, jail),
+        settings_of(workspace, config).model_copy(update={"grading": _grading(config, jobs, jail)}),
         modes,
         organ,
         known,

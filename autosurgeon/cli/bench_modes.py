@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from autosurgeon.core.envelope import Mode
     from autosurgeon.core.task import Task
     from autosurgeon.runner.capsules import Capsules
-    from autosurgeon.sections import GradingSettings
 
 EVERY = "all"
 COLUMNS = (
@@ -59,7 +58,6 @@ def modes_of(named: str, organ: Organ) -> list[Mode]:
 
 def answer_and_grade(
     settings: Settings,
-    grading: GradingSettings,
     modes: Sequence[Mode],
     organ: Organ,
     tasks: dict[str, Task],
@@ -77,7 +75,7 @@ def answer_and_grade(
     with (
         tempfile.TemporaryDirectory() as home,
         open_capsules(settings, Path(home), report=functools.partial(typer.echo, err=True)) as capsules,
-        Grader(grading) as grader,
+        Grader(settings.grading) as grader,
         counting("graded") as show,
     ):
         progress = Progress(generated=functools.partial(show, word="answered"), graded=show)

@@ -13,7 +13,7 @@ from autosurgeon.cli.options import WorkspaceOption
 
 if TYPE_CHECKING:
     from autosurgeon.core.task import Task
-    from autosurgeon.sections import BenchSettings
+    from autosurgeon.sections import BenchSettings, OrganSettings
 
 BenchFile = Path | None
 
@@ -85,34 +85,15 @@ def init(
 
 def _check_organ(organ: str, revision: str | None) -> Path:
     """Open an organ, downloading it if needed, and return its folder; UserError for an organ that the loop refuses."""
-    from pydantic import ValidationError
-
     from autosurgeon.cli.render import say
     from autosurgeon.config import Settings
     from autosurgeon.core.recipe import Quantization
-    from autosurgeon.errors import InstallError, UserError
+    from autosurgeon.errors import InstallError
     from autosurgeon.loop.stages.open_checkpoint import open_checkpoint
     from autosurgeon.runner.stack import check_stack
-    from autosurgeon.sections import OrganSettings
     from autosurgeon.wiring import open_capsules, with_organ_folder
 
-    is_folder = Path(organ).exists()
-    if revision is not None and is_folder:
-        raise UserError("a folder has no revision", got=organ, wanted="owner/name on the hub, or no --revision")
-    if revision is None and not is_folder:
-        raise UserError(
-            "there is no such folder, and a checkpoint on the hub needs its commit",
-            got=organ,
-            wanted="a checkpoint's folder, or --revision with 40 hex digits",
-        )
-    try:
-        named = OrganSettings(model=Path(organ)) if revision is None else OrganSettings(hub=organ, revision=revision)
-    except ValidationError as error:
-        first = error.errors()[0]
-        flag = "--revision" if first["loc"] == ("revision",) else "--organ"
-        wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
-        raise UserError(f"{flag} is invalid for the hub", got=repr(first["input"]), wanted=wanted) from error
-    settings = with_organ_folder(Settings().model_copy(update={"organ": named}))
+    settings = with_organ_folder(Settings().model_copy(update={"organ": _organ_settings(organ, revision)}))
     folder = settings.organ_folder
     size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     say(f"organ: {size / 1e6:.1f} MB of BF16 weights in {folder}")
@@ -125,6 +106,31 @@ def _check_organ(organ: str, revision: str | None) -> Path:
         opened = open_checkpoint(capsules, folder)
     say(f"organ: {opened.architecture} of {opened.parameters / 1e6:.1f} million parameters")
     return folder
+
+
+def _organ_settings(organ: str, revision: str | None) -> OrganSettings:
+    """Return the settings of a folder or of a commit on the hub; UserError if the options name neither."""
+    from pydantic import ValidationError
+
+    from autosurgeon.errors import UserError
+    from autosurgeon.sections import OrganSettings
+
+    is_folder = Path(organ).exists()
+    if revision is not None and is_folder:
+        raise UserError("a folder has no revision", got=organ, wanted="owner/name on the hub, or no --revision")
+    if revision is None and not is_folder:
+        raise UserError(
+            "there is no such folder, and a checkpoint on the hub needs its commit",
+            got=organ,
+            wanted="a checkpoint's folder, or --revision with 40 hex digits",
+        )
+    try:
+        return OrganSettings(model=Path(organ)) if revision is None else OrganSettings(hub=organ, revision=revision)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = "--revision" if first["loc"] == ("revision",) else "--organ"
+        wanted = "the 40 hex digits of a commit" if flag == "--revision" else "owner/name"
+        raise UserError(f"{flag} is invalid for the hub", got=repr(first["input"]), wanted=wanted) from error
 
 
 def _known(workspace: Path, benches: dict[str, BenchSettings]) -> dict[str, Task]:

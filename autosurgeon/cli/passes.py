@@ -80,16 +80,10 @@ def show_pass(
     say(f"pass {number}: {record.state.value}: {record.reason}")
     say(f"began under: {begun_under.line if begun_under else 'not recorded'}")
     say(f"recipe: {recipe_line(record.recipe)}")
-    print_table(
-        "stages",
-        ("stage", "attempt", "seconds", "error"),
-        [(stage.name, stage.attempt, f"{stage.seconds:.2f}", stage.error) for stage in stages],
-    )
-    print_table(
-        "cost",
-        ("stage", "tokens trained", "generated", *Cost().words),
-        [(c.name, c.cost.trained_tokens, c.cost.generated_tokens, *c.cost.words.values()) for c in costs],
-    )
+    attempts = [(stage.name, stage.attempt, f"{stage.seconds:.2f}", stage.error) for stage in stages]
+    print_table("stages", ("stage", "attempt", "seconds", "error"), attempts)
+    spent = [(c.name, c.cost.trained_tokens, c.cost.generated_tokens, *c.cost.words.values()) for c in costs]
+    print_table("cost", ("stage", "tokens trained", "generated", *Cost().words), spent)
     if rungs:
         tries = [(rung.rung, rung.smoked, ", ".join(rung.lost), rung.outcome) for rung in rungs]
         print_table("salvage", ("rung", "anchors smoked", "lost", "outcome"), tries)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -68,18 +70,13 @@ def print_service(
         return
     settings = settings_of(workspace, config, policy=policy)
     load_policy(settings.policy_file, parse_assignments(params or ()))  # an error now is better than one at night
-    arguments = ["run", "--workspace", str(place.root)]
-    for flag, path in (("--policy", policy), ("--config", config)):
-        arguments += [flag, str(path.resolve())] if path is not None else []
-    for assignment in params or ():
-        arguments += ["--set", assignment]
     workers, grading = settings.grading.workers or os.cpu_count() or 1, settings.grading
     # Programs are graded while no capsule runs.
     largest_gib = max(settings.capsule.memory_gib, workers * grading.memory_mib / 1024)
     copies = settings.audit.checkpoint_copy
     unit = Unit(
         workspace=place.root,
-        arguments=tuple(arguments),
+        arguments=_run_arguments(place.root, policy, config, params or ()),
         user=name,
         memory_gib=memory or math.ceil(largest_gib + OTHERS_GIB),
         watchdog_s=watchdog,
@@ -89,3 +86,9 @@ def print_service(
         reads=(settings.organ_folder, settings.policy_file, *named_files(settings)),
     )
     print(render(unit), end="")
+
+
+def _run_arguments(root: Path, policy: Path | None, config: Path | None, assignments: Sequence[str]) -> tuple[str, ...]:
+    files = [(flag, str(path.resolve())) for flag, path in (("--policy", policy), ("--config", config)) if path]
+    values = [("--set", assignment) for assignment in assignments]
+    return ("run", "--workspace", str(root), *itertools.chain.from_iterable([*files, *values]))

@@ -37,10 +37,13 @@ VALIDITY = (
         "valid-gate",
         "proposal",
         Bounded(fact="selftest.failed", at_most=0),
-        "A gate that fails its self-test is closed: nobody knows what it would let through.",
+        "A gate that fails its self-test is closed, since its verdicts cannot be trusted.",
     ),
     Validity(
-        "valid-tasks", "promotion", Bounded(fact="bench.tasks", at_least=1), "An empty result says nothing of a pack."
+        "valid-tasks",
+        "promotion",
+        Bounded(fact="bench.tasks", at_least=1),
+        "An empty result is no evidence about a pack.",
     ),
     Validity(
         "valid-conditions",
@@ -52,19 +55,19 @@ VALIDITY = (
         "valid-mode",
         "promotion",
         Bounded(fact="bench.fallbacks", at_most=0),
-        "Mode B is the organ alone; a run in which a fallback answered is none.",
+        "Mode B is the organ alone; a run with a fallback's answer is not mode B.",
     ),
     Validity(
         "valid-route",
         "promotion",
         Bounded(fact="bench.foreign", at_most=0),
-        "A bench whose route leaks to another handler measures that one.",
+        "A bench whose route leaks to another handler measures that handler.",
     ),
     Validity(
         "valid-watch",
         "watch",
         Bounded(fact="watch.canary_tasks", at_least=1),
-        "A watch that looked at nothing saw nothing.",
+        "A watch without tasks is no evidence about a pack.",
     ),
 )
 
