@@ -78,7 +78,7 @@ class CampaignReport(Value):
     """The tasks that flip most often, over all candidates."""
     overrides: tuple[Decision, ...] = ()
     people: tuple[PersonAct, ...] = ()
-    """What people did, oldest first."""
+    """Acts of people, oldest first."""
     unvouched: tuple[Unvouched, ...] = ()
     """Key rotations that the previous key did not sign."""
     spent: Cost = Cost()

@@ -51,7 +51,7 @@ def study(
         print_json(found.model_dump(mode="json") | {"plateau": plateau})
         return
     _print(found)
-    for line in (*found.cannot_tell, plateau_line(plateau)):
+    for line in (*found.caveats, plateau_line(plateau)):
         if line is not None:
             say(line)
     if target is not None:

@@ -66,8 +66,8 @@ class Review(Value):
     """By parameter, its importance for not being refused; None if it cannot be estimated."""
     region: tuple[Range, ...]
     objections: tuple[Objection, ...]
-    cannot_tell: tuple[str, ...]
-    """What the passes do not show yet, in words."""
+    caveats: tuple[str, ...]
+    """What the passes do not show yet."""
 
 
 def review(records: Sequence[PassRecord], search: SearchSettings, reference_lr: float) -> Review:
@@ -94,7 +94,7 @@ def review(records: Sequence[PassRecord], search: SearchSettings, reference_lr: 
         not_refused=not_refused,
         region=tuple(_range(name, informative, reference_lr) for name in NAMES),
         objections=_objections(informative),
-        cannot_tell=tuple(doubts),
+        caveats=tuple(doubts),
     )
 
 

@@ -48,7 +48,7 @@ def test_the_parameter_that_decides_is_the_most_important_one(seed: int) -> None
     assert next(iter(found.climbing)) == "epochs"
     assert next(iter(found.not_refused)) == "lr_ratio"
     assert sum(found.climbing.values()) == pytest.approx(1)
-    assert found.cannot_tell == ()
+    assert found.caveats == ()
 
 
 def test_the_feasible_region_is_what_was_not_refused() -> None:
@@ -63,20 +63,20 @@ def test_the_feasible_region_is_what_was_not_refused() -> None:
 
 
 def test_a_review_of_few_passes_names_what_is_not_known() -> None:
-    assert len(review([], SEARCH, RATE).cannot_tell) == 2
+    assert len(review([], SEARCH, RATE).caveats) == 2
     few = review(campaign(6), SEARCH, RATE)
     assert (few.climbing, few.not_refused) == (None, None)
-    assert "is not known yet" in few.cannot_tell[0]
+    assert "is not known yet" in few.caveats[0]
     some = review(campaign(28), SEARCH, RATE)
     assert some.climbing is not None
-    assert some.cannot_tell == ("importances from 28 passes are hints; 30 passes are more reliable",)
+    assert some.caveats == ("importances from 28 passes are hints; 30 passes are more reliable",)
 
 
 def test_passes_without_differences_have_no_importances() -> None:
     records = [make_record(n, feedback=Feedback(value=float(n % 2))) for n in range(1, 41)]
     found = review(records, SEARCH, RATE)
     assert found.climbing is None
-    assert "the passes do not differ" in found.cannot_tell[0]
+    assert "the passes do not differ" in found.caveats[0]
 
 
 RECIPE_PARTS = st.fixed_dictionaries(
