@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple, Self
 
 from autosurgeon.bench.jail import Level, choose
+from autosurgeon.bench.runnable import runnable
 from autosurgeon.bench.test_usage import uses
 from autosurgeon.bench.worker import Cell, CellError, Limits, Testimony, Way, patience
 from autosurgeon.core.digest import digest_text
@@ -171,7 +172,8 @@ class Grader:
 
     def _judged(self, submission: Submission) -> Grade:
         task, text, whole = submission
-        source, limits = text if whole else task.prelude + text, self._limits_of.get(task.bench, self._limits)
+        answer, limits = runnable(task, text), self._limits_of.get(task.bench, self._limits)
+        source = answer if whole else task.prelude + answer
         ways: tuple[Way, ...] = ("split",)
         if task.reference is not None and uses(task).looks_back:
             # What the tests may see of an argument afterwards has to hold in each way that it does for the reference.

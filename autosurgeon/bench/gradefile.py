@@ -12,6 +12,7 @@ import structlog
 from autosurgeon.bench.formats.samples import Sample, read_samples
 from autosurgeon.bench.grade import Grade, Grader, Submission
 from autosurgeon.bench.results import ResultFile, ResultRow
+from autosurgeon.bench.runnable import cut_sample
 from autosurgeon.bench.sanity import Sanity
 from autosurgeon.bench.score import Score, Tally
 from autosurgeon.core.digest import digest_text
@@ -134,7 +135,9 @@ def _graded(grader: Grader, todo: Iterator[_Numbered]) -> Iterator[tuple[_Number
     def submissions() -> Iterator[Submission]:
         for numbered in todo:
             ahead.append(numbered)
-            yield Submission(numbered.task, numbered.sample.text, numbered.sample.whole)
+            task, sample = numbered.task, numbered.sample
+            text = sample.text if sample.whole or sample.is_cut else cut_sample(task, sample.text)
+            yield Submission(task, text, sample.whole)
 
     for grade in grader.stream(submissions()):
         yield ahead.popleft(), grade

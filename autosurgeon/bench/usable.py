@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 
 from autosurgeon.bench.formats.syntax import parse
+from autosurgeon.bench.runnable import runnable
 from autosurgeon.core.task import Task
 
 
@@ -15,7 +16,7 @@ def is_usable(task: Task, text: str) -> bool:
     """Whether an answer is not empty, is Python behind the task's prelude, and gives its entry point's name a value."""
     if not text.strip():
         return False
-    module = parse(task.prelude + text)
+    module = parse(task.prelude + runnable(task, text))
     if module is None:
         return False
     if task.kind == "stdin" or task.entry_point is None:

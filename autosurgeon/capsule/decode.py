@@ -38,10 +38,15 @@ class Row(NamedTuple):
     """The function that has to end, if the answer may define others before it; see `cut`."""
     in_block: bool = False
     """Whether the answer ends with its code block instead."""
+    continues: bool = False
+    stops: tuple[str, ...] = ()
+    """As for `cut`."""
 
     def cut(self, text: str) -> str:
         """Return an answer up to its end; text after it does not change the result."""
-        return end_block(text, self.name) if self.in_block else cut(text, self.stops_at_dedent, self.name)
+        if self.in_block:
+            return end_block(text, self.name)
+        return cut(text, self.stops_at_dedent, self.name, self.continues, self.stops)
 
 
 class Answer(NamedTuple):
@@ -272,11 +277,12 @@ class Engine:
         return graph
 
     def _end_functions(self, rows: Sequence[Row], places: Sequence[int]) -> None:
-        """Check the text of the rows that may have left their function, and end those that have."""
+        """Check the text of the rows that may have left their function or have stops, and end those that have ended."""
         suspects = torch.nonzero(self._suspect[: len(places)]).flatten().tolist()
-        for index in suspects:
+        with_stops = (index for index, place in enumerate(places) if rows[place].stops)
+        for index in {*suspects, *with_stops}:
             row = rows[places[index]]
-            if row.stops_at_dedent and not self._ended[index]:
+            if (row.stops_at_dedent or row.stops) and not self._ended[index]:
                 written = self._written[index, : int(self._step) + 1].tolist()
                 text = answer_text(self._tokenizer, row.ids, written)
                 self._ended[index] = row.cut(text) != text

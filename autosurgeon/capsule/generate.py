@@ -1,7 +1,7 @@
 """Generation of completions by a base, an adapter or a pack, in batches of prompts of similar lengths.
 
-Decoding is greedy unless a temperature is given. A function ends at its first dedent, so that text after it costs no
-time and is not graded.
+Decoding is greedy unless a temperature is given. A function ends at its first dedent and each answer at its stops, so
+that text after it costs no time and is not graded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from autosurgeon.capsule.workdir import Progress, beat, read_jsonl, write_whole
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.jobs import GenerateJob, GenerateResult
 
-ENGINE = 6
+ENGINE = 7
 """The version of the engine, part of the fingerprint: raised when the same weights may give other answers."""
 
 
@@ -36,6 +36,8 @@ class Prompt(NamedTuple):
     stops_at_dedent: bool
     name: str
     in_block: bool
+    continues: bool
+    stops: tuple[str, ...]
 
 
 def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
@@ -48,6 +50,8 @@ def _read_prompts(job: GenerateJob, tokenizer: Any) -> list[Prompt]:
             row["stop"] != "end",
             row.get("name", ""),
             row["stop"] == "block",
+            row.get("continues", False),
+            tuple(row.get("stops", ())),
         )
         for order, row in enumerate(read_jsonl(job.prompts))
     ]
@@ -61,7 +65,7 @@ def _rows(job: GenerateJob, batch: list[Prompt]) -> list[Row]:
         return int(digest_text(f"{job.seed}:{prompt.task_id}:{sample}")[:15], 16)
 
     return [
-        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), prompt.name, prompt.in_block)
+        Row(prompt.ids, prompt.stops_at_dedent, seed(prompt, sample), *prompt[4:])
         for prompt in batch
         for sample in range(job.samples)
     ]

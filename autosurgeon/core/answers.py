@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,9 +13,21 @@ from autosurgeon.core.envelope import ORGAN
 from autosurgeon.core.task import Task
 from autosurgeon.core.value import Value
 
-# After a line break, any character except blanks, comments and closing brackets is outside of the function.
-DEDENT = re.compile(r"\n(?=[^\s#)\]}])")
-BODY = re.compile(r"(?:^|\n)[ \t]")
+_OUTSIDE = re.compile(r"[^\s#)\]}]")
+# After a line break, any character except blanks, comments and closing brackets may be outside of the function.
+DEDENT = re.compile(rf"\n(?={_OUTSIDE.pattern})")
+_DEFINITION = re.compile(r"(?:async|def|class|from|import)\b|@")
+_SIGNS = re.compile(
+    r"""
+    (?P<comment> \#[^\n]* )
+    | \\\r?\n
+    | (?P<triple>\"{3}|'{3}) (?: \\. | (?!(?P=triple))[^\\] )* (?: (?P=triple) | \\?\Z )
+    | (?P<quote>["']) (?: \\. | (?!(?P=quote))[^\\\n] )* (?P=quote)?
+    | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<line>\n)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""What decides whether a line break ends a statement; unlike `tokenize`, it reads text that is no Python yet."""
 
 
 class Reply(Value):
@@ -43,32 +55,82 @@ class Answers(NamedTuple):
     """Why a task has no reply, by task id: a failure of the server, and never a failed task."""
 
 
-def cut(completion: str, stops_at_dedent: bool, name: str = "") -> str:
-    """Return the completion up to the end of its function: the first dedent.
+class Ending(NamedTuple):
+    """Where the answer to a task ends; the arguments of `cut`."""
 
-    A completion that starts at column 0 with the function's own head keeps that head: only text after a line break
-    counts as outside, and the lines before the first indented one (imports, decorators, the head) are inside. With a
-    name, the function is the one of that name, and everything before it (its helpers) is inside; until that function
-    begins, nothing ends. Text appended after the cut does not change the result.
+    stops_at_dedent: bool
+    name: str = ""
+    """The function that has to end; empty for the first one."""
+    continues: bool = False
+    """Whether the prompt is the head of that function, so that the answer may begin with its body."""
+    stops: tuple[str, ...] = ()
+    """Texts before which an answer ends."""
+
+
+def cut(
+    completion: str, stops_at_dedent: bool, name: str = "", continues: bool = False, stops: tuple[str, ...] = ()
+) -> str:
+    """Return the completion up to its first stop or, for a function, the first dedent that begins a statement.
+
+    A line at column 0 inside a string, a bracket or a continued line ends no function. The lines before the body
+    (imports, decorators, the head) are inside. With a name, the function is the one of that name, and its helpers
+    before it are inside; until that function begins, nothing ends. Text appended after the cut does not change the
+    result.
     """
-    if not stops_at_dedent:
-        return completion
-    head = re.search(rf"^(?:(?:async )?def|class) {re.escape(name)}\b", completion, re.MULTILINE) if name else None
-    if name and head is None:
-        return completion
-    body = BODY.search(completion, head.end() if head is not None else 0)
-    if body is None:
-        return completion
-    end = DEDENT.search(completion, body.end())
-    return completion[: end.start() + 1] if end else completion
+    # Of two ends, the one that is complete first counts, so that a longer text is cut at the same place.
+    found = [(place + len(stop), place) for stop in stops if (place := completion.find(stop)) >= 0]
+    if stops_at_dedent and (dedent := _dedent(completion, name, continues)) is not None:
+        found.append((dedent + 1, dedent))
+    return completion[: min(found)[1]] if found else completion
 
 
-def ending(task: Task) -> tuple[bool, str]:
-    """Return whether a task's answer ends at a dedent, and the name of the function that ends there, as for `cut`.
+def _dedent(text: str, name: str, continues: bool) -> int | None:
+    """Return where the first statement behind the function begins."""
+    if not DEDENT.search(text):
+        return None
+    head = re.compile(rf"(?:(?:async\s+)?def|class)\s+{re.escape(name)}\b")
+    is_first_body = continues and _OUTSIDE.match(text) is not None and _DEFINITION.match(text) is None
+    has_begun, has_body, is_behind_head = continues or not name, is_first_body, False
+    for start, is_open in _logical_lines(text):
+        # A function may stand on one line.
+        has_body = has_body or (is_behind_head and not is_open)
+        is_behind_head = False
+        if text[start : start + 1] in (" ", "\t"):
+            has_body = has_body or has_begun
+        elif start and has_begun and has_body and _OUTSIDE.match(text, start):
+            return start
+        elif name and not has_body and _OUTSIDE.match(text, start):
+            is_behind_head = head.match(text, start) is not None
+            has_begun = is_behind_head or (has_begun and not continues)
+    return None
 
-    A program has no such end. If the prompt is not already the function's head, the answer may define helpers first,
-    so the function of that name must end.
+
+def _logical_lines(text: str) -> Iterator[tuple[int, bool]]:
+    """Where lines begin that continue no string, bracket or line, and whether the one before opens a block."""
+    depth = begin = 0
+    comment: int | None = None
+    yield 0, False
+    for sign in _SIGNS.finditer(text):
+        if sign["comment"]:
+            comment = sign.start()
+        elif sign["open"]:
+            depth += 1
+        elif sign["close"]:
+            depth = max(0, depth - 1)
+        elif sign["line"]:
+            code = text[begin : sign.start() if comment is None else comment]
+            begin, comment = sign.end(), None
+            if depth == 0:
+                yield begin, code.rstrip().endswith(":")
+
+
+def ending(task: Task) -> Ending:
+    """Return where the answer to a task ends.
+
+    A program ends at its stops alone. If the prompt is not already the function's head, the answer may define helpers
+    first, so the function of that name must end.
     """
+    if task.kind != "function":
+        return Ending(False, stops=task.stops)
     is_head = bool(task.prelude) and task.prompt.endswith(task.prelude)
-    named = task.kind == "function" and not is_head
-    return task.kind == "function", (task.entry_point or "").partition(".")[0] if named else ""
+    return Ending(True, (task.entry_point or "").partition(".")[0], is_head, task.stops)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from autosurgeon.core.value import Value
 
@@ -45,6 +47,8 @@ class Task(Value):
     bench: str
     kind: Literal["function", "stdin"]
     prompt: str
+    stops: tuple[Annotated[str, Field(min_length=1)], ...] = Field((), exclude_if=lambda stops: not stops)
+    """Texts before which an answer ends; left out of digests where there are none, as before they existed."""
     prelude: str = ""
     """Precedes the completion when it is run: the prompt, for prompts that are the head of the function."""
     entry_point: str | None = None

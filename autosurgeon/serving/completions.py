@@ -202,7 +202,7 @@ class _Batch:
     async def _one(self, link: Link, task: Task, body: dict[str, Any]) -> Reply:
         async def read(response: httpx2.Response) -> Reply:
             limit = self._decoding.max_new_tokens
-            reader, lines = ReplyReader(response.headers, self._model, limit, *ending(task)), EventLines()
+            reader, lines = ReplyReader(response.headers, self._model, limit, ending(task)), EventLines()
             if not reader.is_streamed:
                 reader.take_whole(await link.whole(response, self._max_bytes))
             else:

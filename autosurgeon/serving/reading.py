@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autosurgeon.core.answers import Reply, cut
+from autosurgeon.core.answers import Ending, Reply, cut
 from autosurgeon.core.envelope import FALLBACK, ORGAN
 from autosurgeon.serving.link import Retry
 from autosurgeon.serving.wire import CUT, Completion, Malformed, parse_completion, parse_headers
@@ -31,15 +31,13 @@ class EventLines:
 class ReplyReader:
     """One answer, read as it arrives."""
 
-    def __init__(
-        self, headers: Mapping[str, str], model: str, max_tokens: int, stops_at_dedent: bool, name: str = ""
-    ) -> None:
+    def __init__(self, headers: Mapping[str, str], model: str, max_tokens: int, ending: Ending) -> None:
         self.is_streamed = headers.get("content-type", "").lower().startswith("text/event-stream")
         self.systems: set[str] = set()
         """The server's names of its build and settings."""
         self._handler, self._fallback = parse_headers(headers)
         self._model, self._max_tokens = model, max_tokens
-        self._stops_at_dedent, self._name = stops_at_dedent, name
+        self._ending = ending
         self._answering_model: str | None = None
         self._text = ""
         self._tokens: int | None = None
@@ -58,7 +56,7 @@ class ReplyReader:
             raise Retry("sent a piece of an answer twice")
         self._last_event = data
         self._take(completion)
-        return self._stops_at_dedent and cut(self._text, True, self._name) != self._text
+        return cut(self._text, *self._ending) != self._text
 
     def take_whole(self, raw: bytes) -> None:
         """Take an answer that is not streamed; one that has no finish reason at all is whole, an empty one is not."""
@@ -89,7 +87,7 @@ class ReplyReader:
 
     def reply(self) -> Reply:
         """Return the reply; Malformed without a choice, without a text or for one cut early, Retry if it breaks off."""
-        text = cut(self._text, self._stops_at_dedent, self._name)
+        text = cut(self._text, *self._ending)
         if not self._ended and text == self._text:
             raise Retry("an answer broke off")
         if not self._choices:

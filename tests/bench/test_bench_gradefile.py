@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 from builders import make_task
 
+from autosurgeon.bench.answerfile import Asked, write_answers
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.gradefile import grade_file
 from autosurgeon.bench.quarantine import read_quarantine, write_quarantine
 from autosurgeon.bench.results import read_results
 from autosurgeon.bench.score import Score
+from autosurgeon.core.answers import Answers, Reply
+from autosurgeon.core.chat import code_of
 from autosurgeon.core.task import Case, Task
 from autosurgeon.errors import UserError, WorldError
 from autosurgeon.sections import GradingSettings
@@ -52,6 +55,26 @@ def test_results_come_in_the_order_of_the_samples_each_with_its_number(grader: G
     assert (bench.tasks, bench.samples, bench.passed, bench.without_samples) == (4, 4, 2, ("b/3",))
     # b/0: 0 of 1, b/1: 1 of 2, b/2: 1 of 1, b/3: nothing, which is no pass.
     assert bench.pass_at == {1: pytest.approx(1.5 / 4)}
+
+
+def test_a_sample_ends_where_a_run_ends_the_same_text(grader: Grader, tmp_path: Path) -> None:
+    program = make_task("b/p", kind="stdin", entry_point=None, cases=[("7\n", "7\n")], reference="print(input())\n")
+    ramble = "This is how it works:\n"
+    samples = samples_file(tmp_path, ("b/0", RIGHT + ramble), ("b/p", f"print(input())\n{ramble}"))
+    graded(grader, tmp_path, samples, {"b/0": TASKS["b/0"], "b/p": program})
+    assert [row.verdict for row in read_results(tmp_path / "out.jsonl")] == ["pass", "pass"]
+
+
+def test_an_answer_of_bench_run_ends_where_it_ended_there(grader: Grader, tmp_path: Path) -> None:
+    """A code block, the answer of a chat, may define helpers behind the function, and the function behind its head."""
+    head = "def solve(x):\n"
+    task = make_task("b/0", prompt=head, prelude=head, reference="    return x\n")
+    code = "def solve(x):\n    return helper(x)\n\ndef helper(x):\n    return x\n"
+    text = code_of(task, f"```python\n{code}```\n")
+    path = tmp_path / "answers.jsonl"
+    write_answers(path, Asked("B", "m", 1), Answers({"b/0": [Reply(text=text)]}, "f"))
+    graded(grader, tmp_path, path, {"b/0": task})
+    assert [row.verdict for row in read_results(tmp_path / "out.jsonl")] == ["pass"]
 
 
 def id_file(folder: Path, *task_ids: object) -> Path:

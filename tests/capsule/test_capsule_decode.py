@@ -119,6 +119,16 @@ def test_samples_of_one_prompt_share_its_prefill_with_equal_answers(
     assert len(read) > 2
 
 
+def test_a_row_ends_at_its_stop_and_is_cut_before_it(tokenizer: Any) -> None:
+    engine = engine_of(tokenizer)
+    (free,) = engine.complete(rows_of(tokenizer, PROMPTS[:1], dedent=False), 60)
+    stop = free.text[10:14]
+    (row,) = rows_of(tokenizer, PROMPTS[:1], dedent=False)
+    (stopped,) = engine.complete([row._replace(stops=(stop,))], 60)
+    assert stopped.text == cut(free.text, False, stops=(stop,))
+    assert stopped.tokens < free.tokens
+
+
 def test_an_answer_of_one_token_and_a_prompt_of_one_token_work(tokenizer: Any) -> None:
     answers = engine_of(tokenizer).complete([Row(tokenizer("def")["input_ids"][:1], True, 0)], 1)
     assert [type(answer) for answer in answers] == [Answer]

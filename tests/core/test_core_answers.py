@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.core.answers import cut
+from autosurgeon.core import answers
+from autosurgeon.core.answers import Ending, cut
 
 
 @pytest.mark.parametrize(
@@ -46,13 +50,110 @@ def test_a_named_function_ends_at_its_own_dedent_and_not_at_that_of_its_helpers(
     assert cut(completion, stops_at_dedent=True, name="solve") == completion[:kept]
 
 
-PIECES = st.lists(st.sampled_from(["\n", " ", "    ", "def f():", "x", "#", ")", "return 1", "\n\n"]), max_size=30)
+@pytest.mark.parametrize(
+    "body",
+    [
+        '    text = """\nno end\n"""\n    return text\n',
+        "    text = '''\n\\'''\n\"\"\" inside\n'''\n    return text\n",
+        "    rows = [\n1, (\n2),\n]\n    return rows\n",
+        "    total = 1 + \\\nx\n    return total\n",
+        "    text = 'a \\\nb'\n    return text\n",
+        '    return \'# no comment (\' # a comment """ [\n',
+        "    return r'\\\\'\n",
+        "    return {'a': ['}']}\n",
+    ],
+)
+@pytest.mark.parametrize("continues", [True, False])
+def test_a_line_at_the_margin_inside_a_string_a_bracket_or_a_continued_line_ends_nothing(
+    body: str, continues: bool
+) -> None:
+    text = body if continues else f"def solve(x):\n{body}"
+    ast.parse(f"def solve(x):\n{body}")
+    assert cut(text + "And this is what it does:\n", True, "solve", continues) == text
 
 
-@given(PIECES, st.sampled_from(["", "f", "g"]))
-def test_text_after_the_cut_does_not_change_the_result(pieces: list[str], name: str) -> None:
+@pytest.mark.parametrize(
+    "line", ["def solve(x): return x  # so:\n", "class solve: pass\n", "async  def solve(): ...\n"]
+)
+def test_a_function_may_stand_on_one_line(line: str) -> None:
+    assert cut(f"import math\n{line}This returns x.\n", True, "solve") == f"import math\n{line}"
+
+
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("    return x\n\ndef solve(x):\n    return 1\n", "    return x\n\n"),
+        ("import math\n\ndef helper():\n    pass\n\ndef solve(x):\n    return x\nprint()\n", -8),
+        ("@cache\ndef solve(x):\n    return x\nprint()\n", -8),
+        ("return x\nprint()\n", -8),
+    ],
+)
+def test_the_answer_to_the_head_of_a_function_is_its_body_or_the_whole_function(
+    completion: str, kept: int | str
+) -> None:
+    wanted = kept if isinstance(kept, str) else completion[:kept]
+    assert cut(completion, True, "solve", continues=True) == wanted
+
+
+@pytest.mark.parametrize(
+    ("completion", "stops", "kept"),
+    [
+        ("print(1)\n<end>\nprint(2)\n", ("<end>",), "print(1)\n"),
+        ("print(1)\n", ("<end>",), "print(1)\n"),
+        # The stop that is complete first counts, as it does while the text is still being generated.
+        ("abc", ("abc", "b"), "a"),
+    ],
+)
+def test_an_answer_ends_before_its_first_stop(completion: str, stops: tuple[str, ...], kept: str) -> None:
+    assert cut(completion, False, stops=stops) == kept
+
+
+def test_the_bodies_of_this_package_are_cut_where_python_ends_them() -> None:
+    for file in (Path(answers.__file__), Path(__file__), Path(ast.__file__)):
+        source = file.read_text("utf-8")
+        lines = source.splitlines(keepends=True)
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef):
+                function = "".join(lines[node.lineno - 1 : node.end_lineno])
+                kept = cut(f"{function.rstrip()}\nNow it is done.\n", True, node.name)
+                assert kept.rstrip() == function.rstrip()
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        [
+            "\n",
+            " ",
+            "    ",
+            "def f():",
+            "def f(): return 1",
+            "x",
+            "#",
+            "(",
+            ")",
+            "[",
+            "\\",
+            "'",
+            '"',
+            '"""',
+            "return 1",
+            ":",
+        ]
+    ),
+    max_size=30,
+)
+STOPS = st.sampled_from([(), ("x",), ("f()", "\n\n"), ("x\n", "\nx")])
+
+
+@given(PIECES, st.sampled_from(["", "f", "g"]), st.booleans(), st.booleans(), STOPS)
+def test_text_after_the_cut_does_not_change_the_result_and_the_cut_of_a_cut_is_the_cut(
+    pieces: list[str], name: str, at_dedent: bool, continues: bool, stops: tuple[str, ...]
+) -> None:
+    end = Ending(at_dedent, name, continues, stops)
     text = ""
     for piece in pieces:
         before, text = text, text + piece
-        if cut(before, True, name) != before:
-            assert cut(text, True, name) == cut(before, True, name)
+        kept = cut(before, *end)
+        assert cut(kept, *end) == kept
+        if kept != before:
+            assert cut(text, *end) == kept

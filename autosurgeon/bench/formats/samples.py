@@ -26,6 +26,8 @@ class Sample(NamedTuple):
     """Where it stands in its file, from 1; 0 for one that comes from no file."""
     evaluated: bool = False
     """From a result file of EvalPlus, whose release may have tasks that the bench's file lacks."""
+    is_cut: bool = False
+    """An answer of `bench run`, which ends where it ended there."""
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
@@ -42,7 +44,8 @@ def read_samples(path: Path) -> Iterator[Sample]:
         if len(spelled) != 1:
             got = "both" if spelled else "neither"
             raise row.misfit("completion", got, "either completion or solution")
-        yield Sample(_task_id(row), row.text(spelled[0]), spelled[0] == "solution", row.line, evaluated)
+        whole, is_cut = spelled[0] == "solution", {"mode", "fingerprint", "handler"} <= row.content.keys()
+        yield Sample(_task_id(row), row.text(spelled[0]), whole, row.line, evaluated, is_cut)
     if row is None:
         raise UserError("a sample file is empty", where=path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autosurgeon.core.answers import ending
 from autosurgeon.core.chat import Chat, block_name, code_of, question
@@ -94,9 +94,11 @@ def complete(
     return Completed(completions, result.fingerprint, result.tokens, counts)
 
 
-def _asked(task: Task, chat: Chat | None) -> dict[str, str]:
+def _asked(task: Task, chat: Chat | None) -> dict[str, Any]:
     """Return a prompt as the capsule reads it, with where its answer ends."""
     if chat is not None:
         return {"task_id": task.task_id, "prompt": question(task), "stop": "block", "name": block_name(task)}
-    at_dedent, name = ending(task)
-    return {"task_id": task.task_id, "prompt": task.prompt, "stop": "function" if at_dedent else "end", "name": name}
+    at_dedent, *rest = ending(task)
+    stop = "function" if at_dedent else "end"
+    fields = zip(("name", "continues", "stops"), rest, strict=True)
+    return {"task_id": task.task_id, "prompt": task.prompt, "stop": stop, **dict(fields)}
