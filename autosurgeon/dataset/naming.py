@@ -102,6 +102,15 @@ class Normaliser(ast.NodeTransformer):
             return self._free.setdefault(name, f"free{len(self._free)}")
         return name
 
+    def _is_own(self, name: str) -> bool:
+        """Whether a name gets a number, which it may be equal to, and is no import."""
+        scope: _Scope | None = self._scope
+        while scope is not None and not (name in scope.bound and (scope is self._scope or not scope.is_class)):
+            scope = scope.parent
+        if scope is not None:
+            return scope.bound[name] is None
+        return name in self._others or (self._number_free and name not in BUILTINS)
+
     def _bound(self, scope: _Scope, name: str) -> str:
         target = scope.bound[name]
         if target is not None:
@@ -135,8 +144,7 @@ class Normaliser(ast.NodeTransformer):
         """Number the keywords of calls of the program's own functions, because they are names of arguments."""
         func, own = node.func, False
         if isinstance(func, ast.Name):
-            name = self._named(func.id)
-            own = name != func.id and not name.startswith(IMPORTED)
+            own = self._is_own(func.id)
         elif isinstance(func, ast.Attribute):
             own = func.attr in self._own
         for place, keyword in enumerate(node.keywords if own else ()):

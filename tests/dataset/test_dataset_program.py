@@ -93,6 +93,11 @@ def test_renamed_bindings_do_not_change_the_key(template: Template, data: st.Dat
     assert Program(template.render(names)).key == Program(template.render(CLASSIC)).key
 
 
+def test_a_function_whose_name_is_that_of_the_normal_form_keeps_no_keyword_of_its_own() -> None:
+    named = CLASSIC | {"g": "v4", "b": "bound"}
+    assert Program(TEMPLATES[1].render(named)).key == Program(TEMPLATES[1].render(CLASSIC)).key
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 @given(data=st.data())
 def test_comments_docstrings_blank_lines_and_indents_do_not_change_the_key(
