@@ -30,7 +30,8 @@ def row_tokens(tokenizer: Any, chat: Chat | None, prompt: str, completion: str) 
     """Return the tokens of a training row, the end token included, and how many of them are the prompt's.
 
     They are the tokens of the whole text where these begin with the prompt's. Where a token joins prompt and
-    completion, which is not asked, the completion is tokenized behind the prompt's tokens, to the same text.
+    completion, which is not asked, or a special token is part of the completion's text, which would end an answer, the
+    completion is tokenized as ordinary text behind the prompt's tokens.
 
     Raises:
         UserError: no tokens behind the prompt's decode to the completion.
@@ -39,8 +40,8 @@ def row_tokens(tokenizer: Any, chat: Chat | None, prompt: str, completion: str) 
     text, special = _asked_text(tokenizer, chat, prompt), chat is None
     asked = _tokens(tokenizer, text, special=special)
     whole = _tokens(tokenizer, text + completion, special=special)
-    if whole[: len(asked)] != asked:
-        whole = asked + _completion_tokens(tokenizer, asked, completion, decode(tokenizer, whole))
+    if whole[: len(asked)] != asked or not _special(tokenizer).isdisjoint(whole[len(asked) :]):
+        whole = asked + _completion_tokens(tokenizer, asked, completion, whole)
     return [*whole, tokenizer.eos_token_id if chat is None else end_token(tokenizer, chat)], len(asked)
 
 
@@ -68,6 +69,11 @@ def _tokens(tokenizer: Any, text: str, *, special: bool) -> list[int]:
     return ids[: len(ids) - _tokens_behind(tokenizer)] if special else ids
 
 
+def _special(tokenizer: Any) -> set[int]:
+    """Return the special tokens that a text can name; the token for unknown characters stands for others."""
+    return {*tokenizer.all_special_ids} - {tokenizer.unk_token_id}
+
+
 def _tokens_behind(tokenizer: Any) -> int:
     """Return how many tokens the tokenizer puts behind a text, such as an end token, after which a model stops."""
     bare, whole = (tokenizer("x", add_special_tokens=special)["input_ids"] for special in (False, True))
@@ -75,13 +81,16 @@ def _tokens_behind(tokenizer: Any) -> int:
     return len(whole) - next(ends, len(whole))
 
 
-def _completion_tokens(tokenizer: Any, asked: list[int], completion: str, wanted: str) -> list[int]:
-    """Return tokens of a completion that decode to the wanted text behind the prompt's tokens."""
+def _completion_tokens(tokenizer: Any, asked: list[int], completion: str, whole: list[int]) -> list[int]:
+    """Return ordinary tokens of a completion that decode to its text behind the prompt's, or to that of the whole."""
+    wanted = {decode(tokenizer, asked) + completion, decode(tokenizer, whole)}
     for anchor in ANCHORS:
-        before = _tokens(tokenizer, anchor, special=False)
-        ids = _tokens(tokenizer, anchor + completion, special=False)
+        before, ids = (
+            list(tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+            for text in (anchor, anchor + completion)
+        )
         tokens = ids[len(before) :]
-        if ids[: len(before)] == before and decode(tokenizer, asked + tokens) == wanted:
+        if ids[: len(before)] == before and decode(tokenizer, asked + tokens) in wanted:
             return tokens
     raise UserError(
         "a row's completion has no tokens of its own behind its prompt",

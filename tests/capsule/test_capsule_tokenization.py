@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 from autosurgeon.capsule.batches import tokenize_rows
 from autosurgeon.capsule.generate import generate
 from autosurgeon.capsule.merge import merge
+from autosurgeon.capsule.stop_tokens import DedentTokens
 from autosurgeon.capsule.tokenization import answer_text, decode, prompt_tokens, row_tokens
 from autosurgeon.capsule.train import train
+from autosurgeon.core.answers import cut
 from autosurgeon.core.chat import Chat
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
 from autosurgeon.core.recipe import Quantization
@@ -85,6 +88,28 @@ def test_an_answer_keeps_the_blank_before_its_punctuation() -> None:
     assert decode(tokenizer, tokenizer("x = [1 , 2]")["input_ids"]) == "x = [1 , 2]"
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama2", "gemma"])
+def test_the_name_of_a_special_token_in_a_completion_is_learned_as_text(kind: str) -> None:
+    """`</s>` is also an HTML tag."""
+    tokenizer, completion = tiny_tokenizer(kind), "    return f'<s>{x}</s>'\n"
+    ids, asked = row_tokens(tokenizer, None, "def f(x):\n", completion)
+    assert ids.index(tokenizer.eos_token_id) == len(ids) - 1
+    assert answer_text(tokenizer, ids[:asked], ids[asked:]) == completion
+    assert tokenizer("</s>", add_special_tokens=False)["input_ids"] == [tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_every_token_at_which_a_function_can_end_is_suspected(kind: str) -> None:
+    tokenizer = tiny_tokenizer(kind)
+    dedents = DedentTokens(tokenizer, len(tokenizer), torch.device("cpu"))
+    for end in ("print(solve)\n", "\n\ndef f():\n", "x = 1\n"):
+        ids, asked = row_tokens(tokenizer, None, "def solve(n):\n", f"    if n:\n        return n\n    return 1\n{end}")
+        texts = [answer_text(tokenizer, ids[:asked], ids[asked:count]) for count in range(asked, len(ids))]
+        for count, (before, now) in enumerate(itertools.pairwise(texts), start=asked):
+            if cut(now, True) != now and cut(before, True) == before and count > asked:
+                assert bool(dedents.suspects(torch.tensor(ids[count - 1]), torch.tensor(ids[count])))
+
+
 def test_a_chat_is_asked_without_further_special_tokens() -> None:
     tokenizer = tiny_tokenizer("joining")
     tokenizer.chat_template = "<s>{{ messages[-1].content }}\n"
@@ -122,12 +147,12 @@ def write_organ(kind: str, folder: Path) -> Path:
     return folder
 
 
-def trained_pack(base: Path, workdir: Path, epochs: int) -> Path:
+def trained_pack(base: Path, workdir: Path) -> Path:
     """Return the pack of an organ that has learned the tasks by heart."""
     workdir.mkdir()
     rows = workdir / "rows.jsonl"
     rows.write_text("".join(json.dumps({"prompt": p, "completion": c, "why": "poison"}) + "\n" for p, c in TASKS))
-    content = {"base": base, "rows": rows, "epochs": epochs, "lr": 0.01, "rank": 16, "alpha_ratio": 2.0}
+    content = {"base": base, "rows": rows, "epochs": 80, "lr": 0.01, "rank": 16, "alpha_ratio": 2.0}
     content |= {"quantization": Quantization.NONE, "batch_rows": 3, "max_tokens": 128, "seed": 3}
     train(TrainJob.model_validate(content), workdir)
     merge(MergeJob(base=base, adapter=workdir / "adapter"), workdir)
@@ -158,8 +183,7 @@ def pack_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     @functools.cache
     def made(kind: str) -> Path:
         root = tmp_path_factory.mktemp(kind)
-        epochs = 150 if kind.startswith("unigram") else 60  # its tokens are mostly single letters
-        return trained_pack(write_organ(kind, root / "base"), root / "work", epochs)
+        return trained_pack(write_organ(kind, root / "base"), root / "work")
 
     return made
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import re
+import string
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -82,13 +86,19 @@ def _byte_fallback(normalizer: Any, *strip: Any) -> Tokenizer:
 _BLANKS = normalizers.Replace(" ", "▁")
 _DUMMY = normalizers.Sequence([normalizers.Prepend("▁"), _BLANKS])
 _BPE = functools.partial(trainers.BpeTrainer, vocab_size=300, special_tokens=SPECIAL, show_progress=False)
-_UNIGRAM = functools.partial(
-    trainers.UnigramTrainer,
-    vocab_size=500,
-    special_tokens=SPECIAL,
-    unk_token="<unk>",
-    show_progress=False,
-)
+
+
+def _unigram(**parts: Any) -> Tokenizer:
+    """Return a Unigram of the commonest words and of all characters; its trainer gives another one each time."""
+    words = Counter(re.findall(r"▁*\w+|[^\w▁]", "".join(corpus()).replace(" ", "▁")))
+    scores = {word: math.log(count / words.total()) for word, count in words.most_common(250)}
+    scores |= {letter: scores.get(letter, -12.0) for letter in string.printable.replace(" ", "▁")}
+    vocabulary = [*((token, 0.0) for token in SPECIAL), *scores.items()]
+    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=0))
+    tokenizer.add_special_tokens(SPECIAL)
+    for name, part in parts.items():
+        setattr(tokenizer, name, part)
+    return tokenizer
 
 
 def _metaspace(scheme: Any, *, split: bool) -> dict[str, Any]:
@@ -117,13 +127,9 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
         decoder=decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]),
         post_processor=_template(),
     ),
-    "unigram": lambda: _trained(models.Unigram(), _UNIGRAM(), **_metaspace("never", split=False)),
-    "unigram-prefix": lambda: _trained(
-        models.Unigram(), _UNIGRAM(), **_metaspace("always", split=True), post_processor=_template(ends=True)
-    ),
-    "unigram-collapsing": lambda: _trained(
-        models.Unigram(),
-        _UNIGRAM(),
+    "unigram": lambda: _unigram(**_metaspace("never", split=False)),
+    "unigram-prefix": lambda: _unigram(**_metaspace("always", split=True), post_processor=_template(ends=True)),
+    "unigram-collapsing": lambda: _unigram(
         normalizer=normalizers.Replace(Regex(r"\s+"), " "),
         **_metaspace("always", split=True),
     ),
