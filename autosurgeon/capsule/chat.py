@@ -26,17 +26,20 @@ def render_prompt(tokenizer: Any, chat: Chat, prompt: str) -> str:
 
 
 def end_of_turn(tokenizer: Any, chat: Chat) -> str:
-    """Return the text with which the template ends an assistant's turn; the end token where it adds none."""
+    """Return the text with which the template ends an assistant's turn, with the blanks before it.
+
+    It is the end token where the template adds none.
+    """
     content = "a few words"
     turn = {"role": "assistant", "content": content}
     whole = _render(tokenizer, [*_messages(chat, "a question"), turn], add_generation_prompt=False)
     _, found, end = whole.rpartition(content)
-    return end.strip() if found and end.strip() else str(tokenizer.eos_token)
+    return end.rstrip() if found and end.strip() else str(tokenizer.eos_token)
 
 
-def end_token(tokenizer: Any, chat: Chat) -> int:
-    """Return the token that ends an assistant's turn: the template's where it is one token, else the end token."""
-    ids = tokenizer(end_of_turn(tokenizer, chat), add_special_tokens=False)["input_ids"]
+def end_token(tokenizer: Any, end: str) -> int:
+    """Return the token with which a text ends a turn: its first where that stands for it, else the end token."""
+    ids = tokenizer(end.lstrip(), add_special_tokens=False)["input_ids"]
     # The first part of an ordinary text, such as a bracket, would end answers in their midst.
     is_one = bool(ids) and ids[0] in tokenizer.added_tokens_decoder
     return int(ids[0] if is_one else tokenizer.eos_token_id)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import transformers
 
-from autosurgeon.capsule.chat import chat_digest, end_token
+from autosurgeon.capsule.chat import chat_digest, end_of_turn, end_token
 from autosurgeon.capsule.decode import Answer, Engine, Row
 from autosurgeon.capsule.model_slot import ModelSlot, adapter_kind, model_kind
 from autosurgeon.capsule.prove_decode import Loop, prove_decode
@@ -176,7 +176,7 @@ class Generator:
                 layers=self._loop.layers,
                 dedents=dedents,
             )
-        self._engine.end_also_at(end_token(slot.tokenizer, job.chat) if job.chat else None)
+        self._engine.end_also_at(end_token(slot.tokenizer, end_of_turn(slot.tokenizer, job.chat)) if job.chat else None)
         self._engine.configure(job.temperature, adapted=job.adapter is not None)
         return self._engine
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
-from autosurgeon.capsule.chat import end_token, render_prompt
+from autosurgeon.capsule.chat import end_of_turn, end_token, render_prompt
 from autosurgeon.core.chat import Chat
 from autosurgeon.errors import UserError
 
@@ -37,12 +37,16 @@ def row_tokens(tokenizer: Any, chat: Chat | None, prompt: str, completion: str) 
         UserError: no tokens behind the prompt's decode to the completion.
 
     """
-    text, special = _asked_text(tokenizer, chat, prompt), chat is None
+    text, special, end = _asked_text(tokenizer, chat, prompt), chat is None, tokenizer.eos_token_id
+    if chat is not None:
+        turn = end_of_turn(tokenizer, chat)
+        completion += turn[: len(turn) - len(turn.lstrip())]
+        end = end_token(tokenizer, turn)
     asked = _tokens(tokenizer, text, special=special)
     whole = _tokens(tokenizer, text + completion, special=special)
     if whole[: len(asked)] != asked or not _special(tokenizer).isdisjoint(whole[len(asked) :]):
         whole = asked + _completion_tokens(tokenizer, asked, completion, whole)
-    return [*whole, tokenizer.eos_token_id if chat is None else end_token(tokenizer, chat)], len(asked)
+    return [*whole, end], len(asked)
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:

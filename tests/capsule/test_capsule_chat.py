@@ -67,12 +67,14 @@ def test_a_prompt_is_the_templates_text_with_its_own_special_tokens_alone() -> N
     assert prompt_tokens(tokenizer, None, "hello") == tokenizer("hello")["input_ids"]
 
 
-def test_a_training_row_is_what_is_asked_then_the_answer_and_the_end_of_the_turn() -> None:
-    tokenizer, chat = tokenizer_with(TEMPLATE), Chat()
+@pytest.mark.parametrize("blanks", ["", "\n", " "])
+def test_a_training_row_is_what_is_asked_then_the_answer_and_the_end_of_the_turn(blanks: str) -> None:
+    """Some templates, as DeepSeek-Coder's, put a line break between an answer and its end."""
+    tokenizer, chat = tokenizer_with(TEMPLATE.replace("<eos>", f"{blanks}<eos>")), Chat()
     for task in TASKS:
         row = tokenize_rows(tokenizer, [(question(task), answer(task))], 512, chat)[0]
         assert row.ids[: row.prompt_tokens] == prompt_tokens(tokenizer, chat, question(task))
-        assert tokenizer.decode(row.ids[row.prompt_tokens :]) == f"{answer(task)}<eos>"
+        assert tokenizer.decode(row.ids[row.prompt_tokens :]) == f"{answer(task)}{blanks}<eos>"
         turns = [{"role": "user", "content": question(task)}, {"role": "assistant", "content": answer(task)}]
         plain = tokenizer.apply_chat_template(turns, tokenize=True, return_dict=False)
         assert plain[: len(row.ids)] == row.ids
@@ -94,7 +96,7 @@ def test_the_end_of_a_turn_is_the_templates_or_the_end_token() -> None:
 def test_a_turn_that_ends_with_ordinary_text_ends_at_the_end_token(end: str) -> None:
     """A bracket is the first token of `[/assistant]`, and part of many answers."""
     tokenizer = tokenizer_with(TEMPLATE.replace("<eos>", end))
-    assert end_token(tokenizer, Chat()) == tokenizer.eos_token_id
+    assert end_token(tokenizer, end_of_turn(tokenizer, Chat())) == tokenizer.eos_token_id
 
 
 def test_a_template_with_the_present_day_gets_a_fixed_one() -> None:
