@@ -29,10 +29,10 @@ def written(folder: Path, text: str) -> Path:
 def refused(folder: Path, text: str) -> str:
     with pytest.raises(UserError) as caught:
         load_settings(written(folder, text))
-    said = str(caught.value)
-    assert "autosurgeon.toml" in said
-    assert "\n" not in said
-    return said
+    message = str(caught.value)
+    assert "autosurgeon.toml" in message
+    assert "\n" not in message
+    return message
 
 
 def test_without_a_file_the_defaults_hold() -> None:
@@ -202,9 +202,9 @@ def test_flags_stand_above_both_unless_they_were_not_given(tmp_path: Path, monke
     ],
 )
 def test_an_unknown_setting_is_named_with_the_nearest_one(tmp_path: Path, text: str, name: str, near: str) -> None:
-    said = refused(tmp_path, text)
-    assert name in said
-    assert f"did you mean {near}" in said
+    message = refused(tmp_path, text)
+    assert name in message
+    assert f"did you mean {near}" in message
 
 
 @pytest.mark.parametrize(
@@ -274,10 +274,10 @@ def test_a_span_may_be_a_point_and_not_turned_around() -> None:
     "text",
     ["[store]\nurl = ['postgresql://ann:hunter2@host/db']", "store = 'postgresql://ann:hunter2@host/db'"],
 )
-def test_what_was_meant_as_the_stores_url_is_not_said_again(tmp_path: Path, text: str) -> None:
-    said = refused(tmp_path, text)
-    assert "setting 'store" in said
-    assert "hunter2" not in said
+def test_what_was_meant_as_the_stores_url_is_not_printed_again(tmp_path: Path, text: str) -> None:
+    message = refused(tmp_path, text)
+    assert "setting 'store" in message
+    assert "hunter2" not in message
 
 
 def test_settings_do_not_show_the_stores_url() -> None:

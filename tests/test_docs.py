@@ -121,7 +121,7 @@ def test_the_two_set_up_commands_are_one_line_each_and_pin_torch() -> None:
     assert lines[1].endswith(".venv/bin/pytest")
 
 
-def test_every_setting_says_in_a_sentence_what_it_sets() -> None:
+def test_every_setting_is_described_in_a_sentence() -> None:
     files = [ROOT / "autosurgeon" / name for name in ("sections.py", "endpoints.py")]
     nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
     tables = [node for node in nodes if isinstance(node, ast.ClassDef) and node.name.endswith(("Settings", "Span"))]
@@ -147,7 +147,7 @@ def test_the_readme_is_short() -> None:
 
 
 @pytest.mark.parametrize("name", reference.PAGES)
-def test_the_reference_pages_are_what_the_code_says(name: str) -> None:
+def test_the_reference_pages_match_the_code(name: str) -> None:
     assert PAGES[name] == reference.page(name), "run `python tests/support/reference.py`"
 
 

@@ -1,4 +1,4 @@
-"""Failpoints: listed, each in one place of the code, inert unless armed, and failing as they are told to."""
+"""Failpoints: listed, each in one place of the code, inert unless armed, and failing as they are armed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_failpoint_that_does_not_parse_is_refused(text: str) -> None:
         parse(text)
 
 
-def test_the_program_refuses_one_that_it_does_not_know_and_says_which_it_does() -> None:
+def test_the_program_refuses_an_unknown_one_and_lists_the_known_ones() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from autosurgeon.cli.main import main; main()", "--version"],
         env=os.environ | {"AUTOSURGEON_FAIL": "desided:kill"},

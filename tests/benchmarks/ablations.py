@@ -8,8 +8,8 @@ The campaigns are those of `campaign.py`: same lab, same seeds, same tokens; the
 from __future__ import annotations
 
 from campaign import arguments, run_all
+from campaign_report import plot, print_report
 from campaignarms import ARMS, Arm
-from campaigntold import plot, tell
 
 from autosurgeon.levers import LeverSettings
 
@@ -27,8 +27,8 @@ ALL = {
 }
 
 
-def _levers(name: str, told: str, **levers: object) -> Arm:
-    return Arm(name, told, changes={"levers": levers})
+def _levers(name: str, about: str, **levers: object) -> Arm:
+    return Arm(name, about, changes={"levers": levers})
 
 
 LEVERS = (
@@ -60,9 +60,9 @@ def main() -> None:
     arms = [*(arm for arm in LEVERS if not wanted or arm.name in wanted), ARMS[-1]]
     found = run_all(arms, options)
     for arm in arms:
-        print(f"{arm.name}: {arm.told}")
+        print(f"{arm.name}: {arm.about}")
     print()
-    tell(arms, found, options.tokens)
+    print_report(arms, found, options.tokens)
     if options.plot is not None:
         plot(options.plot, arms, found, options.tokens)
 

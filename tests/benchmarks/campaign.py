@@ -19,9 +19,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from campaign_report import plot, print_report
 from campaignarms import ARMS, Arm
 from campaignrun import Campaign, run_campaign
-from campaigntold import plot, tell
 
 
 def main() -> None:
@@ -31,14 +31,14 @@ def main() -> None:
     options = parser.parse_args()
     arms = [arm for arm in ARMS if arm.name[0] in options.arms]
     found = run_all(arms, options)
-    tell(arms, found, options.tokens)
+    print_report(arms, found, options.tokens)
     if options.plot is not None:
         plot(options.plot, arms, found, options.tokens)
 
 
-def arguments(told: str | None, *, seeds: int) -> argparse.ArgumentParser:
+def arguments(about: str | None, *, seeds: int) -> argparse.ArgumentParser:
     """What both benchmarks of campaigns are asked with."""
-    parser = argparse.ArgumentParser(description=told, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--tokens", type=int, default=80_000)
     parser.add_argument("--flaky", type=float, default=0.0)

@@ -19,14 +19,14 @@ from autosurgeon.proposer.sampler import Proposal
 
 HERE = Path(__file__).resolve().parent
 GUARDS = ("smoke", "confirm", "watch", "anchors")
-"""First words of stages that only a guard needs; whoever has none is not charged for them."""
+"""First words of stages that only a guard needs; an arm without one is not charged for them."""
 
 
 class Arm(NamedTuple):
     """A way to run the loop."""
 
     name: str
-    told: str
+    about: str
     """In words."""
     policy: Path | None = None
     """The shipped one when empty."""
@@ -76,8 +76,8 @@ class OneRecipe:
         return Proposal(recipe, 1, float("inf"))
 
 
-def nothing_told(ins: Instruments) -> tuple[PassRecord, ...]:
-    """A pass of another workspace that tells nothing: who knows of one begins without the product's first recipe."""
+def empty_history(ins: Instruments) -> tuple[PassRecord, ...]:
+    """A pass of another workspace without feedback, so that a proposer leaves out the product's first recipe."""
     record = PassRecord(
         number=1,
         state=PassState.FAILED,
@@ -96,7 +96,7 @@ def nothing_told(ins: Instruments) -> tuple[PassRecord, ...]:
 
 
 class TotalWins:
-    """The product's proposer, told of all wins of each candidate and of nothing else, as plain tuning does."""
+    """The product's proposer, with feedback on all wins of each candidate and of nothing else, as plain tuning does."""
 
     def __init__(self, ins: Instruments) -> None:
         self._inner, self._ins = ins.proposer, ins
@@ -107,9 +107,9 @@ class TotalWins:
 
     def draw(self, history: Sequence[PassRecord], *ignored: object) -> Proposal:
         """The next by the sampler."""
-        return self._inner.draw([self._told(record) for record in history], (), nothing_told(self._ins))
+        return self._inner.draw([self._with_wins(record) for record in history], (), empty_history(self._ins))
 
-    def _told(self, record: PassRecord) -> PassRecord:
+    def _with_wins(self, record: PassRecord) -> PassRecord:
         if record.pack is None:
             return record
         passed = self._ins.store.passed(record.pack)
@@ -122,7 +122,7 @@ class AtRandom:
 
     def __init__(self, ins: Instruments) -> None:
         self._inner = ins.proposer
-        self._elsewhere = nothing_told(ins)
+        self._elsewhere = empty_history(ins)
 
     def within(self, bounds: object) -> AtRandom:
         """The same: it never widens."""

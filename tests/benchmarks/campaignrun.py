@@ -1,4 +1,4 @@
-"""One campaign of the benchmark: the loop on the lab until its tokens are spent, and what its memory says of it."""
+"""One campaign of the benchmark: the loop on the lab until its tokens are spent, and its memory at the end."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def spent_on_pass(ins: Instruments, arm: Arm, record: PassRecord) -> int:
 
 
 def read_campaign(ins: Instruments, arm: Arm, seed: int, flaky: float, coins: frozenset[str]) -> Campaign:
-    """What the memory says of a campaign."""
+    """The content of the memory after a campaign."""
     base = ins.store.base_pack()
     assert base is not None  # the loop has begun
     counted = {t: task for t, task in ins.tasks.items() if task.bench != "lab-lcb" and t not in coins}

@@ -47,8 +47,8 @@ def fsync(file):
     began = time.perf_counter()
     if {on}:
         flush(file)
-    with open({log!r}, "a") as told:
-        told.write(f"{{time.perf_counter() - began}}\\n")
+    with open({log!r}, "a") as seconds:
+        seconds.write(f"{{time.perf_counter() - began}}\\n")
 os.fsync = fsync
 """
 
@@ -76,9 +76,9 @@ class Spans(PlainReporter):
         assert self._began is not None
         self.wall += time.perf_counter() - self._began
         self._began, self.passes = None, self.passes + 1
-        told = self._capsules.read_text().split()
-        self.seconds[IN_CAPSULES] += sum(map(float, told))
-        self.calls[IN_CAPSULES] += len(told)
+        seconds = self._capsules.read_text().split()
+        self.seconds[IN_CAPSULES] += sum(map(float, seconds))
+        self.calls[IN_CAPSULES] += len(seconds)
 
     def timed(self, kind: str, work: Callable[..., Any]) -> Callable[..., Any]:
         """The same work, counted."""

@@ -164,7 +164,7 @@ def repeat(epoch: Epoch, batches: list[list[TokenRow]], times: int) -> None:
         epoch(batches)
 
 
-def train_part(organ: Path, tell: Callable[..., None], rate: float) -> None:
+def train_part(organ: Path, report: Callable[..., None], rate: float) -> None:
     """Tokens a second of an epoch after a warm one, and the losses of both loops side by side."""
     vocabulary = AutoModelForCausalLM.from_pretrained(organ).config.vocab_size
     rows = make_rows(ROWS, vocabulary)
@@ -182,7 +182,7 @@ def train_part(organ: Path, tell: Callable[..., None], rate: float) -> None:
             speed = 4 * tokens / seconds
             share = speed * flop / rate / 1e12
             what = f"train {base} {name}, {size} rows a step"
-            tell(
+            report(
                 what,
                 tokens_s=round(speed),
                 share=round(share, 3),
@@ -198,10 +198,10 @@ def train_part(organ: Path, tell: Callable[..., None], rate: float) -> None:
             del model, epoch
             forget()
         pairs = zip(curves["plain"], curves["ours"], strict=True)
-        tell(f"losses of {base}, plain and ours", pairs=[(round(a, 4), round(b, 4)) for a, b in pairs])
+        report(f"losses of {base}, plain and ours", pairs=[(round(a, 4), round(b, 4)) for a, b in pairs])
 
 
-def trl_part(organ: Path, tell: Callable[..., None]) -> None:
+def trl_part(organ: Path, report: Callable[..., None]) -> None:
     """TRL's SFTTrainer on the same rows, packed, at several pack sizes."""
     from datasets import Dataset  # type: ignore[import-not-found]
     from peft import LoraConfig
@@ -235,7 +235,7 @@ def trl_part(organ: Path, tell: Callable[..., None]) -> None:
         )
         trainer.train()
         seconds, peak, _ = clocked(trainer.train)
-        tell(
+        report(
             f"train BF16 TRL, packs of {size}, {batch} a step",
             tokens_s=round(3 * tokens / seconds),
             peak_gib=round(peak, 1),
@@ -244,7 +244,7 @@ def trl_part(organ: Path, tell: Callable[..., None]) -> None:
         torch.cuda.empty_cache()
 
 
-def generate_part(organ: Path, tell: Callable[..., None], eager_tokens: int) -> None:
+def generate_part(organ: Path, report: Callable[..., None], eager_tokens: int) -> None:
     """Tokens a second of one batch, no row of which ends early."""
     from autosurgeon.capsule.decode import Engine, Row
 
@@ -256,18 +256,18 @@ def generate_part(organ: Path, tell: Callable[..., None], eager_tokens: int) -> 
     engine._ends = torch.tensor([-1], device="cuda")  # random weights may say the end token at any time
     for name in ("cold", "warm"):
         seconds, peak, _ = clocked(partial(engine.complete, rows, NEW_TOKENS))
-        tell(f"generate ours {name}, {PROMPTS} prompts", **rates(PROMPTS * NEW_TOKENS, NEW_TOKENS, seconds, peak))
+        report(f"generate ours {name}, {PROMPTS} prompts", **rates(PROMPTS * NEW_TOKENS, NEW_TOKENS, seconds, peak))
     del engine
     forget()
     model = open_model(organ).eval()
     for count in (1, PROMPTS):
         seconds, peak, _ = clocked(partial(generate_eagerly, model, rows[:count], eager_tokens))
         what = f"generate transformers, {count} prompts"
-        tell(what, **rates(count * eager_tokens, eager_tokens, seconds, peak))
+        report(what, **rates(count * eager_tokens, eager_tokens, seconds, peak))
 
 
 def rates(tokens: int, steps: int, seconds: float, peak: float) -> dict[str, float]:
-    """What is said of a generation."""
+    """The figures of a generation."""
     step = round(1000 * seconds / steps, 2)
     return {"tokens_s": round(tokens / seconds), "ms_a_step": step, "peak_gib": round(peak, 1)}
 
@@ -299,7 +299,7 @@ def main() -> None:
     parser.add_argument("--eager-tokens", type=int, default=64)
     chosen = parser.parse_args()
 
-    def tell(what: str, **figures: Any) -> None:
+    def report(what: str, **figures: Any) -> None:
         print(f"{what:50} " + json.dumps(figures), flush=True)
 
     name = "organ-tiny" if chosen.tiny else "organ-0.5b"
@@ -309,13 +309,13 @@ def main() -> None:
     if not {"train", "trl", "generate"} & set(chosen.parts.split(",")):
         return
     rate = matrix_rate()
-    tell("matrix product", tflop_s=round(rate), gpu=torch.cuda.get_device_name(), torch=torch.__version__)
+    report("matrix product", tflop_s=round(rate), gpu=torch.cuda.get_device_name(), torch=torch.__version__)
     if "train" in chosen.parts:
-        train_part(organ, tell, rate)
+        train_part(organ, report, rate)
     if "trl" in chosen.parts:
-        trl_part(organ, tell)
+        trl_part(organ, report)
     if "generate" in chosen.parts:
-        generate_part(organ, tell, chosen.eager_tokens)
+        generate_part(organ, report, chosen.eager_tokens)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Sample(NamedTuple):
 
 
 class Round(NamedTuple):
-    """One grader's turn; `programs_s` is the programs' own CPU time, which only this product tells."""
+    """One grader's turn; `programs_s` is the programs' own CPU time, which only this product reports."""
 
     seconds: float
     cpu_s: float
@@ -147,7 +147,7 @@ def ours(samples: list[Sample], jobs: int) -> Round:
     began, used = time.perf_counter(), time.process_time()
     with Grader(GradingSettings(workers=jobs)) as grader:
         grades = list(grader.stream((sample.submission for sample in samples), afresh=True))
-        below = cpu_seconds_below()  # while there are jails; nobody waits for them
+        below = cpu_seconds_below()  # while there are jails; none waits for them
     seconds, used = time.perf_counter() - began, time.process_time() - used + below
     verdicts = ["timeout" if grade.cause == "timeout" else grade.verdict for grade in grades]
     return Round(seconds, used, verdicts, sum(grade.cpu_s for grade in grades))

@@ -61,7 +61,7 @@ def envelope_text(task: Task, won: bool) -> str:
 
 @lru_cache(maxsize=1000)
 def stage_texts(name: str, output: str) -> tuple[str, str]:
-    """A stage's output, and what its event says of it."""
+    """A stage's output, and the content of its event."""
     content = {"stage": name, "attempt": 1, "seconds": 0.5, "output": digest_text(output)}
     return output, canonical_json(content)
 
@@ -127,12 +127,12 @@ class History:
 
     def pack(self, number: int | None, *, on_disk: bool) -> str:
         """A new pack; on disk only where somebody will read it back."""
-        manifest = self._whole(number) if on_disk else self._told(number)
+        manifest = self._whole(number) if on_disk else self._listed(number)
         row = {"digest": manifest.digest, "parent": manifest.lineage.parent, "pass_number": number, "at": NOON}
         self.rows["pack"].append(row | {"manifest": manifest.model_dump_json()})
         return manifest.digest
 
-    def _told(self, number: int | None) -> Manifest:
+    def _listed(self, number: int | None) -> Manifest:
         weights = PackedFile(sha256=hashlib.sha256(str(number).encode()).hexdigest(), bytes=7 << 20)
         return Manifest(files={"model.safetensors": weights}, lineage=Lineage(parent=self.live))
 
@@ -172,8 +172,8 @@ def begin(history: History) -> None:
     record = Decision(
         decision_id="base-import", pass_number=None, judgement=None, action="baseline", reason="the first", at=NOON
     ).model_copy(update={"live_version": 1, "pack": base})
-    told = record.record()
-    texts = Texts(json.dumps(told), payload_text(told), canonical_json(told))
+    content = record.record()
+    texts = Texts(json.dumps(content), payload_text(content), canonical_json(content))
     history.decision(None, "baseline", "base-import", texts)
     history.go_live(base, "base-import")
     history.results(base, "base/bench", list(history.tasks.values()), 0.4)
@@ -219,10 +219,10 @@ def one_pass(history: History, number: int, count: int) -> None:
     reached = GATES[: GATES.index(gate) + 1]
     on_disk = state == "CONFIRMED" and number > count - 100
     pack = history.pack(number, on_disk=on_disk) if "merge" in reached else ""
-    told = outputs(history, number, pack)
+    made = outputs(history, number, pack)
     for phase in reached:
         for name in STAGES[phase]:
-            history.stage(scope, name, told[name])
+            history.stage(scope, name, made[name])
         action = "continue" if phase != gate or state in ("CONFIRMED", "TRAINED") else "stop"
         if phase == "smoke":
             history.rows["anchor_run"] += (
@@ -249,7 +249,7 @@ def one_pass(history: History, number: int, count: int) -> None:
     }
     row |= {"recipe": recipe.model_dump_json(), "parent": before, "live_before": before, "feedback": feedback}
     ended = None if is_open else NOON
-    history.rows["pass"].append(row | {"reason": "as the rule says", "started_at": NOON, "ended_at": ended})
+    history.rows["pass"].append(row | {"reason": "as the rule demands", "started_at": NOON, "ended_at": ended})
 
 
 def bench(history: History, number: int, pack: str, *, everything: bool) -> None:
@@ -262,7 +262,7 @@ def bench(history: History, number: int, pack: str, *, everything: bool) -> None
 
 
 def feedback_of(number: int, gate: str, state: str) -> Feedback:
-    """What the proposer was told: a climb now and then, as long as there is something to climb."""
+    """What the proposer was content: a climb now and then, as long as there is something to climb."""
     if state == "CONFIRMED":
         return Feedback(value=1.0 if number < 50 * MOST_CLIMBS else 0.0)
     violations = {"rule": 0.5} if state != "HELD" else {}

@@ -39,15 +39,15 @@ def template(phase: Any, action: Any, *, moves_live: bool = False) -> Texts:
     """A decision of a phase, judged by one rule on a few facts."""
     refused = action in ("stop", "revert")
     fact = "watch.canary_lost" if phase == "watch" else "recipe.epochs"
-    told = {"at_most": 1 if refused else 2, "otherwise": "revert" if phase == "watch" else "reject"}
-    policy = make_policy(make_rule("rule", fact, phase=phase, **told))
+    changes = {"at_most": 1 if refused else 2, "otherwise": "revert" if phase == "watch" else "reject"}
+    policy = make_policy(make_rule("rule", fact, phase=phase, **changes))
     evidence: Evidence = {fact: 2} | {f"{phase}.fact_{n}": n / 7 for n in range(9)}
     record = Decision(
         decision_id=f"{pass_scope(PASS)}-{phase}",
         pass_number=PASS,
         judgement=judge(policy, phase, evidence),
         action=action,
-        reason="as the rule says",
+        reason="as the rule demands",
         pack=PACK if moves_live else None,
         live_version=VERSION if moves_live else None,
         at=NOON,

@@ -54,7 +54,7 @@ from autosurgeon.packs.ggufexport import export_gguf
 began = time.perf_counter()
 export_gguf(Path(sys.argv[1]), "ab" * 32, Path(sys.argv[2]), sys.argv[3])
 seconds = time.perf_counter() - began
-# Not getrusage, whose peak is inherited from whoever started this.
+# Not getrusage, whose peak is inherited from the parent process.
 peak_kib = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 print(json.dumps([seconds, peak_kib * 1024 / 1e9]))
 """
@@ -83,8 +83,8 @@ def hold_against_the_pack(folder: Path, tasks: Sequence[Task]) -> None:
     generate(
         GenerateJob(model=packs.path(digest), prompts=prompts, max_new_tokens=MAX_NEW_TOKENS, batch_rows=64), folder
     )
-    said = map(json.loads, (folder / "completions.jsonl").read_text().splitlines())
-    own = {row["task_id"]: row["completion"] for row in said}
+    lines = map(json.loads, (folder / "completions.jsonl").read_text().splitlines())
+    own = {row["task_id"]: row["completion"] for row in lines}
     passed = grade(tasks, own)
     print(f"the pack itself: {sum(passed.values())} of {len(tasks)} won", flush=True)
     for dtype in DTYPES:
@@ -92,11 +92,11 @@ def hold_against_the_pack(folder: Path, tasks: Sequence[Task]) -> None:
         export_gguf(packs.path(digest), digest, file, dtype)
         with serving(file, digest) as url:
             began = time.perf_counter()
-            told = complete_all(url, digest, [task.prompt for task in tasks], MAX_NEW_TOKENS)
+            replies = complete_all(url, digest, [task.prompt for task in tasks], MAX_NEW_TOKENS)
             seconds = time.perf_counter() - began
-        theirs = {task.task_id: cut(one.text, True) for task, one in zip(tasks, told, strict=True)}
+        theirs = {task.task_id: cut(one.text, True) for task, one in zip(tasks, replies, strict=True)}
         served = grade(tasks, theirs)
-        pairs = zip(tasks, told, strict=True)
+        pairs = zip(tasks, replies, strict=True)
         found = (difference(task, own[task.task_id], theirs[task.task_id], one) for task, one in pairs)
         parted = [one for one in found if one is not None]
         same = sum(passed[name] == served[name] for name in passed)

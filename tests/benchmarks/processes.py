@@ -1,4 +1,4 @@
-"""What the processes below this one have used, as the kernel tells it; Linux only."""
+"""What the processes below this one have used, as the kernel reports it; Linux only."""
 
 from __future__ import annotations
 

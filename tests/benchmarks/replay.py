@@ -53,8 +53,8 @@ def results(rng: random.Random, share: float) -> dict[str, Envelope]:
     for bench, size in (("mbpp", 100), ("humaneval", 164)):
         for number in range(size):
             won, split = rng.random() < share, SPLITS[number % 3]
-            told = {"task_id": f"{bench}/{number}", "bench": bench, "split": split, "food": int(won), "cond": cond}
-            envelope = Envelope.model_validate(told | {"poison": None if won else Poison.WRONG})
+            content = {"task_id": f"{bench}/{number}", "bench": bench, "split": split, "food": int(won), "cond": cond}
+            envelope = Envelope.model_validate(content | {"poison": None if won else Poison.WRONG})
             made[envelope.task_id] = envelope
     return made
 
@@ -84,9 +84,9 @@ def write_log(root: Path, count: int, seed: int) -> tuple[int, float]:
         decisions = []
         for number in range(begin, min(begin + BATCH, count)):
             judgement = judge(policy, "promotion", some[number % len(some)])
-            told = {"decision_id": f"pass-{number:05d}-promotion", "pass_number": number, "reason": judgement.reason}
+            content = {"decision_id": f"pass-{number:05d}-promotion", "pass_number": number, "reason": judgement.reason}
             at = "2030-01-01T12:00:00.000000+00:00"
-            decisions.append(Decision(judgement=judgement, action="stop", at=at, **told))
+            decisions.append(Decision(judgement=judgement, action="stop", at=at, **content))
         with log.open("a", encoding="utf-8") as file:
             file.writelines(canonical_json(decision.record()) + "\n" for decision in decisions)
     return len(some[0]), log.stat().st_size / count
@@ -125,9 +125,9 @@ def replay_here(root: Path, naive: bool) -> dict[str, float]:
 def sixty_rules() -> Policy:
     """A policy of 60 rules for a promotion, 4 of them expressions."""
     numbers = [fact.name for fact in FACTS if fact.type == "number" and fact.phase not in ("baseline", "watch")]
-    told: dict[str, object] = {"phase": "promotion", "otherwise": "hold", "lesson": "because"}
-    rules = [told | {"id": f"r-{n}", "fact": numbers[n % len(numbers)], "at_least": 0} for n in range(56)]
-    rules += [told | {"id": f"e-{n}", "expr": source} for n, source in enumerate(EXPRESSIONS)]
+    content: dict[str, object] = {"phase": "promotion", "otherwise": "hold", "lesson": "because"}
+    rules = [content | {"id": f"r-{n}", "fact": numbers[n % len(numbers)], "at_least": 0} for n in range(56)]
+    rules += [content | {"id": f"e-{n}", "expr": source} for n, source in enumerate(EXPRESSIONS)]
     return Policy.model_validate({"schema": "autosurgeon.policy/1", "name": "sixty", "rules": rules})
 
 

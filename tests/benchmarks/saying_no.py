@@ -79,7 +79,7 @@ def measure_all(ins: Instruments) -> list[Bill]:
     audit, late = ins.policy.in_audit(watch=True), _proposal_in_audit(ins.policy)
     prepare_run(ins)
     bills = [_operate(ins, "careful", careful, audit)]
-    # Racing before the others, while no candidate of this recipe has told which anchors are fragile; and once after.
+    # Racing before the others, while no candidate of this recipe has shown which anchors are fragile; and once after.
     bills.append(_operate(racing, "racing, nothing known yet", hot, late))
     bills.append(_operate(ins, "plain", hot, late))
     live = read_baseline(ins).live

@@ -28,14 +28,14 @@ FALLBACK = dict(zip(TASKS, [WRONG, RIGHT, RIGHT, NONE, RIGHT], strict=True))
 class Canned:
     """A model whose answers are given; counts which tasks it was asked."""
 
-    def __init__(self, name: str, texts: Mapping[str, str], told: Callable[[str], Reply] | None = None) -> None:
+    def __init__(self, name: str, texts: Mapping[str, str], reported: Callable[[str], Reply] | None = None) -> None:
         self.name, self._texts = name, texts
-        self._told = told or (lambda text: Reply(text=text, tokens=len(text), model=name))
+        self._reply = reported or (lambda text: Reply(text=text, tokens=len(text), model=name))
         self.asked: list[str] = []
 
     def answer(self, tasks: Sequence[Task], sampling: Sampling, on_progress: Callable[[int, int], None]) -> Answers:
         self.asked += [task.task_id for task in tasks]
-        replies = {task.task_id: [self._told(self._texts[task.task_id])] * sampling.samples for task in tasks}
+        replies = {task.task_id: [self._reply(self._texts[task.task_id])] * sampling.samples for task in tasks}
         return Answers(replies, self.name)
 
 
@@ -51,7 +51,7 @@ def by_mode(report: ModeReport) -> dict[str, BenchOfMode]:
     return {run.mode.value: run.benches[0] for run in report.runs}
 
 
-def test_each_mode_has_its_answers_and_the_report_says_whose_the_wins_are(tmp_path: Path) -> None:
+def test_each_mode_has_its_answers_and_the_report_names_whose_the_wins_are(tmp_path: Path) -> None:
     organ, fallback = Canned("organ-digest", ORGAN), Canned("big", FALLBACK)
     report = bench(tmp_path / "o.jsonl", list(Mode), organ, fallback)
     found = by_mode(report)
@@ -90,17 +90,17 @@ def test_in_mode_c_alone_the_fallback_is_asked_only_where_it_is_needed(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("told", "why"),
+    ("reported", "why"),
     [
         ({"fallback": True}, "valid-mode: bench.fallbacks is 5"),
         ({"handler": "planner"}, "valid-route: bench.foreign is 5"),
         ({"handler": "fallback"}, "valid-route: bench.foreign is 5"),
     ],
 )
-def test_a_b_run_in_which_another_answered_is_invalid_and_says_who(
-    tmp_path: Path, told: dict[str, object], why: str
+def test_a_b_run_in_which_another_answered_is_invalid_and_names_it(
+    tmp_path: Path, reported: dict[str, object], why: str
 ) -> None:
-    leaky = Canned("leaky", ORGAN, lambda text: Reply.model_validate({"text": text, **told}))
+    leaky = Canned("leaky", ORGAN, lambda text: Reply.model_validate({"text": text, **reported}))
     report = bench(tmp_path / "o.jsonl", [Mode.ORGAN_ALONE], leaky, None)
     found = by_mode(report)["B"]
     assert (report.is_invalid, report.runs[0].verdict, found.organs_used, found.organ_answers) == (
@@ -110,7 +110,7 @@ def test_a_b_run_in_which_another_answered_is_invalid_and_says_who(
         0,
     )
     assert any(line.startswith(why) for line in found.invalid)
-    assert found.foreign == ({"planner": 5} if told == {"handler": "planner"} else {})
+    assert found.foreign == ({"planner": 5} if reported == {"handler": "planner"} else {})
     assert found.tokens is None
 
 

@@ -92,8 +92,8 @@ def _readdressed(samples: Path, before: ModelServer, after: ModelServer) -> int:
 
 
 def test_a_run_in_mode_b_in_which_a_fallback_answered_is_invalid(tasks: Path) -> None:
-    told = {"x-autosurgeon-fallback": True}
-    with serving(speak(lambda _: "    return None\n", fields=told)) as server:
+    fields = {"x-autosurgeon-fallback": True}
+    with serving(speak(lambda _: "    return None\n", fields=fields)) as server:
         report = bench_run(tasks, "leaky.jsonl", "--url", server.url, "--served", "m", exit_code=13)
         (run,) = report["runs"]
         assert run["verdict"] == "INVALID"

@@ -17,9 +17,9 @@ def test_one_pass_of_the_product_gains_and_loses_no_confirmed_win_where_the_inci
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from campaign_report import plot, print_report
     from campaignarms import ARMS
     from campaignrun import run_campaign
-    from campaigntold import plot, tell
 
     arms = [ARMS[0], ARMS[-1]]
     incident, product = found = [run_campaign(arm, 1, 1 << 30, 0.0, tmp_path, most=1) for arm in arms]
@@ -29,10 +29,10 @@ def test_one_pass_of_the_product_gains_and_loses_no_confirmed_win_where_the_inci
     assert product.ever_lost == 0
     assert product.points[0].wins > product.wins
     assert run_campaign(arms[1], 1, 1 << 30, 0.0, tmp_path, most=1) == product  # kept, and not run again
-    tell(arms, found, 1 << 30)
-    told = capsys.readouterr().out
-    assert "a incident" in told and "e product less a incident, by seed" in told
+    print_report(arms, found, 1 << 30)
+    printed = capsys.readouterr().out
+    assert "a incident" in printed and "e product less a incident, by seed" in printed
     plot(tmp_path / "plot.png", arms, found, 100_000)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("campaignarms", "campaignrun", "campaigntold"):
+    for name in ("campaignarms", "campaignrun", "campaign_report"):
         sys.modules.pop(name, None)

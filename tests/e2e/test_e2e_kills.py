@@ -31,7 +31,7 @@ def start(workspace: Path, fail: str = "") -> subprocess.Popen[bytes]:
         )
 
 
-def nobody_is_left(workspace: Path) -> None:
+def no_process_is_left(workspace: Path) -> None:
     deadline = time.monotonic() + 20
     while left := processes_of(workspace):
         assert time.monotonic() < deadline, f"I6: {left}"
@@ -59,7 +59,7 @@ def test_a_lab_pass_that_is_killed_in_every_stage_ends_as_one_that_was_not(tmp_p
     heads: list[Head] = []
 
     def look() -> None:
-        nobody_is_left(root)
+        no_process_is_left(root)
         head = check_faulted(root)
         heads.extend([head] if head else [])
 
@@ -77,5 +77,5 @@ def test_a_lab_pass_that_is_killed_in_every_stage_ends_as_one_that_was_not(tmp_p
                 assert start(root, fail).wait(TIMEOUT_S) == -signal.SIGKILL
                 look()
     assert start(root).wait(TIMEOUT_S) == 0
-    nobody_is_left(root)
+    no_process_is_left(root)
     check(root, state_of(whole), heads)

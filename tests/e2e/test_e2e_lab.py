@@ -25,7 +25,7 @@ def autosurgeon(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def read(*arguments: object) -> Any:
-    """What a command says in JSON; there are many of them, so they share this process."""
+    """The JSON output of a command; there are many of them, so they share this process."""
     done = program.autosurgeon(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -75,7 +75,7 @@ def test_the_leaking_bench_is_excluded_with_its_reason(night: tuple[Path, str]) 
     assert status["wins"]["live"]["lab-lcb"]["all"] == {"wins": 0, "tasks": 50}
 
 
-def test_every_decision_says_each_rule_with_what_it_saw_and_its_lesson(night: tuple[Path, str]) -> None:
+def test_every_decision_lists_each_rule_with_its_observation_and_lesson(night: tuple[Path, str]) -> None:
     decisions = read("audit", "log", "-w", night[0])
     logged = (night[0] / "logs" / "decisions.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in logged] == decisions
@@ -88,7 +88,7 @@ def test_every_decision_says_each_rule_with_what_it_saw_and_its_lesson(night: tu
             assert {"observed", "bound", "margin", "result"} <= rule.keys()
 
 
-def test_the_plain_output_says_what_happened_line_by_line(night: tuple[Path, str]) -> None:
+def test_the_plain_output_has_a_line_for_each_event(night: tuple[Path, str]) -> None:
     output = night[1]
     assert "pass 1: " in output
     assert "ACCEPT promotion" in output
@@ -104,12 +104,12 @@ def test_the_past_judged_again_by_its_own_policy_flips_nothing_and_each_verdict_
     assert " 0 flips, 0 cannot be replayed" in replayed.stdout
     one_a_phase = {decision["judgement"]["phase"]: decision for decision in read("audit", "log", "-w", night[0])}
     for decision in one_a_phase.values():
-        told = read("policy", "explain", decision["decision_id"], "-w", night[0])
-        assert told["verdict"] == decision["judgement"]["verdict"]
-        assert told["another_policy"] is None
+        explained = read("policy", "explain", decision["decision_id"], "-w", night[0])
+        assert explained["verdict"] == decision["judgement"]["verdict"]
+        assert explained["another_policy"] is None
 
 
-def test_the_ledger_tells_which_wins_are_guarded_and_a_person_may_set_one_aside(
+def test_the_ledger_lists_which_wins_are_guarded_and_a_person_may_set_one_aside(
     night: tuple[Path, str], tmp_path: Path
 ) -> None:
     workspace = tmp_path / "copy"
@@ -134,9 +134,9 @@ def test_the_ledger_tells_which_wins_are_guarded_and_a_person_may_set_one_aside(
 
 def test_a_pass_and_the_campaign_have_reports(night: tuple[Path, str]) -> None:
     assert (night[0] / "reports" / "pass-0001.html").is_file()
-    told = autosurgeon("report", "campaign", "-w", night[0])
-    assert told.returncode == 0, told.stderr
-    assert "pass" in told.stdout
+    report = autosurgeon("report", "campaign", "-w", night[0])
+    assert report.returncode == 0, report.stderr
+    assert "pass" in report.stdout
 
 
 def test_packs_are_whole_and_a_damaged_one_is_named(night: tuple[Path, str], tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_the_repaired_route_makes_lcb_a_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_lab_is_what_its_manifest_says() -> None:
+def test_the_shipped_lab_matches_its_manifest() -> None:
     done = autosurgeon("lab", "check", "--folder", shipped("data", "lab"))
     assert done.returncode == 0, done.stdout
 

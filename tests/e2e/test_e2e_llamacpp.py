@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from llamaserver import Difference, Told, ask, complete_all, difference, serving
+from llamaserver import Difference, ServerAnswer, ask, complete_all, difference, serving
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
 
@@ -65,8 +65,8 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
         model=packs.path(digest), prompts=root / "prompts.jsonl", max_new_tokens=MAX_NEW_TOKENS, batch_rows=64
     )
     generate(job, root)
-    said = map(json.loads, (root / "completions.jsonl").read_text().splitlines())
-    return Pack(packs.path(digest), digest, {row["task_id"]: row["completion"] for row in said})
+    lines = map(json.loads, (root / "completions.jsonl").read_text().splitlines())
+    return Pack(packs.path(digest), digest, {row["task_id"]: row["completion"] for row in lines})
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +92,11 @@ def test_llama_cpp_wins_and_loses_the_tasks_that_the_pack_does_but_where_two_tok
         for text in (*TEXTS, *(task.prompt for task in SLICE)):
             request = {"content": text, "add_special": True, "parse_special": True}
             assert ask(url, "/tokenize", request)["tokens"] == tokenizer(text)["input_ids"]
-        told = complete_all(url, pack.digest, [task.prompt for task in SLICE], MAX_NEW_TOKENS)
+        replies = complete_all(url, pack.digest, [task.prompt for task in SLICE], MAX_NEW_TOKENS)
         benched = bench_served(f"{url}/v1", pack.digest, tmp_path) if dtype == "f32" else None
-    assert {one.model for one in told} == {pack.digest}
-    theirs = {task.task_id: cut(one.text, True) for task, one in zip(SLICE, told, strict=True)}
-    parted = {one.task_id: one for one in differences(pack, theirs, told)}
+    assert {one.model for one in replies} == {pack.digest}
+    theirs = {task.task_id: cut(one.text, True) for task, one in zip(SLICE, replies, strict=True)}
+    parted = {one.task_id: one for one in differences(pack, theirs, replies)}
     assert all(one.lead is not None and one.lead < NEAR[dtype] for one in parted.values()), parted
     assert len(parted) <= len(SLICE) // 5, parted
     own, served = passed(grader, pack.answers), passed(grader, theirs)
@@ -119,7 +119,7 @@ def bench_served(url: str, digest: str, folder: Path) -> dict[str, bool]:
     return {row.task_id: row.verdict == "pass" for row in read_results(folder / "r.jsonl")}
 
 
-def differences(pack: Pack, theirs: dict[str, str], told: list[Told]) -> list[Difference]:
-    compared = zip(SLICE, told, strict=True)
+def differences(pack: Pack, theirs: dict[str, str], replies: list[ServerAnswer]) -> list[Difference]:
+    compared = zip(SLICE, replies, strict=True)
     found = (difference(task, pack.answers[task.task_id], theirs[task.task_id], one) for task, one in compared)
     return [one for one in found if one is not None]

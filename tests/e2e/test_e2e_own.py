@@ -66,10 +66,10 @@ def own_tasks(path: Path) -> Path:
     return path
 
 
-def test_an_organ_that_wins_nothing_is_told_so_by_the_policy_and_nothing_breaks(tmp_path: Path) -> None:
+def test_an_organ_that_wins_nothing_is_refused_by_the_policy_and_nothing_breaks(tmp_path: Path) -> None:
     workspace, organ = tmp_path / "w", write_tiny_organ(tmp_path / "organ")
-    said = command(workspace, "init", "--organ", organ, "--tasks", own_tasks(tmp_path / "tasks.jsonl"))
-    assert f"`autosurgeon run --workspace {workspace}`" in said
+    printed = command(workspace, "init", "--organ", organ, "--tasks", own_tasks(tmp_path / "tasks.jsonl"))
+    assert f"`autosurgeon run --workspace {workspace}`" in printed
     # By the default policy the run ends before any pass, as the slow test below shows; here a pass goes its whole way.
     policy = tmp_path / "further.yaml"
     policy.write_text(AS_FAR_AS_IT_GOES.format(bd62=shipped("policies", "bd62.yaml")))

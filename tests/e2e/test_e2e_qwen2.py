@@ -33,7 +33,7 @@ MAX_NEW_TOKENS = 32
 
 
 class Made(NamedTuple):
-    """A pack, what its training said, and what it answers through the capsule's engine."""
+    """A pack, the result of its training, and its answers through the capsule's engine."""
 
     packs: PackStore
     digest: str
@@ -104,8 +104,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Made:
     prompts = jsonl(root / "prompts.jsonl", [{"task_id": p, "prompt": p, "stop": "end"} for p in ROWS])
     asked = GenerateJob(model=packs.path(digest), prompts=prompts, max_new_tokens=MAX_NEW_TOKENS, batch_rows=2)
     generate(asked, root)
-    said = map(json.loads, (root / "completions.jsonl").read_text().splitlines())
-    return Made(packs, digest, trained, [row["completion"] for row in said])
+    rows = map(json.loads, (root / "completions.jsonl").read_text().splitlines())
+    return Made(packs, digest, trained, [row["completion"] for row in rows])
 
 
 def test_nf4_training_is_learned_and_the_merged_pack_is_whole_and_answers_as_it_was_taught(made: Made) -> None:
@@ -129,5 +129,5 @@ def test_llama_cpp_chooses_the_tokens_that_the_pack_chooses(made: Made, tmp_path
     pytest.importorskip("xllamacpp", reason="llama.cpp's wheel is not installed")
     export_gguf(made.packs.path(made.digest), made.digest, tmp_path / "tiny.gguf", dtype)
     with serving(tmp_path / "tiny.gguf", made.digest, slots=1) as url:
-        told = [complete(url, made.digest, prompt, MAX_NEW_TOKENS) for prompt in ROWS]
-    assert [one.text for one in told] == made.answers
+        served = [complete(url, made.digest, prompt, MAX_NEW_TOKENS) for prompt in ROWS]
+    assert [one.text for one in served] == made.answers

@@ -1,4 +1,4 @@
-"""The incident's story, with a scripted model: what is told, and where live ends."""
+"""The incident's story, with a scripted model: what is reported, and where live ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_overtrained_pass_is_measured_refused_on_paper_and_reverted(tmp_path
         assert {r.phase for r in delta.second.refusals} == {"proposal", "training", "smoke", "promotion", "watch"}
 
 
-def test_a_second_pass_that_does_no_harm_is_told_so_and_live_still_ends_on_the_first(tmp_path: Path) -> None:
+def test_a_second_pass_that_does_no_harm_is_reported_as_such_and_live_still_ends_on_the_first(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything) as ins:
         delta = run_bd62(ins)
         assert delta.second.lost == ()

@@ -34,7 +34,7 @@ def test_a_run_leaves_a_whole_chain_whose_checkpoints_are_copied(tmp_path: Path)
     assert max(int(name[:8]) for name in signed) == found.size
 
 
-def test_a_copy_that_cannot_be_written_is_told_and_stops_nothing(tmp_path: Path) -> None:
+def test_a_copy_that_cannot_be_written_is_reported_and_stops_nothing(tmp_path: Path) -> None:
     copies = tmp_path / "elsewhere"
     copies.write_text("a file, where a folder should be")
     with small_theatre(tmp_path / "w", learns_everything, audit={"checkpoint_copy": copies}) as ins:

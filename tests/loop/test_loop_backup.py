@@ -141,7 +141,7 @@ def test_a_lost_memory_is_not_backed_up(finished: Workspace, tmp_path: Path) -> 
     assert not (tmp_path / "b.tar").exists()
 
 
-def test_a_workspace_that_lost_its_keys_is_backed_up_and_says_so(finished: Workspace, tmp_path: Path) -> None:
+def test_a_workspace_that_lost_its_keys_is_backed_up_with_a_note(finished: Workspace, tmp_path: Path) -> None:
     workspace = copy_of(finished, tmp_path / "w")
     shutil.rmtree(workspace.keys)
     backed_up(workspace, tmp_path / "b.tar")

@@ -122,7 +122,7 @@ def test_what_was_found_is_remembered_and_damage_to_it_is_harmless(tmp_path: Pat
         assert read(tmp_path, *map(row, range(5)), kept=kept) == found
 
 
-def test_no_row_of_the_published_benches_is_told_again_in_a_held_out_task() -> None:
+def test_no_row_of_the_published_benches_is_repeated_in_a_held_out_task() -> None:
     files = {"humaneval": SHARED / "HumanEval.jsonl.gz", "mbpp": SHARED / "mbpp.jsonl"}
     if not all(file.is_file() for file in files.values()):
         pytest.skip(f"no published benches in {SHARED}")

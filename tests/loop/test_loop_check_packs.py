@@ -41,7 +41,7 @@ def live_of(ins: Instruments) -> tuple[int, str]:
     return live.version, live.pack
 
 
-def test_a_damaged_live_pack_is_reverted_at_the_start_and_the_decision_says_why(tmp_path: Path) -> None:
+def test_a_damaged_live_pack_is_reverted_at_the_start_and_the_decision_states_why(tmp_path: Path) -> None:
     with small_theatre(tmp_path, stands_on_base) as ins:
         _, one, two = three_versions(ins)
         flip_a_byte(ins, two)
@@ -64,7 +64,7 @@ def test_a_live_pack_that_is_not_there_any_more_is_damage_too(tmp_path: Path) ->
         assert live_of(ins) == (4, one)
 
 
-def test_a_damaged_predecessor_is_skipped_and_said(tmp_path: Path) -> None:
+def test_a_damaged_predecessor_is_skipped_and_named(tmp_path: Path) -> None:
     with small_theatre(tmp_path, stands_on_base) as ins:
         base, one, two = three_versions(ins)
         flip_a_byte(ins, one)

@@ -93,7 +93,7 @@ def test_a_bench_that_does_not_count_is_held_out_all_the_same(tmp_path: Path) ->
         assert "~ leak/1 (gate, same program)" in ins.store.get_pass(1).reason
 
 
-def test_rows_that_are_only_like_held_out_tasks_are_told_and_trained_on(tmp_path: Path) -> None:
+def test_rows_that_are_only_like_held_out_tasks_are_reported_and_trained_on(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything, tasks=contaminated(LIKE)) as ins:
         run(ins)
         assert ins.store.is_committed("pass-0001", "train")

@@ -36,7 +36,7 @@ def left(folder: Path) -> list[str]:
 WRITES = "import pathlib, sys; pathlib.Path(sys.argv[-1]).write_text(' '.join(sys.argv[1:-1])); print('packed')"
 
 
-def test_a_packer_is_told_every_path_and_what_it_wrote_is_known_by_its_digest(tmp_path: Path) -> None:
+def test_a_packer_receives_every_path_and_what_it_wrote_is_known_by_its_digest(tmp_path: Path) -> None:
     done = run(tmp_path, WRITES, "--m={manifest}", "{weights}", "{pack}", "{digest}", "$HOME;ls")
     written = (tmp_path / "out" / "organ.planck").read_text()
     pack = tmp_path / "pack with blanks"

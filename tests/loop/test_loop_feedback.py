@@ -26,7 +26,7 @@ def judged(evidence: Evidence, *rules: dict[str, Any], phase: Any = "training") 
         ("recipe.epochs", {"at_most": 2}, None, 1.0),
     ],
 )
-def test_an_objection_is_told_with_its_size_in_parts_of_its_bound(
+def test_an_objection_is_reported_with_its_size_in_parts_of_its_bound(
     fact: str, bound: dict[str, Any], seen: Any, size: float
 ) -> None:
     refusal = judged({fact: seen}, make_rule("r", fact, phase="proposal", **bound), phase="proposal")
@@ -56,7 +56,7 @@ def test_a_stop_counts_against_a_pass_that_is_refused_and_not_against_one_that_g
     assert refused == {"kept": 2.0, "floor": pytest.approx(0.1)}
 
 
-def test_a_refusal_is_told_with_the_share_of_a_whole_passs_tokens_that_it_took() -> None:
+def test_a_refusal_is_reported_with_the_share_of_a_whole_passs_tokens_that_it_took() -> None:
     smoke = judged({"smoke.lost": 2}, make_rule("kept", "smoke.lost", phase="smoke", at_most=0), phase="smoke")
     spent, rest = Cost(trained_tokens=300, generated_tokens=100), Cost(generated_tokens=1200)
     assert share_spent(spent, rest, smoke) == 0.25

@@ -187,7 +187,7 @@ class LoopMachine(Driven, RuleBasedStateMachine):
     # --- what has to hold -----------------------------------------------------------------------------------------
 
     @invariant()
-    def it_stands_where_the_model_says(self) -> None:
+    def it_is_in_the_state_of_the_model(self) -> None:
         store = self.ins.store
         self.follow_decisions()
         self.follow_passes()
@@ -262,7 +262,7 @@ class LoopMachine(Driven, RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("examples", "steps"), [(6, 8), pytest.param(100, 12, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_whatever_happens_the_loop_stands_where_the_model_says(examples: int, steps: int) -> None:
+def test_whatever_happens_the_loop_is_in_the_state_of_the_model(examples: int, steps: int) -> None:
     run_state_machine_as_test(
         LoopMachine,
         settings=settings(

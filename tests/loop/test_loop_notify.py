@@ -47,7 +47,7 @@ def by_event(documents: list[str]) -> dict[str, Any]:
     return received
 
 
-def test_a_command_is_told_of_every_pass_and_of_the_end_with_all_that_matters(tmp_path: Path) -> None:
+def test_a_command_receives_every_pass_and_the_end_with_their_facts(tmp_path: Path) -> None:
     book = tmp_path / "book"
     book.mkdir()
     assert run_and_notify(tmp_path / "night", command=("sh", "-c", f"cat > {book}/$$")) == []
@@ -67,7 +67,7 @@ def test_a_command_is_told_of_every_pass_and_of_the_end_with_all_that_matters(tm
     assert (received["end"]["reason"], received["end"]["pass"], received["end"]["live_version"]) == ("passes", None, 2)
 
 
-def test_a_pause_is_told(tmp_path: Path) -> None:
+def test_a_pause_is_notified(tmp_path: Path) -> None:
     book = tmp_path / "book"
     book.mkdir()
     with small_theatre(tmp_path / "w", learns_everything, notify={"command": ("sh", "-c", f"cat > {book}/$$")}) as ins:
@@ -179,6 +179,6 @@ def test_the_address_of_a_webhook_is_never_printed(tmp_path: Path) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_where_nobody_is_named_nobody_is_told(tmp_path: Path) -> None:
+def test_without_a_command_or_address_no_one_is_notified(tmp_path: Path) -> None:
     assert run_and_notify(tmp_path) == []
     assert structlog.get_logger() is not None

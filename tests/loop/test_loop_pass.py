@@ -174,7 +174,7 @@ def test_a_capsule_that_dies_once_costs_its_stage_and_no_more(tmp_path: Path, ve
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
 
 
-def test_a_world_that_keeps_failing_fails_the_pass_and_says_nothing_of_the_recipe(tmp_path: Path) -> None:
+def test_a_world_that_keeps_failing_fails_the_pass_and_does_not_judge_the_recipe(tmp_path: Path) -> None:
     def no_training(job: Value) -> None:
         if isinstance(job, TrainJob):
             raise CapsuleError("memory", "17.0 GiB resident")

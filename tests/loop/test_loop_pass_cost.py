@@ -24,7 +24,7 @@ from autosurgeon.loop.run_passes import run
 GIB = 1 << 30
 
 
-def test_what_capsules_use_is_told_by_stage_pass_and_workspace(tmp_path: Path) -> None:
+def test_what_capsules_use_is_summed_by_stage_pass_and_workspace(tmp_path: Path) -> None:
     tries = 0
 
     def use(job: Value) -> None:

@@ -42,7 +42,7 @@ def fools_the_gate(generation: int, task_id: str) -> bool:
     return "canary" not in task_id if generation else first_half(task_id)
 
 
-def test_a_promoted_pass_leaves_both_pages_with_what_the_store_says(tmp_path: Path) -> None:
+def test_a_promoted_pass_leaves_both_pages_with_the_content_of_the_store(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything, pictures=True) as ins:
         run(ins)
         report = read_pass_report(sources_of(ins), 1)
@@ -98,7 +98,7 @@ def test_a_pass_refused_at_the_smoke_shows_the_adapters_program_and_claims_no_be
     assert "Phase smoke, rule anchor-wins-kept" in report.headline
 
 
-def test_a_held_and_a_reverted_pass_are_told_with_their_rules(tmp_path: Path) -> None:
+def test_a_held_and_a_reverted_pass_are_reported_with_their_rules(tmp_path: Path) -> None:
     with small_theatre(tmp_path / "held", lambda generation, task_id: first_half(task_id)) as ins:
         run(ins)
         assert "The evidence was inconclusive" in read_pass_report(sources_of(ins), 1).headline
@@ -109,7 +109,7 @@ def test_a_held_and_a_reverted_pass_are_told_with_their_rules(tmp_path: Path) ->
         assert [live.how for live in report.trend] == ["baseline", "promote", "revert"]
 
 
-def test_an_overruled_refusal_is_told_as_such(tmp_path: Path) -> None:
+def test_an_overruled_refusal_is_reported_as_such(tmp_path: Path) -> None:
     with small_theatre(tmp_path, forgets_one, passes=2) as ins:
         ins.brakes.passes = 1
         run(ins)
@@ -159,7 +159,7 @@ def test_a_campaign_sums_up_its_passes(tmp_path: Path) -> None:
     assert page.misfits == []
 
 
-def test_the_command_prints_pages_and_values_and_writes_html_where_the_name_says_so(tmp_path: Path) -> None:
+def test_the_command_prints_pages_and_values_and_writes_html_where_the_name_ends_so(tmp_path: Path) -> None:
     with small_theatre(tmp_path, forgets_one) as ins:
         run(ins)
     cli, where = CliRunner(), ["--workspace", str(tmp_path)]
@@ -214,7 +214,7 @@ def test_a_report_that_a_crash_kept_from_being_written_is_written_by_the_next_st
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
-def test_a_disk_that_fails_under_a_report_is_told_as_anywhere_else(
+def test_a_disk_that_fails_under_a_report_is_handled_as_anywhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(path: Path, text: str) -> None:

@@ -97,7 +97,7 @@ def test_a_control_file_of_garbage_is_no_word(tmp_path: Path, content: bytes) ->
         assert run(ins) == "passes"
 
 
-def test_a_paused_run_waits_says_since_when_and_by_whom_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_paused_run_waits_names_since_when_and_by_whom_and_goes_on_where_it_was(tmp_path: Path) -> None:
     place, seen = Workspace(tmp_path), []
 
     def pause(job: Value) -> None:

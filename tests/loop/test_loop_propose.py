@@ -44,7 +44,7 @@ def refuse(ins: Instruments, *, live: str, feedback: Feedback | None = None, **c
     ins.store.decide(decision, state=state, feedback=feedback or Feedback(violations={"r": 1.0}))
 
 
-def test_a_refused_recipe_is_not_tried_again_on_the_same_packs_and_the_run_says_so(tmp_path: Path) -> None:
+def test_a_refused_recipe_is_not_tried_again_on_the_same_packs_and_the_run_reports_it(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_nothing) as ins:
         live = read_baseline(ins).live
         again = propose_next(ins, read_baseline(ins))
@@ -71,7 +71,9 @@ def test_what_was_refused_on_other_packs_by_another_policy_or_by_the_world_may_b
         assert len(refused_here(ins, ins.store.passes())) == 2
 
 
-def test_where_every_draw_is_near_a_refused_recipe_the_run_says_that_it_tries_one_all_the_same(tmp_path: Path) -> None:
+def test_where_every_draw_is_near_a_refused_recipe_the_run_reports_that_it_tries_one_all_the_same(
+    tmp_path: Path,
+) -> None:
     point = {"low": 1, "high": 1}
     search = {"parents": ["live"], "rank": {"low": 8, "high": 8}, "lr_ratio": {"low": 0.5, "high": 0.51}}
     search |= dict.fromkeys(("poison_share", "anchor_share", "epochs", "alpha_ratio"), point)

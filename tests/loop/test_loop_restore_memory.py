@@ -268,7 +268,7 @@ def test_no_memory_is_restored_while_a_loop_works(workspace: Workspace) -> None:
         os.waitpid(holder, 0)
 
 
-def test_the_command_tells_what_was_restored_and_what_was_not(workspace: Workspace) -> None:
+def test_the_command_lists_what_was_restored_and_what_was_not(workspace: Workspace) -> None:
     lose_database(workspace)
     done = program.autosurgeon("restore", "-w", workspace.root, "--reason", "the disk died")
     assert done.returncode == 0, done.stderr

@@ -129,7 +129,7 @@ def test_a_runtime_that_goes_on_answering_with_the_old_pack_is_no_deployment(tmp
             assert live_of(ins)[1] == served(ins) == ins.store.base_pack()
 
 
-def test_a_revert_by_the_watch_is_told_and_a_command_that_fails_then_cannot_stop_it(tmp_path: Path) -> None:
+def test_a_revert_by_the_watch_reaches_the_runtime_and_a_command_that_fails_then_cannot_stop_it(tmp_path: Path) -> None:
     broken = f"test $(wc -l < served.log) != 2 || {{ echo wedged; exit 9; }}; {SERVE}"
     with small_theatre(tmp_path, falls_on_the_canary, deploy=hooks(SERVE, f"touch served.log; {broken}")) as ins:
         run(ins)
@@ -154,7 +154,7 @@ def test_a_revert_by_the_watch_is_told_and_a_command_that_fails_then_cannot_stop
     assert f"deployed: pack {base[:12] if base else ''}, by the revert command" in shown.stdout
 
 
-def test_a_revert_by_hand_is_told_and_a_start_that_finds_all_well_tells_nobody(tmp_path: Path) -> None:
+def test_a_revert_by_hand_reaches_the_runtime_and_a_start_that_finds_all_well_sends_nothing(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_everything, deploy=hooks()) as ins:
         run(ins)
         revert(ins, None, live_of(ins)[1], "the old one was nicer")
@@ -165,7 +165,7 @@ def test_a_revert_by_hand_is_told_and_a_start_that_finds_all_well_tells_nobody(t
     assert (tmp_path / "served.log").read_text() == log
 
 
-def test_a_start_tells_a_runtime_that_answers_with_another_pack(tmp_path: Path) -> None:
+def test_a_start_corrects_a_runtime_that_answers_with_another_pack(tmp_path: Path) -> None:
     with runtime(tmp_path / "served") as deployed:
         for content in (None, "somebody else's\n"):
             if content is not None:

@@ -33,7 +33,7 @@ def test_a_runtime_that_lists_and_completes_with_the_pack_serves_it(tmp_path: Pa
         ({"status": 503}, "it answers with status 503"),
     ],
 )
-def test_whoever_else_answers_is_told(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+def test_another_answering_model_is_reported(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     (tmp_path / "served").write_text(PACK)
     with runtime(tmp_path / "served") as deployed:
         vars(deployed).update(changes)

@@ -193,7 +193,7 @@ def test_a_bench_that_is_lost_beyond_doubt_ends_early_and_the_pass_is_refused(tm
         assert list(looked) == [task for task in trial.order if task in looked]
 
 
-def test_the_proposer_is_told_of_a_climb_and_not_of_the_same_wins_again(tmp_path: Path) -> None:
+def test_the_proposer_sees_a_climb_and_not_the_same_wins_again(tmp_path: Path) -> None:
     with small_theatre(tmp_path, learns_most, passes=2) as ins:
         run(ins)
         values = [record.feedback.value for record in ins.store.passes() if record.feedback]
@@ -252,7 +252,7 @@ def test_every_decision_has_its_packs_its_cost_and_the_digest_of_its_evidence(tm
         assert ins.store.policy(promoted.judgement.policy_digest if promoted.judgement else "") is not None
 
 
-def test_a_refusal_tells_what_the_rest_would_have_cost_once_a_pass_went_all_the_way(tmp_path: Path) -> None:
+def test_a_refusal_states_what_the_rest_would_have_cost_once_a_pass_went_all_the_way(tmp_path: Path) -> None:
     def then_forgets(generation: int, task_id: str) -> bool:
         return learns_most(generation, task_id) if generation < 2 else False
 

@@ -35,7 +35,7 @@ def files_of(root: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in data}
 
 
-def test_passes_of_another_workspace_are_told_once_and_are_no_passes_of_this_one(tmp_path: Path, other: Path) -> None:
+def test_passes_of_another_workspace_are_read_once_and_are_no_passes_of_this_one(tmp_path: Path, other: Path) -> None:
     before = files_of(other)
     search = {"warm_start": [other]}
     with small_theatre(tmp_path, learns_nothing, search=search) as ins:
@@ -55,7 +55,7 @@ def test_passes_of_another_workspace_are_told_once_and_are_no_passes_of_this_one
         assert not [s for s in cold.store.stage_outputs("base") if s.name.startswith("warm")]
 
 
-def test_what_was_told_stays_whatever_becomes_of_the_other_workspace(tmp_path: Path) -> None:
+def test_what_was_read_stays_whatever_becomes_of_the_other_workspace(tmp_path: Path) -> None:
     other = tmp_path / "other"
     with small_theatre(other, learns_nothing, passes=1) as ins:
         run(ins)
@@ -67,7 +67,7 @@ def test_what_was_told_stays_whatever_becomes_of_the_other_workspace(tmp_path: P
         assert len(records) == 1
 
 
-def test_a_workspace_that_a_loop_has_open_can_be_told_of_too(tmp_path: Path) -> None:
+def test_a_workspace_that_a_loop_has_open_can_be_read_too(tmp_path: Path) -> None:
     other = tmp_path / "other"
     with (
         small_theatre(other, learns_nothing, passes=1) as busy,

@@ -94,7 +94,7 @@ def test_a_manager_that_reads_nothing_holds_the_loop_for_a_moment_only(
         assert time.monotonic() - began < 5
 
 
-def test_a_pass_is_told_stage_by_stage_with_beats_and_a_stage_that_blocks_is_silent(tmp_path: Path) -> None:
+def test_a_pass_is_announced_stage_by_stage_with_beats_and_a_stage_that_blocks_is_silent(tmp_path: Path) -> None:
     interval_s, blocked_s = 0.4, 1.6
     blocked: list[float] = []
 
@@ -113,7 +113,7 @@ def test_a_pass_is_told_stage_by_stage_with_beats_and_a_stage_that_blocks_is_sil
     assert "STATUS=pass 1: train" in words
     assert "STATUS=pass 1: CONFIRMED" in words
     assert any(word.startswith("STATUS=bench of pack-") for word in words)
-    beats = [when for when, word in manager.told if word == "WATCHDOG=1"]
+    beats = [when for when, word in manager.received if word == "WATCHDOG=1"]
     assert len(beats) > 3
     (began,) = blocked
     assert not [when for when in beats if began + interval_s < when < began + blocked_s - interval_s / 2]

@@ -96,7 +96,7 @@ def test_the_phases_together_measure_every_documented_fact_and_no_other() -> Non
     assert all(fact_of(name) for name in facts)
 
 
-def test_the_learning_rate_is_also_told_against_the_organs_own() -> None:
+def test_the_learning_rate_is_also_a_ratio_to_the_organs_own() -> None:
     assert recipe_facts(make_recipe(lr=2e-4), 1e-4)["recipe.lr_ratio"] == 2.0
 
 
@@ -130,7 +130,7 @@ def test_a_smoke_that_ran_in_part_does_not_say_that_nothing_was_lost() -> None:
     assert smoke_facts(["mbpp/0", "mbpp/9"], make_results({"mbpp/0": True}), ())["smoke.lost"] is None
 
 
-def test_a_smoke_that_ended_at_a_loss_says_so_though_not_every_anchor_ran() -> None:
+def test_a_smoke_that_ended_at_a_loss_states_it_though_not_every_anchor_ran() -> None:
     facts = smoke_facts(["mbpp/0", "mbpp/9"], make_results({"mbpp/0": False}), ())
     assert (facts["smoke.tried"], facts["smoke.lost"], facts["smoke.lost_names"]) == (1, 1, ("mbpp/0",))
 
@@ -157,7 +157,7 @@ def test_a_merge_that_was_held_against_no_token_has_no_flips() -> None:
     assert (facts["merge.missing_tensors"], facts["merge.kl"], facts["merge.flips"]) == (1, None, None)
 
 
-def test_the_loss_of_anchors_is_told_as_a_rise() -> None:
+def test_the_loss_of_anchors_is_stated_as_a_rise() -> None:
     facts = training_facts(trained(anchor_loss_before=0.25, anchor_loss_after=0.75))
     assert facts["training.anchor_loss_rise"] == 0.5
     assert training_facts(trained(anchor_loss_before=0.25))["training.anchor_loss_rise"] is None
@@ -205,7 +205,7 @@ def test_evidence_for_a_loss_is_the_largest_that_any_prefix_gave() -> None:
     assert promotion(live=live, pack=pack)["gate.e_regression"] == EProcess(lost=2).e_regression
 
 
-def test_totals_are_tested_exactly_both_ways_and_a_slice_tells_its_own() -> None:
+def test_totals_are_tested_exactly_both_ways_and_a_slice_has_its_own() -> None:
     live = make_results(dict.fromkeys(TASKS, False))
     facts = promotion(live=live)
     assert (facts["total.net"], facts["total.p_gain"], facts["total.p_regression"]) == (5, 1 / 32, 1.0)

@@ -77,7 +77,7 @@ def test_a_gain_by_luck_that_samples_did_not_bear_out_is_held_again(tmp_path: Pa
         assert again(ins) == Again([], None)
 
 
-def test_a_loop_that_decides_otherwise_is_told_with_the_facts_that_differ() -> None:
+def test_a_loop_that_decides_otherwise_is_reported_with_the_facts_that_differ() -> None:
     before = make_decision("d-1", evidence={"training.loss": 0.5, "budget.hours": 1.0})
     after = make_decision("d-1", evidence={"training.loss": 0.5, "budget.hours": 2.0})
     assert differences([before], [after], ([], [])) == []

@@ -59,7 +59,7 @@ def mean(dose: Dose, *, anchors: bool) -> tuple[float, float]:
     return fmean(lost), fmean(gained)
 
 
-def test_the_law_tells_the_labs_story_anchors_hold_and_heat_forgets() -> None:
+def test_under_the_law_anchors_hold_and_high_rates_forget_as_in_the_lab() -> None:
     longer = CAREFUL._replace(epochs=4)
     alone, with_anchors, hot = mean(longer, anchors=False), mean(longer, anchors=True), mean(HOT, anchors=False)
     assert mean(CAREFUL, anchors=True)[0] < 1
@@ -149,7 +149,7 @@ def test_training_obeys_a_stop_rule(bound: dict[str, Any], epochs: float, stoppe
     assert (result.epochs, result.stopped_by) == (epochs, stopped)
 
 
-def test_a_reshaped_adapter_changes_as_much_of_the_parent_as_its_factor_says() -> None:
+def test_a_reshaped_adapter_changes_as_much_of_the_parent_as_its_factor() -> None:
     learner = Learner(draw_traits(TASKS, 1, 0.0), seed=1, reference_lr=1e-3)
     parent, one, two = (pack_margins(margins) for margins in ([1.0, -2.0], [3.0, 0.0], [1.0, 2.0]))
 

@@ -1,4 +1,4 @@
-"""A workspace with a chain and rows in every table, and what the audit says of it."""
+"""A workspace with a chain and rows in every table, and what the audit finds in it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def measure(store: SqlStore, number: int) -> None:
 
 
 def check(workspace: Workspace, against: Path | None = None) -> Verification:
-    """What the audit says."""
+    """What the audit finds."""
     store = SqlStore(workspace.database)
     try:
         return verify(workspace, store, against)

@@ -35,6 +35,6 @@ def refused(path: Path, format: Format) -> str:
 
 def refused_row(folder: Path, format: Format, row: dict[str, Any]) -> str:
     """What a file of one row is refused with; it names the line."""
-    said = refused(write_rows(folder, row), format)
-    assert "bench.jsonl:1)" in said
-    return said
+    message = refused(write_rows(folder, row), format)
+    assert "bench.jsonl:1)" in message
+    return message

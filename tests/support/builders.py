@@ -96,7 +96,7 @@ def make_recipe(**changes: Any) -> Recipe:
 
 
 def make_record(number: int = 1, *, feedback: Feedback | None = None, **recipe: Any) -> PassRecord:
-    """A pass that ended, with what the proposer is told of it."""
+    """A pass that ended, with the feedback for the proposer."""
     return PassRecord(
         number=number,
         state=PassState.REJECTED,

@@ -69,9 +69,9 @@ class PostgresServer:
         self.url = f"postgresql+psycopg://postgres:s3cret@/postgres?host={folder}"
         who: dict[str, Any] = {}
         if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            account = pwd.getpwnam("nobody")
+            os.chown(folder, account.pw_uid, account.pw_gid)
+            who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         self._quiet: dict[str, Any] = {
             "cwd": folder,
             "stdout": subprocess.DEVNULL,
@@ -111,7 +111,7 @@ class PostgresServer:
         self._server.wait(60)
         limit = time.monotonic() + 60
         while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < limit:
-            time.sleep(0.01)  # whoever starts the next one needs their shared memory to be let go of
+            time.sleep(0.01)  # the next server needs their shared memory to be let go of
 
     def stop(self) -> None:
         """Immediate shutdown: nothing in there is worth a checkpoint."""

@@ -50,7 +50,7 @@ NEAR_TWINS = CompareResult(
 
 @dataclass
 class RecordingReporter:
-    """Remembers what it was told."""
+    """Remembers every call."""
 
     lines: list[str] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class RecordingReporter:
 
 @dataclass
 class ScriptedCapsules:
-    """Capsules without a model: weights carry a generation number, and `knows` says what that generation solves.
+    """Capsules without a model: weights carry a generation number, and `knows` decides what that generation solves.
 
     A training makes the next generation. `before` is called with each job, and may raise what the world would.
     """

@@ -23,9 +23,9 @@ from autosurgeon.packs.packstore import PackStore
 from autosurgeon.store.sqlstore import SqlStore
 
 AGAIN = "name <> 'deploy'"
-"""The runtime may be told again after a crash, and then this is a stage of its own."""
+"""The runtime may be informed again after a crash, and then this is a stage of its own."""
 MEASURED = ("at", "seconds", "cost", "avoided", "evidence_digest", "budget.hours", "budget.disk_gib", "cpu_s")
-"""Clocks and gauges: what two runs of one story tell differently."""
+"""Clocks and gauges: what differs between two runs of one story."""
 VOLATILE = ("data/lock", "logs/operations.jsonl", "logs/checkpoints/", "disk-was-full", "data/autosurgeon.db-")
 """Files that only say who worked here, and how often."""
 LEFTOVERS = ("data/packs/staging", "data/packs/trash")
@@ -36,14 +36,14 @@ ROOM_BYTES = 1 << 20
 class State(NamedTuple):
     """A workspace with the clocks taken out."""
 
-    told: dict[str, Any]
+    facts: dict[str, Any]
     files: frozenset[str]
     bytes: int
 
 
 @contextmanager
 def copied(root: Path) -> Iterator[Path]:
-    """The workspace as it lies there, elsewhere: whoever opens a database mends it, and that is the loop's to do."""
+    """The workspace as it lies there, elsewhere: opening a database repairs it, and that is up to the loop."""
     with tempfile.TemporaryDirectory(prefix="look-") as folder:
         copy = Path(folder) / root.name
         shutil.copytree(root, copy, symlinks=True)
@@ -98,8 +98,8 @@ def check(root: Path, reference: State, heads: list[Head], store: Place | None =
         # A pass of several candidates uses up more than one; which, I5 holds against the undisturbed run.
         assert numbers == sorted(set(numbers)), "I8: a look was paid for twice"
     state = state_of(root, store)
-    for key, wanted in reference.told.items():
-        assert state.told[key] == wanted, f"I5: {key}"
+    for key, wanted in reference.facts.items():
+        assert state.facts[key] == wanted, f"I5: {key}"
     assert state.files == reference.files, f"I7: {sorted(state.files ^ reference.files)}"
     for left in LEFTOVERS:
         assert not (root / left).exists() or not list((root / left).iterdir()), f"I7: {left}"
@@ -110,7 +110,7 @@ def state_of(root: Path, store: Place | None = None) -> State:
     """The end of a story, to hold another one's against."""
     place = Workspace(root)
     with closing(SqlStore(store or place.database)) as opened:
-        told = {
+        facts = {
             "passes": [_timeless(p.model_dump(mode="json"), "started_at", "ended_at") for p in opened.passes()],
             "live": [tuple(version)[:3] for version in opened.live_history()],
             "decisions": [_decision(d.record()) for d in opened.decisions()],
@@ -129,7 +129,7 @@ def state_of(root: Path, store: Place | None = None) -> State:
         }
     paths = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
     files = {name for name in paths if not name.startswith(VOLATILE)}
-    return State(told, frozenset(files), sum(path.stat().st_size for path in paths.values()))
+    return State(facts, frozenset(files), sum(path.stat().st_size for path in paths.values()))
 
 
 def processes_of(root: Path) -> list[str]:
@@ -138,16 +138,16 @@ def processes_of(root: Path) -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes()
-            told = [line, (folder / "environ").read_bytes(), os.fsencode(os.readlink(folder / "cwd"))]
+            texts = [line, (folder / "environ").read_bytes(), os.fsencode(os.readlink(folder / "cwd"))]
         except OSError:
             continue  # it ended, or is another user's
-        if folder.name != str(os.getpid()) and any(name in text for text in told):
+        if folder.name != str(os.getpid()) and any(name in text for text in texts):
             found.append(f"{folder.name} {line!r}")
     return found
 
 
 def _check_live_file(place: Workspace) -> str | None:
-    """I1: whatever live.json says is there whole."""
+    """I1: the pack that live.json names is there whole."""
     if not place.live_file.exists():
         return None
     content = json.loads(place.live_file.read_text())
@@ -183,7 +183,7 @@ def _check_evidence(place: Workspace, opened: SqlStore) -> None:
 def _check_effects(where: Place, opened: SqlStore, reference: State) -> None:
     """I4: nothing was committed twice, but for a stage whose files were gone in the undisturbed story too."""
     committed = Counter(_rows(where, "scope, name", "stage", f"output IS NOT NULL AND {AGAIN}"))
-    wanted = Counter(stage[:2] for stage in reference.told["stages"])
+    wanted = Counter(stage[:2] for stage in reference.facts["stages"])
     assert committed == wanted, f"I4: {committed - wanted}, {wanted - committed}"
     history = opened.live_history()
     assert [version.version for version in history] == list(range(1, len(history) + 1)), "I4: a live version is missing"

@@ -93,10 +93,10 @@ class Nights:
         answer = self._read()
         self.runs += 1
         self.killed += answer["status"] == -9
-        said = output.read_text(errors="replace") if output.exists() else ""
+        printed = output.read_text(errors="replace") if output.exists() else ""
         traced = Path(f"{output}.strace")
         injected = how.get("inject") is not None and "(INJECTED)" in traced.read_text(errors="replace")
-        ended = Ended(answer["status"], answer["hung"], answer["left"], said, injected)
+        ended = Ended(answer["status"], answer["hung"], answer["left"], printed, injected)
         assert not ended.left, f"I6: {ended.left}"
         return ended
 

@@ -43,7 +43,7 @@ def make_live(ins: Instruments, pack: str) -> str:
 
 
 def flip_a_byte(ins: Instruments, pack: str) -> None:
-    """Damage a pack's weights so that only reading them back can tell."""
+    """Damage a pack's weights so that only reading them back shows it."""
     weights = ins.packs.path(pack) / "model.safetensors"
     raw = bytearray(weights.read_bytes())
     raw[-1] ^= 1

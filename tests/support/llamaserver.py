@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from autosurgeon.core.task import Task
 
 
-class Told(NamedTuple):
-    """An answer: who says that it gave it, its text, and its tokens, each with its lead over the second, in nats."""
+class ServerAnswer(NamedTuple):
+    """The model that the server names, the text, and the tokens, each with its lead over the second, in nats."""
 
     model: str
     text: str
@@ -65,7 +65,7 @@ def ask(url: str, path: str, body: object = None) -> Any:
         return json.load(response)
 
 
-def complete(url: str, model: str, prompt: str, max_tokens: int) -> Told:
+def complete(url: str, model: str, prompt: str, max_tokens: int) -> ServerAnswer:
     """The greedy answer to a prompt, not cut."""
     body = {"model": model, "prompt": prompt, "max_tokens": max_tokens, "temperature": 0, "logprobs": 2}
     answer = ask(url, "/v1/completions", body)
@@ -74,23 +74,23 @@ def complete(url: str, model: str, prompt: str, max_tokens: int) -> Told:
         (bytes(token["bytes"]), token["top_logprobs"][0]["logprob"] - token["top_logprobs"][1]["logprob"])
         for token in choice["logprobs"]["content"]
     ]
-    return Told(answer["model"], choice["text"], tokens)
+    return ServerAnswer(answer["model"], choice["text"], tokens)
 
 
-def complete_all(url: str, model: str, prompts: Sequence[str], max_tokens: int, slots: int = 4) -> list[Told]:
+def complete_all(url: str, model: str, prompts: Sequence[str], max_tokens: int, slots: int = 4) -> list[ServerAnswer]:
     """The answers to prompts, some at a time."""
     with ThreadPoolExecutor(slots) as pool:
         return list(pool.map(lambda prompt: complete(url, model, prompt, max_tokens), prompts))
 
 
-def difference(task: Task, own: str, theirs: str, told: Told) -> Difference | None:
+def difference(task: Task, own: str, theirs: str, answer: ServerAnswer) -> Difference | None:
     """Where the pack's answer and llama.cpp's part, both cut; None where they are the same."""
     if own == theirs:
         return None
     a, b = own.encode(), theirs.encode()
     at = next((n for n, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     before = 0
-    for token, lead in told.tokens:
+    for token, lead in answer.tokens:
         before += len(token)
         if before > at:
             return Difference(task.task_id, own, theirs, lead)

@@ -62,7 +62,7 @@ class LoopModel:
         self.live.append(to)
 
     def last_good(self, but: str) -> str | None:
-        """What a revert goes back to: the newest that is whole and that nobody has reverted from."""
+        """What a revert goes back to: the newest that is whole and from which no revert has gone back."""
         versions = reversed(list(enumerate(self.live, 1)))
         good = (p for n, p in versions if p != but and n not in self.reverted and p not in self.damaged)
         return next(good, None)

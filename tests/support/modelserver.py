@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that speaks OpenAI's completions, or misbehaves; what it answers the test says."""
+"""A real HTTP server on this machine that speaks OpenAI's completions, or misbehaves; the test chooses its answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         self.server.requests.append((self.path, self.body, dict(self.headers)))
         self.close_connection = True
-        # Whoever asked may leave before the end.
+        # A client may leave before the end.
         with contextlib.suppress(ConnectionError):
             self.server.respond(self)
 

@@ -77,12 +77,12 @@ class NightCapsules(ScriptedCapsules):
             if scope == pass_scope(3) and not self.ins.store.failed_attempts(scope, "train"):
                 raise CapsuleError("killed", "by the story, the first time")
         if isinstance(job, MergeJob) and self.scenario == "damaged":
-            # Whoever damages the pack comes between this run and the next one.
+            # The damage to the pack comes between this run and the next one.
             self.ins.brakes.stop_requested = True
         if isinstance(job, TrainJob) and self.scenario == "full" and self.ins.workspace.ballast.exists():
-            told = self.ins.workspace.root / "disk-was-full"
-            if not told.exists():
-                told.touch()
+            mark = self.ins.workspace.root / "disk-was-full"
+            if not mark.exists():
+                mark.touch()
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "by the story, the first time")
         return super().run(job, workdir, on_progress)
 
@@ -144,7 +144,7 @@ def main(arguments: list[str]) -> None:
     replaced: list[tuple[Any, str, Any]] = [(render, name, lambda *_, **__: b"") for name in ("plot_loss", "plot_wins")]
     replaced.append((sanity, "MOST", 1))
     if asked.hung is not None:
-        replaced.append((failpoints, "time", _Telling(asked.hung)))
+        replaced.append((failpoints, "time", _Marking(asked.hung)))
     for module, name, value in replaced:
         setattr(module, name, value)
     command = ["pack", "gc"] if scenario == "gc" else ["run", "--passes", "1"]
@@ -152,16 +152,16 @@ def main(arguments: list[str]) -> None:
     program.main()
 
 
-class _Telling:
-    """The clock of the failpoints: whoever waits for a hang learns that it has come."""
+class _Marking:
+    """The clock of the failpoints: a test that waits for a hang sees that it has come."""
 
-    def __init__(self, told: Path) -> None:
-        self._told = told
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
 
     def sleep(self, seconds: float) -> None:
         import time
 
-        self._told.touch()
+        self._mark.touch()
         time.sleep(seconds)
 
 

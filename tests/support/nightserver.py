@@ -1,6 +1,6 @@
 """Forks a night per request from a process that has imported everything, since the imports take longest.
 
-It adopts whoever its nights leave behind, so that a process that outlives its loop is seen.
+It adopts the processes that its nights leave behind, so that a process that outlives its loop is seen.
 """
 
 from __future__ import annotations

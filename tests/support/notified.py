@@ -1,4 +1,4 @@
-"""A service manager's end of the line: a Unix datagram socket that keeps what it was told, and when."""
+"""A service manager's end of the line: a Unix datagram socket that keeps the messages that it received, and when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Manager:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.told: list[tuple[float, str]] = []
+        self.received: list[tuple[float, str]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
@@ -46,13 +46,13 @@ class Manager:
                 message = self._socket.recv(4096).decode()
             except TimeoutError:
                 break
-            self.told.append((time.monotonic(), message))
+            self.received.append((time.monotonic(), message))
             heard.append(message)
         return heard
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen beside a block, until the service says that it ends."""
+        """Listen beside a block, until the service announces its end."""
         thread = threading.Thread(target=self.until, args=(lambda message: message == "STOPPING=1",), daemon=True)
         thread.start()
         yield
@@ -65,9 +65,9 @@ class Manager:
             for message in self.listen(0.2):
                 if holds(message):
                     return message
-        raise AssertionError(f"it was never told; but {[message for _, message in self.told]}")
+        raise AssertionError(f"no such message came; but {[message for _, message in self.received]}")
 
     @property
     def words(self) -> list[str]:
-        """All that was told, in order."""
-        return [message for _, message in self.told]
+        """All messages, in order."""
+        return [message for _, message in self.received]

@@ -13,7 +13,7 @@ from autosurgeon.cli.main import main
 
 
 def autosurgeon(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """What a command says and how it ends, as `python -m autosurgeon` would; not for what signals may end."""
+    """The output and exit code of a command, as `python -m autosurgeon` would; not for what signals may end."""
     command, out, err = ["autosurgeon", *map(str, arguments)], io.StringIO(), io.StringIO()
     code: object = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):

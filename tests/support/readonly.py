@@ -38,7 +38,7 @@ def unavailable(way: str) -> str | None:
         return None if can else "no mount namespace here"
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         return "only root becomes another user"
-    probe = [*_as_nobody(), sys.executable, "-c", "import autosurgeon.cli.main"]
+    probe = [*_as_another_user(), sys.executable, "-c", "import autosurgeon.cli.main"]
     can_import = subprocess.run(probe, capture_output=True, check=False).returncode == 0
     return None if can_import else "another user cannot read this checkout"
 
@@ -50,7 +50,7 @@ def run_read_only(way: str, root: Path, commands: Sequence[Sequence[object]]) ->
     if way == "mount":
         program = ["unshare", *_namespaces(), "sh", "-c", MOUNT, str(root), *program]
     else:
-        program = [*_as_nobody(), *program]
+        program = [*_as_another_user(), *program]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "MPLCONFIGDIR": f"{folder}/matplotlib"}
         Path(folder).chmod(0o777)
@@ -65,9 +65,9 @@ def _namespaces() -> list[str]:
     return ["--mount"] if os.geteuid() == 0 else ["--mount", "--user", "--map-root-user"]
 
 
-def _as_nobody() -> list[str]:
-    nobody = pwd.getpwnam("nobody")
-    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--"]
+def _as_another_user() -> list[str]:
+    account = pwd.getpwnam("nobody")
+    return ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
 
 
 if __name__ == "__main__":

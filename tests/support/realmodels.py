@@ -40,7 +40,7 @@ def engine_answers(folder: Path, prompts: Sequence[str], max_tokens: int) -> Cal
     """A checkpoint's greedy answer to a request's prompt, by the capsule's real engine.
 
     All are made ahead, in one batch, since a row is answered the same in any company and one at a time takes ten times
-    as long. None stops at a dedent: that is for whoever asks to see.
+    as long. None stops at a dedent: that suits a caller who looks at the answers.
     """
     model, tokenizer = open_model(folder).eval(), open_tokenizer(folder)
     rows = [Row(tokenizer(prompt)["input_ids"], False, 0) for prompt in prompts]

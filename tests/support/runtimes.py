@@ -39,13 +39,13 @@ class Runtime:
 @contextlib.contextmanager
 def runtime(served: Path) -> Iterator[Runtime]:
     """A runtime that is up until the block ends."""
-    told = Runtime(served)
+    runtime = Runtime(served)
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            body = told.reply(self.path)
-            self.send_response(told.status)
-            for name, value in told.headers.items():
+            body = runtime.reply(self.path)
+            self.send_response(runtime.status)
+            for name, value in runtime.headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -64,9 +64,9 @@ def runtime(served: Path) -> Iterator[Runtime]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    told.url = f"http://127.0.0.1:{server.server_port}/v1"
+    runtime.url = f"http://127.0.0.1:{server.server_port}/v1"
     try:
-        yield told
+        yield runtime
     finally:
         server.shutdown()
         thread.join()

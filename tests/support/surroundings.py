@@ -1,4 +1,4 @@
-"""What surrounds a loop in a test: the power, the disk and a person, who all act where they are told to."""
+"""What surrounds a loop in a test: the power, the disk and a person, which act where the test wants it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class PowerCut(BaseException):
-    """Ends the process where it stands, as far as the loop can tell."""
+    """Ends the process where it stands, as far as the loop can see."""
 
 
 class World:
@@ -33,7 +33,7 @@ class World:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     def before(self) -> None:
-        """Stands for whoever watches the jobs."""
+        """Stands for an observer of the jobs."""
         self.jobs += 1
         if self.jobs == self.act_at:
             self.act()

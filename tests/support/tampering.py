@@ -15,7 +15,7 @@ from tamperrows import tamper_rows
 from autosurgeon.core.chain import GENESIS, Head, line_of, link
 from autosurgeon.core.workspace import Workspace
 
-# Each takes the chain and a number from 1 to its length, and says which entries may be named: the first bad one, or
+# Each takes the chain and a number from 1 to its length, and returns which entries may be named: the first bad one, or
 # where nothing but its successor gives it away, that.
 
 
@@ -173,7 +173,7 @@ def tamper_decisions(workspace: Workspace, rng: random.Random) -> tuple[str, set
 
 
 def tamper_swap(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]]:
-    """What the database says stands in the log, and what the log says in the database: one of the two was changed."""
+    """The content of database and log is exchanged: one of the two was changed."""
     rows = rows_of(workspace)
     k = rng.randint(1, len(rows))
     changed = rows[k - 1]._replace(subject=with_other_byte(rows[k - 1].subject, rng))
@@ -192,7 +192,7 @@ def tamper_file(workspace: Workspace, rng: random.Random) -> tuple[str, set[int]
     raw = bytearray(workspace.database.read_bytes())
     text = f"{row.payload}{row.previous}{row.hash}".encode()
     at, other = rng.randrange(len(text)), rng.randint(1, 255)
-    # A page that was split may hold older copies, which nobody reads.
+    # A page that was split may hold older copies, which are never read.
     starts = [found.start() for found in re.finditer(re.escape(text), raw)]
     assert starts
     for start in starts:

@@ -65,9 +65,9 @@ def unique_columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 def writers_of(workspace: Workspace, table: str, rows: list[dict[str, Any]]) -> list[int]:
     """The entry that wrote each row last."""
-    told = [(row.seq, json.loads(row.payload)) for row in rows_of(workspace) if row.kind == "rows"]
+    entries = [(row.seq, json.loads(row.payload)) for row in rows_of(workspace) if row.kind == "rows"]
     if table in GROWING:
-        return [seq for seq, said in told for _ in range(said["added"].get(table, [0])[0])]
-    last = {key: seq for seq, said in told for key in said["kept"].get(table, {})}
+        return [seq for seq, entry in entries for _ in range(entry["added"].get(table, [0])[0])]
+    last = {key: seq for seq, entry in entries for key in entry["kept"].get(table, {})}
     keys = [column.name for column in CHANGING[table].primary_key]
     return [last["/".join(str(row[key]) for key in keys)] for row in rows]

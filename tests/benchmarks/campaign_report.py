@@ -22,7 +22,7 @@ def interval(values: Sequence[float]) -> str:
     return f"{fmean(values):.1f} ± {half:.1f}"
 
 
-def tell(arms: Sequence[Arm], found: Sequence[Campaign], tokens: int) -> None:
+def print_report(arms: Sequence[Arm], found: Sequence[Campaign], tokens: int) -> None:
     """Print a row an arm, and the product against each of the others, paired by seed."""
     seeds = len({campaign.seed for campaign in found})
     print(f"{seeds} seeds, {tokens:,} tokens each; means with 95 % intervals; wins and losses of the live pack\n")
@@ -32,7 +32,7 @@ def tell(arms: Sequence[Arm], found: Sequence[Campaign], tokens: int) -> None:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     base = found[0]
     print(f"\nbase: {base.gate} gate wins, {base.wins} in all")
-    _tell_pairs(arms, found, tokens)
+    _print_pairs(arms, found, tokens)
 
 
 def _row(arm: Arm, campaigns: Sequence[Campaign], tokens: int) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _first_no(campaign: Campaign) -> float | None:
     return None
 
 
-def _tell_pairs(arms: Sequence[Arm], found: Sequence[Campaign], tokens: int) -> None:
+def _print_pairs(arms: Sequence[Arm], found: Sequence[Campaign], tokens: int) -> None:
     """The last arm's gate wins less those of each of the others on the same seed."""
     last = {c.seed: c for c in found if c.arm == arms[-1].name}
     for arm in arms[:-1]:
@@ -102,11 +102,11 @@ def plot(path: Path, arms: Sequence[Arm], found: Sequence[Campaign], tokens: int
     FigureCanvasAgg(figure)
     wins, losses = figure.subplots(1, 2)
     marks = [tokens * step // 60 for step in range(61)]
-    told: tuple[tuple[object, Callable[[Campaign, int], float], str], ...] = (
+    panels: tuple[tuple[object, Callable[[Campaign, int], float], str], ...] = (
         (wins, _gate, "gate wins, never trained on"),
         (losses, _lost, "confirmed wins that live lacks"),
     )
-    for axes, value, label in told:
+    for axes, value, label in panels:
         for arm, colour in zip(arms, COLOURS, strict=False):
             campaigns = [c for c in found if c.arm == arm.name]
             for campaign in campaigns:
