@@ -211,6 +211,9 @@ class GradingSettings(Section):
     """Seconds of wall clock per program, for programs that sleep."""
     memory_mib: int = Field(1024, ge=64)
     """Address space per program."""
+    packages: tuple[str, ...] = Field((), exclude_if=lambda packages: not packages)
+    """Installed packages that programs and tests may import, such as `numpy`, read-only in the jail; name what they
+    require too. None by default."""
 
 
 class LoopSettings(Section):

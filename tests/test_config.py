@@ -126,6 +126,7 @@ def test_every_setting_that_names_a_path_or_a_program_is_anchored(setting: Place
 
 
 NO_PLACE = {
+    "grading.packages",
     "organ.hub",
     "organ.revision",
     "organ.system_prompt",

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Literal, NamedTuple, Self
 
 from autosurgeon.bench.jail import Level, choose
+from autosurgeon.bench.packages import find_packages, missing_import
 from autosurgeon.bench.runnable import runnable
 from autosurgeon.bench.test_usage import uses
 from autosurgeon.bench.worker import Cell, CellError, Limits, Testimony, Way, patience
@@ -90,6 +91,7 @@ class Grader:
         self._due_lock = threading.Lock()
         self.workers = settings.workers or os.cpu_count() or 1
         self.level = choose(settings.jail)
+        self._packages = find_packages(settings.packages)
         self._limits = Limits(settings.cpu_s, settings.wall_s, settings.memory_mib << 20)
         self._limits_of = {
             name: self._limits._replace(cpu_s=own.cpu_s or settings.cpu_s, wall_s=own.wall_s or settings.wall_s)
@@ -172,6 +174,9 @@ class Grader:
 
     def _judged(self, submission: Submission) -> Grade:
         task, text, whole = submission
+        if missing := missing_import(task, self._packages):
+            detail = f"its tests import {missing}, which the jail lacks: add it to grading.packages"
+            return Grade("infra", None, detail, 0, "split", self.level, 0.0)
         answer, limits = runnable(task, text), self._limits_of.get(task.bench, self._limits)
         source = answer if whole else task.prelude + answer
         ways: tuple[Way, ...] = ("split",)
@@ -250,7 +255,7 @@ class Grader:
         """One run in this thread's cell; a lost cell is closed, and the next call has a new one."""
         cell: Cell | None = getattr(self._own, "cell", None)
         if cell is None:
-            cell = self._own.cell = Cell(self.level)
+            cell = self._own.cell = Cell(self.level, self._packages)
             self._cells.append(cell)
         with self._due_lock:
             self._due = max(self._due, time.monotonic() + patience(task, limits))

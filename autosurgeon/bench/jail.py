@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from autosurgeon.bench.packages import Package
 from autosurgeon.errors import UserError, WorldError
 
 Level = Literal["bwrap", "landlock", "plain"]
@@ -36,6 +37,10 @@ THREADS = 256
 HELLO_S = 60
 """A busy machine is no machine without a jail: so long it may take to start one that does nothing."""
 _NOBODY = 65534
+_PACKAGES = "/packages"
+# Numeric libraries start a thread per core, each with address space of its own.
+_THREADS_OF_LIBRARIES = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", **_THREADS_OF_LIBRARIES}
 _MIRROR = "autosurgeon-library-"
 _FRESH_S = 60
 """Whoever makes a folder locks it within this time."""
@@ -48,18 +53,20 @@ def interpreter() -> tuple[Path, Path]:
     return program, prefix
 
 
-def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) -> subprocess.Popen[bytes]:
+def start(
+    level: Level, program: str, descriptors: Sequence[int], stdin: int, packages: tuple[Package, ...] = ()
+) -> subprocess.Popen[bytes]:
     """Start `inside/PROGRAM` in a jail; the descriptors' numbers are its last arguments.
 
     It dies with the thread that starts it, and leaves no folder of its own behind, however that ends.
     """
-    command, keep = _command(level, program)
+    command, keep = _command(level, program, packages)
     try:
         return subprocess.Popen(
-            [*command, json.dumps(_confinement(level)), *map(str, descriptors)],
+            [*command, json.dumps(_confinement(level, packages)), *map(str, descriptors)],
             # No sandbox keeps a program of the plain level from writing where it stands; there, nobody can.
             cwd="/proc" if level == "plain" else "/",
-            env={"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTHONDONTWRITEBYTECODE": "1", **_ENVIRONMENT},
             stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -73,12 +80,16 @@ def start(level: Level, program: str, descriptors: Sequence[int], stdin: int) ->
             os.close(descriptor)
 
 
-def _confinement(level: Level) -> dict[str, object]:
+def _confinement(level: Level, packages: tuple[Package, ...]) -> dict[str, object]:
     """What the program takes from itself; see `inside/confine.py`."""
     root = os.geteuid() == 0
     readable, mirror = _library() if level == "landlock" else ([], [])
+    folder = _PACKAGES if level == "bwrap" else _links_to(packages) if packages else None
+    if packages and level == "landlock":
+        readable = [*readable, str(folder), *(str(entry) for package in packages for entry in package.entries)]
     return {
         "mirror": mirror,
+        "packages": folder if packages else None,
         "nobody": root and level != "plain",
         "filter": level != "plain",
         "paths": readable,
@@ -108,6 +119,16 @@ def _library() -> tuple[list[str], list[str]]:
         str(mirror),
         str(library),
     ]
+
+
+@functools.cache
+def _links_to(packages: tuple[Package, ...]) -> str:
+    """A folder of links to the packages."""
+    folder = _lasting_folder()
+    for package in packages:
+        for entry in package.entries:
+            (folder / entry.name).symlink_to(entry)
+    return str(folder)
 
 
 def _lasting_folder() -> Path:
@@ -141,7 +162,7 @@ def _locked(folder: Path, how: int) -> int:
     return descriptor
 
 
-def _command(level: Level, program: str) -> tuple[list[str], list[int]]:
+def _command(level: Level, program: str, packages: tuple[Package, ...]) -> tuple[list[str], list[int]]:
     """The command line, and descriptors to pass along and close."""
     python, prefix = interpreter()
     if level != "bwrap":
@@ -161,11 +182,13 @@ def _command(level: Level, program: str) -> tuple[list[str], list[int]]:
         *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
         # Folders that bwrap makes on the way are closed to all but their owner.
         *_open_folders("/usr", "/python", "/python/bin", "/usr/bin"),
-        *("--setenv", "PYTHONHASHSEED", "0", "--setenv", "LANG", "C.UTF-8", "--setenv", "LD_LIBRARY_PATH"),
-        *(str(inner / "lib"), "--ro-bind", "/usr/lib", "/usr/lib", "--ro-bind-try", "/usr/lib64", "/usr/lib64"),
+        *(part for name, value in _ENVIRONMENT.items() for part in ("--setenv", name, value)),
+        *("--setenv", "LD_LIBRARY_PATH", str(inner / "lib")),
+        *("--ro-bind", "/usr/lib", "/usr/lib", "--ro-bind-try", "/usr/lib64", "/usr/lib64"),
         *_system_folders(),
         *library,
         *_without_packages(prefix, inner),
+        *_with_packages(packages),
         *("--ro-bind", str(python), str(executable), "--ro-bind", str(INSIDE), "/inside", "--tmpfs", "/dev"),
         *("--dev-bind", "/dev/null", "/dev/null", "--dev-bind", "/dev/urandom", "/dev/urandom"),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"),
@@ -183,6 +206,13 @@ def _without_packages(prefix: Path, inner: Path) -> list[str]:
             folder = str(inner / name)
             options += ["--size", "4096", "--tmpfs", folder, "--remount-ro", folder]
     return options
+
+
+def _with_packages(packages: tuple[Package, ...]) -> list[str]:
+    """The packages of the settings, read-only."""
+    entries = [entry for package in packages for entry in package.entries]
+    binds = [part for entry in entries for part in ("--ro-bind", str(entry), f"{_PACKAGES}/{entry.name}")]
+    return [*_open_folders(_PACKAGES), *binds] if binds else []
 
 
 def _open_folders(*names: str) -> list[str]:

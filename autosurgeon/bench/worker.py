@@ -13,6 +13,7 @@ import time
 from typing import Any, Literal, NamedTuple
 
 from autosurgeon.bench.jail import Level, start
+from autosurgeon.bench.packages import Package
 from autosurgeon.bench.test_usage import uses
 from autosurgeon.core.task import Task
 from autosurgeon.errors import WorldError
@@ -66,15 +67,15 @@ class CellError(WorldError):
 class Cell:
     """Close it when done. It has to be used by the thread that made it, and dies with that thread."""
 
-    def __init__(self, level: Level) -> None:
+    def __init__(self, level: Level, packages: tuple[Package, ...] = ()) -> None:
         self._known: dict[str, None] = {}
         link, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel, theirs = socket.socketpair()
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
             with link, other, theirs:
-                self._processes.append(start(level, "candidate_server.py", [], other.fileno()))
-                self._processes.append(start(level, "oracle.py", [link.fileno()], theirs.fileno()))
+                self._processes.append(start(level, "candidate_server.py", [], other.fileno(), packages))
+                self._processes.append(start(level, "oracle.py", [link.fileno()], theirs.fileno(), packages))
         except BaseException:
             self.close()
             raise

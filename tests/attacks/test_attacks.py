@@ -138,13 +138,19 @@ def crowd(attacks: list[Program], copies: int) -> list[tuple[Program, tuple[Task
     return members
 
 
-def check_a_crowd(level: str, guard: containment.Guard, members: list[tuple[Program, tuple[Task, str]]]) -> None:
+def check_a_crowd(
+    level: str,
+    guard: containment.Guard,
+    members: list[tuple[Program, tuple[Task, str]]],
+    packages: tuple[str, ...] = (),
+) -> None:
     if level not in levels_here():
         pytest.skip(f"this machine has no {level}")
     workers = 2 * (os.cpu_count() or 1)
     # The grader of the tests before may still be open.
     others = {process.pid for process in containment.descendants()}
-    with Grader(GradingSettings(jail=level, workers=workers, cpu_s=2, wall_s=12, memory_mib=256)) as grader:
+    settings = GradingSettings(jail=level, workers=workers, cpu_s=2, wall_s=12, memory_mib=256, packages=packages)
+    with Grader(settings) as grader:
         grades = list(grader.stream(pair for _, pair in members))
     # On a busy machine the same work takes more time, so there an attack may meet its limit first.
     late = frozenset({Poison.TIMEOUT})
@@ -164,9 +170,12 @@ def test_quick_attacks_in_a_crowd_of_honest_programs_change_no_grade(level: str,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("packages", [(), ("numpy",)])
 @pytest.mark.parametrize("level", ["bwrap", "landlock"])
-def test_all_attacks_in_a_crowd_of_honest_programs_change_no_grade(level: str, guard: containment.Guard) -> None:
-    check_a_crowd(level, guard, crowd(list(ATTACKS), copies=5))
+def test_all_attacks_in_a_crowd_of_honest_programs_change_no_grade(
+    level: str, packages: tuple[str, ...], guard: containment.Guard
+) -> None:
+    check_a_crowd(level, guard, crowd(list(ATTACKS), copies=5), packages)
 
 
 @pytest.mark.parametrize("level", ["bwrap", "landlock"])

@@ -55,6 +55,8 @@ class Confinement:
         self.nobody = wish["nobody"]
         if wish["mirror"]:
             confine.use_library(*wish["mirror"])
+        if wish["packages"]:
+            sys.path.append(wish["packages"])
         self.paths = confine.Paths(wish["paths"]) if wish["paths"] else None
         self.filter = confine.Filter(confine.OF_A_SERVER) if wish["filter"] else None
         confine.limit_all(wish["threads"])

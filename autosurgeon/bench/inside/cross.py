@@ -10,6 +10,7 @@ import fractions
 import itertools
 import json
 import struct
+import sys
 import types
 
 MAX_DEPTH = 64
@@ -108,10 +109,36 @@ def encode(value, depth=0):
     writer = _WRITERS.get(kind)
     if kind is type and _TYPES.get(value.__name__) is value:
         return {"type": value.__name__}
+    if writer is None and "numpy" in sys.modules:
+        return _numeric(sys.modules["numpy"], value, depth)
     if writer is None:
         # type.__name__ itself, since a metaclass may lie about the name.
         raise NotPlainError("a value of type " + str(type.__dict__["__name__"].__get__(kind)))
     return {writer[0]: writer[1](value, depth + 1)}
+
+
+def _numeric(numpy, value, depth):
+    """JSON for an array of numbers, and for a number of NumPy's as Python's own; NotPlainError for anything else."""
+    kind = type(value)
+    if kind is numpy.ndarray and value.dtype.kind in "biufc":
+        shape = list(value.shape)
+        return {"ndarray": [str(value.dtype), shape, encode(value.ravel().tolist(), depth + 1)]}
+    if kind.__module__ == "numpy" and isinstance(value, (numpy.number, numpy.bool_)) and value.dtype.char not in "gG":
+        return encode(value.item(), depth)
+    raise NotPlainError("a value of type " + str(type.__dict__["__name__"].__get__(kind)))
+
+
+def _array(depth, dtype, shape, items):
+    """An array that a stranger wrote: plain numbers, as many as its shape has room for."""
+    import numpy
+
+    numbers = decode(items, depth)
+    if type(numbers) is not list or not {*map(type, numbers)} <= {bool, int, float, complex}:
+        raise NotPlainError("malformed")
+    kind = numpy.dtype(dtype)
+    if kind.kind not in "biufc":
+        raise NotPlainError("malformed")
+    return numpy.array(numbers, kind).reshape(shape)
 
 
 def refuse_records():
@@ -164,6 +191,7 @@ _READERS = {
     "keys": lambda body, depth: dict.fromkeys(_read_items(body, depth)).keys(),
     "values": lambda body, depth: dict(enumerate(_read_items(body, depth))).values(),
     "items": lambda body, depth: dict(_read_items(body, depth)).items(),
+    "ndarray": lambda body, depth: _array(depth, *body),
     "iterator": lambda body, depth: iter(_read_items(body, depth)),
 }
 

@@ -119,6 +119,8 @@ def main():
     os.dup2(quiet, 2)
     if wish["mirror"]:
         confine.use_library(*wish["mirror"])
+    if wish["packages"]:
+        sys.path.append(wish["packages"])
     if wish["nobody"]:
         confine.leave_groups()
         confine.become_nobody(keep_reading=bool(wish["paths"]))

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 import autosurgeon
+from autosurgeon.bench.packages import find_packages
 from autosurgeon.config import Settings
 from autosurgeon.core.digest import digest_json, digest_text
 from autosurgeon.core.pass_states import PassState, number_of
@@ -45,6 +46,8 @@ def contract_of(settings: Settings, policy: Policy, tasks: Mapping[str, Task]) -
     for name in ("organ", "levers", "anchors", "statistics", "grading", "lab"):
         content = getattr(settings, name).model_dump(mode="json", exclude=UNUSED_BY_STAGES.get(name))
         sections[name] = content
+    if settings.grading.packages:
+        sections["grading"]["packages"] = [package[:2] for package in find_packages(settings.grading.packages)]
     sections["benches"] = {name: bench.cpu_s for name, bench in settings.benches.items()}
     return Contract(
         code=code_digest(),
