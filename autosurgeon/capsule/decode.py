@@ -16,7 +16,7 @@ from autosurgeon.capsule.head import model_head, vocabulary_of
 from autosurgeon.capsule.lora import Layers, use_layers
 from autosurgeon.capsule.prefill import distinct, portions
 from autosurgeon.capsule.stop_tokens import DedentTokens
-from autosurgeon.capsule.tokenization import answer_text
+from autosurgeon.capsule.tokenization import answer_text, last_contexts
 from autosurgeon.core.answers import cut
 from autosurgeon.core.chat import end_block
 
@@ -137,6 +137,7 @@ class Engine:
         self, rows: Sequence[Row], max_new_tokens: int, on_step: Callable[[int], None] = lambda ended: None
     ) -> list[Answer]:
         """Return the answers to a batch, in order; `on_step` regularly receives the number of ended rows."""
+        self._contexts = last_contexts(self._tokenizer, [row.ids for row in rows])
         self._begin(rows, max_new_tokens)
         answers: list[Answer | None] = [None] * len(rows)
         places = list(range(len(rows)))  # of the rows that are still in the batch
@@ -284,7 +285,7 @@ class Engine:
             row = rows[places[index]]
             if (row.stops_at_dedent or row.stops) and not self._ended[index]:
                 written = self._written[index, : int(self._step) + 1].tolist()
-                text = answer_text(self._tokenizer, row.ids, written)
+                text = answer_text(self._tokenizer, self._contexts[id(row.ids)], written)
                 self._ended[index] = row.cut(text) != text
         self._suspect[:] = False
 
@@ -315,7 +316,9 @@ class Engine:
         ends = set(self._ends.tolist())
         kept = [row[: next((n for n, token in enumerate(row) if token in ends), len(row))] for row in written]
         return [
-            Answer(row.cut(answer_text(self._tokenizer, row.ids, ids)), min(len(ids) + 1, len(tokens)))
+            Answer(
+                row.cut(answer_text(self._tokenizer, self._contexts[id(row.ids)], ids)), min(len(ids) + 1, len(tokens))
+            )
             for row, ids, tokens in zip((rows[place] for place in places), kept, written, strict=True)
         ]
 

@@ -63,6 +63,24 @@ def answer_text(tokenizer: Any, asked: Sequence[int], written: Sequence[int]) ->
     return whole[next(n for n, pair in enumerate(zip_longest(before, whole)) if pair[0] != pair[1]) :]
 
 
+def last_contexts(tokenizer: Any, prompts: Sequence[list[int]]) -> dict[int, list[int]]:
+    """Return `last_context` of each prompt by the identity of its list, which the samples of a prompt share."""
+    return {key: last_context(tokenizer, asked) for key, asked in {id(asked): asked for asked in prompts}.items()}
+
+
+def last_context(tokenizer: Any, asked: list[int]) -> list[int]:
+    """Return the last tokens of a prompt behind which others decode as behind the whole, which may be a thousand.
+
+    Their text is the end of the prompt's: they do not begin within a character.
+    """
+    whole = decode(tokenizer, asked)
+    for last in (asked[-count:] for count in (8, 64)):
+        text = decode(tokenizer, last)
+        if text and whole.endswith(text):
+            return last
+    return asked
+
+
 def _asked_text(tokenizer: Any, chat: Chat | None, prompt: str) -> str:
     return prompt if chat is None else render_prompt(tokenizer, chat, prompt)
 

@@ -19,7 +19,7 @@ from autosurgeon.capsule.batches import tokenize_rows
 from autosurgeon.capsule.generate import generate
 from autosurgeon.capsule.merge import merge
 from autosurgeon.capsule.stop_tokens import DedentTokens
-from autosurgeon.capsule.tokenization import answer_text, decode, prompt_tokens, row_tokens
+from autosurgeon.capsule.tokenization import answer_text, decode, last_context, prompt_tokens, row_tokens
 from autosurgeon.capsule.train import train
 from autosurgeon.core.answers import cut
 from autosurgeon.core.chat import Chat
@@ -57,6 +57,7 @@ def test_a_row_split_anywhere_is_what_is_asked_and_then_its_completion(kind: str
             ids, asked = row_tokens(tokenizer, None, prompt, completion)
             assert ids[:asked] == prompt_tokens(tokenizer, None, prompt) == plain_tokens(kind, prompt)
             assert answer_text(tokenizer, ids[:asked], ids[asked:]) == completion
+            assert answer_text(tokenizer, last_context(tokenizer, ids[:asked]), ids[asked:]) == completion
             assert ids.count(tokenizer.eos_token_id) == 1
             assert ids[-1] == tokenizer.eos_token_id
             if whole[:asked] == ids[:asked]:
@@ -79,6 +80,16 @@ def test_an_incomplete_character_does_not_shift_an_answer() -> None:
     asked = prompt_tokens(tokenizer, None, "x = 1\n")
     written = tokenizer.convert_tokens_to_ids(["<0xC3>", "x"])
     assert answer_text(tokenizer, asked, written).lstrip("�") == "x"
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama2", "gemma"])
+def test_an_answer_is_read_behind_the_last_tokens_that_begin_with_a_character(kind: str) -> None:
+    tokenizer = tiny_tokenizer(kind)
+    for prompt in ("# 漢字仮名交じり文\n" * 3, "漢" * 40, "é🙂" * 9 + "\n", "", "x", "        " * 9, "ab " * 40):
+        for completion in ("漢 = 1\n", "    x\n"):
+            ids, asked = row_tokens(tokenizer, None, prompt, completion)
+            last = last_context(tokenizer, ids[:asked])
+            assert answer_text(tokenizer, last, ids[asked:]) == completion
 
 
 def test_an_answer_keeps_the_blank_before_its_punctuation() -> None:
