@@ -28,6 +28,11 @@ class LeverSettings(Section):
     """States per epoch that a training keeps as candidates: 2 keeps one every half epoch; 0 keeps only the end."""
     kl_weight: float = Field(0, ge=0, allow_inf_nan=False)
     """Weight, in the loss, of the KL divergence from the parent on the anchor rows; in nats per nat."""
+    loss: Literal["plain", "masked", "dft"] = "plain"
+    """What a token adds to the gradient: `plain`, its cross-entropy; `masked`, the same but nothing where the parent
+    finds it too unlikely; `dft`, its cross-entropy times its probability."""
+    mask_perplexity: float = Field(2.5, ge=1, allow_inf_nan=False)
+    """Perplexity of a token under the parent, 1 over its probability, above which the loss `masked` ignores it."""
     measure_every_epochs: float = Field(0.25, gt=0, le=1)
     """Epochs between two comparisons of a training with its parent, where a stop rule of the policy needs them."""
     active_anchors: bool = True

@@ -23,6 +23,8 @@ class TokenRow(NamedTuple):
     """Whether a job's `kl_weight` applies to the row."""
     weight: float = 1.0
     """The weight of its tokens in the training loss."""
+    masked: frozenset[int] = frozenset()
+    """The positions of completion tokens that are not learned."""
 
 
 def tokenize_rows(
@@ -49,14 +51,19 @@ def batches_by_length(rows: list[TokenRow], batch_rows: int, rng: random.Random)
     return batches
 
 
-def learned_tokens(row: TokenRow) -> int:
-    """Return the number of learned tokens: those of the completion, except the first of a row without a prompt."""
+def predicted_tokens(row: TokenRow) -> int:
+    """Return the number of predicted tokens: those of the completion, except the first of a row without a prompt."""
     return max(0, len(row.ids) - max(1, row.prompt_tokens))
 
 
+def learned_tokens(row: TokenRow) -> int:
+    """Return the number of learned tokens: the predicted ones that are not masked."""
+    return predicted_tokens(row) - len(row.masked)
+
+
 def anchor_tokens(row: TokenRow) -> int:
-    """Return the number of learned tokens of an anchor row; 0 for any other row."""
-    return learned_tokens(row) if row.is_anchor else 0
+    """Return the number of predicted tokens of an anchor row; 0 for any other row."""
+    return predicted_tokens(row) if row.is_anchor else 0
 
 
 def shares_of(rows: Sequence[TokenRow], count: int) -> list[list[TokenRow]]:

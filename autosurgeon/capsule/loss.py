@@ -28,6 +28,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight: torch.Tensor,
         targets: torch.Tensor,
         scales: torch.Tensor,
+        dft: bool,
     ) -> torch.Tensor:
         """Return the FP32 loss for states (tokens, width), weight (vocabulary, width) and the others of shape (n,)."""
         hidden = states.index_select(0, places)
@@ -38,7 +39,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
             part, target = slice(start, start + step), targets[start : start + step, None]
             counted, wanted = (target >= 0) * scales[part, None], target.clamp(min=0)
             surprise = (hidden[part] @ weight.T).log_softmax(-1, dtype=torch.float32)
-            total -= (surprise.gather(-1, wanted) * counted).sum()
+            likelihood = surprise.gather(-1, wanted)
+            total -= (likelihood * counted).sum()
+            if dft:
+                counted = counted * likelihood.exp()
             # In place: the softmax minus one at the target is the gradient of the logits.
             surprise.exp_().scatter_add_(-1, wanted, -torch.ones_like(counted))
             gradient[part] = (surprise.to(weight.dtype) @ weight).mul_(counted)
@@ -49,17 +53,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: torch.Tensor) -> Any:
         """Return the gradient of the states; the others have none."""
-        return _states_gradient(ctx, outer), None, None, None, None
+        return _states_gradient(ctx, outer), None, None, None, None, None
 
 
 def linear_cross_entropy(
-    states: torch.Tensor, places: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor
+    states: torch.Tensor,
+    places: torch.Tensor,
+    weight: torch.Tensor,
+    targets: torch.Tensor,
+    scales: torch.Tensor,
+    *,
+    dft: bool = False,
 ) -> torch.Tensor:
     """Return the sum of the cross-entropies at the places, each times its scale, in nats, FP32.
 
-    `weight` gets no gradient. A repeated place counts repeatedly; a place with a negative target does not count.
+    `weight` gets no gradient. A repeated place counts repeatedly; a place with a negative target does not count. With
+    `dft` the gradient, but not the sum, has each place times the probability of its target (arXiv 2508.05629).
     """
-    found = _LinearCrossEntropy.apply(states, places, weight, targets, scales)  # type: ignore[no-untyped-call]
+    found = _LinearCrossEntropy.apply(states, places, weight, targets, scales, dft)  # type: ignore[no-untyped-call]
     loss: torch.Tensor = found
     return loss
 
@@ -122,10 +133,12 @@ class HeadLosses:
     Args:
         head: the output layer.
         vocabulary: the number of logits of a place.
+        dft: whether the gradient of the cross-entropy is that of dynamic fine-tuning.
 
     """
 
-    def __init__(self, head: Head, vocabulary: int) -> None:
+    def __init__(self, head: Head, vocabulary: int, *, dft: bool = False) -> None:
+        self._dft = dft
         self._head, self._step = head, max(1, CHUNK_LOGITS // 4 // vocabulary)
 
     def cross_entropy(
@@ -151,6 +164,9 @@ class HeadLosses:
     def _surprise(self, states: torch.Tensor, targets: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
         logs, counted = self._log_probabilities(states), (targets >= 0) * scales
         wanted = logs.gather(-1, targets.clamp(min=0)[:, None])[:, 0]
+        if self._dft:  # the value of the cross-entropy, with the gradient times the probability
+            weighted = wanted * wanted.detach().exp()
+            wanted = weighted + (wanted - weighted).detach()
         return -(wanted * counted).sum()
 
     def _distance(self, states: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:

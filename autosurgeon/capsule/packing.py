@@ -96,9 +96,9 @@ class Pack(NamedTuple):
     positions: list[int]
     """Positions within each row, from zero."""
     predicting: list[int]
-    """The places whose next token is learned."""
+    """The places whose next token is predicted."""
     targets: list[int]
-    """The learned tokens."""
+    """The tokens to predict, or -1 where a token is masked."""
     anchored: list[int]
     """The places of `predicting` in anchor rows."""
     scales: list[float]
@@ -106,14 +106,14 @@ class Pack(NamedTuple):
 
 
 def make_pack(rows: Sequence[TokenRow]) -> Pack:
-    """Pack rows; the completion of each is learned."""
+    """Pack rows; the completion of each is learned, except its masked tokens."""
     pack = Pack(rows, [], [], [], [], [], [])
     for row in rows:
         start, first = len(pack.ids), max(1, row.prompt_tokens)
         predicting = range(start + first - 1, start + len(row.ids) - 1)
         pack.predicting.extend(predicting)
         pack.anchored.extend(predicting if row.is_anchor else ())
-        pack.targets.extend(row.ids[first:])
+        pack.targets.extend(-1 if place in row.masked else row.ids[place] for place in range(first, len(row.ids)))
         pack.scales.extend([row.weight] * len(row.ids[first:]))
         pack.ids.extend(row.ids)
         pack.positions.extend(range(len(row.ids)))

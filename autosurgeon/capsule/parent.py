@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from autosurgeon.capsule.divergence import (
     Predict,
     bounded_batches,
     finite,
+    first_position,
+    learned_from,
     predictor,
     score_batch,
     score_batches,
@@ -63,6 +66,33 @@ def pair_of(job: TrainJob, model: Any, tokenizer: Any) -> Pair:
             return tuned(batch)
 
     return Pair(tuned, parent, MEASURED_BATCHES * job.batch_rows, len(tokenizer))
+
+
+@torch.no_grad()
+def mask_unlikely(pair: Pair, rows: list[TokenRow], perplexity: float, on_batch: Callable[[], None]) -> list[TokenRow]:
+    """Return the rows, in order, with those completion tokens masked whose perplexity under the parent is too high.
+
+    This is Selective Token Masking (arXiv 2501.14315). A prediction that is not finite masks its token.
+
+    Args:
+        pair: the model and its parent.
+        rows: the rows to train on.
+        perplexity: the highest perplexity of a learned token, 1 over its probability.
+        on_batch: called after each batch.
+
+    """
+    masked: dict[int, frozenset[int]] = {}
+    for batch in pair.batches(rows):
+        first = first_position(batch)
+        for row, logits in zip(batch, pair.parent(batch), strict=True):
+            begin, end = learned_from(row), len(row.ids)
+            wanted = torch.tensor(row.ids[begin:end], device=logits.device)
+            kept = logits[begin - 1 - first : end - 1 - first].float()
+            surprise = -kept.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
+            likely = (surprise <= math.log(perplexity)).tolist()
+            masked[id(row)] = frozenset(place for place, learn in enumerate(likely, start=begin) if not learn)
+        on_batch()
+    return [row._replace(masked=masked.get(id(row), frozenset())) for row in rows]
 
 
 class ParentGauge:

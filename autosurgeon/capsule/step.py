@@ -23,6 +23,7 @@ from autosurgeon.capsule.packing import (
     make_pack,
     use_packed_attention,
 )
+from autosurgeon.core.recipe import Loss
 
 Passes = Literal["packed", "packed with the model's head", "single rows"]
 """Rows packed into one pass of the decoder, before a head that is a matrix or is applied by the model itself; or one
@@ -42,6 +43,7 @@ class Stepper:
         step_tokens: the average number of tokens of a step.
         longest: tokens of the longest row.
         kl_weight: the weight of the divergence from the parent on anchor rows, in the gradient.
+        loss: the loss; `masked` differs from `plain` by the rows alone.
         passes: how rows are run through the model.
 
     """
@@ -54,6 +56,7 @@ class Stepper:
         step_tokens: float,
         longest: int,
         kl_weight: float = 0.0,
+        loss: Loss = "plain",
         passes: Passes = "packed",
     ) -> None:
         inner = model.get_base_model()
@@ -61,7 +64,8 @@ class Stepper:
         (use_own_attention if self._alone else use_packed_attention)(inner)
         # A pass of the whole model ends in logits, to which nothing is applied.
         head = (lambda logits: logits) if self._alone else model_head(inner)
-        self._losses = None if passes == "packed" else HeadLosses(head, vocabulary_of(inner))
+        self._losses = None if passes == "packed" else HeadLosses(head, vocabulary_of(inner), dft=loss == "dft")
+        self._is_dft = loss == "dft"
         self._model, self._inner, self._kl_weight = model, inner, kl_weight
         self._weights = [weight for weight in model.parameters() if weight.requires_grad]
         self._device = next(inner.parameters()).device
@@ -189,7 +193,8 @@ class Stepper:
     ) -> torch.Tensor:
         if self._losses is not None:
             return self._losses.cross_entropy(states, places, targets, scales)
-        return linear_cross_entropy(states, places, self._inner.get_output_embeddings().weight, targets, scales)
+        weight = self._inner.get_output_embeddings().weight
+        return linear_cross_entropy(states, places, weight, targets, scales, dft=self._is_dft)
 
     def _divergence(self, states: torch.Tensor, places: torch.Tensor, parent: torch.Tensor) -> torch.Tensor:
         if self._losses is not None:

@@ -16,7 +16,7 @@ from autosurgeon.capsule.distributed import SINGLE, Ranks
 from autosurgeon.capsule.divergence import finite
 from autosurgeon.capsule.load_checkpoint import open_model, open_tokenizer
 from autosurgeon.capsule.lora import use_own_layers
-from autosurgeon.capsule.parent import Pair, ParentGauge, Sample, evenly_spaced, pair_of
+from autosurgeon.capsule.parent import Pair, ParentGauge, Sample, evenly_spaced, mask_unlikely, pair_of
 from autosurgeon.capsule.training_loop import fit
 from autosurgeon.capsule.workdir import Progress, beat, read_rows
 from autosurgeon.core.jobs import TrainJob, TrainResult
@@ -124,6 +124,10 @@ def _set_up(job: TrainJob, workdir: Path, ranks: Ranks) -> _SetUp:
     model = _adapted(job)
     beat(workdir)
     pair = pair_of(job, model, tokenizer)
+    if job.loss == "masked":
+        model.eval()
+        trained = mask_unlikely(pair, rows.trained, job.mask_perplexity, lambda: beat(workdir))
+        rows = rows._replace(trained=trained)
     return _SetUp(rows, model, pair, ParentGauge(job, model, pair, rows.sample, ranks, lambda: beat(workdir)))
 
 

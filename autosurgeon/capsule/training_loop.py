@@ -81,6 +81,7 @@ class _Training:
             step_tokens=sum(lengths) / self._epoch_steps / ranks.size,
             longest=max(lengths),
             kl_weight=job.kl_weight,
+            loss=job.loss,
             passes=passes,
         )
         self._meter, self._losses, self._largest_norm = LossMeter(self._epoch_steps), list[float](), 0.0

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from autosurgeon.core.chat import Chat
-from autosurgeon.core.recipe import MergeBase, Quantization
+from autosurgeon.core.recipe import Loss, MergeBase, Quantization
 from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.core.usage import DeviceUsage
 from autosurgeon.core.value import Value
@@ -73,6 +73,9 @@ class TrainJob(Value):
     """Intermediate adapters, evenly spaced over each epoch; the final adapter is the result and not one of them."""
     kl_weight: float = 0.0
     """Weight of KL(parent || tuned) on the rows whose `why` is `anchor`, beside the cross-entropy."""
+    loss: Loss = "plain"
+    mask_perplexity: float = Field(2.5, ge=1, allow_inf_nan=False)
+    """With the loss `masked`, tokens of a higher perplexity under the parent are not learned."""
     measure_every_epochs: float = 0.25
     """The interval at which facts that need the parent are measured, on at most 32 rows, if a stop rule names one."""
 

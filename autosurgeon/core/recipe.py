@@ -29,6 +29,9 @@ class Quantization(StrEnum):
 MergeBase = Literal["original", "dequantized"]
 """The weights that an adapter of a quantized base is merged into: the original ones, or the dequantized ones."""
 
+Loss = Literal["plain", "masked", "dft"]
+"""The training loss: cross-entropy, cross-entropy without unlikely tokens, or dynamic fine-tuning."""
+
 
 class Recipe(Value):
     """The settings of one pass."""

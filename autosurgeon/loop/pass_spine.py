@@ -265,6 +265,8 @@ def train_job(ins: Instruments, parent: str, recipe: Recipe, rows: Path, stop_ru
         stop_rules=stop_rules,
         checkpoints_per_epoch=ins.settings.levers.checkpoints_per_epoch,
         kl_weight=ins.settings.levers.kl_weight,
+        loss=ins.settings.levers.loss,
+        mask_perplexity=ins.settings.levers.mask_perplexity,
         measure_every_epochs=ins.settings.levers.measure_every_epochs,
     )
 

@@ -42,6 +42,8 @@ LEVERS = (
         "lines ladder", "LiNeS in place of one factor for all layers", salvage=("lines:0.8", "lines:0.5", "lines:0.2")
     ),
     _levers("intruders", "new singular directions cut first", salvage=("intruders", *LADDER)),
+    _levers("masked loss", "tokens that the parent finds unlikely are not learned", loss="masked"),
+    _levers("dft loss", "tokens weighted by their probability", loss="dft"),
     _levers("kl term", "anchors held to the parent in the loss", kl_weight=0.5),
     _levers("curriculum", "failures of families with a win first", curriculum="near"),
     _levers("family weight", "families of failures count more evenly", family_weight=0.5),
