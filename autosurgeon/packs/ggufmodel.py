@@ -112,9 +112,8 @@ def _shape(architecture: str, config: dict[str, Any], theta: float) -> Shape:
 def place_tensors(shape: Shape, header: Header, where: Path) -> list[Placed]:
     """Return the model's tensors in the file's order; PackError names a missing, foreign or reshaped one."""
     found = {tensor.name: tensor for tensor in header.tensors}
-    placed = list(_wanted(shape))
-    if shape.tied:
-        found.pop("lm_head.weight", None)  # a model with tied embeddings does not read it
+    # transformers uses the head that is in the file, whatever `tie_word_embeddings` is.
+    placed = list(_wanted(shape, has_head="lm_head.weight" in found or not shape.tied))
     for tensor in placed:
         one = found.pop(tensor.source, None)
         if one is None:
@@ -128,10 +127,10 @@ def place_tensors(shape: Shape, header: Header, where: Path) -> list[Placed]:
     return placed
 
 
-def _wanted(shape: Shape) -> Iterator[Placed]:
+def _wanted(shape: Shape, *, has_head: bool) -> Iterator[Placed]:
     wide, vocabulary = shape.hidden, (shape.vocabulary, shape.hidden)
     for source, size in (("model.embed_tokens", vocabulary), ("model.norm", (wide,)), ("lm_head", vocabulary)):
-        if source != "lm_head" or not shape.tied:
+        if source != "lm_head" or has_head:
             yield Placed(f"{_ALONE[source]}.weight", f"{source}.weight", size, 0)
     outputs = {
         "q_proj": (shape.heads * shape.head, wide),

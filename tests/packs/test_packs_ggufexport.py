@@ -167,10 +167,14 @@ def test_a_missing_foreign_or_reshaped_tensor_is_named(tmp_path: Path) -> None:
             export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf")
 
 
-def test_the_output_layer_of_a_tied_model_is_omitted(tmp_path: Path) -> None:
+def test_an_output_layer_of_its_own_is_exported_whatever_the_config_states(tmp_path: Path) -> None:
+    assert CONFIG["tie_word_embeddings"]
     checkpoint(tmp_path / "pack", shapes_of(CONFIG) | {"lm_head.weight": (736, 16)})
     export_gguf(tmp_path / "pack", DIGEST, tmp_path / "pack.gguf")
-    assert "output.weight" not in read(tmp_path / "pack.gguf")[1]
+    assert "output.weight" in read(tmp_path / "pack.gguf")[1]
+    checkpoint(tmp_path / "tied", shapes_of(CONFIG))
+    export_gguf(tmp_path / "tied", DIGEST, tmp_path / "tied.gguf")
+    assert "output.weight" not in read(tmp_path / "tied.gguf")[1]
 
 
 def test_a_full_disk_leaves_the_existing_file(tmp_path: Path) -> None:
