@@ -1,4 +1,4 @@
-"""Answers on disk: samples that `bench grade` reads too, each with who gave it and under what."""
+"""Answer files: samples that `bench grade` can read, each with its source and its settings of generation."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from autosurgeon.errors import UserError
 
 
 class Asked(NamedTuple):
-    """What answers are answers to: other answers are not to be taken for these."""
+    """The question that a file of answers belongs to, so that it is not taken for another."""
 
     mode: str
     source: str
-    """Who was asked, and how."""
+    """The model that answers, and how it is asked."""
     samples: int
-    """Of each task."""
+    """Samples per task."""
 
 
 def write_answers(path: Path, asked: Asked, answers: Answers) -> None:
     """Write one line for each answer, in the order of the replies; the file is whole or absent."""
-    told = {"mode": asked.mode, "source": asked.source, "fingerprint": answers.fingerprint}
+    origin = {"mode": asked.mode, "source": asked.source, "fingerprint": answers.fingerprint}
     staged = path.with_name(path.name + ".part")
     try:
         with staged.open("wb") as file:
             for task_id, replies in answers.replies.items():
                 for reply in replies:
-                    row = {"task_id": task_id, "completion": reply.text, **told, **reply.model_dump(exclude={"text"})}
+                    row = {"task_id": task_id, "completion": reply.text, **origin, **reply.model_dump(exclude={"text"})}
                     raw = json.dumps(row).encode("ascii") + b"\n"
                     if len(raw) > MAX_SAMPLE_BYTES:
                         wanted = f"at most {MAX_SAMPLE_BYTES}"
@@ -58,7 +58,7 @@ def read_answers(path: Path, asked: Asked, task_ids: Iterable[str]) -> Answers:
     for row in read_rows(path, most=MAX_SAMPLE_BYTES):
         task_id = row.text("task_id")
         if (row.text("mode", ""), row.text("source", "")) != asked[:2] or task_id not in known:
-            raise _other(path, f"{row.text('mode', 'none')} of {row.text('source', 'nobody')}, {task_id}")
+            raise _other(path, f"{row.text('mode', 'none')} of {row.text('source', 'no source')}, {task_id}")
         fingerprint = row.text("fingerprint")
         replies.setdefault(task_id, []).append(_reply(row))
     short = next((task_id for task_id, found in replies.items() if len(found) != asked.samples), None)
@@ -70,7 +70,7 @@ def read_answers(path: Path, asked: Asked, task_ids: Iterable[str]) -> Answers:
 
 
 def _reply(row: Row) -> Reply:
-    fields = {name: row.content[name] for name in _told() if name in row.content}
+    fields = {name: row.content[name] for name in _reply_fields() if name in row.content}
     try:
         return Reply.model_validate({"text": row.text("completion"), **fields})
     except ValidationError as error:
@@ -78,7 +78,7 @@ def _reply(row: Row) -> Reply:
         raise row.misfit(".".join(map(str, first["loc"])), shown(first["input"]), first["msg"]) from error
 
 
-def _told() -> Iterator[str]:
+def _reply_fields() -> Iterator[str]:
     return (name for name in Reply.model_fields if name != "text")
 
 

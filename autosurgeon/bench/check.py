@@ -1,4 +1,4 @@
-"""Checking a bench by its own references: each has to pass, three times, and what is made wrong of it has to fail."""
+"""Check a bench by its references: each has to pass three times, and its mutants have to fail."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from autosurgeon.core.task import Task
 from autosurgeon.core.value import Value
 
 TIMES = 3
+"""Runs of each reference."""
 
 
 class TaskCheck(Value):
-    """What a task is worth as a test."""
+    """Whether a task is usable as a test."""
 
     task_id: str
     state: Literal["sound", "flaky", "broken", "no reference"]
@@ -25,16 +26,16 @@ class TaskCheck(Value):
     """The slowest of the reference's runs."""
     mutants: int
     survivors: tuple[str, ...]
-    """Mutants that pass: the tests are weak there, or the mutant means the same."""
+    """Mutants that pass: the tests are weak there, or the mutant is equivalent to the reference."""
 
     @property
     def usable(self) -> bool:
-        """Whether it may count."""
+        """Whether the task may count in a score."""
         return self.state in ("sound", "no reference")
 
 
 def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
-    """Check one task after the other, many at once; in their order."""
+    """Check tasks, many at once, and yield the results in their order."""
     waiting: deque[tuple[Task, list[str]]] = deque()
 
     def submissions() -> Iterator[Submission]:
@@ -51,7 +52,7 @@ def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
 
     grades = grader.stream(submissions(), afresh=True)
     while True:
-        # Asking for a grade makes the stream read on, which is what fills the queue.
+        # The stream reads submissions when a grade is requested, and that fills the queue.
         first = next(grades, None)
         while waiting and waiting[0][0].reference is None:
             yield _unchecked(waiting.popleft()[0])
@@ -64,7 +65,7 @@ def check_tasks(grader: Grader, tasks: Iterable[Task]) -> Iterator[TaskCheck]:
 
 
 def _breach(contract: Grade | None) -> str:
-    """A note on inputs that the contract refuses. Published contracts have such inputs, so the task stays usable."""
+    """Return a note on inputs that the contract refuses; published benches have some, so the task stays usable."""
     refused = contract is not None and contract.detail.startswith("AssertionError")
     return f"an input breaks the contract: {contract.detail}" if contract is not None and refused else ""
 

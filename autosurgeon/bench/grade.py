@@ -1,4 +1,4 @@
-"""Grading: programs in, grades out, in order, as many at once as there are workers."""
+"""Grade programs in order, as many at once as there are workers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from autosurgeon.core.task import Task
 from autosurgeon.sections import BenchSettings, GradingSettings
 
 WINDOW = 512
-"""Programs under way or waiting for their turn to be told, so that memory does not grow with the number of samples."""
+"""Most programs that run or wait to be reported; it bounds memory whatever the number of samples."""
 REMEMBERED = 4096
+"""Grades, and digests of tasks, that a grader keeps."""
 LOOK_S = 1.0
-"""How often who waits for a grade looks whether anything is still within its limits."""
+"""Seconds between two calls of the beat while a grade is awaited."""
 SLOWER_THAN_REFERENCE = 10
-"""A program may use so many times the reference's CPU time, where that is more than the setting."""
+"""A program may use this many times the reference's CPU time, where that exceeds the setting."""
 ROOMIER = 4
-"""A task whose reference needs it gives each program so many times the memory and the room for answers."""
+"""Factor on the limits of memory and answer size for a task whose reference needs more than the settings allow."""
 _OVER_LIMIT = (Poison.TIMEOUT, Poison.MEMORY, Poison.OUTPUT)
 Tier = Literal["split", "shared"]
 
 
 class Submission(NamedTuple):
-    """A program for a task: a completion, which stands after the task's prelude, or a whole program."""
+    """A program for a task: a completion, which follows the task's prelude, or a whole program."""
 
     task: Task
     text: str
@@ -44,7 +45,7 @@ class Submission(NamedTuple):
 
 
 class Grade(NamedTuple):
-    """What a program is worth; `infra` is no score at all: the machine or the task failed, not the program."""
+    """The result of one program; `infra` is not a score: the machine or the task failed, not the program."""
 
     verdict: Literal["pass", "fail", "infra"]
     cause: Poison | None
@@ -56,7 +57,7 @@ class Grade(NamedTuple):
 
 
 class _Nature(NamedTuple):
-    """How a task's reference fares: the ways in which it passes, its CPU seconds, the checks of the last way."""
+    """The results of a task's reference: the ways in which it passes, its CPU seconds, the checks of the shared way."""
 
     ways: tuple[Way, ...]
     cpu_s: float
@@ -65,7 +66,7 @@ class _Nature(NamedTuple):
     """Whether it passes only with more memory or longer answers than the settings allow."""
 
     def limits(self, given: Limits) -> Limits:
-        """The given limits, raised to what the reference needs."""
+        """Return the given limits, raised to what the reference needs."""
         slower = max(1.0, SLOWER_THAN_REFERENCE * self.cpu_s / given.cpu_s)
         return _scaled(given, slower, ROOMIER if self.roomy else 1)
 
@@ -77,14 +78,14 @@ def _scaled(limits: Limits, slower: float, roomier: int) -> Limits:
 
 
 class Grader:
-    """Grades programs in jails that it keeps; a context manager, and usable without: jails end with `close`."""
+    """Grades programs in jails that it keeps until `close`; also a context manager."""
 
     def __init__(
         self, settings: GradingSettings, beat: Beat = no_beat, benches: Mapping[str, BenchSettings] | None = None
     ) -> None:
-        """Grade as the settings say, a bench that names limits of its own within those.
+        """Take limits from the settings, or from the bench that names its own.
 
-        `beat` is called by who waits for grades, while a program is within its limits.
+        `beat` is called while grades are awaited and a program is within its limits.
         """
         self._beat = beat
         self._due = float("-inf")
@@ -121,9 +122,9 @@ class Grader:
         self._own = threading.local()
 
     def stream(self, submissions: Iterable[Submission | tuple[Task, str]], *, afresh: bool = False) -> Iterator[Grade]:
-        """Grades in the order of the submissions, each as soon as those before it are there.
+        """Yield grades in the order of the submissions, each as soon as those before it are done.
 
-        Equal programs of one task are run once, unless `afresh`. Memory is bounded whatever their number.
+        Equal programs of one task run once, unless `afresh`. Memory does not grow with the number of programs.
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="grader")
@@ -159,14 +160,14 @@ class Grader:
         return future
 
     def reference(self, task: Task) -> Grade:
-        """The grade of the task's own reference, run now."""
+        """Run the task's own reference and return its grade."""
         return self._asked(Submission(task, task.reference or ""))
 
     def _asked(self, submission: Submission) -> Grade:
         return next(iter(self.stream([submission], afresh=True)))
 
     def _grade(self, submission: Submission) -> Grade:
-        """The grade; whatever goes wrong here is no fault of the program's."""
+        """Return the grade; an exception of the grader itself becomes `infra`, since the program did not cause it."""
         try:
             return self._judged(submission)
         except Exception as error:
@@ -181,39 +182,40 @@ class Grader:
         source = answer if whole else task.prelude + answer
         ways: tuple[Way, ...] = ("split",)
         if task.reference is not None and uses(task).looks_back:
-            # What the tests may see of an argument afterwards has to hold in each way that it does for the reference.
+            # Tests may inspect an argument after the call, so it has to pass in each way that its reference does.
             ways = self._nature(task).ways or ways
-        said, way = self._in_each(task, source, ways, limits)
-        if said.cause is None or task.reference is None:
-            return self._graded(said, way)
-        if said.cause in _OVER_LIMIT:
+        testimony, way = self._in_each(task, source, ways, limits)
+        if testimony.cause is None or task.reference is None:
+            return self._graded(testimony, way)
+        if testimony.cause in _OVER_LIMIT:
             raised = self._nature(task).limits(limits)
             if raised != limits:
-                said, way = self._in_each(task, source, ways, raised)
+                testimony, way = self._in_each(task, source, ways, raised)
         elif task.tests and self._nature(task).ways == ("shared",):
-            said, way = self._in_each(task, source, ("shared",), limits)
-        return self._graded(said, way)
+            testimony, way = self._in_each(task, source, ("shared",), limits)
+        return self._graded(testimony, way)
 
     def _in_each(self, task: Task, source: str, ways: tuple[Way, ...], limits: Limits) -> tuple[Testimony, Way]:
-        """The testimony of the first way that fails, or else of the last."""
+        """Return the testimony of the first way that fails, or else of the last."""
         for way in ways:
-            said = self._examined(task, source, way, limits)
-            if way == "shared" and said.cause is None and said.checks != self._nature(task).checks:
-                said = said._replace(cause="wrong", detail=f"{said.checks} checks, not {self._nature(task).checks}")
-            if said.cause is not None:
+            testimony = self._examined(task, source, way, limits)
+            if way == "shared" and testimony.cause is None and testimony.checks != self._nature(task).checks:
+                detail = f"{testimony.checks} checks, not {self._nature(task).checks}"
+                testimony = testimony._replace(cause="wrong", detail=detail)
+            if testimony.cause is not None:
                 break
-        return said, way
+        return testimony, way
 
-    def _graded(self, said: Testimony, way: Way) -> Grade:
+    def _graded(self, testimony: Testimony, way: Way) -> Grade:
         tier: Tier = "shared" if way == "shared" else "split"
-        if said.flaw or said.cause == "infra":
-            return Grade("infra", None, said.detail, 0, tier, self.level, 0.0)
-        cause = Poison(said.cause) if said.cause is not None else None
+        if testimony.flaw or testimony.cause == "infra":
+            return Grade("infra", None, testimony.detail, 0, tier, self.level, 0.0)
+        cause = Poison(testimony.cause) if testimony.cause is not None else None
         verdict: Literal["pass", "fail"] = "pass" if cause is None else "fail"
-        return Grade(verdict, cause, said.detail, said.held, tier, self.level, said.cpu_s)
+        return Grade(verdict, cause, testimony.detail, testimony.held, tier, self.level, testimony.cpu_s)
 
     def _nature(self, task: Task) -> _Nature:
-        """How the reference fares, found out once; CellError when it cannot be, which is not kept."""
+        """Return the results of the reference, computed once; a CellError is raised and not kept."""
         key = self._key(task)
         if key not in self._natures:
             self._natures[key] = self._found(task)
@@ -223,18 +225,22 @@ class Grader:
         source, limits = task.prelude + (task.reference or ""), self._limits_of.get(task.bench, self._limits)
         patient = _scaled(limits, SLOWER_THAN_REFERENCE * (ROOMIER if roomy else 1), ROOMIER if roomy else 1)
         asked: tuple[Way, ...] = ("split", "in_place") if uses(task).looks_back else ("split",)
-        said = {way: self._tried(task, source, way, patient) for way in asked}
-        # Tests that never call it would hold in the weaker tier for anybody.
-        if task.tests and not task.cases and all(one.cause not in (None, Poison.MISSING) for one in said.values()):
-            said["shared"] = self._tried(task, source, "shared", patient)
-        if not roomy and any(one.cause in (Poison.MEMORY, Poison.OUTPUT) for one in said.values()):
+        testimonies = {way: self._tried(task, source, way, patient) for way in asked}
+        # Tests that never call the candidate would pass in the weaker tier for any program.
+        if (
+            task.tests
+            and not task.cases
+            and all(one.cause not in (None, Poison.MISSING) for one in testimonies.values())
+        ):
+            testimonies["shared"] = self._tried(task, source, "shared", patient)
+        if not roomy and any(one.cause in (Poison.MEMORY, Poison.OUTPUT) for one in testimonies.values()):
             return self._found(task, roomy=True)
-        held: dict[Way, Testimony] = {way: one for way, one in said.items() if one.cause is None}
+        held: dict[Way, Testimony] = {way: one for way, one in testimonies.items() if one.cause is None}
         checks = held["shared"].checks if "shared" in held else 0
         return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks, roomy)
 
     def _examined(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
-        """One run; where the cell is lost over it, what that means is asked of the reference."""
+        """Run once; where the cell is lost, a run of the reference decides whether the program is the cause."""
         try:
             return self._tried(task, source, way, limits)
         except CellError as lost:
@@ -252,7 +258,7 @@ class Grader:
         return Testimony(cause, detail, 0, 0, 0.0)
 
     def _tried(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
-        """One run in this thread's cell; a lost cell is closed, and the next call has a new one."""
+        """Run once in this thread's cell; a lost cell is closed, and the next call starts another."""
         cell: Cell | None = getattr(self._own, "cell", None)
         if cell is None:
             cell = self._own.cell = Cell(self.level, self._packages)
@@ -268,7 +274,7 @@ class Grader:
             raise
 
     def _key(self, task: Task) -> str:
-        """A task's digest, computed once per object."""
+        """Return a task's digest, computed once per object."""
         kept = self._keys.get(id(task))
         if kept is None:
             if len(self._keys) >= REMEMBERED:

@@ -1,12 +1,12 @@
-"""Jails: a bare interpreter on a program of `inside/`, with as few rights as this machine can take from it.
+"""Jails: a bare interpreter runs a program of `inside/` with as few rights as this machine can enforce.
 
-| level | what holds |
+| level | guarantees |
 |---|---|
 | bwrap | own user, process, network, mount and IPC namespaces; no writable path, no /proc; landlock's seccomp too |
-| landlock | no path but the interpreter's can be read, none written; no process, signal, socket or tracing (seccomp) |
-| plain | limits on CPU time, memory and files, another process; no sandbox |
+| landlock | only the interpreter's paths are readable, none writable; no process, signal, socket or tracing (seccomp) |
+| plain | a process of its own with limits on CPU time, memory and files; no sandbox |
 
-At `bwrap` and `landlock`, root becomes nobody first, so that limits on threads hold for root too.
+At `bwrap` and `landlock`, root first changes to an unprivileged user, so that limits on threads hold for root too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 INSIDE = Path(__file__).with_name("inside")
 THREADS = 256
 HELLO_S = 60
-"""A busy machine is no machine without a jail: so long it may take to start one that does nothing."""
+"""Seconds that an empty jail may take to start; a busy machine is slow, which does not mean that it has no jail."""
 _NOBODY = 65534
 _PACKAGES = "/packages"
 # Numeric libraries start a thread per core, each with address space of its own.
@@ -43,11 +43,11 @@ _THREADS_OF_LIBRARIES = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", **_THREADS_OF_LIBRARIES}
 _MIRROR = "autosurgeon-library-"
 _FRESH_S = 60
-"""Whoever makes a folder locks it within this time."""
+"""Seconds within which a process locks a folder that it makes."""
 
 
 def interpreter() -> tuple[Path, Path]:
-    """The base interpreter, no virtual environment's, and the prefix that holds its library; links resolved."""
+    """Return the base interpreter, not a virtual environment's, and the prefix of its library; links resolved."""
     prefix = Path(sys.base_prefix).resolve()
     program = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     return program, prefix
@@ -58,13 +58,13 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `inside/PROGRAM` in a jail; the descriptors' numbers are its last arguments.
 
-    It dies with the thread that starts it, and leaves no folder of its own behind, however that ends.
+    The jail ends with the thread that starts it, and leaves no folder behind.
     """
     command, keep = _command(level, program, packages)
     try:
         return subprocess.Popen(
             [*command, json.dumps(_confinement(level, packages)), *map(str, descriptors)],
-            # No sandbox keeps a program of the plain level from writing where it stands; there, nobody can.
+            # The plain level has no sandbox that forbids writing to the working folder; /proc accepts no files.
             cwd="/proc" if level == "plain" else "/",
             env={"PYTHONDONTWRITEBYTECODE": "1", **_ENVIRONMENT},
             stdin=stdin,
@@ -81,7 +81,7 @@ def start(
 
 
 def _confinement(level: Level, packages: tuple[Package, ...]) -> dict[str, object]:
-    """What the program takes from itself; see `inside/confine.py`."""
+    """Return the rights that the program gives up; see `inside/confine.py`."""
     root = os.geteuid() == 0
     readable, mirror = _library() if level == "landlock" else ([], [])
     folder = _PACKAGES if level == "bwrap" else _links_to(packages) if packages else None
@@ -93,17 +93,17 @@ def _confinement(level: Level, packages: tuple[Package, ...]) -> dict[str, objec
         "nobody": root and level != "plain",
         "filter": level != "plain",
         "paths": readable,
-        # Without a user namespace of its own, an ordinary user's limit would count all the user's processes.
+        # Outside a user namespace, the limit of an ordinary user counts all the user's processes.
         "threads": THREADS if level == "bwrap" or (level == "landlock" and root) else None,
     }
 
 
 @functools.cache
 def _library() -> tuple[list[str], list[str]]:
-    """What a landlocked program may read; a mirror of the standard library, and the folder that it mirrors.
+    """Return the paths that a landlocked program may read, and a mirror of the standard library with its original.
 
-    The folder may hold installed packages too, and a rule for a folder is one for all in it. So each entry but those
-    has a rule of its own, and imports go by a folder of links.
+    The library's folder may also hold installed packages, and a Landlock rule for a folder covers everything in it. So
+    each entry except those has a rule of its own, and imports go through a folder of links.
     """
     _, prefix = interpreter()
     library = prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -132,9 +132,9 @@ def _links_to(packages: tuple[Package, ...]) -> str:
 
 
 def _lasting_folder() -> Path:
-    """A folder for as long as this process lives; those of processes that were killed are removed.
+    """Make a folder that lasts as long as this process, and remove those of processes that were killed.
 
-    Whoever makes one holds a lock on it, of which the kernel knows when it is over.
+    A process holds a lock on its folder, which the kernel releases when the process ends.
     """
     parent = Path(tempfile.gettempdir())
     for left in parent.glob(f"{_MIRROR}*"):
@@ -152,7 +152,7 @@ def _lasting_folder() -> Path:
 
 
 def _locked(folder: Path, how: int) -> int:
-    """A descriptor of the folder that holds a lock; OSError where somebody else does."""
+    """Return a descriptor of the folder that holds a lock; OSError where another process holds it."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, how)
@@ -163,12 +163,12 @@ def _locked(folder: Path, how: int) -> int:
 
 
 def _command(level: Level, program: str, packages: tuple[Package, ...]) -> tuple[list[str], list[int]]:
-    """The command line, and descriptors to pass along and close."""
+    """Return the command line, and the descriptors to pass on and close."""
     python, prefix = interpreter()
     if level != "bwrap":
         return [str(python), "-I", "-S", str(INSIDE / program)], []
     if os.geteuid() == 0:
-        # Two users are mapped, so that the server may hand each candidate to nobody and keep out of its reach.
+        # Two users are mapped: candidates run as the unprivileged one, so that they cannot reach the server.
         space = _user_namespace()
         rights = [option for name in ("SETUID", "SETGID", "KILL") for option in ("--cap-add", f"CAP_{name}")]
         user, keep = ["--userns", str(space), *rights], [space]
@@ -180,7 +180,7 @@ def _command(level: Level, program: str, packages: tuple[Package, ...]) -> tuple
     command = [
         *("bwrap", "--cap-drop", "ALL", *user, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv"),
-        # Folders that bwrap makes on the way are closed to all but their owner.
+        # bwrap makes parent folders that only their owner may enter, so they are made here with open permissions.
         *_open_folders("/usr", "/python", "/python/bin", "/usr/bin"),
         *(part for name, value in _ENVIRONMENT.items() for part in ("--setenv", name, value)),
         *("--setenv", "LD_LIBRARY_PATH", str(inner / "lib")),
@@ -198,7 +198,7 @@ def _command(level: Level, program: str, packages: tuple[Package, ...]) -> tuple
 
 
 def _without_packages(prefix: Path, inner: Path) -> list[str]:
-    """What was installed besides the standard library is covered by empty folders."""
+    """Cover installed packages beside the standard library with empty folders."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     options: list[str] = []
     for name in (f"lib/{version}/site-packages", "lib/python3/dist-packages"):
@@ -220,7 +220,7 @@ def _open_folders(*names: str) -> list[str]:
 
 
 def _system_folders() -> list[str]:
-    """`/lib` and `/lib64`: links into /usr on most systems, folders on others."""
+    """Provide `/lib` and `/lib64`, which are links into /usr on most systems and folders on others."""
     options: list[str] = []
     for name in ("/lib", "/lib64"):
         if os.path.islink(name):
@@ -231,7 +231,7 @@ def _system_folders() -> list[str]:
 
 
 def _user_namespace() -> int:
-    """A user namespace that knows root and nobody, as a descriptor; root only."""
+    """Make a user namespace with root and one unprivileged user, and return its descriptor; root only."""
     python, _ = interpreter()
     helper = [str(python), "-I", "-S", str(INSIDE / "namespace.py")]
     with subprocess.Popen(helper, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as process:
@@ -248,7 +248,7 @@ def _user_namespace() -> int:
 
 @functools.cache
 def levels_here() -> tuple[Level, ...]:
-    """The levels that work on this machine, best first; each was tried."""
+    """Return the levels that work on this machine, best first; each is tried once."""
     return tuple(level for level in LEVELS if _works(level))
 
 
@@ -271,7 +271,7 @@ def _works(level: Level) -> bool:
 
 
 def choose(wish: Literal["auto"] | Level) -> Level:
-    """The level that is wished for, or the best; UserError when this machine does not offer it."""
+    """Return the wanted level, or the best for `auto`; UserError when this machine does not offer it."""
     if wish == "auto":
         return levels_here()[0]
     if wish not in levels_here():

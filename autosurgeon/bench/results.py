@@ -1,6 +1,6 @@
-"""Result files: what a grading run found, one JSON object a sample, in the order of the samples.
+"""Result files: one JSON object per graded sample, in the order of the samples.
 
-A run that was cut short is continued: `ResultFile` gives back the rows that are there and appends the rest.
+An interrupted run can continue: `ResultFile` returns the rows that exist and appends the rest.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from autosurgeon.core.value import Value
 from autosurgeon.errors import UserError
 
 MAX_RESULT_BYTES = 4 << 20
-"""A row of a result file."""
+"""Most bytes of a row of a result file."""
 ROWS_PER_FLUSH = 64
-"""Rows that a run may have to grade again if it is killed."""
+"""Rows that a killed run may have to grade again."""
 _BLOCK = 1 << 20
 _BEGINNING = b'{"task_id":"'
 
 
 class ResultRow(Value):
-    """What became of one sample."""
+    """The result of one sample."""
 
     task_id: str = Field(min_length=1)
     sample: int = Field(ge=0, strict=True)
     """Its index among the samples of its task, from 0."""
     verdict: Literal["pass", "fail", "infra"]
-    """`infra` is no score: the machine or the task failed, not the program."""
+    """`infra` is not a score: the machine or the task failed, not the program."""
     cause: Poison | None
-    """Why it failed; None for one that did not."""
+    """Why it failed, or None."""
     tier: Literal["split", "shared"]
-    """`split`: tests and candidate in two processes; `shared`: in one, which a hostile candidate might fool."""
+    """`split`: tests and candidate in two processes; `shared`: in one, where a hostile candidate can cheat."""
     jail: Level
-    """How it was kept in."""
+    """The level of its jail."""
     cpu_s: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-    """CPU seconds that it used."""
+    """CPU seconds used."""
     food: int = Field(ge=0, strict=True)
-    """How many checks held."""
+    """Number of checks that held."""
     detail: str = ""
     program: str = ""
-    """The first digits of the text's SHA-256, by which a run that goes on knows its samples again."""
+    """The first digits of the text's SHA-256, by which a continued run recognizes its samples."""
 
     @field_validator("task_id")
     @classmethod
@@ -64,7 +64,7 @@ class ResultRow(Value):
     @field_validator("detail")
     @classmethod
     def _made_sound(cls, detail: str) -> str:
-        # It may quote what a stranger's program said.
+        # It may quote the output of an untrusted program.
         return detail.encode("utf-8", "backslashreplace").decode("utf-8")
 
     @field_validator("cause")
@@ -77,10 +77,10 @@ class ResultRow(Value):
 
 
 def read_results(path: Path) -> Iterator[ResultRow]:
-    """The rows of a result file, plain or .gz, one at a time; none for an empty file.
+    """Yield the rows of a result file, plain or .gz; none for an empty file.
 
-    Nothing is read before the first is asked for. UserError with file, line and field for a row that does not fit, and
-    for one that is not the next sample of its task: twice there, or one left out.
+    Reading is lazy. UserError with file, line and field for a row that does not fit, and for one that is not the next
+    sample of its task (a sample twice, or one left out).
     """
     samples: dict[str, int] = {}
     for row in read_rows(path, most=MAX_RESULT_BYTES):
@@ -100,16 +100,16 @@ def read_results(path: Path) -> Iterator[ResultRow]:
 
 
 class ResultFile:
-    """A result file that grows; a context manager, which holds it for this process alone.
+    """A result file to append to; a context manager that locks the file against other processes.
 
-    Opening makes the file where there is none. Of one that is there every row is checked, and a last line that was torn
-    is cut off: its sample has to be graded again. UserError, and not a byte changed, for a file of anything else.
+    Entering creates the file if it is absent. Otherwise every row is checked, and an incomplete last line is cut off,
+    so that its sample is graded again. UserError, with the file unchanged, for a file of anything else.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
-        """Rows in the file, those not yet flushed among them."""
+        """Rows in the file, including those that are not flushed yet."""
         self._held = 0
         self._unflushed = 0
         self._file: IO[bytes] | None = None
@@ -133,11 +133,11 @@ class ResultFile:
         self.close()
 
     def held(self) -> Iterator[ResultRow]:
-        """The rows that were there when it was opened, read from the file one at a time."""
+        """Yield the rows that existed when the file was opened."""
         return islice(read_results(self.path), self._held)
 
     def append(self, row: ResultRow) -> None:
-        """Write a row behind the others; on its way to the disk at the latest after `ROWS_PER_FLUSH` more."""
+        """Append a row; it is flushed after at most `ROWS_PER_FLUSH` more."""
         assert self._file is not None, "a result file is opened first"
         raw = json.dumps(row.model_dump(mode="json"), separators=(",", ":")).encode("ascii") + b"\n"
         if len(raw) > MAX_RESULT_BYTES:
@@ -151,7 +151,7 @@ class ResultFile:
         self.count += 1
 
     def close(self) -> None:
-        """Flush to the disk itself, and let the file go; UserError when the disk does not take it."""
+        """Write everything to the disk and close the file; UserError when the disk refuses it."""
         if self._file is None:
             return
         try:
@@ -170,14 +170,14 @@ class ResultFile:
 
     def _let_go(self) -> None:
         if self._file is not None:
-            # What could not be flushed before cannot now, and has been said.
+            # A failed flush was raised before, so closing may fail silently.
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
 
 
 class _Extent(NamedTuple):
-    """How many lines are whole, where the last of them ends, and where the file does, in bytes."""
+    """The number of complete lines, the offset where they end, and the size of the file, in bytes."""
 
     lines: int
     end: int
@@ -185,8 +185,8 @@ class _Extent(NamedTuple):
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """The file, for reading and appending, held against every other process."""
-    # Not by `open`, which waits for a reader where the name is a pipe's.
+    """Open the file for reading and appending, locked against other processes."""
+    # The builtin `open` blocks on a named pipe until there is a reader.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -213,7 +213,7 @@ def _extent(file: IO[bytes]) -> _Extent:
 
 
 def _checked(path: Path, file: IO[bytes], extent: _Extent) -> int:
-    """How many rows the file holds; UserError when a whole line is no row, or nothing in it is a result."""
+    """Return the number of rows; UserError when a complete line is not a row, or nothing in the file is a result."""
     file.seek(0)
     if file.read(2) == b"\x1f\x8b":
         raise UserError("a result file cannot be continued", got="a compressed file", wanted="plain", where=path)
@@ -228,7 +228,7 @@ def _checked(path: Path, file: IO[bytes], extent: _Extent) -> int:
 
 
 def _begins_a_row(torn: bytes) -> bool:
-    """Whether a line without an end is a row as `append` writes it, as far as it goes."""
+    """Return whether an incomplete line is the beginning of a row as `append` writes it."""
     names = list(ResultRow.model_fields)
     if not torn.startswith(_BEGINNING[: len(torn)]):
         return False

@@ -1,4 +1,4 @@
-"""A short form of the attack corpus: what the jail of this machine keeps in, tried on the spot."""
+"""A short form of the attack corpus that tests the jail of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TASK = Task(
     split=Split.SURGERY,
 )
 _LYING = "class Yes:\n    def __eq__(self, other): return True\n    def __hash__(self): return 42\n"
-# What each program tries, the program, and the causes that are allowed for its failure.
+# The promise that each program tests, the program, and the allowed causes of its failure.
 _ATTACKS: dict[str, tuple[str, set[Poison]]] = {
     "an object that equals everything fails": (f"{_LYING}def twice(x): return Yes()\n", {Poison.TYPE}),
     "leaving before the first check fails": ("import os\ndef twice(x): os._exit(0)\n", {Poison.DIED}),
@@ -38,7 +38,7 @@ _ATTACKS: dict[str, tuple[str, set[Poison]]] = {
 _TRY = (
     "import os, socket\ndef twice(x):\n    try:\n        {}\n    except OSError:\n        return 2 * x\n    return 0\n"
 )
-# What a sandbox refuses; a program that is refused goes on and answers rightly.
+# Actions that a sandbox refuses; a program whose action is refused then answers correctly.
 _ESCAPES = {
     "a new process": "os.fork()",
     "a socket": "socket.socket()",
@@ -50,7 +50,7 @@ _ESCAPES = {
 
 
 class Finding(NamedTuple):
-    """One promise of the jail, whether it holds on this machine, and what was seen."""
+    """One promise of the jail, whether it holds on this machine, and the observation."""
 
     promise: str
     holds: bool
@@ -58,7 +58,7 @@ class Finding(NamedTuple):
 
 
 def check_jail(settings: GradingSettings) -> list[Finding]:
-    """Every promise, tried now; a level without a sandbox holds fewer, and says so."""
+    """Test every promise of the jail; a level without a sandbox keeps fewer, which is a finding of its own."""
     quick = settings.model_copy(update={"cpu_s": 0.5, "wall_s": 10.0, "workers": 1})
     with Grader(quick) as grader:
         honest = grader.reference(_TASK)
@@ -68,14 +68,14 @@ def check_jail(settings: GradingSettings) -> list[Finding]:
             found.append(Finding("a sandbox", False, "limits only: programs can read, write and reach what you can"))
         else:
             found += [_tried(grader, f"{name} is refused", _TRY.format(code), set()) for name, code in _ESCAPES.items()]
-    missing = [level for level in LEVELS[:-1] if level not in levels_here()]
-    said = f"{grader.level}, of {', '.join(levels_here())}"
+    missing = [name for name in LEVELS[:-1] if name not in levels_here()]
+    level = f"{grader.level}, of {', '.join(levels_here())}"
     how = "install bubblewrap" if "bwrap" in missing else "this kernel has no Landlock"
-    return [Finding("level", True, said + (f"; {how}" if missing else "")), *found]
+    return [Finding("level", True, level + (f"; {how}" if missing else "")), *found]
 
 
 def _tried(grader: Grader, promise: str, program: str, causes: set[Poison]) -> Finding:
-    """A program that has to fail by one of the causes; or, where none is named, to pass, since it was refused."""
+    """Run a program that has to fail by one of the causes or, where none is named, to pass since it is refused."""
     (grade,) = grader.stream([(_TASK, program)], afresh=True)
     seen = f"it failed: {grade.cause.value}" if grade.cause else f"it got a {grade.verdict}"
     if not causes:

@@ -1,4 +1,4 @@
-"""Which ways of meeting a candidate a task needs."""
+"""How a task's tests use the candidate, which decides how they have to call it."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ _BUILTINS = frozenset(dir(builtins))
 
 
 class Uses(NamedTuple):
-    """What a task's tests do with the candidate."""
+    """How a task's tests use the candidate."""
 
     looks_back: bool
-    """They might look at an argument after the call: it has a name there, or the function is passed on."""
-    says_candidate: bool
-    """They call it `candidate`, so the entry point's own name is free for the reference's function."""
+    """They may inspect an argument after the call: it is bound to a name, or the function is passed on."""
+    names_candidate: bool
+    """They call it `candidate`, so that the entry point's own name can be the reference's function."""
 
 
 def uses(task: Task) -> Uses:
-    """How the tests use it; tests that are no Python do nothing with it."""
+    """Return how the tests use the candidate; tests that do not parse use nothing."""
     return _uses(task.tests, task.entry_point)
 
 
-# Asked for every program of a task; to parse the tests takes longer than all else that is done for one in this process.
+# Needed for every program of a task, and parsing the tests costs more than all other work per program here.
 @functools.lru_cache(maxsize=1024)
 def _uses(tests: str, entry_point: str | None) -> Uses:
     try:
         module = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Uses(False, "candidate" in tests)
-    looks_back = says_candidate = False
+    looks_back = names_candidate = False
     names = {"candidate", entry_point}
-    # Each node with whether it belongs to an argument of the candidate's.
+    # Pairs of a node and whether it is inside an argument of the candidate.
     todo: list[tuple[ast.AST, bool]] = [(module, False)]
     while todo:
         node, given = todo.pop()
         if isinstance(node, ast.Name):
-            says_candidate |= node.id == "candidate"
+            names_candidate |= node.id == "candidate"
             if node.id in names:
                 looks_back |= isinstance(node.ctx, ast.Load)
             else:
@@ -49,13 +49,13 @@ def _uses(tests: str, entry_point: str | None) -> Uses:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             called = node.func.id
             if called in names:
-                says_candidate |= called == "candidate"
+                names_candidate |= called == "candidate"
                 todo += [(each, True) for each in (*node.args, *node.keywords)]
                 continue
             handed = node.args[0] if called == "check" and len(node.args) == 1 else None
             if isinstance(handed, ast.Name) and handed.id in names:
-                # To the function that the tests are: what that does with it is looked at there.
-                says_candidate |= handed.id == "candidate"
+                # `check` is defined by the tests themselves, so its body shows how it uses the candidate.
+                names_candidate |= handed.id == "candidate"
                 todo += [(each, given) for each in node.keywords]
                 continue
         for field in node._fields:
@@ -64,4 +64,4 @@ def _uses(tests: str, entry_point: str | None) -> Uses:
                 todo += [(each, given) for each in value if isinstance(each, ast.AST)]
             elif isinstance(value, ast.AST):
                 todo.append((value, given))
-    return Uses(looks_back, says_candidate)
+    return Uses(looks_back, names_candidate)

@@ -1,6 +1,6 @@
-"""Whether an answer can be used at all, by its text alone: what decides that a fallback is asked.
+"""Decide by an answer's text alone whether it is usable or a fallback has to answer.
 
-No test and no reference is looked at: a dispatcher in production has neither.
+Neither tests nor a reference are used, since a dispatcher in production has neither.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from autosurgeon.core.task import Task
 
 
 def is_usable(task: Task, text: str) -> bool:
-    """Whether an answer is not empty, is Python behind the task's prelude, and gives its entry point's name a value."""
+    """Return whether an answer is not empty, parses after the task's prelude, and binds the entry point's name."""
     if not text.strip():
         return False
     module = parse(task.prelude + runnable(task, text))
@@ -25,7 +25,7 @@ def is_usable(task: Task, text: str) -> bool:
 
 
 def _bound_at_top(module: ast.Module) -> set[str]:
-    """The names that a module gives values to, outside its functions and classes."""
+    """Return the names that a module binds outside its functions and classes."""
     names: set[str] = set()
     todo: list[ast.AST] = [module]
     while todo:

@@ -1,4 +1,4 @@
-"""A cell: one jail for the tests and one for the candidates, joined by a socket; grades one program at a time."""
+"""A cell grades one program at a time, with one jail for the tests and one for the candidates, joined by a socket."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from autosurgeon.core.task import Task
 from autosurgeon.errors import WorldError
 
 KNOWN = 256
-"""Tasks that an oracle keeps ready; the same number as in `inside/oracle.py`."""
+"""Tasks that an oracle caches; the same number as in `inside/oracle.py`."""
 GRACE_S = 10
-"""How long the tests may go on after the candidate's own limit."""
+"""Seconds that the tests may run beyond the candidate's own limit."""
 REFERENCE_SLOWER = 5
-"""Times the wall clock of a program that its task's reference may take to compute the wanted answers."""
+"""Factor on a program's wall-clock limit for a reference that first computes the wanted answers."""
 
 Way = Literal["split", "in_place", "shared"]
-"""How tests meet the candidate: by value; by value, with in-place changes coming back; in one interpreter."""
+"""How tests call the candidate: by value; by value with in-place changes copied back; in one interpreter."""
 
 
 class Limits(NamedTuple):
-    """Per program: CPU seconds, seconds of wall clock, bytes of address space and of an answer."""
+    """Limits of one program: CPU seconds, wall-clock seconds, bytes of address space and of an answer."""
 
     cpu_s: float
     wall_s: float
     memory_bytes: int
     answer_bytes: int = 8 << 20
-    """Of one answer as it crosses; a program may print half of it."""
+    """Of one encoded answer; a program may print half as much."""
 
 
 class Testimony(NamedTuple):
-    """What came of one program: `cause` is None when all held; `flaw` is the task's own, if it has one."""
+    """The outcome of one program: `cause` is None when every check held; `flaw` is a defect of the task itself."""
 
     cause: str | None
     detail: str
@@ -51,13 +51,13 @@ class Testimony(NamedTuple):
 
 
 def patience(task: Task, limits: Limits) -> float:
-    """Seconds to wait for a verdict; more for a task whose wanted answers the reference first has to compute."""
+    """Return the seconds to wait for a verdict; longer where the reference first computes the wanted answers."""
     computes = any(case.wanted is None for case in task.cases)
     return limits.wall_s * (REFERENCE_SLOWER if computes else 1) + GRACE_S
 
 
 class CellError(WorldError):
-    """The cell is gone; `late` when it was given up for taking too long."""
+    """The cell ended; `late` when it exceeded the time to wait."""
 
     def __init__(self, what: str, *, late: bool = False) -> None:
         super().__init__(what)
@@ -65,7 +65,7 @@ class CellError(WorldError):
 
 
 class Cell:
-    """Close it when done. It has to be used by the thread that made it, and dies with that thread."""
+    """Both jails of one thread: only the thread that makes it uses it, and it ends with that thread or `close`."""
 
     def __init__(self, level: Level, packages: tuple[Package, ...] = ()) -> None:
         self._known: dict[str, None] = {}
@@ -81,7 +81,7 @@ class Cell:
             raise
 
     def examine(self, key: str, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
-        """Run one program against a task's tests; CellError when the cell is lost over it."""
+        """Run one program against a task's tests; CellError when the cell ends before it answers."""
         request: dict[str, Any] = {
             "key": key,
             "source": source,
@@ -113,20 +113,20 @@ class Cell:
         return answer
 
     def _exactly(self, size: int, deadline: float) -> bytes:
-        said = b""
-        while len(said) < size:
+        received = b""
+        while len(received) < size:
             self._channel.settimeout(max(0.001, deadline - time.monotonic()))
             try:
-                chunk = self._channel.recv(size - len(said))
+                chunk = self._channel.recv(size - len(received))
             except TimeoutError as error:
                 raise CellError("the tests do not end", late=True) from error
             if not chunk:
                 raise CellError("the cell ended")
-            said += chunk
-        return said
+            received += chunk
+        return received
 
     def close(self) -> None:
-        """End both jails and whatever runs in them."""
+        """End both jails and everything that runs in them."""
         self._channel.close()
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
@@ -135,14 +135,14 @@ class Cell:
 
 
 def spec_of(task: Task) -> dict[str, Any]:
-    """What the tests' side has to know of a task."""
+    """Return the part of a task that the tests' side needs."""
     reference = task.prelude + task.reference if task.reference is not None else None
     return {
         "kind": task.kind,
         "entry_point": task.entry_point,
         "cases": [case.model_dump() for case in task.cases],
         "tests": task.tests,
-        "bind": not uses(task).says_candidate,
+        "bind": not uses(task).names_candidate,
         "support": task.support,
         "accept": task.accept,
         "atol": task.atol,
