@@ -30,6 +30,8 @@ LOOK_S = 1.0
 """Seconds between two calls of the beat while a grade is awaited."""
 SLOWER_THAN_REFERENCE = 10
 """A program may use this many times the reference's CPU time, where that exceeds the setting."""
+LAST_TRIAL = 3
+"""Factor on that CPU time for the second trial of a reference that exceeds it."""
 ROOMIER = 4
 """Factor on the limits of memory and answer size for a task whose reference needs more than the settings allow."""
 _OVER_LIMIT = (Poison.TIMEOUT, Poison.MEMORY, Poison.OUTPUT)
@@ -221,9 +223,9 @@ class Grader:
             self._natures[key] = self._found(task)
         return self._natures[key]
 
-    def _found(self, task: Task, *, roomy: bool = False) -> _Nature:
+    def _found(self, task: Task, *, slower: float = SLOWER_THAN_REFERENCE, roomier: int = 1) -> _Nature:
         source, limits = task.prelude + (task.reference or ""), self._limits_of.get(task.bench, self._limits)
-        patient = _scaled(limits, SLOWER_THAN_REFERENCE * (ROOMIER if roomy else 1), ROOMIER if roomy else 1)
+        patient = _scaled(limits, slower * roomier, roomier)
         asked: tuple[Way, ...] = ("split", "in_place") if uses(task).looks_back else ("split",)
         testimonies = {way: self._tried(task, source, way, patient) for way in asked}
         # Tests that never call the candidate would pass in the weaker tier for any program.
@@ -233,11 +235,14 @@ class Grader:
             and all(one.cause not in (None, Poison.MISSING) for one in testimonies.values())
         ):
             testimonies["shared"] = self._tried(task, source, "shared", patient)
-        if not roomy and any(one.cause in (Poison.MEMORY, Poison.OUTPUT) for one in testimonies.values()):
-            return self._found(task, roomy=True)
+        causes = {one.cause for one in testimonies.values()}
+        if roomier == 1 and causes & {Poison.MEMORY, Poison.OUTPUT}:
+            return self._found(task, slower=slower, roomier=ROOMIER)
+        if slower == SLOWER_THAN_REFERENCE and Poison.TIMEOUT in causes:
+            return self._found(task, slower=slower * LAST_TRIAL, roomier=roomier)
         held: dict[Way, Testimony] = {way: one for way, one in testimonies.items() if one.cause is None}
         checks = held["shared"].checks if "shared" in held else 0
-        return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks, roomy)
+        return _Nature(tuple(held), max((one.cpu_s for one in held.values()), default=0.0), checks, roomier > 1)
 
     def _examined(self, task: Task, source: str, way: Way, limits: Limits) -> Testimony:
         """Run once; where the cell is lost, a run of the reference decides whether the program is the cause."""

@@ -167,6 +167,14 @@ def test_a_method_of_a_class_is_called_on_a_fresh_object(grader: Grader) -> None
     assert graded(grader, task, "class Solution: pass")[0].cause == Poison.MISSING
 
 
+def test_a_reference_that_is_too_slow_for_its_first_trial_is_tried_once_more() -> None:
+    text = "import time\ndef solve(x):\n    start = time.process_time()\n"
+    text += "    while time.process_time() < start + 0.8: pass\n    return x\n"
+    with Grader(GradingSettings(workers=1, cpu_s=0.05)) as grader:
+        (grade,) = grader.stream([(make_task(cases=[("(1,)", "1")], reference=text), f"{text}# mine\n")])
+    assert grade.verdict == "pass", grade
+
+
 def test_a_slow_task_gives_ten_times_what_its_reference_takes(grader: Grader) -> None:
     slow = (
         "import time\ndef solve(x):\n    end = time.process_time() + {}\n"
