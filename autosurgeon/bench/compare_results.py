@@ -1,8 +1,8 @@
-"""Two result files held against each other: what flipped, and whether chance alone would do that.
+"""Compare two result files: the tasks that flipped, and how likely chance alone explains them.
 
-A task is won by its first sample: that is the one greedy answer of a greedy run, and it makes a pair of two runs with
-different numbers of samples. What the other samples add is told apart, as pass@k. A task with an infra row in either
-file has no score in one of them, so it is left out of every rate and of the paired test, by name.
+A task passes by its first sample, which is the only answer of a greedy run and pairs runs with different numbers of
+samples. The other samples are reported separately, as pass@k. A task with an infra row in either file is left out of
+every rate and of the paired test, and is named.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class InfraTask(Value):
 
 
 class Comparison(Value):
-    """Everything that two result files say together; B is what A became."""
+    """The comparison of two result files; A is before and B is after."""
 
     a: FileCount
     b: FileCount

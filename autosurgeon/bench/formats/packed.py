@@ -15,13 +15,13 @@ MAX_UNPACKED_BYTES = 256 << 20
 _TEXT = {b"\x8c": 1, b"X": 4, b"\x8d": 8}
 """Opcodes of strings, with the bytes that their length takes."""
 _SKIPPED = {b"\x80": 1, b"\x95": 8, b"\x94": 0, b"q": 1, b"r": 4}
-"""Protocol, frame and the three that remember what nobody asks for, with the bytes of their argument."""
+"""Protocol, frame and three opcodes of the memo, which is unused, with the bytes of their argument."""
 _STOP = b"."
 _MAX_OPCODES = 8
 
 
 class NotPackedError(ValueError):
-    """What this is none of; the message says why."""
+    """The text is not a packed list of tests; the message gives the reason."""
 
 
 def unpack(packed: str, most: int = MAX_UNPACKED_BYTES) -> str:

@@ -35,9 +35,9 @@ def read_bench(
 ) -> list[Task]:
     """The tasks of a benchmark's file, plain or .gz, in the file's order; UserError for the first row that is amiss.
 
-    `bench` names the tasks' bench; without it that is the format's name, or what a native row says itself. A task's
-    cluster is its id, and its split follows from its cluster, unless a native row says otherwise. `count` rows are
-    taken from the `first` on, and nothing is read after them; UserError where there are fewer.
+    `bench` names the tasks' bench; the default is the format's name, or the bench that a native row names. A task's
+    cluster is its id, and its split follows from its cluster, unless a native row sets them. `count` rows are read from
+    the `first` on; UserError where there are fewer.
     """
     if format not in _READERS:
         raise UserError("an unknown bench format", got=format, wanted=nearest(format, _READERS))

@@ -1,4 +1,4 @@
-"""Whether an answer is the wanted one. Only plain data comes here, so no comparison runs a candidate's code."""
+"""Compare answers with the wanted ones. Both are plain data, so no comparison runs a candidate's code."""
 
 import decimal
 import re
@@ -69,7 +69,7 @@ def _near(wanted, got, atol):
 
 def text(wanted, got):
     """Printed answers: line by line without blanks at the ends, each line equal, or equal as decimals word by word."""
-    ours, theirs = ([line.strip() for line in said.strip().split("\n")] for said in (wanted, got))
+    ours, theirs = ([line.strip() for line in printed.strip().split("\n")] for printed in (wanted, got))
     return len(ours) == len(theirs) and all(map(_line, ours, theirs))
 
 

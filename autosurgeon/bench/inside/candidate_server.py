@@ -1,9 +1,8 @@
-"""The candidates' jail: a bare interpreter that forks once per candidate and does nothing else.
+"""The candidates' jail: a bare interpreter that forks one process per candidate.
 
 Started as `python -I -S candidate_server.py CONFINEMENT`. On the socket at descriptor 0 the oracle sends, for each
-candidate, its limits and the descriptor of a channel; then `end`; the answer is how the process ended. The candidate's
-source, and each call, come over the channel, in the child: this process never sees them, so there is nothing here to
-find.
+candidate, its limits and the descriptor of a channel, then `end`; the reply is how the process ended. The child reads
+the candidate's source and its calls from the channel; this process never holds them, so no candidate can find them.
 """
 
 import builtins
@@ -22,34 +21,34 @@ import confine
 import cross
 import json
 
-# `random` seeds itself anew in each child; without that hook every child draws the same numbers. It comes before all
-# that imports it.
+# `random` registers a hook that reseeds each child; without the hook every child draws the same numbers. So `random`
+# is imported before any module that imports it.
 _hook, os.register_at_fork = os.register_at_fork, lambda **hooks: None
 import random
 
 os.register_at_fork = _hook
 random.seed(0)
-# What `site` would define, and programs use.
+# Programs use these, and `site`, which defines them, is not loaded.
 builtins.exit = builtins.quit = sys.exit
 
 
-# What candidates commonly import, so that a fork costs less than an import.
+# Common imports of candidates are loaded once here, so that no child spends time on them.
 import array, ast, bisect, cmath, collections, copy, datetime, decimal, fractions, functools, gc, heapq  # noqa: E401
 import itertools, math, operator, re, statistics, string, traceback, types, typing  # noqa: E401
 
 
 MOST_DESCRIPTORS = 1 << 16
 CHANNEL = 3
-"""A candidate's channel, and behind it the files of one that reads standard input."""
+"""A candidate's channel; the files of a program that reads standard input follow it."""
 CONTROL = 15
 FIRST_FREE = 16
-"""No descriptor above is open in a fresh child."""
+"""From this number on, no descriptor is open in a fresh child."""
 TICK_S = 0.1
-"""A candidate that ends sooner is not watched."""
+"""Seconds after which a candidate's clocks are watched."""
 
 
 class Confinement:
-    """What a child gives up, made ready once; what the server can do without, it gives up itself, for all of them."""
+    """The rights that a child gives up, prepared once; the server itself gives up those that it does not need."""
 
     def __init__(self, wish):
         self.nobody = wish["nobody"]
@@ -71,14 +70,14 @@ class Confinement:
         confine.limit(limits["memory_bytes"], limits["cpu_s"])
         if self.paths is not None:
             self.paths.apply()
-        # After the change of user, which the kernel takes as a reason to forget it.
+        # The kernel clears this setting when the user changes, so it comes after.
         confine.die_with_parent()
         if self.filter is not None:
             self.filter.apply()
 
 
 REHEARSALS = 10
-"""Python watches a function for some calls before it settles on a form for it."""
+"""Calls that CPython needs before it specializes a function."""
 PIECE = """
 from typing import Any, Dict, List, Optional, Tuple
 import math
@@ -112,19 +111,19 @@ POOL_BYTES, POOL_HEAD_BYTES, SMALL_BYTES, MOST_HOLES = 16384, 48, 512, 1000
 
 
 class Wire:
-    """The channel in the child; a socket object would ask the kernel what it is first."""
+    """The channel in the child; a socket object costs further system calls."""
 
     recv = staticmethod(functools.partial(os.read, CHANNEL))
 
     @staticmethod
-    def sendall(said):
-        sent = os.write(CHANNEL, said)
-        while sent < len(said):
-            sent += os.write(CHANNEL, memoryview(said)[sent:])
+    def sendall(data):
+        sent = os.write(CHANNEL, data)
+        while sent < len(data):
+            sent += os.write(CHANNEL, memoryview(data)[sent:])
 
 
 def become_candidate(confinement, limits, files):
-    """In the child: close what is not its own, give up rights, testify."""
+    """In the child: close foreign descriptors, give up rights, serve the calls."""
     os.setpgid(0, 0)
     confinement.apply(limits)
     for number, file in enumerate(files, CHANNEL):
@@ -135,17 +134,17 @@ def become_candidate(confinement, limits, files):
 
 
 def cpu_clock(pid):
-    """The clock of a process's CPU time; the number is the kernel's, see clock_getcpuclockid(3)."""
+    """Return the id of a process's CPU clock, see clock_getcpuclockid(3)."""
     return (~pid << 3) | 2
 
 
 def attend(pid, limits, deadline, control):
-    """Wait for the oracle's `end`, and kill. The reason for killing before that, or b""; what the oracle said."""
-    reason, said = b"", None
+    """Wait for the oracle's `end`, then kill; return the limit that ended it before, or b"", and the message."""
+    reason, received = b"", None
     try:
         if min(limits["cpu_s"], limits["wall_s"]) > 2 * TICK_S:
-            said = heard(control)
-        if said is None:
+            received = receive_within_a_tick(control)
+        if received is None:
             reason = watch(pid, limits, deadline, control)
     finally:
         for kill, target in ((os.killpg, pid), (os.kill, pid)):
@@ -153,13 +152,13 @@ def attend(pid, limits, deadline, control):
                 kill(target, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-    while said is None:
-        said = heard(control)
-    return reason, said
+    while received is None:
+        received = receive_within_a_tick(control)
+    return reason, received
 
 
-def heard(control):
-    """What the oracle says within a tick, or None."""
+def receive_within_a_tick(control):
+    """Return the oracle's message within a tick, or None."""
     try:
         return control.recv(16)
     except BlockingIOError:
@@ -167,7 +166,7 @@ def heard(control):
 
 
 def watch(pid, limits, deadline, control):
-    """Wait for `end`, for the candidate's own end or for either limit; the limit's name, or b""."""
+    """Wait for `end`, the candidate's own end or a limit; return the limit's name, or b""."""
     handle, clock = os.pidfd_open(pid), cpu_clock(pid)
     waiting = select.poll()
     waiting.register(handle, select.POLLIN)
@@ -184,7 +183,7 @@ def watch(pid, limits, deadline, control):
 
 
 def quieten():
-    """Open the standard streams anew: the flags of an open file are shared by all that inherit it."""
+    """Open the standard streams again, since all processes that inherit an open file share its flags."""
     os.closerange(0, CHANNEL)
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 1)
@@ -192,7 +191,7 @@ def quieten():
 
 
 def rehearse():
-    """Do what every child does, on a piece of our own: what that leaves specialised and cached, they all inherit."""
+    """Run a sample candidate, so that every child inherits specialized code and filled caches."""
     call = {"given": {"tuple": ["text", [1, 2, 3, -4]]}, "named": {}}
     opening = {"kind": "function", "source": PIECE, "in_place": False, "entry_point": "solve", "call": call}
     opening["answer_bytes"] = 1 << 20
@@ -208,9 +207,9 @@ def rehearse():
 
 
 def holes_filled():
-    """What fills the holes of the heap, so that a child's objects lie side by side, not on a page of the server's each.
+    """Return objects that fill the holes of the heap, so that a child's objects share few pages.
 
-    For every size of small object: as many as it takes until the allocator opens a new pool for that size.
+    For every size of small object, it allocates until the allocator opens a new pool.
     """
     kept, head = [], sys.getsizeof(b"")
     for size in range(16, SMALL_BYTES + 1, 16):
@@ -222,7 +221,7 @@ def holes_filled():
 
 
 def main():
-    # What came along from the grader or by way of bwrap: an open file is shared with whoever holds it.
+    # Descriptors inherited from the grader or from bwrap are shared with other processes.
     os.closerange(3, MOST_DESCRIPTORS)
     wish = json.loads(sys.argv.pop())
     confine.die_with_parent()
@@ -260,9 +259,9 @@ def main():
                 os._exit(0)
         for file in files:
             os.close(file)
-        reason, said = attend(pid, limits, deadline, control)
+        reason, received = attend(pid, limits, deadline, control)
         _, status, used = os.wait4(pid, 0)
-        if not said:
+        if not received:
             return
         ending = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, reason
         control.send(cross.ENDING.pack(*ending))

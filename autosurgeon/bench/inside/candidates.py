@@ -1,4 +1,4 @@
-"""A candidate's side of an exam, in the process that was forked for it."""
+"""A candidate's side of an exam, in a process forked for it."""
 
 import atexit
 import errno
@@ -14,8 +14,8 @@ def name_of(error):
     return type.__dict__["__name__"].__get__(type(error))
 
 
-def told(error):
-    """An exception as data; its text is the candidate's to compute, so that may fail too."""
+def described(error):
+    """Return an exception as data; the candidate's code computes its text, so that may fail too."""
     try:
         text = str(error)[:300]
     except BaseException:
@@ -24,19 +24,19 @@ def told(error):
 
 
 def find(scope, entry_point):
-    """The function, or the method of a fresh object of its class."""
+    """Return the function, or the method of a new object of its class."""
     holder, _, method = entry_point.rpartition(".")
     return getattr(scope[holder](), method) if holder else scope[method]
 
 
 def module(name):
-    """The namespace of a fresh module, which is to be found under its name, as dataclasses want it."""
+    """Return the namespace of a new module, registered in `sys.modules` as dataclasses require."""
     sys.modules[name] = types.ModuleType(name)
     return sys.modules[name].__dict__
 
 
 def threads():
-    """The candidate's threads that a process waits for at its end."""
+    """Return the candidate's threads that a process joins at its end."""
     threading = sys.modules.get("threading")
     if threading is None:
         return []
@@ -44,7 +44,7 @@ def threads():
 
 
 def limit_files(most=None):
-    """No file may grow beyond so many bytes, or beyond what the server lets it."""
+    """Limit the size of files in bytes; without a number, the server's limit holds."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard if most is None else most, hard))
 
@@ -67,7 +67,7 @@ class Function:
         except (KeyError, AttributeError):
             return {"refused": "missing", "detail": "no " + self.entry_point}
         value = function(*given, **named)
-        # Told apart before it is written out as JSON, which takes three times the room of a text again.
+        # The size is checked before encoding, since JSON needs three times the memory of the text.
         if type(value) in (str, bytes, bytearray) and len(value) > self.most:
             return {"refused": "output", "detail": "a text of " + str(len(value))}
         answer = {"value": cross.encode(value)}
@@ -82,7 +82,7 @@ class Program:
     def __init__(self, opening):
         self.code = compile(opening["source"], "candidate", "exec", dont_inherit=True)
         self.stdin, self.stdout = opening["files"]
-        # As JSON it may take twice as much.
+        # JSON may double the size.
         self.most = opening["answer_bytes"] // 2
 
     def answer(self, call):
@@ -90,26 +90,26 @@ class Program:
         os.ftruncate(self.stdout, 0)
         limit_files()
         os.pwrite(self.stdin, call["text"].encode("utf-8", "surrogatepass"), 0)
-        # Who prints without end is stopped by the first byte too many, and not when its time is up.
+        # Endless output ends at the first excess byte, not at the time limit.
         limit_files(self.most + 1)
         for descriptor, target in ((self.stdin, 0), (self.stdout, 1)):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.dup2(descriptor, target)
         sys.stdin = open(0, encoding="utf-8", closefd=False)
-        sys.stdout = said = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+        sys.stdout = output = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
         try:
             exec(self.code, module("__main__"))
         except SystemExit as ending:
             if ending.code not in (None, 0):
                 raise
-        # As a process of its own would end.
+        # A process of its own ends with these steps.
         for thread in threads():
             thread.join()
         atexit._run_exitfuncs()
-        for stream in (sys.stdout, said, sys.__stdout__):
+        for stream in (sys.stdout, output, sys.__stdout__):
             if not stream.closed:
                 stream.flush()
-        # By the descriptor and not by the stream, which the program may have replaced.
+        # The program may have replaced the stream, so the size comes from the descriptor.
         size = os.fstat(self.stdout).st_size
         if size > self.most:
             return {"refused": "output", "detail": str(size) + " bytes"}
@@ -117,7 +117,7 @@ class Program:
 
 
 class Shared:
-    """The weaker tier: tests and candidate in one interpreter; the nonce is told after all checks were counted."""
+    """The weaker tier: tests and candidate in one interpreter; the nonce is returned after all checks are counted."""
 
     def __init__(self, opening):
         self.opening = opening
@@ -140,7 +140,7 @@ class Shared:
 
 
 def testify(channel, *files):
-    """Load the candidate, then answer each call until the channel ends; the first one comes with the source."""
+    """Load the candidate, then answer calls until the channel ends; the first call carries the source."""
     try:
         opening = cross.receive(channel)
         kind = {"function": Function, "stdin": Program, "shared": Shared}[opening["kind"]]
@@ -151,9 +151,9 @@ def testify(channel, *files):
     try:
         candidate = kind(opening)
     except SyntaxError as error:
-        flaw = {"refused": "syntax", "detail": told(error)["detail"]}
+        flaw = {"refused": "syntax", "detail": described(error)["detail"]}
     except BaseException as error:
-        flaw = {**told(error), "loading": True}
+        flaw = {**described(error), "loading": True}
     while True:
         answer = flaw
         if answer is None:
@@ -163,7 +163,7 @@ def testify(channel, *files):
                 answer = {"refused": "type", "detail": str(error)[:300]}
             except BaseException as error:
                 full = isinstance(error, OSError) and error.errno == errno.EFBIG
-                answer = {"refused": "output", "detail": "a full file"} if full else told(error)
+                answer = {"refused": "output", "detail": "a full file"} if full else described(error)
         reply(channel, answer, opening["answer_bytes"])
         try:
             call = cross.receive(channel)

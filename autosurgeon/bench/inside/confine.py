@@ -1,6 +1,6 @@
-"""Taking rights away from the own process, for good: limits, system calls, files, user. By ctypes; Linux only.
+"""Drop rights of the current process: limits, system calls, files, user. It uses ctypes and needs Linux.
 
-Nothing here can be undone by code that runs afterwards in the same process.
+Code that runs later in the same process cannot restore them.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ _DENIED = {
     "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
     "inotify_init1": (294, 26), "personality": (135, 92), "seccomp": (317, 277), "syslog": (103, 116),
     "landlock_create_ruleset": (444, 444), "mknod": (133, None), "mknodat": (259, 33),
-    # Landlock knows nothing of owners, modes, times and attributes.
+    # Landlock does not restrict changes of owners, modes, times and attributes.
     "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "chown": (92, None),
     "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None), "utimes": (235, None),
     "utimensat": (280, 88), "futimesat": (261, None), "setxattr": (188, 5), "lsetxattr": (189, 6),
@@ -89,14 +89,14 @@ _PARTLY = {
             *(_REFUSE, _LET),
         ],
     ),
-    # It dies with its server, whatever it would rather do.
+    # A candidate may not change that it ends with its server.
     "prctl": ((157, 167), [_take(_FIRST), _equal(_PR_SET_PDEATHSIG, 0, 1), _REFUSE, _LET]),
     "clone": ((56, 220), [_take(_FIRST), (0x45, 1, 0, _CLONE_THREAD), _REFUSE, _LET]),
 }
 CALLS = frozenset([*_DENIED, *_PARTLY])
 """All that a filter refuses."""
 OF_A_SERVER = frozenset({"clone", "kill", "pidfd_open", "memfd_create", "prctl"})
-"""What a server of candidates needs of them; the candidates do not."""
+"""Calls that the candidate server needs and the candidates do not."""
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -186,7 +186,7 @@ class Paths:
 
 
 def leave_groups():
-    """The first step from root to nobody, which costs the process nothing that it needs."""
+    """Drop the supplementary groups, the first step from root to an unprivileged user."""
     try:
         os.setgroups([])
     except PermissionError:
@@ -215,7 +215,7 @@ def use_library(mirror, library):
 
 
 def keep_strangers_out():
-    """No other process of the same user may trace this one or open its memory."""
+    """Forbid other processes of the same user to trace this one or to open its memory."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
@@ -225,9 +225,9 @@ def die_with_parent():
 
 
 def limit(memory_bytes, cpu_s):
-    """Bounds that the kernel keeps, of one candidate: address space, CPU seconds."""
+    """Limit one candidate's address space and CPU seconds."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    # The server kills by the process's own clock; this is for the case that the server is gone.
+    # The server kills by the process's clock; this limit holds if the server ends.
     resource.setrlimit(resource.RLIMIT_CPU, (int(1.5 * cpu_s) + 2, int(1.5 * cpu_s) + 3))
 
 

@@ -1,7 +1,7 @@
-"""What crosses between the tests and a candidate: frames of JSON, and plain data in it with its exact type.
+"""The protocol between tests and candidate: frames of JSON that hold plain data with its exact type.
 
 JSON's own null, booleans, strings, 64-bit integers, finite floats and arrays stand for themselves; any other type is an
-object with one key, the type's name. A subclass is no plain data, so a friendly `__eq__` stays where it was made.
+object with one key, the type's name. A subclass is not plain data, so no overridden `__eq__` reaches the tests.
 """
 
 import collections
@@ -25,18 +25,18 @@ ENDING = struct.Struct("=id4s")
 
 
 class NotPlainError(ValueError):
-    """A value that is no plain data."""
+    """A value that is not plain data."""
 
 
 class Record:
-    """An object of the tests' own class, as its attributes; on the other side it has these and no class."""
+    """The attributes of an object of the tests' own class; the candidate receives them without the class."""
 
     def __init__(self, attributes):
         self.attributes = attributes
 
 
 class BrokenError(Exception):
-    """The other side is gone, or does not keep to the protocol."""
+    """The other side ended or violates the protocol."""
 
 
 def _drawn(iterator):
@@ -142,7 +142,7 @@ def _array(depth, dtype, shape, items):
 
 
 def refuse_records():
-    """From here on no record is read: only tests send them."""
+    """Refuse records from now on, since only tests send them."""
     del _READERS["record"]
 
 
@@ -157,7 +157,7 @@ def _fraction(numerator, denominator):
 
 
 def _range(start, stop, step):
-    """A range that a test can afford to walk through."""
+    """Return a range short enough to iterate over."""
     if abs(stop - start) // abs(step) > MAX_DRAWN:
         raise NotPlainError("a range too long")
     return range(start, stop, step)
@@ -197,7 +197,7 @@ _READERS = {
 
 
 def decode(body, depth=0):
-    """The plain data of JSON that a stranger wrote; NotPlainError for anything that `encode` would not say."""
+    """Decode untrusted JSON to plain data; NotPlainError for anything that `encode` does not produce."""
     kind = type(body)
     if kind in _NATIVE or kind is int or kind is float:
         return body
@@ -245,35 +245,35 @@ def _frame(message, most=MAX_FRAME_BYTES):
 
 def send(channel, message, most=MAX_FRAME_BYTES):
     """One frame; OverflowError, with nothing sent, when it is too large."""
-    said = _frame(message, most)
+    frame = _frame(message, most)
     try:
-        channel.sendall(said)
+        channel.sendall(frame)
     except OSError as error:
         raise BrokenError(str(error)) from error
 
 
 def receive(channel, most=MAX_FRAME_BYTES):
     """The next frame's object; BrokenError at the end, NotPlainError for what is no frame, or more than one."""
-    said = _more(channel, b"", _HEAD.size)
-    size = _HEAD.unpack_from(said)[0]
+    received = _more(channel, b"", _HEAD.size)
+    size = _HEAD.unpack_from(received)[0]
     if size > most:
         raise OverflowError("said more than " + str(most) + " bytes at once")
-    said = _more(channel, said, _HEAD.size + size)
+    received = _more(channel, received, _HEAD.size + size)
     try:
-        text = said[_HEAD.size :].decode()
+        text = received[_HEAD.size :].decode()
         message, end = _read(text)
     except (ValueError, RecursionError) as error:
         raise NotPlainError("no JSON") from error
-    if len(said) != _HEAD.size + size or end != len(text):
+    if len(received) != _HEAD.size + size or end != len(text):
         raise NotPlainError("more than a frame")
     return message
 
 
-def _more(channel, said, size):
-    """At least so many bytes, those that are there already among them; one call of the kernel for most frames."""
-    if len(said) >= size:
-        return said
-    parts, left = [said], size - len(said)
+def _more(channel, received, size):
+    """Receive until `received` has at least `size` bytes; most frames need one system call."""
+    if len(received) >= size:
+        return received
+    parts, left = [received], size - len(received)
     try:
         while left > 0:
             parts.append(channel.recv(max(_READ_BYTES, min(left, 1 << 20))))

@@ -1,4 +1,4 @@
-"""Whether a jail of this kind can be had here: takes the rights away and ends with 0."""
+"""Test a jail level: drop the rights and exit with 0 when all of it works."""
 
 import os
 import sys

@@ -1,9 +1,8 @@
-"""The tests' jail: runs the tests of one task after the other, with a proxy where they expect the candidate.
+"""The tests' jail: it runs the tests of one task after another, with a proxy in place of the candidate.
 
 Started as `python -I -S oracle.py CONFINEMENT LINK`. The grader is on the socket at descriptor 0; LINK is the socket to
-the candidate server. Each exam asks for a fresh candidate, on a channel of its own; its answer is plain data or
-nothing. Tests come from a bench's file, so this process is confined too; they are not the candidate's, so it serves
-many exams.
+the candidate server. Each exam requests a new candidate on a channel of its own, and its answers are plain data. Tests
+come from a bench's file, so this process is confined too; no candidate runs in it, so it serves many exams.
 """
 
 import os
@@ -21,17 +20,17 @@ import cross
 import exam
 import proxy
 
-# What tests commonly import: reading files is over before the first of them runs where paths are closed.
+# Common imports of tests are loaded before paths are closed.
 import ast, collections, copy, itertools, math, re, typing  # noqa: E401
 
 MEMORY_BYTES = 4 << 30
-"""What a candidate says, at its longest, is some hundred megabytes of lists."""
+"""Address space of the oracle; the largest answer decodes to some hundred megabytes."""
 KNOWN = 256
-"""Tasks that are kept ready; the grader keeps the same count of what it has sent."""
+"""Tasks that are cached; the grader counts the tasks that it sends with the same bound."""
 
 
 def opening_of(sheet, way, source, answer_bytes):
-    """The first frame to the candidate."""
+    """Return the first frame to the candidate."""
     opening = {"kind": sheet.kind, "source": source, "entry_point": sheet.spec["entry_point"]}
     opening["answer_bytes"] = answer_bytes
     if way == "shared":
@@ -42,14 +41,14 @@ def opening_of(sheet, way, source, answer_bytes):
 
 
 def judged(sheet, way, candidate, nonce):
-    """Cause, detail, cases that held, checks counted; the cause is None when all held."""
+    """Return cause, detail, cases that held and checks counted; the cause is None when all held."""
     held = checks = 0
     try:
         if way == "shared":
-            said, _ = candidate.ask({"nonce": nonce, "counter": "_held"})
-            if type(said) is not tuple or len(said) != 2 or said[0] != nonce or type(said[1]) is not int:
+            answer, _ = candidate.ask({"nonce": nonce, "counter": "_held"})
+            if type(answer) is not tuple or len(answer) != 2 or answer[0] != nonce or type(answer[1]) is not int:
                 return "wrong", "the nonce did not come back", 0, 0
-            held, checks = 1, said[1]
+            held, checks = 1, answer[1]
         else:
             for _ in sheet.take(candidate):
                 held += 1
@@ -58,7 +57,7 @@ def judged(sheet, way, candidate, nonce):
     except proxy.Unplain as error:
         return "type", str(error), held, 0
     except proxy.CandidateAssertion as error:
-        # In one interpreter nobody can tell whose assertion it was.
+        # In one interpreter, an assertion of the candidate looks like one of the tests.
         return "wrong" if way == "shared" else "error", "AssertionError: " + str(error), held, 0
     except AssertionError as error:
         return "wrong", str(error), held, 0
@@ -74,7 +73,7 @@ def judged(sheet, way, candidate, nonce):
 
 
 def examine(link, sheet, request):
-    """One candidate from start to end."""
+    """Run one candidate from start to end."""
     way = request["way"]
     ours, theirs = socket.socketpair()
     try:
@@ -84,7 +83,7 @@ def examine(link, sheet, request):
         opening = opening_of(sheet, way, request["source"], limits["answer_bytes"])
         candidate = proxy.Candidate(ours, opening, way == "in_place", exam.Odd() if sheet.accept else None)
         cause, detail, held, checks = judged(sheet, way, candidate, request["nonce"])
-        # While the channel is open: at its end the candidate would wake up once more, only to be killed.
+        # Sent while the channel is open, since closing it wakes the candidate once more.
         link.send(b"end")
         code, cpu_s, reason = cross.ENDING.unpack(link.recv(cross.ENDING.size))
     finally:
@@ -97,7 +96,7 @@ def examine(link, sheet, request):
 
 
 def prepared(spec):
-    """The exam, or what is wrong with the task, as text."""
+    """Return the exam, or the defect of the task as text."""
     try:
         return exam.Exam(spec)
     except BaseException as error:

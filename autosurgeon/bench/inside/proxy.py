@@ -1,4 +1,4 @@
-"""The candidate as the tests see it: something to call, that answers with plain data or raises."""
+"""The candidate as the tests see it: a callable that returns plain data or raises."""
 
 import builtins
 
@@ -6,23 +6,23 @@ import cross
 
 
 class Lost(BaseException):
-    """The candidate gives no answer any more; no `except Exception` of a test may swallow that."""
+    """The candidate cannot answer any more; a BaseException, so that no `except Exception` of a test hides it."""
 
 
 class CandidateError(Exception):
-    """The candidate raised something that is no builtin exception."""
+    """The candidate raised an exception that is not a builtin one."""
 
 
 class Unplain(BaseException):
-    """The candidate's answer is no plain data."""
+    """The candidate's answer is not plain data."""
 
 
 class CandidateAssertion(AssertionError):
-    """An assertion of the candidate's own, which is no test's."""
+    """An assertion that fails in the candidate and not in the tests."""
 
 
 class Candidate:
-    """The far side of the channel, with what went wrong there for good."""
+    """The other side of the channel, with its final failure, if any."""
 
     def __init__(self, channel, opening, in_place, odd=None):
         self.most = opening["answer_bytes"]
@@ -34,7 +34,7 @@ class Candidate:
         self.fatal = None
 
     def lose(self, cause, detail):
-        """From here on it has failed, whatever a test makes of that."""
+        """Record a final failure, which tests cannot undo."""
         self.fatal = (cause, detail)
         return Lost()
 
@@ -44,7 +44,7 @@ class Candidate:
             raise Lost
         self.calls += 1
         if self.opening is not None:
-            # With the first call, so that its process wakes up once for both.
+            # Sent with the first call, so that the process wakes up once for both.
             call, self.opening = {**self.opening, "call": call}, None
         try:
             cross.send(self.channel, call)
@@ -130,7 +130,7 @@ def raised(name, detail):
 
 
 def renew(mine, theirs):
-    """Bring an in-place change over."""
+    """Copy an in-place change of an argument back."""
     if type(mine) is not type(theirs):
         return
     if isinstance(mine, (list, bytearray)):
