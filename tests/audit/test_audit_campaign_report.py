@@ -106,8 +106,8 @@ def test_an_overruled_pass_is_marked_and_its_refusal_decided_nothing() -> None:
 @pytest.mark.parametrize("form", ["md", "html"])
 def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) -> None:
     page = render_campaign(CAMPAIGN, form)
-    told = " ".join((Page(page).text if form == "html" else page.replace("`", "").replace("|", " ")).split())
-    for said in (
+    page_text = " ".join((Page(page).text if form == "html" else page.replace("`", "").replace("|", " ")).split())
+    for phrase in (
         "Campaign: 5 passes",
         "1 CONFIRMED, 1 FAILED, 3 REJECTED. 19.0 s spent by all stages (4.0 s of them outside of passes: base and ",
         "confirmation), 50 tokens trained on, 0 generated; GPU seconds: unknown, ",
@@ -119,7 +119,7 @@ def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) ->
         "b/1 2 0",
         "14 of 30",
     ):
-        assert said in told
+        assert phrase in page_text
     if form == "html":
         assert Page(page).misfits == []
         assert page.count("data:image/png;base64,") == 1
@@ -128,10 +128,10 @@ def test_the_page_has_a_line_a_pass_and_the_numbers_of_the_values(form: Form) ->
 @pytest.mark.parametrize("form", ["md", "html"])
 def test_a_campaign_without_a_pass_says_so(form: Form) -> None:
     page = render_campaign(CampaignReport(), form)
-    for said in (
+    for phrase in (
         "No pass has run yet.",
         "No rule refused a pass.",
         "No task flipped.",
         "No version has been live yet.",
     ):
-        assert said in page
+        assert phrase in page

@@ -1,4 +1,4 @@
-"""What is exported of a pack is verified by a stranger with the README's lines, and by nobody who was lied to."""
+"""Exported statements of a pack verify by the README's commands, and altered ones do not."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instruments]:
 
 
 def exported(ins: Instruments, folder: Path, masking: Masking | None = None) -> dict[str, Exported]:
-    told = export(ins.workspace, ins.store, folder, masking or Masking())
-    return {one.pack: one for one in told}
+    exports = export(ins.workspace, ins.store, folder, masking or Masking())
+    return {one.pack: one for one in exports}
 
 
 def statements(folder: Path, pack: str) -> dict[str, list[dict[str, Any]]]:
@@ -84,9 +84,9 @@ def verify(folder: Path, pack: Path, tmp_path: Path) -> subprocess.CompletedProc
 
 
 def test_a_stranger_verifies_the_export_with_the_readmes_lines(promoted: Instruments, tmp_path: Path) -> None:
-    told = exported(promoted, tmp_path / "out")
-    assert len(told) == 2
-    for pack, one in told.items():
+    exports = exported(promoted, tmp_path / "out")
+    assert len(exports) == 2
+    for pack, one in exports.items():
         done = verify(tmp_path / "out", promoted.packs.path(pack), tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [f"verified: {kind}" for kind in one.statements]
@@ -119,7 +119,7 @@ def test_a_lie_about_a_pack_does_not_verify(promoted: Instruments, tmp_path: Pat
 def test_a_promoted_pack_is_told_with_recipe_parent_rows_results_and_verdict(
     promoted: Instruments, tmp_path: Path
 ) -> None:
-    told = exported(promoted, tmp_path)
+    exports = exported(promoted, tmp_path)
     pack = promoted.store.get_pass(1).pack
     assert pack is not None
     found = statements(tmp_path, pack)
@@ -155,7 +155,7 @@ def test_a_promoted_pack_is_told_with_recipe_parent_rows_results_and_verdict(
     assert verdict["policy"]["digest"]["sha256"] == promoted.policy.digest
     lessons = {rule["rule_id"]: rule["lesson"] for j in verdict["autosurgeon_judgements"] for rule in j["rules"]}
     assert lessons["real-gain"].startswith("A new pack has to earn its place")
-    assert told[pack].left_out[0]["what"].startswith("test result of leak in pass-0001/bench")
+    assert exports[pack].left_out[0]["what"].startswith("test result of leak in pass-0001/bench")
 
 
 def test_an_imported_base_has_no_provenance_and_says_why(promoted: Instruments, tmp_path: Path) -> None:
@@ -221,16 +221,16 @@ def test_a_word_against_the_policy_leaves_the_verdict_failed_and_is_masked(tmp_p
         run(ins)
         assert ins.store.get_pass(1).state == PassState.CONFIRMED
         masking = masking_of(ins.workspace, ("paths", "prompts"))
-        told = exported(ins, tmp_path / "out", masking)
+        exports = exported(ins, tmp_path / "out", masking)
         plain = exported(ins, tmp_path / "plain")
     assert record.pack is not None
-    assert told[record.pack].wrote == "again"
+    assert exports[record.pack].wrote == "again"
     [verdict] = [one["predicate"] for one in statements(tmp_path / "out", record.pack)[VERIFICATION]]
     assert (verdict["verificationResult"], verdict["verifiedLevels"]) == ("FAILED", ["FAILED"])
     assert verdict["autosurgeon_overrides"][0]["verdict"] == "ACCEPT"
     assert "zoe" not in json.dumps(verdict)
     assert {one["kind"]: one["count"] for one in verdict["autosurgeon_masked"]} == {"path": 1, "user": 2}
-    assert [one.kind for one in told[record.pack].masked] == ["path", "user"]
+    assert [one.kind for one in exports[record.pack].masked] == ["path", "user"]
     [verdict] = [one["predicate"] for one in statements(tmp_path / "plain", record.pack)[VERIFICATION]]
     assert verdict["autosurgeon_overrides"][0]["by"] == "zoe"
     assert not plain[record.pack].masked

@@ -1,4 +1,4 @@
-"""A pass's report in each of its endings: what it says, and that its numbers are those of the evidence."""
+"""The report of a pass for each way to end: its content, and that its numbers are those of the evidence."""
 
 from __future__ import annotations
 
@@ -35,19 +35,23 @@ def words(report: PassReport, form: Form) -> str:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_refused_pass_says_by_which_rule_with_what_was_seen_wanted_and_how_far_off(form: Form) -> None:
-    told = words(make_report(), form)
-    assert "Pass 4: REJECTED" in told
-    assert "Phase smoke, rule anchors-kept: smoke.lost is 2, wanted at_most 0." in told
-    assert "BD6.2 lost its wins." in told
+    report_text = words(make_report(), form)
+    assert "Pass 4: REJECTED" in report_text
+    assert "Phase smoke, rule anchors-kept: smoke.lost is 2, wanted at_most 0." in report_text
+    assert "BD6.2 lost its wins." in report_text
     rule = make_report().judged[0][1].rules[0]
     assert (rule.rule_id, rule.margin) == ("anchors-kept", -2)
-    assert "| 2 | at_most 0 | -2 | failed | enforce" in told or "at_most 0 -2 failed enforce" in told
+    assert "| 2 | at_most 0 | -2 | failed | enforce" in report_text or "at_most 0 -2 failed enforce" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_refusing_phase_stands_before_those_that_let_the_pass_go_on(form: Form) -> None:
-    told = words(make_report(), form)
-    assert told.index("smoke: REJECT") < told.index("proposal: ACCEPT") < told.index("training: ACCEPT")
+    report_text = words(make_report(), form)
+    assert (
+        report_text.index("smoke: REJECT")
+        < report_text.index("proposal: ACCEPT")
+        < report_text.index("training: ACCEPT")
+    )
 
 
 def test_in_html_only_the_refusing_phase_is_unfolded() -> None:
@@ -57,8 +61,8 @@ def test_in_html_only_the_refusing_phase_is_unfolded() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_rule_in_audit_is_told_after_the_binding_one_and_does_not_decide(form: Form) -> None:
-    told = words(make_report(), form)
-    assert told.index("anchors-kept") < told.index("measured-only")
+    report_text = words(make_report(), form)
+    assert report_text.index("anchors-kept") < report_text.index("measured-only")
     refusal = make_report().refusal
     assert refusal is not None
     assert refusal[2] is not None
@@ -70,18 +74,20 @@ def test_an_accepted_pass_says_which_version_it_made_and_what_its_look_cost(form
     alpha = Alpha(look=3, spent=0.0034, left=0.041)
     power = "this bench can see a loss of 7 or more tasks"
     report = make_report(PassState.CONFIRMED, decisions=all_accepted(alpha=alpha, power=power))
-    told = words(report, form)
-    assert "Its pack went live as version 2 and held in the watch." in told
-    assert "Look 3 spent alpha 0.0034; 0.041 is left for this live version. This bench can see a loss of 7" in told
-    assert "REJECT" not in told
+    report_text = words(report, form)
+    assert "Its pack went live as version 2 and held in the watch." in report_text
+    assert (
+        "Look 3 spent alpha 0.0034; 0.041 is left for this live version. This bench can see a loss of 7" in report_text
+    )
+    assert "REJECT" not in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_held_pass_says_that_it_proved_nothing(form: Form) -> None:
     held = (decided("proposal"), decided("training", {"training.loss": None}, action="stop"))
-    told = words(make_report(PassState.HELD, decisions=held), form)
-    assert "The evidence was inconclusive" in told
-    assert "rule loss-is-a-number: training.loss is missing, wanted at_least 0" in told
+    report_text = words(make_report(PassState.HELD, decisions=held), form)
+    assert "The evidence was inconclusive" in report_text
+    assert "rule loss-is-a-number: training.loss is missing, wanted at_least 0" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -89,44 +95,44 @@ def test_a_failed_pass_says_what_the_world_did_and_blames_no_rule(form: Form) ->
     record = record_of(PassState.FAILED, reason="capsule memory: 9.0 GiB resident")
     stage = StageCost(name="train", attempts=2, seconds=3.0, error="capsule memory: 9.0 GiB resident")
     report = make_report(record=record, decisions=(decided("proposal"),), training=None, flips=(), stages=(stage,))
-    told = words(report, form)
+    report_text = words(report, form)
     assert (
         "It failed for an external reason, which is no evidence about the recipe. capsule memory: 9.0 GiB resident"
-        in told
+        in report_text
     )
-    assert "train (failed: capsule memory: 9.0 GiB resident)" in told
+    assert "train (failed: capsule memory: 9.0 GiB resident)" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_reverted_pass_names_both_versions_and_the_rule_of_the_watch(form: Form) -> None:
     fell = decided("watch", {"watch.canary_net": -1}, action="revert", live_version=3)
     report = make_report(PassState.REVERTED, decisions=(*all_accepted()[:-1], fell))
-    told = words(report, form)
-    assert "went live as version 2 and was reverted: version 3 is an older pack." in told
-    assert "Phase watch, rule canary: watch.canary_net is -1" in told
+    report_text = words(report, form)
+    assert "went live as version 2 and was reverted: version 3 is an older pack." in report_text
+    assert "Phase watch, rule canary: watch.canary_net is -1" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_overridden_verdict_is_shown_with_who_why_and_until_when(form: Form) -> None:
     decisions = (*refused_at_smoke(), overruled("pass-0004-smoke"), *all_accepted()[3:])
-    told = words(make_report(PassState.CONFIRMED, decisions=decisions), form)
-    assert "A person overruled 1 of its verdicts." in told
-    assert "ACCEPT against pass-0004-smoke, by ada: it is wrong (in force until 2030-01-02T00:00:00 UTC)" in told
-    assert "smoke: REJECT" in told
-    assert "The refusal saved" not in told
+    report_text = words(make_report(PassState.CONFIRMED, decisions=decisions), form)
+    assert "A person overruled 1 of its verdicts." in report_text
+    assert "ACCEPT against pass-0004-smoke, by ada: it is wrong (in force until 2030-01-02T00:00:00 UTC)" in report_text
+    assert "smoke: REJECT" in report_text
+    assert "The refusal saved" not in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_pass_that_is_still_open_says_so(form: Form) -> None:
-    told = words(make_report(PassState.READY, decisions=(decided("proposal"),), flips=()), form)
-    assert "Still open, in state READY." in told
-    assert "ended not yet" in told
+    report_text = words(make_report(PassState.READY, decisions=(decided("proposal"),), flips=()), form)
+    assert "Still open, in state READY." in report_text
+    assert "ended not yet" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_pass_of_which_nothing_was_measured_claims_nothing(form: Form) -> None:
-    told = words(PassReport(record=record_of(PassState.PROPOSED), proposer="It was the first pass."), form)
-    for said in (
+    report_text = words(PassReport(record=record_of(PassState.PROPOSED), proposer="It was the first pass."), form)
+    for phrase in (
         "No gate has judged the pass yet.",
         "Lost: 0",
         "Nothing was trained.",
@@ -134,48 +140,48 @@ def test_a_pass_of_which_nothing_was_measured_claims_nothing(form: Form) -> None
         "No alpha was spent on a look at the benches.",
         "Tokens trained on: 0; generated: 0.",
     ):
-        assert said in told
+        assert phrase in report_text
     assert "data:image" not in render_pass(PassReport(record=record_of(PassState.PROPOSED), proposer=""), "html")
-    assert told.count("unknown") == 6 + 4  # constraints, and what was used of the machine
+    assert report_text.count("unknown") == 6 + 4  # constraints, and what was used of the machine
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_flip_has_its_marks_its_prompt_its_failing_check_and_both_programs(form: Form) -> None:
-    told = words(make_report(flips=(make_flip(marks=("anchor", "hidden")), make_flip("b/9", "gained"))), form)
-    assert "# add one" in told
-    assert "The candidate fails it: wrong: solve(1) is 0, wanted 2" in told
-    assert "The live pack fails it: wrong" in told
-    assert told.index("b/1") < told.index("b/9")
+    report_text = words(make_report(flips=(make_flip(marks=("anchor", "hidden")), make_flip("b/9", "gained"))), form)
+    assert "# add one" in report_text
+    assert "The candidate fails it: wrong: solve(1) is 0, wanted 2" in report_text
+    assert "The live pack fails it: wrong" in report_text
+    assert report_text.index("b/1") < report_text.index("b/9")
     page = render_pass(make_report(), form)
     assert "-    return x + 1" in page
     assert "+    return x - 1" in page
-    assert "anchor" in told
-    assert "hidden" in told
+    assert "anchor" in report_text
+    assert "hidden" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_flips_beyond_those_shown_in_full_are_named(form: Form) -> None:
     flips = tuple(make_flip(f"b/{number}") for number in range(50))
-    told = words(make_report(flips=flips), form)
-    assert "Lost: 50" in told
-    assert "And 10 more: b/40, b/41" in told
+    report_text = words(make_report(flips=flips), form)
+    assert "Lost: 50" in report_text
+    assert "And 10 more: b/40, b/41" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_program_that_was_not_kept_leaves_the_one_that_was(form: Form) -> None:
-    told = words(make_report(flips=(make_flip(after=None),)), form)
-    assert "return x + 1" in told
-    assert "nly the program of the live pack is stored" in told
+    report_text = words(make_report(flips=(make_flip(after=None),)), form)
+    assert "return x + 1" in report_text
+    assert "nly the program of the live pack is stored" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_curve_has_its_epochs_and_the_line_where_the_policy_stops(form: Form) -> None:
     report = make_report()
     assert [(stop.rule_id, stop.loss) for stop in report.stop_lines] == [("loss-floor", 0.4)]
-    told = words(report, form)
-    assert "10 steps over 20 rows, epochs read: 2; last loss 0.4, first epoch 0.8" in told
-    assert "0.45" in told
-    assert "stop line of loss-floor" in told
+    report_text = words(report, form)
+    assert "10 steps over 20 rows, epochs read: 2; last loss 0.4, first epoch 0.8" in report_text
+    assert "0.45" in report_text
+    assert "stop line of loss-floor" in report_text
 
 
 def test_a_bound_on_the_loss_itself_is_a_line_at_that_loss_and_a_ratio_needs_a_first_epoch() -> None:
@@ -190,18 +196,18 @@ def test_a_bound_on_the_loss_itself_is_a_line_at_that_loss_and_a_ratio_needs_a_f
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_it_cost_and_what_the_refusal_saved_are_told_in_numbers(form: Form) -> None:
-    told = words(make_report(cost=Cost(seconds=14.5, trained_tokens=4321, generated_tokens=77)), form)
-    assert "14.5" in told
-    assert "Tokens trained on: 4321; generated: 77." in told
-    assert "The refusal saved about 61.5 s, 0 trained and 900 generated tokens" in told
+    report_text = words(make_report(cost=Cost(seconds=14.5, trained_tokens=4321, generated_tokens=77)), form)
+    assert "14.5" in report_text
+    assert "Tokens trained on: 4321; generated: 77." in report_text
+    assert "The refusal saved about 61.5 s, 0 trained and 900 generated tokens" in report_text
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_trend_tells_wins_of_tasks_per_bench_and_in_total(form: Form) -> None:
     trend = (make_live(1, 10, "baseline"), make_live(2, 14, pass_number=1), make_live(3, 10, "revert"))
-    told = words(make_report(trend=trend), form)
-    for said in ("10 of 30", "14 of 30", "promote of pass 1", "revert", "baseline"):
-        assert said in told
+    report_text = words(make_report(trend=trend), form)
+    for phrase in ("10 of 30", "14 of 30", "promote of pass 1", "revert", "baseline"):
+        assert phrase in report_text
 
 
 def test_a_self_test_that_failed_is_told_with_its_names() -> None:

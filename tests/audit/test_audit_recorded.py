@@ -90,7 +90,7 @@ def test_a_folder_of_evidence_is_read_in_the_order_of_its_names(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("decisions: []\n", "decisions"),
         ("decisions:\n  - {phase: lunch, evidence: {smoke.lost: 1}}\n", "phase"),
@@ -99,9 +99,9 @@ def test_a_folder_of_evidence_is_read_in_the_order_of_its_names(tmp_path: Path) 
         ("decisions:\n  - {phase: smoke, evidence: {smoke.lost: 1}, verdict: ACCEPT}\n", "verdict"),
     ],
 )
-def test_a_file_of_evidence_that_is_none_is_one_line_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_of_evidence_that_is_none_is_one_line_with_its_place(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.yaml").write_text(HEAD + text)
-    with pytest.raises(UserError, match=said) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         read(tmp_path)
     assert "\n" not in str(raised.value)
     assert "a.yaml:" in str(raised.value)

@@ -40,10 +40,10 @@ def replayed(facts: Evidence, *rules: dict[str, Any], before: Verdict | None = V
 @given(phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), evidence(odd=False))))
 def test_the_policy_that_decided_flips_nothing(case: tuple[Phase, Policy, Evidence]) -> None:
     phase, policy, facts = case
-    told = Replayer(policy).replay(written(policy, phase, facts))
-    assert not told.flipped
-    assert told.after in (told.before, None)
-    assert (told.after is None) == (bool(told.unrecorded) and told.before not in REFUSALS)
+    replay_result = Replayer(policy).replay(written(policy, phase, facts))
+    assert not replay_result.flipped
+    assert replay_result.after in (replay_result.before, None)
+    assert (replay_result.after is None) == (bool(replay_result.unrecorded) and replay_result.before not in REFUSALS)
 
 
 @given(phases.flatmap(lambda phase: st.tuples(st.just(phase), policies(phase), policies(phase), evidence(odd=True))))
@@ -51,57 +51,65 @@ def test_another_policy_flips_what_it_judges_otherwise_and_nothing_else(
     case: tuple[Phase, Policy, Policy, Evidence],
 ) -> None:
     phase, old, new, facts = case
-    told = Replayer(new).replay(written(old, phase, facts))
-    if told.after is not None:
-        assert told.after == judge(new, phase, facts).verdict
-        assert told.flipped == (told.after != told.before)
+    replay_result = Replayer(new).replay(written(old, phase, facts))
+    if replay_result.after is not None:
+        assert replay_result.after == judge(new, phase, facts).verdict
+        assert replay_result.flipped == (replay_result.after != replay_result.before)
     else:
-        assert not told.flipped
-        assert told.unrecorded
+        assert not replay_result.flipped
+        assert replay_result.unrecorded
 
 
 def test_a_flip_tells_the_first_rule_that_decides_its_lesson_and_the_others() -> None:
     rules = [make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0, lesson="no")]
-    told = replayed({"gate.net": 2, "gate.lost": 3}, *rules, make_rule("c", "gate.lost", at_most=1))
-    assert (told.before, told.after, told.flipped) == (Verdict.ACCEPT, Verdict.REJECT, True)
-    assert (told.rule, told.reason, told.lesson) == ("b", "gate.lost is 3, wanted at_most 0", "no")
-    assert told.also == ("c",)
+    replay_result = replayed({"gate.net": 2, "gate.lost": 3}, *rules, make_rule("c", "gate.lost", at_most=1))
+    assert (replay_result.before, replay_result.after, replay_result.flipped) == (Verdict.ACCEPT, Verdict.REJECT, True)
+    assert (replay_result.rule, replay_result.reason, replay_result.lesson) == (
+        "b",
+        "gate.lost is 3, wanted at_most 0",
+        "no",
+    )
+    assert replay_result.also == ("c",)
 
 
 def test_a_fact_that_was_not_recorded_makes_a_decision_that_cannot_be_replayed() -> None:
-    told = replayed({"gate.lost": 0}, make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0))
-    assert (told.after, told.flipped) == (None, False)
-    assert (told.silent, told.unrecorded) == (("a",), ("gate.net",))
-    assert told.as_recorded == Verdict.ACCEPT
-    assert told.outcome == "ACCEPT, as far as recorded"
+    replay_result = replayed(
+        {"gate.lost": 0}, make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0)
+    )
+    assert (replay_result.after, replay_result.flipped) == (None, False)
+    assert (replay_result.silent, replay_result.unrecorded) == (("a",), ("gate.net",))
+    assert replay_result.as_recorded == Verdict.ACCEPT
+    assert replay_result.outcome == "ACCEPT, as far as recorded"
 
 
 def test_a_fact_that_was_recorded_as_null_was_measured_as_missing() -> None:
-    told = replayed({"gate.net": None}, make_rule("a", "gate.net", at_least=2))
-    assert (told.after, told.rule, told.unrecorded) == (Verdict.INCONCLUSIVE, "a", ())
+    replay_result = replayed({"gate.net": None}, make_rule("a", "gate.net", at_least=2))
+    assert (replay_result.after, replay_result.rule, replay_result.unrecorded) == (Verdict.INCONCLUSIVE, "a", ())
 
 
 def test_a_refusal_stands_whatever_was_not_recorded() -> None:
-    told = replayed({"gate.lost": 1}, make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0))
-    assert (told.after, told.flipped, told.rule) == (Verdict.REJECT, True, "b")
-    assert told.unrecorded == ("gate.net",)
+    replay_result = replayed(
+        {"gate.lost": 1}, make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0)
+    )
+    assert (replay_result.after, replay_result.flipped, replay_result.rule) == (Verdict.REJECT, True, "b")
+    assert replay_result.unrecorded == ("gate.net",)
 
 
 def test_a_doubt_does_not_stand_where_a_fact_was_not_recorded() -> None:
     rules = [make_rule("a", "gate.net", at_least=2), make_rule("b", "gate.lost", at_most=0, otherwise="hold")]
-    told = replayed({"gate.lost": 1}, *rules)
-    assert (told.after, told.as_recorded, told.rule) == (None, Verdict.INCONCLUSIVE, "b")
+    replay_result = replayed({"gate.lost": 1}, *rules)
+    assert (replay_result.after, replay_result.as_recorded, replay_result.rule) == (None, Verdict.INCONCLUSIVE, "b")
 
 
 def test_evidence_of_a_newer_version_is_named_and_not_judged() -> None:
-    told = replayed({"gate.net": 3, "gate.mood": 1}, make_rule("a", "gate.net", at_least=2))
-    assert (told.after, told.unrecorded) == (None, ("gate.mood",))
+    replay_result = replayed({"gate.net": 3, "gate.mood": 1}, make_rule("a", "gate.net", at_least=2))
+    assert (replay_result.after, replay_result.unrecorded) == (None, ("gate.mood",))
 
 
 def test_what_makes_evidence_evidence_has_to_be_recorded_too() -> None:
     one = Recorded("d-1", NOON, "promotion", {"gate.net": 3}, Verdict.ACCEPT, "")
-    told = Replayer(make_policy(make_rule("a", "gate.net", at_least=2))).replay(one)
-    assert (told.after, set(told.unrecorded)) == (None, set(BENCH))
+    replay_result = Replayer(make_policy(make_rule("a", "gate.net", at_least=2))).replay(one)
+    assert (replay_result.after, set(replay_result.unrecorded)) == (None, set(BENCH))
 
 
 @pytest.mark.parametrize(
@@ -117,8 +125,8 @@ def test_what_makes_evidence_evidence_has_to_be_recorded_too() -> None:
 )
 def test_a_condition_counts_as_it_was_recorded(facts: Evidence, after: str | None, unrecorded: tuple[str, ...]) -> None:
     rule = make_rule("a", "recipe.rank", at_most=8, when={"fact": "data.rows", "at_most": 500})
-    told = replayed(facts, rule)
-    assert (told.after, told.unrecorded) == (after, unrecorded)
+    replay_result = replayed(facts, rule)
+    assert (replay_result.after, replay_result.unrecorded) == (after, unrecorded)
 
 
 @pytest.mark.parametrize(
@@ -134,8 +142,8 @@ def test_a_condition_counts_as_it_was_recorded(facts: Evidence, after: str | Non
 )
 def test_each_clause_of_an_expression_counts_alone(facts: Evidence, after: str | None, silent: tuple[str, ...]) -> None:
     rule = {"id": "a", "phase": "promotion", "expr": "gate.net >= 1 && gate.lost + gate.net < 5"}
-    told = replayed(facts, rule | {"otherwise": "reject", "lesson": "because"})
-    assert (told.after, told.silent) == (after, silent)
+    replay_result = replayed(facts, rule | {"otherwise": "reject", "lesson": "because"})
+    assert (replay_result.after, replay_result.silent) == (after, silent)
 
 
 def test_what_binds_nobody_needs_no_facts() -> None:
@@ -148,8 +156,8 @@ def test_an_override_and_a_revert_by_hand_are_told_and_not_judged() -> None:
     replayer = Replayer(make_policy(make_rule("a", "gate.net", at_least=2)))
     summary = Summary()
     for decision in (make_decision(action="override", override=override), make_decision(action="revert")):
-        told = replayer.replay(recorded_decision(decision))
-        assert (told.outcome, told.after, told.flipped) == ("not judged", None, False)
-        assert "because" in told.note
-        summary = summary.after(told)
+        replay_result = replayer.replay(recorded_decision(decision))
+        assert (replay_result.outcome, replay_result.after, replay_result.flipped) == ("not judged", None, False)
+        assert "because" in replay_result.note
+        summary = summary.after(replay_result)
     assert summary == Summary(decisions=2, flips=0, unreplayable=0, unjudged=2)

@@ -44,9 +44,9 @@ def test_each_value_counts_what_it_would_have_decided_and_flipped() -> None:
 def test_a_simulation_agrees_with_a_replay_at_each_value() -> None:
     variants = [(value, with_bound(POLICY, "epochs", value)) for value in (1, 2, 3)]
     for tally, (_, policy) in zip(simulate(variants, PAST), variants, strict=True):
-        told = [Replayer(policy).replay(past) for past in PAST if past.phase]
-        assert tally.accept == sum(t.after == Verdict.ACCEPT for t in told)
-        assert tally.flips == sum(t.flipped for t in told)
+        outcomes = [Replayer(policy).replay(past) for past in PAST if past.phase]
+        assert tally.accept == sum(t.after == Verdict.ACCEPT for t in outcomes)
+        assert tally.flips == sum(t.flipped for t in outcomes)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,9 @@ def test_a_range_that_is_none_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"), [("epoch", "did you mean 'epochs'"), ("sum", "no numeric bound"), ("whole", "no numeric bound")]
+    ("rule", "message"),
+    [("epoch", "did you mean 'epochs'"), ("sum", "no numeric bound"), ("whole", "no numeric bound")],
 )
-def test_only_a_rule_with_a_number_for_a_bound_moves(rule: str, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_only_a_rule_with_a_number_for_a_bound_moves(rule: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         with_bound(POLICY, rule, 1)

@@ -1,6 +1,6 @@
 """Real programs in real jails, on every level that this machine has, most of them up to no good.
 
-The corpus in tests/attacks says which attacks fail; here is what each single promise of the jail is.
+The corpus in tests/attacks lists attacks; these tests cover each promise of the jail.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import pytest
 from builders import make_task
 
 from autosurgeon.bench.jail import LEVELS, levels_here
-from autosurgeon.bench.worker import Cell, Limits
-from autosurgeon.bench.worker import Testimony as Said
+from autosurgeon.bench.worker import Cell, Limits, Testimony
 from autosurgeon.core.task import Task
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_bytes=512 << 20)
@@ -43,16 +42,16 @@ def sandbox(cell: Any) -> Any:
     return cell
 
 
-def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> Said:
+def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> Testimony:
     return cell.examine(task.model_dump_json(), task, source, "split", limits)
 
 
-def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "", limits: Limits = LIMITS) -> Said:
+def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "", limits: Limits = LIMITS) -> Testimony:
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     return ask(cell, make_task(cases=cases), f"{head}def solve(x):\n{lines}", limits)
 
 
-def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> Said:
+def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> Testimony:
     return ask(cell, make_task(kind="stdin", entry_point=None, cases=cases), source)
 
 
@@ -144,7 +143,7 @@ def test_closing_every_descriptor_is_no_answer(cell: Cell) -> None:
 def test_a_huge_answer_is_too_much_output(cell: Cell, body: str) -> None:
     said = solved(cell, body, ONE)
     assert said.cause == "output"
-    assert said.cpu_s < 1.5, "it is told from its size, and not written out first"
+    assert said.cpu_s < 1.5, "the size is checked before encoding"
 
 
 @pytest.mark.parametrize(
