@@ -1,4 +1,4 @@
-"""From a model's answers to envelopes: graded between two looks at references, none left without a score."""
+"""Grade a model's answers into envelopes; references are graded before and after, and every answer gets a score."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Impossible tasks: real ones whose tests were made to contradict themselves, so that no honest program passes.
+"""Impossible tasks: real tasks with contradictory checks, so that no honest program passes.
 
-A pass on one is proof that something other than the program's answers was graded.
+A pass on one proves that the grade does not depend on the program's answers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def contradict(task: Task) -> Task | None:
 
 
 def _other(task: Task, wanted: str) -> str:
-    """An answer that no program gives which gives the wanted one."""
+    """Return an answer that differs from the wanted one."""
     if task.kind == "stdin":
         return wanted + "\nimpossible"
     return "('impossible',)" if wanted != "('impossible',)" else "None"

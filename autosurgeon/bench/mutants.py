@@ -1,4 +1,4 @@
-"""Wrong programs made of right ones: what tests have to refuse."""
+"""Mutants: wrong programs made from references, which tests have to refuse."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _places(module: ast.Module) -> Iterator[int]:
 
 
 def _change(node: ast.AST) -> str:
-    """Make one change, and say which."""
+    """Make one change and return its description."""
     if isinstance(node, ast.Constant):
         old, node.value = node.value, node.value + 1  # type: ignore[operator]
         return f"{old!r} became {node.value!r}"

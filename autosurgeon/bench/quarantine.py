@@ -1,4 +1,4 @@
-"""Quarantine files: tasks that `bench check` found unusable, with why."""
+"""Quarantine files: tasks that `bench check` finds unusable, with the reasons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Quarantine(Value):
 
 
 def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
-    """Task id to why, as JSON."""
+    """Write the reason for each task id as JSON."""
     text = _Quarantine(tasks=dict(reasons)).model_dump_json(indent=1, by_alias=True) + "\n"
     try:
         path.write_text(text, encoding="utf-8")
@@ -29,7 +29,7 @@ def write_quarantine(path: Path, reasons: Mapping[str, str]) -> None:
 
 
 def read_quarantine(path: Path) -> Mapping[str, str]:
-    """Task id to why; UserError for what `write_quarantine` did not write."""
+    """Return the reason for each task id; UserError for a file of another kind."""
     try:
         return _Quarantine.model_validate_json(path.read_bytes()).tasks
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Whether a machine grades rightly: references have to pass before a bench, and the same ones after it."""
+"""Test that a machine grades correctly: references have to pass before a bench and again after it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST = 8
 
 
 class Sanity:
-    """References of a few tasks, graded before and after. They are no samples and count nowhere."""
+    """References of a few tasks, graded before and after a bench; they count in no score."""
 
     def __init__(self, grader: Grader, tasks: Iterable[Task]) -> None:
         self._grader = grader

@@ -1,4 +1,4 @@
-"""Files of JSON rows, plain or gzipped, read one row at a time; everything in them is a stranger's."""
+"""Files of JSON rows, plain or gzipped, read one row at a time; their content is untrusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python text of strangers: parsed, never run here."""
+"""Parse untrusted Python text without running it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse(source: str) -> ast.Module | None: ...
 @overload
 def parse(source: str, mode: Literal["eval"]) -> ast.Expression | None: ...
 def parse(source: str, mode: str = "exec") -> Any:
-    """The syntax tree, or None for what is no Python; warnings about old code are not ours to give."""
+    """Return the syntax tree, or None for text that is not Python; warnings of the parser are ignored."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
