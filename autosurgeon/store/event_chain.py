@@ -97,7 +97,7 @@ class Chained:
             after = part[-1].seq
 
     def each_line(self, table: str, *, last: int) -> Iterator[bytes]:
-        """The rows of an append-only table up to that number, in order, as the lines of the digests of `core.rows`."""
+        """The rows of an append-only table up to that number, in order, as the lines that `core.row_lines` digests."""
         columns, after = GROWING[table], 0
         (place,) = columns.primary_key
         while True:

@@ -127,7 +127,7 @@ def parameters_per_row(each: int, rank: float, rows: int, words: str, remedy: st
 
 
 def least_rank(settings: Settings, policy: Policy) -> float:
-    """The lowest rank that a proposal is brought down to, as `capacity.bearable` does."""
+    """The lowest rank that a proposal is brought down to, as `rank_cap.cap_rank` does."""
     return 1 if settings.search.rank == AS_SHIPPED.rank else clip(settings.search, policy).spans["rank"].low
 
 
