@@ -10,7 +10,7 @@ from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.baseline.baseline import exclusions
 from autosurgeon.loop.engine.in_force import read_in_force
-from autosurgeon.loop.engine.run_control import asked, paused
+from autosurgeon.loop.engine.stop_requests import asked, paused
 from autosurgeon.store.lock import holder_of
 from autosurgeon.store.sqlstore import SqlStore
 

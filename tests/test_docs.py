@@ -13,11 +13,11 @@ import typer.main
 from autosurgeon.cli.main import app
 from autosurgeon.config import load_settings
 from autosurgeon.core.envelope import Mode
-from autosurgeon.policy.cases import Case, CaseFile
 from autosurgeon.policy.expression import FUNCTIONS
 from autosurgeon.policy.facts import FACTS, SLICES, Fact
 from autosurgeon.policy.judge import VALIDITY, Validity
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_tests import Case, CaseFile
 from autosurgeon.policy.schema import BOUNDS, TOP_KEYS, Param, Rule
 
 ROOT = Path(__file__).resolve().parent.parent

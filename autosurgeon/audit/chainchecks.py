@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from autosurgeon.audit.checkpoints import Checkpoint
-from autosurgeon.core.chain import DecisionEntry, Event, Head, Walk, digest_records, line_of, payload_text
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json
+from autosurgeon.core.hash_chain import DecisionEntry, Event, Head, Walk, digest_records, line_of, payload_text
 from autosurgeon.core.value import Value
 
 MAX_LINE_BYTES = 8 << 20

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from autosurgeon.audit.keys import SignedChain, kept_keys, kept_name, signer_for
 from autosurgeon.audit.rotation import rotation_files
 from autosurgeon.audit.signing import PUBLIC, is_signed, open_envelope, public_key, signed, write_durably
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.failpoints import reach
 

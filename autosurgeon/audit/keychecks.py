@@ -12,7 +12,7 @@ from autosurgeon.audit.checkpoints import Checkpoint, signature_fault
 from autosurgeon.audit.keys import LOST, ROTATE, STAGED, known_keys
 from autosurgeon.audit.rotation import Rotation, Unvouched, read_rotation
 from autosurgeon.audit.signing import PUBLIC, key_content
-from autosurgeon.core.chain import Event, Head
+from autosurgeon.core.hash_chain import Event, Head
 from autosurgeon.core.person import KIND, PersonAct
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from autosurgeon.audit.signing import (
     public_key,
     write_durably,
 )
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.person import PersonAct
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from autosurgeon.core.chain import Event, line_of
 from autosurgeon.core.decision import Decision
 from autosurgeon.core.digest import canonical_json
+from autosurgeon.core.hash_chain import Event, line_of
 from autosurgeon.errors import durably
 from autosurgeon.failpoints import reach
 

@@ -15,8 +15,8 @@ from autosurgeon.core.strictjson import parse
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import PolicyError, UserError
-from autosurgeon.policy.cases import evidence_of
 from autosurgeon.policy.policy_files import Place, read_yaml
+from autosurgeon.policy.policy_tests import evidence_of
 
 MAX_LINE_BYTES = 8 << 20
 SCHEMA = "autosurgeon.evidence/1"

@@ -38,7 +38,7 @@ from autosurgeon.audit.signing import (
     signed,
     write_durably,
 )
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace

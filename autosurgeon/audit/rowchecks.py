@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Protocol
 
 from autosurgeon.audit.chainchecks import Check
-from autosurgeon.core.chain import Event, Head
+from autosurgeon.core.hash_chain import Event, Head
 from autosurgeon.core.row_lines import KIND, Replaced, Rows, digest_lines
 
 

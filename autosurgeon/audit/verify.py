@@ -21,7 +21,7 @@ from autosurgeon.audit.keychecks import ExternalKeys, KeysCheck, read_folder
 from autosurgeon.audit.keys import ROTATE, ActEntry, known_keys
 from autosurgeon.audit.rotation import Rotation, Unvouched, read_rotation
 from autosurgeon.audit.rowchecks import RowsCheck
-from autosurgeon.core.chain import DecisionEntry, Event
+from autosurgeon.core.hash_chain import DecisionEntry, Event
 from autosurgeon.core.row_lines import Replaced, Rows
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace

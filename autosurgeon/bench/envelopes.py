@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from autosurgeon.bench.grade import Grade, Grader, Submission
-from autosurgeon.bench.sanity import Sanity
+from autosurgeon.bench.machine_sanity import Sanity
 from autosurgeon.core.envelope import Condition, Envelope
 from autosurgeon.core.task import Task
 from autosurgeon.errors import WorldError

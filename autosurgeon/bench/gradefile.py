@@ -11,9 +11,9 @@ import structlog
 
 from autosurgeon.bench.formats.samples import Sample, read_samples
 from autosurgeon.bench.grade import Grade, Grader, Submission
+from autosurgeon.bench.machine_sanity import Sanity
 from autosurgeon.bench.results import ResultFile, ResultRow
 from autosurgeon.bench.runnable import cut_sample
-from autosurgeon.bench.sanity import Sanity
 from autosurgeon.bench.score import Score, Tally
 from autosurgeon.core.digest import digest_text
 from autosurgeon.core.task import Task

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from autosurgeon.capsule.fork_server import serve
 from autosurgeon.capsule.gpu_usage import Gauge, summed, usage_of_ranks
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import JOB, OUTCOME_FILE, Outcome
 from autosurgeon.errors import UserError

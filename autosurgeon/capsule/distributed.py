@@ -26,7 +26,7 @@ import torch.distributed as dist
 from autosurgeon.capsule.batches import TokenRow, shares_of
 from autosurgeon.capsule.fork_server import die_with_parent
 from autosurgeon.capsule.gpu_usage import Gauge, write_rank_usage
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 from autosurgeon.capsule.workdir import write_whole
 from autosurgeon.core.jobs import TrainJob, TrainResult
 from autosurgeon.core.value import Value

@@ -18,7 +18,7 @@ from autosurgeon.capsule.decode import Engine
 from autosurgeon.capsule.head import distance, tolerance
 from autosurgeon.capsule.kept_proofs import keep, proof_key, recall
 from autosurgeon.capsule.lora import Layers, available_layers, use_layers, use_own_layers
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 from autosurgeon.capsule.plain_decode import PaddedEngine, UncachedEngine, UnpaddedEngine
 from autosurgeon.capsule.stop_tokens import DedentTokens
 

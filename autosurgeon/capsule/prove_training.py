@@ -17,9 +17,9 @@ from autosurgeon.capsule.batches import TokenRow
 from autosurgeon.capsule.head import is_matrix, model_head, tolerance
 from autosurgeon.capsule.kept_proofs import keep, proof_key, recall
 from autosurgeon.capsule.lora import Layers, available_layers, use_layers
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 from autosurgeon.capsule.prove_decode import longest_window, probe_prompts
-from autosurgeon.capsule.step import Passes, Stepper
+from autosurgeon.capsule.training_step import Passes, Stepper
 
 LENGTHS = (6, 9)
 GRADIENT_TOLERANCE = 3e-3

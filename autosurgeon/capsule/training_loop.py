@@ -17,8 +17,8 @@ from autosurgeon.capsule.loss_meter import LossMeter
 from autosurgeon.capsule.optimizer import make_optimizer
 from autosurgeon.capsule.parent import ParentGauge
 from autosurgeon.capsule.prove_training import prove_training
-from autosurgeon.capsule.step import Stepper
 from autosurgeon.capsule.training_checkpoint import Learner, Reached, TrainingFolder
+from autosurgeon.capsule.training_step import Stepper
 from autosurgeon.capsule.workdir import Progress
 from autosurgeon.core.jobs import Checkpoint, TrainJob
 from autosurgeon.failpoints import reach

@@ -13,7 +13,7 @@ from autosurgeon.cli.options import ConfigOption, JsonOption, WorkspaceOption
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
-    from autosurgeon.bench.check import TaskCheck
+    from autosurgeon.bench.check_references import TaskCheck
     from autosurgeon.core.task import Task
     from autosurgeon.sections import GradingSettings
 
@@ -79,7 +79,7 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Grade every reference three times, and wrong variants of it; exit code 15 if a task is unusable."""
-    from autosurgeon.bench.check import check_tasks
+    from autosurgeon.bench.check_references import check_tasks
     from autosurgeon.bench.grade import Grader
     from autosurgeon.bench.quarantine import write_quarantine
     from autosurgeon.cli.render import print_json

@@ -11,7 +11,7 @@ import typer
 from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
-    from autosurgeon.bench.check import TaskCheck
+    from autosurgeon.bench.check_references import TaskCheck
     from autosurgeon.bench.score import BenchScore, Score
 
 
@@ -66,7 +66,7 @@ def _counts(counted: object) -> str:
 
 def print_checks(found: list[TaskCheck], level: str) -> None:
     """Print the tasks to look at, and the counts."""
-    from autosurgeon.bench.check import TIMES
+    from autosurgeon.bench.check_references import TIMES
     from autosurgeon.cli.render import print_table, say
 
     sound = sum(checked.state == "sound" for checked in found)

@@ -24,7 +24,7 @@ def stop(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> N
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
     from autosurgeon.errors import AutosurgeonError, WorkspaceError
-    from autosurgeon.loop.engine.run_control import ask
+    from autosurgeon.loop.engine.stop_requests import ask
 
     place, loop = _place_and_loop(workspace)
     if loop is None:
@@ -42,7 +42,7 @@ def pause(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) -> 
     """Pause the run after the running stage, or the next run if none is running; `resume` continues it."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
-    from autosurgeon.loop.engine.run_control import ask
+    from autosurgeon.loop.engine.stop_requests import ask
 
     place, loop = _place_and_loop(workspace)
     ask(place, "pause", current_person().name, loop)
@@ -55,7 +55,7 @@ def resume(reason: ReasonOption = "", workspace: WorkspaceOption = Path(".")) ->
     """Continue a paused run. A run that waits for disk space continues automatically."""
     from autosurgeon.cli.render import say
     from autosurgeon.core.person import current_person
-    from autosurgeon.loop.engine.run_control import ask, asked, paused
+    from autosurgeon.loop.engine.stop_requests import ask, asked, paused
 
     place, loop = _place_and_loop(workspace)
     request, waiting = asked(place), paused(place)

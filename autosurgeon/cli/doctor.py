@@ -80,7 +80,7 @@ def _notified(workspace: Path, settings: Settings) -> list[Finding]:
 
 def _jail(settings: Settings) -> list[Finding]:
     """Check each promise of the jail; a single finding if the jail of the settings does not work."""
-    from autosurgeon.bench.selfcheck import check_jail
+    from autosurgeon.bench.jail_selfcheck import check_jail
     from autosurgeon.cli.checks import Finding
     from autosurgeon.errors import AutosurgeonError
 

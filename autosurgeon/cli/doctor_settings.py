@@ -42,9 +42,9 @@ def check_settings(root: Path, settings: Settings) -> Iterator[Check]:
 def _policy(subject: _Subject) -> Iterator[Check]:
     def look() -> str:
         from autosurgeon.policy.findings import find
+        from autosurgeon.policy.gate_selftest import self_test
         from autosurgeon.policy.load import load_policy
         from autosurgeon.policy.rehearsal import rehearse
-        from autosurgeon.policy.selftest import self_test
 
         file = regular_file(subject.settings.policy_file, "policy")
         policy = load_policy(file)
@@ -63,8 +63,8 @@ def _policy(subject: _Subject) -> Iterator[Check]:
 def _check_in_force(root: Path) -> str:
     """Check the policy of the next run, from its content in the memory."""
     from autosurgeon.loop.engine.in_force import kept_policy, read_in_force
+    from autosurgeon.policy.gate_selftest import self_test
     from autosurgeon.policy.rehearsal import rehearse
-    from autosurgeon.policy.selftest import self_test
     from autosurgeon.wiring import open_store
 
     with open_store(root) as store:

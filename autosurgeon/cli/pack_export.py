@@ -84,7 +84,7 @@ def export_pack(
 def _export(folder: Path, name: str, out: Path, words: list[str] | None, dtype: Dtype, deadline: float) -> Export:
     from autosurgeon.core.pack import Export
     from autosurgeon.loop.deploy.custom_packer import run_packer
-    from autosurgeon.packs.ggufexport import export_gguf
+    from autosurgeon.packs.gguf_export import export_gguf
 
     if words is not None:
         return run_packer(words, folder, name, out, deadline)

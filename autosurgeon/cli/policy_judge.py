@@ -13,7 +13,7 @@ from autosurgeon.errors import ExitCode
 
 if TYPE_CHECKING:
     from autosurgeon.core.decision import Judgement
-    from autosurgeon.policy.cases import Report
+    from autosurgeon.policy.policy_tests import Report
 
 NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")
 
@@ -32,9 +32,9 @@ def judge_evidence(
     from autosurgeon.config import shipped
     from autosurgeon.core.decision import PHASES
     from autosurgeon.errors import UserError, nearest
-    from autosurgeon.policy.cases import judge_strictly, read_evidence
     from autosurgeon.policy.load import load_policy
     from autosurgeon.policy.params import parse_assignments
+    from autosurgeon.policy.policy_tests import judge_strictly, read_evidence
 
     given = read_evidence(evidence)
     phase = phase or given.phase
@@ -82,7 +82,7 @@ def test_policies(
     from autosurgeon.cli.render import print_json, print_table, say
     from autosurgeon.config import shipped
     from autosurgeon.errors import UserError
-    from autosurgeon.policy.cases import SUFFIX, cases_path, run_cases
+    from autosurgeon.policy.policy_tests import SUFFIX, cases_path, run_cases
 
     named = files or sorted(shipped("policies").glob(f"*{SUFFIX}"))
     reports = [run_cases(cases_path(file)) for file in named]

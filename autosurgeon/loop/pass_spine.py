@@ -43,12 +43,12 @@ from autosurgeon.policy.evidence import (
     target_facts,
     training_facts,
 )
+from autosurgeon.policy.gate_selftest import self_test
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.rehearsal import rehearse
 from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Policy
-from autosurgeon.policy.selftest import self_test
 
 
 class _OverError(Exception):

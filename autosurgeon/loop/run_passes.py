@@ -26,7 +26,7 @@ from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import StoppedError
 from autosurgeon.loop.engine.notify import notify
 from autosurgeon.loop.engine.pause import despite_full_disk, get_ready, hold
-from autosurgeon.loop.engine.run_control import ask
+from autosurgeon.loop.engine.stop_requests import ask
 from autosurgeon.loop.pass_reports import sources_of, write_missing_report, write_pass_report
 from autosurgeon.loop.pass_spine import PassSpine
 from autosurgeon.loop.search.obstacles_from_files import counted_by_route, read_outlook

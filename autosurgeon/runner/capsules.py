@@ -29,10 +29,10 @@ from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.failpoints import reach
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
+from autosurgeon.runner.fork_client import LOG_FILE, Capsule, End, ForkServer
 from autosurgeon.runner.gpu import GpuBaseline
 from autosurgeon.runner.memory import oom_kills
 from autosurgeon.runner.monitor import watch
-from autosurgeon.runner.process import LOG_FILE, Capsule, End, ForkServer
 from autosurgeon.runner.usage_meter import Meter
 from autosurgeon.sections import CapsuleSettings
 

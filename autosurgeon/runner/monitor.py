@@ -9,8 +9,8 @@ from pathlib import Path
 from autosurgeon.core.jobs import PROGRESS_FILE
 from autosurgeon.core.ports import Beat, OnProgress, no_beat
 from autosurgeon.errors import CapsuleError
+from autosurgeon.runner.fork_client import Capsule, End
 from autosurgeon.runner.memory import held_bytes
-from autosurgeon.runner.process import Capsule, End
 from autosurgeon.runner.usage_meter import Meter
 from autosurgeon.sections import CapsuleSettings
 

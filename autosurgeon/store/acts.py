@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from sqlalchemy import Engine
 from sqlmodel import Session, col, func, select
 
-from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.person import KIND, Person, PersonAct
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot, transaction

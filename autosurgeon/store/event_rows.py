@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from autosurgeon.core.chain import Event
+from autosurgeon.core.hash_chain import Event
 from autosurgeon.core.pass_states import REACHED, PassState, number_of
 from autosurgeon.core.recipe import Recipe
 from autosurgeon.core.records import Contract

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlmodel import Session, col, select
 
-from autosurgeon.core.chain import GENESIS, Event, Head, digest_records, link, payload_text
+from autosurgeon.core.hash_chain import GENESIS, Event, Head, digest_records, link, payload_text
 from autosurgeon.store.tables import DecisionRow, EventRow
 
 

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.exc import DBAPIError
 
-from autosurgeon.core.chain import Event
+from autosurgeon.core.hash_chain import Event
 from autosurgeon.core.row_lines import digest_lines
 from autosurgeon.store.address import read_address
 from autosurgeon.store.database import begin_transaction, reading

@@ -19,8 +19,8 @@ import sqlalchemy
 from sqlalchemy import Connection, Table
 from sqlalchemy.exc import IntegrityError
 
-from autosurgeon.core.chain import Event, digest_records, payload_text
 from autosurgeon.core.decision import Decision
+from autosurgeon.core.hash_chain import Event, digest_records, payload_text
 from autosurgeon.core.row_lines import KIND, Replaced, count_lines, digest_lines
 from autosurgeon.store.event_rows import rows_of_event
 from autosurgeon.store.old_memory import Leftover, Row

@@ -25,10 +25,10 @@ from autosurgeon.store.costs import Spent, spend
 from autosurgeon.store.database import open_database, snapshot, transaction, utc_now
 from autosurgeon.store.decisions import Judged, in_force_by, move
 from autosurgeon.store.deployments import Deployed
-from autosurgeon.store.event_chain import Chained
 from autosurgeon.store.events import append
 from autosurgeon.store.lock import database_lock
 from autosurgeon.store.pass_queries import Attempted
+from autosurgeon.store.read_chain import Chained
 from autosurgeon.store.restorations import Restorations
 from autosurgeon.store.results import Measured
 from autosurgeon.store.stages import Staged

@@ -8,7 +8,7 @@ from pathlib import Path
 from autosurgeon.audit.checkpoints import copy_checkpoint, read_checkpoint, signature_fault, write_checkpoint
 from autosurgeon.audit.keys import kept_name, known_keys, make_key
 from autosurgeon.audit.signing import PUBLIC, generate_signer, key_bytes, public_key
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 
 HEAD = Head(7, "a" * 64)
 NOON = "2030-01-01T12:00:00+00:00"

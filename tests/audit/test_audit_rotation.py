@@ -15,7 +15,7 @@ from autosurgeon.audit.checkpoints import checkpoint_files, write_checkpoint
 from autosurgeon.audit.keys import STAGED, kept_name, make_key, signer_for
 from autosurgeon.audit.rotation import kept_unvouched, read_rotation, rotation_files, unvouched_in
 from autosurgeon.audit.signing import PRIVATE, PUBLIC, generate_signer, private_signer, public_key, signed
-from autosurgeon.core.chain import Head, link
+from autosurgeon.core.hash_chain import Head, link
 from autosurgeon.core.person import Person
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import UserError

@@ -6,7 +6,7 @@ from builders import make_envelope, make_task
 from autosurgeon.bench.envelopes import Answer, grade_answers
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.impossible import MARK, choose_impossible, contradict
-from autosurgeon.bench.sanity import MOST, Sanity
+from autosurgeon.bench.machine_sanity import MOST, Sanity
 from autosurgeon.core.envelope import Envelope
 from autosurgeon.core.task import Case, Task
 from autosurgeon.errors import WorldError

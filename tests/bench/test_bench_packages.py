@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.check import check_tasks
+from autosurgeon.bench.check_references import check_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.jail import levels_here
 from autosurgeon.bench.packages import find_packages, missing_import

@@ -24,8 +24,8 @@ from builders import NOON, make_decision
 
 from autosurgeon.audit.checkpoints import write_checkpoint
 from autosurgeon.audit.keys import make_key
-from autosurgeon.core.chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.digest import canonical_json
+from autosurgeon.core.hash_chain import GENESIS, Event, Head, line_of, link, payload_text
 from autosurgeon.core.row_lines import KIND, WrittenRows, digest_lines, row_line
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.store.sqlstore import SqlStore

@@ -137,7 +137,7 @@ def our_epochs(model: Any, pack_tokens: int, rows: list[TokenRow], size: int) ->
     """The same by this package; an epoch each time it is called."""
     from autosurgeon.capsule.lora import use_fast_layers
     from autosurgeon.capsule.optimizer import make_optimizer
-    from autosurgeon.capsule.step import Stepper
+    from autosurgeon.capsule.training_step import Stepper
 
     weights, lengths = [p for p in model.parameters() if p.requires_grad], [len(row.ids) for row in rows]
     optimizer = make_optimizer("adamw", weights, 1e-4)

@@ -24,9 +24,9 @@ from historytexts import PACK, Texts, template
 
 from autosurgeon.audit.checkpoints import sign_head
 from autosurgeon.audit.log_projection import project_events
-from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.decision import PHASES, Decision
 from autosurgeon.core.digest import canonical_json, digest_text
+from autosurgeon.core.hash_chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.core.records import Feedback
@@ -262,7 +262,7 @@ def bench(history: History, number: int, pack: str, *, everything: bool) -> None
 
 
 def feedback_of(number: int, gate: str, state: str) -> Feedback:
-    """What the proposer was content: a climb now and then, as long as there is something to climb."""
+    """The feedback for the proposer: an occasional climb while there are tasks left to win."""
     if state == "CONFIRMED":
         return Feedback(value=1.0 if number < 50 * MOST_CLIMBS else 0.0)
     violations = {"rule": 0.5} if state != "HELD" else {}

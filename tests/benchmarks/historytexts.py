@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from builders import NOON, make_policy, make_rule
 
-from autosurgeon.core.chain import payload_text
 from autosurgeon.core.decision import Decision, Evidence
 from autosurgeon.core.digest import canonical_json
+from autosurgeon.core.hash_chain import payload_text
 from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.policy.judge import judge
 

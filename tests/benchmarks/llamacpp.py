@@ -32,7 +32,7 @@ from autosurgeon.config import shipped
 from autosurgeon.core.answers import cut
 from autosurgeon.core.jobs import GenerateJob
 from autosurgeon.core.task import Task
-from autosurgeon.packs.ggufexport import Dtype, export_gguf
+from autosurgeon.packs.gguf_export import Dtype, export_gguf
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.sections import GradingSettings
 
@@ -50,7 +50,7 @@ MEASURE = """
 import json, re, sys, time
 from pathlib import Path
 import gguf
-from autosurgeon.packs.ggufexport import export_gguf
+from autosurgeon.packs.gguf_export import export_gguf
 began = time.perf_counter()
 export_gguf(Path(sys.argv[1]), "ab" * 32, Path(sys.argv[2]), sys.argv[3])
 seconds = time.perf_counter() - began

@@ -27,10 +27,10 @@ from autosurgeon.core.digest import canonical_json
 from autosurgeon.core.envelope import ORGAN, Condition, Envelope, Mode, Poison
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.policy import expression
-from autosurgeon.policy.cases import evidence_of, read_cases
 from autosurgeon.policy.facts import FACTS
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_tests import evidence_of, read_cases
 from autosurgeon.policy.promotion import Comparison, promotion_facts
 from autosurgeon.policy.schema import Policy
 

@@ -27,7 +27,7 @@ from autosurgeon.capsule.train import train
 from autosurgeon.core.jobs import CompareJob, GenerateJob, GenerateResult, MergeJob, ReshapeJob, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufexport import export_gguf
+from autosurgeon.packs.gguf_export import export_gguf
 
 ROWS = [
     ("# Write a function solve(xs): twice.\n", "def solve(xs):\n    return xs * 2\n"),

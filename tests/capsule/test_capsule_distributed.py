@@ -27,7 +27,7 @@ from autosurgeon.core.stop_rule import StopRule
 from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children, descendants
 from autosurgeon.runner.capsules import Capsules
-from autosurgeon.runner.process import LOG_FILE
+from autosurgeon.runner.fork_client import LOG_FILE
 from autosurgeon.sections import CapsuleSettings
 
 # An odd number, so that the last step has one row and the second process none.

@@ -18,7 +18,7 @@ from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_cross_entropy
 from autosurgeon.capsule.optimizer import make_optimizer
 from autosurgeon.capsule.packing import best_fit_decreasing
-from autosurgeon.capsule.step import Stepper, fitting_pack, keep_fewer_activations
+from autosurgeon.capsule.training_step import Stepper, fitting_pack, keep_fewer_activations
 from autosurgeon.core.jobs import Optimizer
 
 VOCABULARY = 97

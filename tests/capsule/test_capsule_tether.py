@@ -18,8 +18,8 @@ from autosurgeon.capsule.batches import TokenRow, to_tensors
 from autosurgeon.capsule.compare_models import compare
 from autosurgeon.capsule.lora import use_fast_layers, use_own_layers
 from autosurgeon.capsule.loss import linear_divergence
-from autosurgeon.capsule.step import Passes, Stepper, keep_fewer_activations
 from autosurgeon.capsule.train import train
+from autosurgeon.capsule.training_step import Passes, Stepper, keep_fewer_activations
 from autosurgeon.config import shipped
 from autosurgeon.core.jobs import CompareJob, TrainJob, TrainResult
 from autosurgeon.core.recipe import Quantization

@@ -14,7 +14,7 @@ from autosurgeon.capsule.batches import TokenRow, learned_tokens, to_tensors
 from autosurgeon.capsule.divergence import predictor
 from autosurgeon.capsule.loss import linear_cross_entropy
 from autosurgeon.capsule.parent import Pair, mask_unlikely
-from autosurgeon.capsule.step import Passes, Stepper
+from autosurgeon.capsule.training_step import Passes, Stepper
 
 PERPLEXITY = VOCABULARY * 1.0
 

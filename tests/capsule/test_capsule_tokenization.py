@@ -26,8 +26,8 @@ from autosurgeon.core.chat import Chat
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.errors import PackError, UserError
-from autosurgeon.packs.ggufexport import export_gguf
-from autosurgeon.packs.ggufvocabulary import read_vocabulary
+from autosurgeon.packs.gguf_export import export_gguf
+from autosurgeon.packs.gguf_vocabulary import read_vocabulary
 
 ENDED = ["gpt2-end", "gpt2-prefix", "unigram-prefix"]
 """The kinds that put an end token behind a text."""

@@ -21,7 +21,7 @@ from autosurgeon.capsule.optimizer import make_optimizer, optimizer_state, resto
 from autosurgeon.capsule.training_checkpoint import STATE_FILE, Learner, Reached, TrainingFolder
 from autosurgeon.core.jobs import JOB_FILE, OUTCOME_FILE, PROGRESS_FILE, Optimizer, Outcome, TrainingState, TrainResult
 from autosurgeon.core.stop_rule import StopRule
-from autosurgeon.runner.process import LOG_FILE, ForkServer
+from autosurgeon.runner.fork_client import LOG_FILE, ForkServer
 
 ROWS = [(f"# Write a function solve(xs): {n}.\n", f"def solve(xs):\n    return xs[{n}] + {n}\n") for n in range(6)]
 STEPS = 12

@@ -17,6 +17,7 @@ import pytest
 from program import autosurgeon
 
 from autosurgeon.core.workspace import Workspace
+from autosurgeon.loop.engine import stop_requests
 
 PROGRAM = [sys.executable, "-m", "autosurgeon"]
 
@@ -74,7 +75,7 @@ def test_without_a_loop_stop_is_refused_and_a_pause_waits_for_the_next_one(tmp_p
 
 
 def test_a_request_works_while_the_database_is_away_and_states_that_it_is_not_in_the_record(tmp_path: Path) -> None:
-    from autosurgeon.loop.engine.run_control import asked
+    from autosurgeon.loop.engine.stop_requests import asked
     from autosurgeon.store.sqlstore import SqlStore
 
     place = Workspace(tmp_path)
@@ -100,7 +101,6 @@ def test_a_request_works_while_the_database_is_away_and_states_that_it_is_not_in
 
 
 def test_a_stop_that_no_file_takes_is_sent_as_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autosurgeon.loop.engine import run_control
     from autosurgeon.store.sqlstore import SqlStore
 
     def refuse(*_: object) -> None:
@@ -110,7 +110,7 @@ def test_a_stop_that_no_file_takes_is_sent_as_a_signal(tmp_path: Path, monkeypat
     with start(tmp_path, "[loop]\nmin_free_mib = 1000000000\n") as loop:
         try:
             status_once(tmp_path, lambda found: bool(found["paused"]))
-            monkeypatch.setattr(run_control, "write_whole", refuse)
+            monkeypatch.setattr(stop_requests, "write_whole", refuse)
             done = autosurgeon("pause", "--workspace", tmp_path)
             assert (done.returncode, "Read-only file system" in done.stderr) == (2, True)
             done = autosurgeon("stop", "--workspace", tmp_path)

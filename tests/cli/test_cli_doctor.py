@@ -28,7 +28,7 @@ def said_of_the_end(workspace: Path) -> str:
 @pytest.fixture
 def no_other_check(monkeypatch: pytest.MonkeyPatch) -> None:
     """The jail's promises take seconds, and are tried elsewhere."""
-    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", lambda grading: [])
+    monkeypatch.setattr("autosurgeon.bench.jail_selfcheck.check_jail", lambda grading: [])
 
 
 def interpreter(folder: Path, says: str, status: int = 0) -> str:
@@ -104,6 +104,6 @@ def test_a_jail_that_this_machine_does_not_have_is_a_finding_and_no_end_of_the_o
     def absent(grading: object) -> list[object]:
         raise UserError("this machine has no such jail", got="bwrap")
 
-    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", absent)
+    monkeypatch.setattr("autosurgeon.bench.jail_selfcheck.check_jail", absent)
     interpreter(tmp_path, "[]")
     assert finding(tmp_path, "jail: level") == (False, "this machine has no such jail; got bwrap")

@@ -95,7 +95,7 @@ def test_what_is_amiss_is_said_and_nothing_is_written(organ: Path, humaneval: Pa
 def test_what_keeps_every_pass_from_being_accepted_is_shown_by_init_and_doctor(
     organ: Path, humaneval: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", lambda grading: [])
+    monkeypatch.setattr("autosurgeon.bench.jail_selfcheck.check_jail", lambda grading: [])
 
     def prospects(workspace: Path) -> str:
         done = CliRunner().invoke(app, ["doctor", "--json", "--workspace", str(workspace)])

@@ -119,7 +119,7 @@ def test_where_nothing_is_named_there_is_nothing_to_test(tmp_path: Path) -> None
 def test_doctor_sends_a_test_only_where_it_is_asked_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
-    monkeypatch.setattr("autosurgeon.bench.selfcheck.check_jail", lambda grading: [])
+    monkeypatch.setattr("autosurgeon.bench.jail_selfcheck.check_jail", lambda grading: [])
     monkeypatch.setattr("autosurgeon.cli.doctor_capsule.Interpreter.stack", lambda self: "as it is")
     monkeypatch.setattr("autosurgeon.cli.doctor_capsule.Interpreter.device", lambda self: "as it is")
     set_up(tmp_path, command=["sh", "-c", "cat > got; exit 3"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from invariants import check, check_faulted, processes_of, state_of
 
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.failpoints import VARIABLE
 
 STAGES = ("train", "smoke", "merge", "fidelity", "bench", "confirm", "distance", "watch")

@@ -23,7 +23,7 @@ from autosurgeon.config import shipped
 from autosurgeon.core.answers import cut
 from autosurgeon.core.jobs import GenerateJob
 from autosurgeon.core.task import Task
-from autosurgeon.packs.ggufexport import Dtype, export_gguf
+from autosurgeon.packs.gguf_export import Dtype, export_gguf
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.sections import GradingSettings
 

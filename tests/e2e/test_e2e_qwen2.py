@@ -22,7 +22,7 @@ from autosurgeon.capsule.train import train
 from autosurgeon.core.jobs import GenerateJob, MergeJob, TrainJob, TrainResult
 from autosurgeon.core.pack import WEIGHTS_FILE, Lineage
 from autosurgeon.core.recipe import Quantization
-from autosurgeon.packs.ggufexport import Dtype, export_gguf
+from autosurgeon.packs.gguf_export import Dtype, export_gguf
 from autosurgeon.packs.packstore import PackStore
 
 ROWS = {

@@ -28,7 +28,7 @@ from workspaces import PASSES, finish_workspace
 
 from autosurgeon import wiring
 from autosurgeon.audit import render_reports
-from autosurgeon.bench import sanity
+from autosurgeon.bench import machine_sanity
 from autosurgeon.config import shipped
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import EXITS, ExitCode
@@ -139,7 +139,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module, name, value in (
         (render_reports, "plot_loss", lambda *_, **__: b""),
         (render_reports, "plot_wins", lambda *_, **__: b""),
-        (sanity, "MOST", 1),
+        (machine_sanity, "MOST", 1),
     ):
         monkeypatch.setattr(module, name, value)
     limits = resource.getrlimit(resource.RLIMIT_AS)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 from kills import DISTINCT, PASSES, Nights
 
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.failpoints import FAILPOINTS
 
 

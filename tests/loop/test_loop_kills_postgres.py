@@ -13,7 +13,7 @@ from databases import PostgresServer, empty_database, postgres_cluster
 from invariants import State, check, state_of
 from kills import Nights
 
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 
 POINTS = ("run-begun", "transaction-written", "pass-begun", "stage-worked:3", "transaction-committed:4", "decided:2")
 """Where the loop is killed, start after start; a number is a passage of that start."""

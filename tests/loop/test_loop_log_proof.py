@@ -19,7 +19,7 @@ from finished import (
     restored,
 )
 
-from autosurgeon.core.chain import GENESIS, Head, line_of, link, payload_text
+from autosurgeon.core.hash_chain import GENESIS, Head, line_of, link, payload_text
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError
 

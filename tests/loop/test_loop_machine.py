@@ -28,14 +28,14 @@ from surroundings import World
 
 from autosurgeon import failpoints
 from autosurgeon.audit.verify import verify
-from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Alpha
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.pass_states import PassState, pass_scope
 from autosurgeon.errors import PackError
 from autosurgeon.loop.decide.live import revert
 from autosurgeon.loop.deploy.check_packs import damage_of
 from autosurgeon.loop.engine import pause as standstill
-from autosurgeon.loop.engine.run_control import ask, paused
+from autosurgeon.loop.engine.stop_requests import ask, paused
 from autosurgeon.store.lock import myself
 
 T = TypeVar("T")

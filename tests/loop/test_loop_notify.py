@@ -18,7 +18,7 @@ from theatre import learns_everything, small_theatre
 
 from autosurgeon.config import Settings, load_settings
 from autosurgeon.errors import UserError
-from autosurgeon.loop.engine.run_control import ask, paused
+from autosurgeon.loop.engine.stop_requests import ask, paused
 from autosurgeon.loop.run_passes import run
 
 SECRET = "token-4711"

@@ -21,8 +21,8 @@ from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import CapsuleError, StoreError
 from autosurgeon.loop.engine.instruments import Instruments
-from autosurgeon.loop.engine.run_control import ask, asked, paused
 from autosurgeon.loop.engine.stage import Done, once
+from autosurgeon.loop.engine.stop_requests import ask, asked, paused
 from autosurgeon.loop.run_passes import run
 from autosurgeon.store.lock import myself
 from autosurgeon.workspace_status import read_activity

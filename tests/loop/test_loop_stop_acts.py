@@ -12,7 +12,7 @@ from autosurgeon.core.jobs import TrainJob
 from autosurgeon.core.person import Person, person_of
 from autosurgeon.core.value import Value
 from autosurgeon.core.workspace import Workspace
-from autosurgeon.loop.engine.run_control import ask
+from autosurgeon.loop.engine.stop_requests import ask
 from autosurgeon.loop.run_passes import run
 from autosurgeon.store.lock import myself
 

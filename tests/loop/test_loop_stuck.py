@@ -27,7 +27,7 @@ from autosurgeon.core.value import Value
 from autosurgeon.errors import CapsuleError, ExitCode
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import Limits
-from autosurgeon.loop.engine.run_control import ask, asked, paused
+from autosurgeon.loop.engine.stop_requests import ask, asked, paused
 from autosurgeon.loop.pass_reports import read_campaign_report, sources_of
 from autosurgeon.loop.run_passes import run
 from autosurgeon.loop.stuck import cause_in, describe_stuck, is_unjudged, read_row

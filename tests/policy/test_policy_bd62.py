@@ -6,10 +6,10 @@ import pytest
 
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import PHASES, Evidence, FactValue, Judgement, Phase, Verdict
-from autosurgeon.policy.cases import evidence_of, read_cases
 from autosurgeon.policy.evidence_values import constraints_of, representatives
 from autosurgeon.policy.judge import REMEDY, VALIDITY, judge
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_tests import evidence_of, read_cases
 from autosurgeon.policy.rules import check
 from autosurgeon.policy.schema import Bounded, Rule
 

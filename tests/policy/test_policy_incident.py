@@ -8,10 +8,10 @@ from autosurgeon.audit.recorded import Recorded, read_evidence_file
 from autosurgeon.audit.replay import Replayed, Replayer
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import PHASES, Evidence, Phase, Verdict
-from autosurgeon.policy.cases import evidence_of, read_cases
 from autosurgeon.policy.facts import fact_of, known_at
 from autosurgeon.policy.judge import REMEDY, judge
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_tests import evidence_of, read_cases
 from autosurgeon.policy.schema import Policy, Rule
 
 POLICY = load_policy(shipped("policies", "bd62.yaml"))

@@ -15,11 +15,11 @@ from strategies import FEW, ODD, evidence, phases, policies, rules
 from autosurgeon.config import shipped
 from autosurgeon.core.decision import Evidence, FactValue, Judgement, Phase, Verdict, worst
 from autosurgeon.core.digest import canonical_json
-from autosurgeon.policy.cases import judge_strictly
 from autosurgeon.policy.domains import is_possible, possible_values, typical
 from autosurgeon.policy.facts import BY_NAME, FACTS, Fact
 from autosurgeon.policy.judge import IMPOSSIBLE, VALIDITY, judge, verdict_of
 from autosurgeon.policy.load import load_policy
+from autosurgeon.policy.policy_tests import judge_strictly
 from autosurgeon.policy.rules import check, is_no_number
 from autosurgeon.policy.schema import Policy, Rule
 

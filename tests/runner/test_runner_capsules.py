@@ -176,7 +176,7 @@ def test_an_invalid_interpreter_is_a_user_error(tmp_path: Path, content: str | N
 
 
 def test_an_interpreter_that_hangs_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autosurgeon.runner.process.START_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("autosurgeon.runner.fork_client.START_TIMEOUT_S", 0.2)
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 60\n")
     python.chmod(0o755)

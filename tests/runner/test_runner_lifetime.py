@@ -19,7 +19,7 @@ from misbehaving import interpreter, is_running, still_running, written_pids
 from autosurgeon.core.jobs import MergeJob
 from autosurgeon.errors import CapsuleError
 from autosurgeon.processes import children
-from autosurgeon.runner import process
+from autosurgeon.runner import fork_client
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.cgroup import make_cgroup, own_cgroup, remove_cgroup
 from autosurgeon.sections import CapsuleSettings
@@ -199,7 +199,7 @@ def test_the_capsule_dies_when_its_fork_server_is_killed(tmp_path: Path) -> None
 def test_a_capsule_that_does_not_die_makes_the_next_stage_start_with_a_fresh_fork_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "REAP_S", 1.0)
+    monkeypatch.setattr(fork_client, "REAP_S", 1.0)
     python = interpreter(tmp_path, "beat(workdir)\n" + SLEEPS)
     runner = Capsules(CapsuleSettings(python=python, wall_s=1.0), tmp_path / "home")
     runner.warm_up()

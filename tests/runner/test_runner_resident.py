@@ -21,7 +21,7 @@ from autosurgeon.errors import CapsuleError, UserError
 from autosurgeon.processes import children
 from autosurgeon.runner.capsules import Capsules
 from autosurgeon.runner.cgroup import own_cgroup
-from autosurgeon.runner.process import LOG_FILE, End, ForkServer
+from autosurgeon.runner.fork_client import LOG_FILE, End, ForkServer
 from autosurgeon.sections import CapsuleSettings
 
 # The job's seed selects the behaviour; the result's count is the pid of the capsule.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from builders import NOON, make_contract, make_decision, make_recipe
 
-from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Override
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person, PersonAct
 from autosurgeon.errors import StoreError

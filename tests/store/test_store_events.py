@@ -13,9 +13,9 @@ import pytest
 from builders import NOON, make_contract, make_decision, make_recipe
 from databases import make_at
 
-from autosurgeon.core.chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.decision import Alpha
 from autosurgeon.core.digest import digest_text
+from autosurgeon.core.hash_chain import GENESIS, Head, Walk, digest_records
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person
 from autosurgeon.core.records import AnchorRun
@@ -121,7 +121,7 @@ def test_what_failed_leaves_no_event(store: SqlStore) -> None:
 def test_the_chain_is_read_in_parts_and_from_anywhere(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         store.decide(make_decision(f"d-{number}"))
-    monkeypatch.setattr("autosurgeon.store.event_chain.PART", 3)
+    monkeypatch.setattr("autosurgeon.store.read_chain.PART", 3)
     assert [event.seq for event in store.each_event()] == [1, 2, 3, 4, 5, 6, 7]
     assert [event.seq for event in store.each_event(after=2, last=6)] == [3, 4, 5, 6]
     assert [entry.decision_id for entry in store.each_record(last=6)] == [f"d-{number}" for number in range(6)]

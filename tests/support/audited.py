@@ -12,8 +12,8 @@ from builders import NOON, make_contract, make_decision, make_envelope, make_rec
 from autosurgeon.audit.checkpoints import sign_head
 from autosurgeon.audit.log_projection import project, project_events
 from autosurgeon.audit.verify import Verification, verify
-from autosurgeon.core.chain import Event, line_of
 from autosurgeon.core.decision import Alpha
+from autosurgeon.core.hash_chain import Event, line_of
 from autosurgeon.core.pack import Lineage, Manifest, PackedFile
 from autosurgeon.core.pass_states import PassState
 from autosurgeon.core.person import Person

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from databases import Place, run_sql
 
 from autosurgeon.audit.verify import verify
-from autosurgeon.core.chain import Head
 from autosurgeon.core.digest import digest_json
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.packs.packstore import PackStore
 from autosurgeon.store.sqlstore import SqlStore

@@ -15,7 +15,7 @@ from databases import Place
 from invariants import State, check, check_faulted, state_of
 from night import SCENARIOS
 
-from autosurgeon.core.chain import Head
+from autosurgeon.core.hash_chain import Head
 
 HERE = Path(__file__).parent
 PASSES = 4

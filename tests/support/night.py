@@ -27,7 +27,7 @@ from fakes import ScriptedCapsules
 import autosurgeon.cli.main as program
 from autosurgeon import failpoints, wiring
 from autosurgeon.audit import render_reports as render
-from autosurgeon.bench import sanity
+from autosurgeon.bench import machine_sanity
 from autosurgeon.core.jobs import MergeJob, Result, TrainJob
 from autosurgeon.core.pass_states import pass_scope
 from autosurgeon.core.ports import OnProgress
@@ -142,7 +142,7 @@ def main(arguments: list[str]) -> None:
     wiring.open_loop = lambda *arguments: small_theatre(passes, scenario, *arguments)
     # Half of a pass's time, and no part of what is tested: pictures, and references graded eight at a time.
     replaced: list[tuple[Any, str, Any]] = [(render, name, lambda *_, **__: b"") for name in ("plot_loss", "plot_wins")]
-    replaced.append((sanity, "MOST", 1))
+    replaced.append((machine_sanity, "MOST", 1))
     if asked.hung is not None:
         replaced.append((failpoints, "time", _Marking(asked.hung)))
     for module, name, value in replaced:

@@ -12,7 +12,7 @@ from audited import Rows, rows_of, with_other_byte, write_rows
 from builders import NOON
 from tamperrows import tamper_rows
 
-from autosurgeon.core.chain import GENESIS, Head, line_of, link
+from autosurgeon.core.hash_chain import GENESIS, Head, line_of, link
 from autosurgeon.core.workspace import Workspace
 
 # Each takes the chain and a number from 1 to its length, and returns which entries may be named: the first bad one, or

@@ -15,7 +15,7 @@ from fakes import Knows, RecordingReporter, ScriptedCapsules
 from graders import lasting_grader
 
 from autosurgeon.audit import render_reports as render
-from autosurgeon.bench import sanity
+from autosurgeon.bench import machine_sanity
 from autosurgeon.config import Settings, shipped
 from autosurgeon.core.recipe import Quantization
 from autosurgeon.core.task import Split, Task
@@ -122,7 +122,7 @@ def without_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(render, "plot_loss", lambda *_, **__: b"")
         patch.setattr(render, "plot_wins", lambda *_, **__: b"")
-        patch.setattr(sanity, "MOST", 1)
+        patch.setattr(machine_sanity, "MOST", 1)
         yield
 
 

@@ -10,8 +10,8 @@ import structlog
 
 from autosurgeon.audit.checkpoints import copy_checkpoint, sign_head
 from autosurgeon.audit.log_projection import project, project_events
-from autosurgeon.core.chain import Head
 from autosurgeon.core.decision import Decision, Judgement, Verdict
+from autosurgeon.core.hash_chain import Head
 from autosurgeon.core.pass_states import REACHED, PassState
 from autosurgeon.core.records import Feedback
 from autosurgeon.core.workspace import Workspace

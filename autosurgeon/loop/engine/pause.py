@@ -18,7 +18,7 @@ from autosurgeon.loop.engine.full_disk import Ballast, free_bytes, is_full_disk
 from autosurgeon.loop.engine.instruments import Instruments
 from autosurgeon.loop.engine.limits import StoppedError
 from autosurgeon.loop.engine.notify import notify
-from autosurgeon.loop.engine.run_control import Pause, asked, forget_old_words
+from autosurgeon.loop.engine.stop_requests import Pause, asked, forget_old_words
 from autosurgeon.packs.files import write_whole
 from autosurgeon.store.database import utc_now
 from autosurgeon.store.lock import myself

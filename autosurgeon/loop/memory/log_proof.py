@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from autosurgeon.audit.chainchecks import Lines
 from autosurgeon.audit.checkpoints import checkpoint_files
-from autosurgeon.core.chain import Event, Head, Walk
+from autosurgeon.core.hash_chain import Event, Head, Walk
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.loop.memory.traces import claim_of, event_of
 from autosurgeon.store.old_memory import Leftover

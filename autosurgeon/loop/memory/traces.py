@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from autosurgeon.audit.signing import PRIVATE, PUBLIC
-from autosurgeon.core.chain import Event, Head
+from autosurgeon.core.hash_chain import Event, Head
 from autosurgeon.core.pack import MANIFEST_FILE
 from autosurgeon.core.workspace import Workspace
 from autosurgeon.errors import WorkspaceError

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from autosurgeon.cli.main import app
 from autosurgeon.config import shipped
 from autosurgeon.errors import ExitCode, PolicyError, UserError
-from autosurgeon.policy.cases import read_cases, run_cases
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.policy_files import read_yaml
+from autosurgeon.policy.policy_tests import read_cases, run_cases
 
 SHIPPED = sorted(shipped("policies").glob("*_test.yaml"))
 HEAD: dict[str, Any] = {"schema": "autosurgeon.policy-test/1", "policy": str(shipped("policies", "bd62.yaml"))}

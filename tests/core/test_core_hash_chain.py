@@ -11,7 +11,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autosurgeon.core.chain import GENESIS, Event, Head, Walk, hash_of, line_of, link, payload_text
+from autosurgeon.core.hash_chain import GENESIS, Event, Head, Walk, hash_of, line_of, link, payload_text
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON = st.recursive(

@@ -14,8 +14,8 @@ from autosurgeon.core.ports import Beat, no_beat
 from autosurgeon.core.tensorfile import Header, Tensor, read_header
 from autosurgeon.errors import PackError, UserError
 from autosurgeon.packs.files import flush, hash_file, move, part_of
-from autosurgeon.packs.ggufmodel import Placed, Shape, place_tensors, read_shape
-from autosurgeon.packs.ggufvocabulary import Vocabulary, read_vocabulary
+from autosurgeon.packs.gguf_tensors import Placed, Shape, place_tensors, read_shape
+from autosurgeon.packs.gguf_vocabulary import Vocabulary, read_vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

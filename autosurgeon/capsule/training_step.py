@@ -13,7 +13,7 @@ from autosurgeon.capsule.batches import TokenRow, anchor_tokens, learned_tokens
 from autosurgeon.capsule.graph import GraphedPass
 from autosurgeon.capsule.head import model_head, vocabulary_of
 from autosurgeon.capsule.loss import HeadLosses, linear_cross_entropy, linear_divergence
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 from autosurgeon.capsule.packing import (
     Bounds,
     Layout,

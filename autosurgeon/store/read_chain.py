@@ -9,7 +9,7 @@ import sqlalchemy
 from sqlalchemy import Engine
 from sqlmodel import col, func, select
 
-from autosurgeon.core.chain import DECISION_COLUMNS, DecisionEntry, Event, Head
+from autosurgeon.core.hash_chain import DECISION_COLUMNS, DecisionEntry, Event, Head
 from autosurgeon.core.row_lines import Rows, digest_lines
 from autosurgeon.errors import StoreError
 from autosurgeon.store.database import snapshot

@@ -7,7 +7,7 @@ import errno
 import pytest
 import torch
 
-from autosurgeon.capsule.oom import is_out_of_memory
+from autosurgeon.capsule.memory_errors import is_out_of_memory
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from autosurgeon.core.tensorfile import Header
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufvocabulary import read_json
+from autosurgeon.packs.gguf_vocabulary import read_json
 
 ARCHITECTURES = ("llama", "qwen2")
 """The `model_type`s that can be exported; llama.cpp uses the same names."""

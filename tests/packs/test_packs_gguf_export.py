@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufexport import DIGEST_KEY, Dtype, export_gguf, interleaved
-from autosurgeon.packs.ggufmodel import ARCHITECTURES
+from autosurgeon.packs.gguf_export import DIGEST_KEY, Dtype, export_gguf, interleaved
+from autosurgeon.packs.gguf_tensors import ARCHITECTURES
 
 gguf = pytest.importorskip("gguf")
 DIGEST = "ab" * 32
@@ -183,7 +183,7 @@ def test_a_full_disk_leaves_the_existing_file(tmp_path: Path) -> None:
     out = tmp_path / "out" / "pack.gguf"
     out.write_text("the last one")
     script = (
-        "import resource, sys; from pathlib import Path; from autosurgeon.packs.ggufexport import export_gguf;"
+        "import resource, sys; from pathlib import Path; from autosurgeon.packs.gguf_export import export_gguf;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000));"
         f"export_gguf(Path(sys.argv[1]), {DIGEST!r}, Path(sys.argv[2]))"
     )
@@ -205,7 +205,7 @@ def test_an_export_needs_memory_for_a_few_large_tensors_and_no_tensor_library(tm
     # A file is hashed in chunks of 4 MiB, of which two may be in memory.
     assert peak < max(6 * largest, 8 << 20) + 500_000 < weights / 2
     probe = (
-        "import json, sys; from pathlib import Path; from autosurgeon.packs.ggufexport import export_gguf;"
+        "import json, sys; from pathlib import Path; from autosurgeon.packs.gguf_export import export_gguf;"
         f"export_gguf(Path(sys.argv[1]), {DIGEST!r}, Path(sys.argv[2])); print(json.dumps(sorted(sys.modules)))"
     )
     command = [sys.executable, "-c", probe, str(tmp_path / "pack"), str(tmp_path / "second.gguf")]

@@ -10,12 +10,12 @@ from autosurgeon.core.decision import PHASES, Phase, Verdict
 from autosurgeon.policy.acceptance import find_accepted, wrongly_refused
 from autosurgeon.policy.evidence import selftest_facts
 from autosurgeon.policy.findings import find
+from autosurgeon.policy.gate_selftest import self_test
 from autosurgeon.policy.judge import judge
 from autosurgeon.policy.load import load_policy
 from autosurgeon.policy.promotion import Comparison
 from autosurgeon.policy.rules import Check
 from autosurgeon.policy.schema import Policy
-from autosurgeon.policy.selftest import self_test
 
 SHIPPED = [load_policy(shipped("policies", f"{name}.yaml")) for name in ("bd62", "strict", "permissive")]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from builders import make_task
 
-from autosurgeon.bench.check import TaskCheck, check_tasks
+from autosurgeon.bench.check_references import TaskCheck, check_tasks
 from autosurgeon.bench.grade import Grader
 from autosurgeon.bench.mutants import mutants_of, under_contract
 from autosurgeon.core.task import Case, Task

@@ -12,7 +12,7 @@ from ggufpacks import CONFIG, QWEN2, checkpoint
 from transformers import AutoTokenizer
 
 from autosurgeon.errors import PackError
-from autosurgeon.packs.ggufvocabulary import (
+from autosurgeon.packs.gguf_vocabulary import (
     CONTROL,
     NORMAL,
     UNUSED,
