@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from builders import make_task
 
+from autosurgeon.bench import worker
 from autosurgeon.bench.jail import LEVELS, levels_here
-from autosurgeon.bench.worker import Cell, Limits, Testimony
+from autosurgeon.bench.worker import Cell, Limits
 from autosurgeon.core.task import Task
 
 LIMITS = Limits(cpu_s=20, wall_s=60, memory_bytes=512 << 20)
@@ -42,16 +43,18 @@ def sandbox(cell: Any) -> Any:
     return cell
 
 
-def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> Testimony:
+def ask(cell: Cell, task: Task, source: str, limits: Limits = LIMITS) -> worker.Testimony:
     return cell.examine(task.model_dump_json(), task, source, "split", limits)
 
 
-def solved(cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "", limits: Limits = LIMITS) -> Testimony:
+def solved(
+    cell: Cell, body: str, cases: list[tuple[str, str]], head: str = "", limits: Limits = LIMITS
+) -> worker.Testimony:
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     return ask(cell, make_task(cases=cases), f"{head}def solve(x):\n{lines}", limits)
 
 
-def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> Testimony:
+def printed(cell: Cell, source: str, *cases: tuple[str, str]) -> worker.Testimony:
     return ask(cell, make_task(kind="stdin", entry_point=None, cases=cases), source)
 
 

@@ -92,6 +92,7 @@ def test_what_is_amiss_is_said_and_nothing_is_written(organ: Path, humaneval: Pa
     assert "pickled" in refused(workspace, "--organ", organ, *bench)
 
 
+@pytest.mark.slow  # four capsules open and answer
 def test_what_keeps_every_pass_from_being_accepted_is_shown_by_init_and_doctor(
     organ: Path, humaneval: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

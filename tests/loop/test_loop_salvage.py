@@ -96,7 +96,7 @@ def test_the_report_and_pass_show_say_which_rungs_were_tried_what_each_lost_and_
         run(climbing(ins))
         page = (ins.workspace.reports / "pass-0001.md").read_text()
         html = (ins.workspace.reports / "pass-0001.html").read_text()
-    assert "As it was trained, the adapter lost 1 anchors" in page
+    assert "The trained adapter lost 1 anchors" in page
     assert re.search(r"\| `scale:0\.8` \| \d+ \| b/gate-2 \| given up \|", page.replace("\\", ""))
     assert re.search(r"\| `scale:0\.5` \| \d+ \| none \| taken as the pass's adapter \|", page)
     assert "skipped: no adapter of this parent went live and stayed" in html
